@@ -1,0 +1,115 @@
+//! The only door to standard output and error, the terminal, the environment, the clock and the system's sockets.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use crate::collect::{Source, System};
+use crate::error::Error;
+use crate::render::sanitize::{Charset, Text};
+
+/// The environment variables that portscope reads; no other is looked at.
+pub const VARIABLES: [&str; 15] = [
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+    "FORCE_COLOR",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "NO_COLOR",
+    "PAGER",
+    "PATH",
+    "PORTSCOPE_CONFIG",
+    "PORTSCOPE_PAGER",
+    "SUDO_UID",
+    "TERM",
+    "XDG_CONFIG_HOME",
+];
+
+/// The surroundings of one run.
+pub struct Context {
+    pub(crate) stdout: Box<dyn Write>,
+    pub(crate) stderr: Box<dyn Write>,
+    pub(crate) terminal: Terminal,
+    pub(crate) environment: Environment,
+    pub(crate) source: Box<dyn Source>,
+    /// The absolute path of this program, for hints that must work under sudo.
+    pub(crate) program: Option<PathBuf>,
+}
+
+/// The terminal that standard output goes to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Terminal {
+    /// Whether standard output is a terminal at all.
+    pub is_tty: bool,
+    /// Its columns and lines.
+    pub size: Option<(u16, u16)>,
+    /// Whether it shows Unicode though no locale says so (Windows).
+    pub is_unicode_by_default: bool,
+}
+
+/// The environment variables in [`VARIABLES`] that are set and not empty.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<&'static str, OsString>);
+
+impl Environment {
+    fn of_process() -> Environment {
+        let set = |name| Some((name, std::env::var_os(name).filter(|value| !value.is_empty())?));
+        Environment(VARIABLES.into_iter().filter_map(set).collect())
+    }
+
+    /// The value, when it is set and not empty.
+    pub fn get(&self, name: &'static str) -> Option<&OsStr> {
+        debug_assert!(VARIABLES.contains(&name), "{name} is not in the list of variables");
+        self.0.get(name).map(OsString::as_os_str)
+    }
+
+    /// The value as text, when it is set, not empty and valid UTF-8.
+    pub fn text(&self, name: &'static str) -> Option<&str> {
+        self.get(name)?.to_str()
+    }
+
+    /// Says whether the run was started through sudo, so that these variables may be another user's.
+    pub fn is_sudo(&self) -> bool {
+        self.get("SUDO_UID").is_some()
+    }
+
+    #[cfg(test)]
+    pub fn of(pairs: &[(&'static str, &str)]) -> Environment {
+        Environment(pairs.iter().map(|(name, value)| (*name, OsString::from(value))).collect())
+    }
+}
+
+impl Context {
+    /// The surroundings of this process.
+    pub fn of_process() -> Context {
+        let is_tty = io::stdout().is_terminal();
+        let size = if is_tty { terminal_size::terminal_size_of(io::stdout()) } else { None };
+        Context {
+            stdout: crate::stdout::standard_output(),
+            stderr: Box::new(io::stderr()),
+            terminal: Terminal {
+                is_tty,
+                size: size.map(|(width, height)| (width.0, height.0)),
+                is_unicode_by_default: cfg!(windows),
+            },
+            environment: Environment::of_process(),
+            source: Box::new(System),
+            program: std::env::current_exe().ok(),
+        }
+    }
+
+    /// Writes one line to standard error.
+    pub(crate) fn note(&mut self, line: &str) {
+        // Where standard error itself is broken there is nobody left to tell.
+        let line = Text::of(line, Charset::Unicode);
+        let _ = writeln!(self.stderr, "portscope: {}", line.as_str());
+    }
+
+    /// Says on standard error what stopped the command.
+    pub(crate) fn complain(&mut self, error: &Error) {
+        self.note(&error.to_string());
+    }
+}

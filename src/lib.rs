@@ -1,0 +1,46 @@
+//! portscope: which ports of this host are in use, what they are registered for, and who holds them.
+//!
+//! ```text
+//!   argv, env, tty, clock                      the operating system
+//!         |                                            |
+//!      cli  (typed -> meant)                       collect      facts as the system states them: Snapshot
+//!         |                                            |
+//!         +----------------> commands ----------->   join       + catalogue = Listing
+//!                            (glue only)               |
+//!                                |                   select     targets, filter, sort
+//!                                |                     |
+//!                                +----------------> render ---> stdout bytes
+//!   model  <- used by all, uses nothing of ours          catalogue <- uses model
+//! ```
+
+mod catalogue;
+mod cli;
+mod collect;
+mod commands;
+mod config;
+mod context;
+mod error;
+mod join;
+mod model;
+mod render;
+mod select;
+mod stdout;
+
+use std::ffi::OsString;
+
+pub use context::Context;
+pub use error::ExitStatus;
+
+/// Runs the program: reads the command line, does what it asks and says how it went.
+///
+/// Data goes to the context's stdout, everything else to its stderr. A reader that closed the pipe is success.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context) -> ExitStatus {
+    match commands::run(arguments, context) {
+        Ok(status) => status,
+        Err(error) if error.is_broken_pipe() => ExitStatus::Yes,
+        Err(error) => {
+            context.complain(&error);
+            ExitStatus::Trouble
+        }
+    }
+}
