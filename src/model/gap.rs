@@ -1,0 +1,69 @@
+//! What a run could not see: part of the answer, never an error.
+
+use super::HiddenBecause;
+
+/// A kind of fact that can be missing from a snapshot.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Missing {
+    /// Who holds some sockets.
+    Owners,
+    /// Names and users of processes.
+    Processes,
+    /// Facts about each socket that this backend does not ask for.
+    Attributes,
+    /// The peers and states of UDP sockets.
+    UdpPeers,
+    /// The sockets of other port spaces.
+    Spaces,
+    /// Ports that are forwarded without a socket.
+    Redirects,
+}
+
+impl Missing {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Missing::Owners => "owners",
+            Missing::Processes => "processes",
+            Missing::Attributes => "attributes",
+            Missing::UdpPeers => "udp-peers",
+            Missing::Spaces => "spaces",
+            Missing::Redirects => "redirects",
+        }
+    }
+}
+
+/// Why a fact is missing, which also decides what would show it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Reason {
+    /// The holder of a socket is hidden.
+    Owner(HiddenBecause),
+    /// The backend in use does not give it.
+    Backend,
+    /// This version does not look for it.
+    NotLookedFor,
+}
+
+impl Reason {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Owner(because) => because.name(),
+            Reason::Backend => "backend",
+            Reason::NotLookedFor => "not-looked-for",
+        }
+    }
+}
+
+/// Something that exists, or may exist, and was not seen.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Gap {
+    /// What kind of fact is missing.
+    pub missing: Missing,
+    /// Why.
+    pub reason: Reason,
+    /// How many it concerns, where they can be counted: sockets for owners and attributes.
+    pub count: Option<usize>,
+    /// The circumstances in words: `77 of 80 processes may not be read`.
+    pub detail: String,
+}

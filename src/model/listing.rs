@@ -1,0 +1,94 @@
+//! Sockets with meaning added: what commands filter and print.
+
+use super::{Category, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid};
+
+/// Who can reach a socket, judged by the address and device that it is bound to. Firewalls are not considered.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Exposure {
+    /// This host only.
+    Loopback,
+    /// The same link only.
+    LinkLocal,
+    /// A private network: RFC 1918, RFC 6598, unique local IPv6.
+    Private,
+    /// An address that is routed in the internet.
+    Public,
+    /// Every interface.
+    Any,
+}
+
+impl Exposure {
+    /// Every exposure, narrowest first.
+    pub const ALL: [Exposure; 5] =
+        [Exposure::Loopback, Exposure::LinkLocal, Exposure::Private, Exposure::Public, Exposure::Any];
+
+    /// The name in every output and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Exposure::Loopback => "loopback",
+            Exposure::LinkLocal => "link-local",
+            Exposure::Private => "private",
+            Exposure::Public => "public",
+            Exposure::Any => "any",
+        }
+    }
+}
+
+/// One socket joined with everything known about it.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    /// The fact.
+    pub socket: &'a Socket,
+    /// The space that it belongs to.
+    pub space: &'a Space,
+    /// The category of its local port.
+    pub category: Category,
+    /// What its local port is assigned to.
+    pub service: Option<Service<'a>>,
+    /// Who can reach it.
+    pub exposure: Exposure,
+    /// Whether it waits for others: TCP LISTEN, or an unconnected UDP socket outside the ephemeral range.
+    pub is_listener: bool,
+    /// The processes that hold it, the foremost first, then by pid. Without details when a process is gone by now.
+    pub processes: Vec<(Pid, Option<&'a Process>)>,
+    /// The user that created it, by name.
+    pub user: Option<&'a str>,
+    /// Where the row comes from.
+    pub snapshot: &'a Snapshot,
+}
+
+impl<'a> Row<'a> {
+    /// The name of a user that one of its processes runs as.
+    pub fn user_name(&self, uid: Uid) -> Option<&'a str> {
+        self.snapshot.user(Some(uid))
+    }
+
+    /// How well its owner is known.
+    pub fn tier(&self) -> Tier {
+        match self.socket.owner {
+            Owner::Processes(_) => Tier::Process,
+            Owner::Nobody(_) => Tier::None,
+            Owner::Hidden(_) if self.socket.uid.is_some() => Tier::User,
+            Owner::Hidden(_) => Tier::Hidden,
+        }
+    }
+
+    /// Says whether somebody may hold it and this run could not see who.
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.socket.owner, Owner::Hidden(_))
+    }
+
+    /// Says whether it has a conversation with one peer, in any phase.
+    pub fn is_connection(&self) -> bool {
+        !matches!(self.socket.state, None | Some(State::Listen | State::Bound | State::Unconnected | State::Close))
+    }
+}
+
+/// The rows of an answer, in the order to show them.
+#[derive(Clone, Debug)]
+pub struct Listing<'a> {
+    /// Where the rows come from.
+    pub snapshot: &'a Snapshot,
+    /// The rows.
+    pub rows: Vec<Row<'a>>,
+}

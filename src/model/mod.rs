@@ -1,0 +1,25 @@
+//! The words of the field as types. Used by every layer; uses nothing of this crate.
+//!
+//! An unknown is an absent value here, never `-`, 0 or an empty text.
+
+mod gap;
+mod listing;
+mod need;
+mod owner;
+mod port;
+mod process;
+mod service;
+mod snapshot;
+mod socket;
+mod space;
+
+pub use gap::{Gap, Missing, Reason};
+pub use listing::{Exposure, Listing, Row};
+pub use need::Need;
+pub use owner::{HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};
+pub use port::{Category, Port, PortError, PortRange};
+pub use process::Process;
+pub use service::{Registered, Service, ServiceSource};
+pub use snapshot::{Backend, Host, Snapshot};
+pub use socket::{Endpoint, Family, Inode, Protocol, Socket, State};
+pub use space::{Space, SpaceId, SpaceKind};

@@ -1,0 +1,117 @@
+//! Who holds a socket, and how well that is known.
+
+/// A process number, as this process sees it (in its own pid namespace).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Pid(pub u32);
+
+/// A user number, as this process sees it (in its own user namespace).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Uid(pub u32);
+
+/// One descriptor of a socket in one process.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Holder {
+    /// The process.
+    pub pid: Pid,
+    /// The descriptor's number there; absent where the system does not tell it.
+    pub fd: Option<u32>,
+}
+
+/// Who holds a socket, as far as this run could see.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Owner {
+    /// Every descriptor for it that was seen, by pid and descriptor; never empty.
+    Processes(Vec<Holder>),
+    /// Truly nobody, for a reason that is known.
+    Nobody(Nobody),
+    /// Somebody may hold it, and this run could not see who.
+    Hidden(HiddenBecause),
+}
+
+impl Owner {
+    /// The descriptors that were seen; empty unless processes are known.
+    pub fn holders(&self) -> &[Holder] {
+        match self {
+            Owner::Processes(holders) => holders,
+            Owner::Nobody(_) | Owner::Hidden(_) => &[],
+        }
+    }
+}
+
+/// Why no process holds a socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Nobody {
+    /// The connection is over; the kernel keeps the numbers for a while.
+    TimeWait,
+    /// The handshake is not finished; the listener does not know of it yet.
+    Handshake,
+    /// The process has closed it; the kernel finishes the conversation.
+    Closing,
+    /// It waits in a listener's queue to be accepted.
+    Unaccepted,
+}
+
+impl Nobody {
+    /// The name in JSON and in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Nobody::TimeWait => "time-wait",
+            Nobody::Handshake => "handshake",
+            Nobody::Closing => "closing",
+            Nobody::Unaccepted => "unaccepted",
+        }
+    }
+}
+
+/// Why the holder of a socket is not known.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum HiddenBecause {
+    /// Descriptors of some processes may not be read by this user.
+    Permission,
+    /// The same, though this user is root: a capability is missing, or the process is protected.
+    Protected,
+    /// No process that could be read holds it, and every process was read.
+    NotFound,
+    /// The table of processes itself could not be read.
+    NoProcesses,
+    /// The system gives sockets without their process.
+    Unsupported,
+}
+
+impl HiddenBecause {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HiddenBecause::Permission => "permission",
+            HiddenBecause::Protected => "protected",
+            HiddenBecause::NotFound => "not-found",
+            HiddenBecause::NoProcesses => "no-processes",
+            HiddenBecause::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// How well the owner of a socket is known, best first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Tier {
+    /// At least one process that holds it is known.
+    Process,
+    /// Only the user that created it is known; the holder is hidden.
+    User,
+    /// Nothing is known of its holder.
+    Hidden,
+    /// It has no holder.
+    None,
+}
+
+impl Tier {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tier::Process => "process",
+            Tier::User => "user",
+            Tier::Hidden => "hidden",
+            Tier::None => "none",
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! A process that holds a socket.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::{Pid, Uid};
+
+/// What is known of one process. Texts are the system's own bytes: they may hold anything but NUL.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Process {
+    /// Its number.
+    pub pid: Pid,
+    /// The process that started it, or that inherited it.
+    pub parent: Option<Pid>,
+    /// Its short name, which the process itself may change (a claim, not a fact).
+    pub name: Option<OsString>,
+    /// The file that it runs; absent when this user may not know.
+    pub exe: Option<PathBuf>,
+    /// Its arguments, read only when asked for: they carry secrets.
+    pub argv: Option<Vec<OsString>>,
+    /// When it started, to the second.
+    pub started_at: Option<SystemTime>,
+    /// The user it runs as (effective).
+    pub uid: Option<Uid>,
+}

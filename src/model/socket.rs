@@ -1,0 +1,188 @@
+//! One socket as the operating system states it.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use super::{Owner, Port, SpaceId, Uid};
+
+/// A transport protocol with port numbers.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Protocol {
+    /// TCP, RFC 9293.
+    Tcp,
+    /// UDP, RFC 768.
+    Udp,
+}
+
+impl Protocol {
+    /// Every protocol that is listed.
+    pub const ALL: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+
+    /// The name in every output and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+}
+
+/// The address family that a socket was made for.
+///
+/// It can differ from that of its addresses: an IPv6 socket serves IPv4 peers as `::ffff:a.b.c.d`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Family {
+    /// `AF_INET`.
+    Ipv4,
+    /// `AF_INET6`.
+    Ipv6,
+}
+
+impl Family {
+    /// The name in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "ipv4",
+            Family::Ipv6 => "ipv6",
+        }
+    }
+}
+
+/// What a socket is doing; the names are those of the kernel's `tcp_states.h`.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum State {
+    /// Waits for connections.
+    Listen,
+    /// TCP that was bound and does not listen: it takes the port and most tools do not show it.
+    Bound,
+    /// UDP that any peer can send to.
+    Unconnected,
+    /// Connected: TCP in the open state, or UDP with a fixed peer.
+    Established,
+    /// A connection was asked for and not answered yet.
+    SynSent,
+    /// A connection was asked for by the peer; the handshake is under way.
+    SynReceived,
+    /// Closed here; not yet acknowledged by the peer.
+    FinWait1,
+    /// Closed here and acknowledged; the peer has not closed.
+    FinWait2,
+    /// Closed by the peer; this side has not closed.
+    CloseWait,
+    /// Closed by both at the same time.
+    Closing,
+    /// Closed by the peer, then here; the last acknowledgement is missing.
+    LastAck,
+    /// Over; the pair of addresses is kept for a minute so that late packets do no harm.
+    TimeWait,
+    /// Not connected, and nothing more is known.
+    Close,
+}
+
+impl State {
+    /// Every state, listeners first, then in the order of a connection's life.
+    pub const ALL: [State; 13] = [
+        State::Listen,
+        State::Bound,
+        State::Unconnected,
+        State::Established,
+        State::SynSent,
+        State::SynReceived,
+        State::FinWait1,
+        State::FinWait2,
+        State::CloseWait,
+        State::Closing,
+        State::LastAck,
+        State::TimeWait,
+        State::Close,
+    ];
+
+    /// The name in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Listen => "LISTEN",
+            State::Bound => "BOUND",
+            State::Unconnected => "UNCONN",
+            State::Established => "ESTABLISHED",
+            State::SynSent => "SYN_SENT",
+            State::SynReceived => "SYN_RECV",
+            State::FinWait1 => "FIN_WAIT1",
+            State::FinWait2 => "FIN_WAIT2",
+            State::CloseWait => "CLOSE_WAIT",
+            State::Closing => "CLOSING",
+            State::LastAck => "LAST_ACK",
+            State::TimeWait => "TIME_WAIT",
+            State::Close => "CLOSE",
+        }
+    }
+}
+
+/// An address and a port: one end of a connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Endpoint {
+    /// The address; `0.0.0.0` and `::` stand for every address of the host.
+    pub address: IpAddr,
+    /// The port; 0 when the other end has none.
+    pub port: Port,
+}
+
+impl Endpoint {
+    /// Joins an address and a port number.
+    pub fn new(address: IpAddr, port: u16) -> Endpoint {
+        Endpoint { address, port: Port::new(port) }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    /// Writes `127.0.0.1:80` and `[::1]:80`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            IpAddr::V4(address) => write!(f, "{address}:{}", self.port),
+            IpAddr::V6(address) => SocketAddr::V6(SocketAddrV6::new(address, self.port.get(), 0, 0)).fmt(f),
+        }
+    }
+}
+
+/// The number of a socket's file in the kernel's sockfs; unique over all namespaces, never 0.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Inode(pub u64);
+
+/// A listener's accept queue, in connections.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Queue {
+    /// Connections that wait to be accepted.
+    pub used: u32,
+    /// How many may wait.
+    pub limit: u32,
+}
+
+/// One socket and who holds it, as far as this run could see.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Socket {
+    /// The port space that its numbers belong to.
+    pub space: SpaceId,
+    /// The transport protocol.
+    pub protocol: Protocol,
+    /// The family it was made for.
+    pub family: Family,
+    /// The end on this host.
+    pub local: Endpoint,
+    /// The other end; absent when there is none, or none is known.
+    pub peer: Option<Endpoint>,
+    /// Absent where the system does not tell it (UDP through the portable backend).
+    pub state: Option<State>,
+    /// The interface it is bound to, or the scope of a link-local address.
+    pub device: Option<String>,
+    /// Whether an IPv6 socket refuses IPv4; absent where the system does not tell it.
+    pub v6only: Option<bool>,
+    /// The accept queue of a listener.
+    pub queue: Option<Queue>,
+    /// Absent when the socket has no file (any more, or yet), and on systems without sockfs.
+    pub inode: Option<Inode>,
+    /// The user that created it; absent where the kernel does not know (`TIME_WAIT`, `SYN_RECV`).
+    pub uid: Option<Uid>,
+    /// The kernel's unique number for it since boot.
+    pub cookie: Option<u64>,
+    /// Who holds it.
+    pub owner: Owner,
+}
