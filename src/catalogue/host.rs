@@ -1,0 +1,127 @@
+//! The host's own `/etc/services`.
+//!
+//! Source: services(5).
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::path::Path;
+
+use crate::model::{Port, Protocol};
+
+/// A larger file is not a services file.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// One line of the file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostService {
+    /// The port.
+    pub port: Port,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The official name.
+    pub name: String,
+    /// Other names, parted by blanks.
+    pub aliases: String,
+}
+
+impl HostService {
+    /// Says whether this is its name or one of its aliases, in any case of letters.
+    pub fn is_named(&self, name: &str) -> bool {
+        let mut names = std::iter::once(self.name.as_str()).chain(self.aliases.split(' '));
+        !name.is_empty() && names.any(|own| own.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Reads a small regular file; nothing when it is missing or is something else.
+///
+/// A FIFO in its place would block, and a device might never end.
+pub fn read_small_file(path: &Path) -> Option<Vec<u8>> {
+    let file = open(path)?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > MOST_BYTES {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> Option<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path).ok()
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> Option<File> {
+    OpenOptions::new().read(true).open(path).ok()
+}
+
+/// Returns the well-formed lines by port and protocol; of several for one port the first, as getservbyport(3) does.
+pub fn parse(text: &[u8]) -> Vec<HostService> {
+    let mut services: Vec<HostService> =
+        text.split(|byte| *byte == b'\n').filter_map(|line| service(std::str::from_utf8(line).ok()?)).collect();
+    services.sort_by_key(|service| (service.port, service.protocol));
+    services.dedup_by_key(|service| (service.port, service.protocol));
+    services
+}
+
+fn service(line: &str) -> Option<HostService> {
+    let (entry, _) = line.split_once('#').unwrap_or((line, ""));
+    let mut words = entry.split_whitespace();
+    let name = words.next()?.to_owned();
+    let (port, protocol) = words.next()?.split_once('/')?;
+    let protocol = Protocol::ALL.into_iter().find(|known| known.name() == protocol)?;
+    let port = port.parse().ok()?;
+    let aliases = words.collect::<Vec<_>>().join(" ");
+    Some(HostService { port, protocol, name, aliases })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(text: &[u8]) -> Vec<(u16, &'static str, String)> {
+        parse(text).into_iter().map(|s| (s.port.get(), s.protocol.name(), s.name)).collect()
+    }
+
+    #[test]
+    fn malformed_lines_are_skipped_and_their_neighbours_kept() {
+        let text = b"# comment\n\nhttp 80/tcp www # web\nbad\nbad 80/\nbad /tcp\nbad 70000/tcp\nbad 0/tcp\nbad x/tcp\n\
+            bad 5/ddp\n\xff\xfe 6/tcp\n\tdomain\t53/udp\nlast 99/tcp";
+        let expected =
+            [(53, "udp", "domain".to_owned()), (80, "tcp", "http".to_owned()), (99, "tcp", "last".to_owned())];
+        assert_eq!(names(text), expected);
+    }
+
+    #[test]
+    fn the_first_line_for_a_port_wins() {
+        assert_eq!(names(b"a 80/tcp\nb 80/tcp\nc 80/udp\n"), [(80, "tcp", "a".into()), (80, "udp", "c".into())]);
+    }
+
+    #[test]
+    fn aliases_are_kept() {
+        let services = parse(b"www 80/tcp http web\n");
+        assert!(services[0].is_named("HTTP") && services[0].is_named("web") && services[0].is_named("www"));
+        assert!(!services[0].is_named("") && !services[0].is_named("htt"));
+    }
+
+    #[test]
+    fn what_is_not_a_small_regular_file_is_not_read() {
+        assert_eq!(read_small_file(Path::new("/nonexistent/services")), None);
+        assert_eq!(read_small_file(&std::env::temp_dir()), None);
+        #[cfg(unix)]
+        assert_eq!(read_small_file(Path::new("/dev/zero")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_the_parser_or_lose_a_good_line(before in any::<Vec<u8>>(), after in any::<Vec<u8>>()) {
+            let text = [&before, &b"\nportscope-test 64999/tcp\n"[..], &after].concat();
+            prop_assert!(parse(&text).iter().any(|service| service.port == Port::new(64999)));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The user's own names for ports: `--label` and the configuration file.
+//!
+//! ```toml
+//! [labels]
+//! 8080 = "web frontend"
+//! "5353/udp" = "mdns"
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::catalogue::{Catalogue, Label, host};
+use crate::context::Environment;
+use crate::error::Error;
+use crate::model::Protocol;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Returns the catalogue with the host's services, the labels of the configuration file and those of the flags.
+pub fn catalogue(flags: &[String], environment: &Environment) -> Result<Catalogue, Error> {
+    let mut labels = flags.iter().map(|flag| label_of_flag(flag)).collect::<Result<Vec<_>, _>>()?;
+    for (path, must_exist) in paths(environment) {
+        labels.extend(labels_of_file(&path, must_exist)?);
+    }
+    let services = host::read_small_file(Path::new("/etc/services")).unwrap_or_default();
+    Ok(Catalogue::new(labels, &services))
+}
+
+/// The user's file, then the machine's. Under sudo the variables may be another user's, so only the machine's counts.
+fn paths(environment: &Environment) -> Vec<(PathBuf, bool)> {
+    let mut paths = Vec::new();
+    if !environment.is_sudo() {
+        let of_home = |home| PathBuf::from(home).join(".config");
+        let folder = environment.get("XDG_CONFIG_HOME").map(PathBuf::from).or(environment.get("HOME").map(of_home));
+        match environment.get("PORTSCOPE_CONFIG") {
+            Some(path) => paths.push((PathBuf::from(path), true)),
+            None => paths.extend(folder.map(|folder| (folder.join("portscope/config.toml"), false))),
+        }
+    }
+    paths.push((PathBuf::from("/etc/portscope/config.toml"), false));
+    paths
+}
+
+fn labels_of_file(path: &Path, must_exist: bool) -> Result<Vec<Label>, Error> {
+    let error = |problem: String| Error::Config { path: path.to_owned(), problem };
+    let Some(bytes) = host::read_small_file(path) else {
+        return if must_exist { Err(error("cannot be read".to_owned())) } else { Ok(Vec::new()) };
+    };
+    let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8".to_owned()))?;
+    parse(&text).map_err(error)
+}
+
+fn parse(text: &str) -> Result<Vec<Label>, String> {
+    let config: Config = toml::from_str(text).map_err(|error| place_and_problem(text, &error))?;
+    let label = |(port, name): (String, String)| label(&port, &name).ok_or(format!("labels: `{port}` {EXPECTED}"));
+    config.labels.into_iter().map(label).collect()
+}
+
+fn place_and_problem(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+    let message = error.message().lines().collect::<Vec<_>>().join(" ");
+    format!("line {}, column {column}: {message}", before.matches('\n').count() + 1)
+}
+
+const EXPECTED: &str = "is not a port: expected PORT, LOW-HIGH, PORT/tcp or PORT/udp";
+
+fn label_of_flag(flag: &str) -> Result<Label, Error> {
+    let parts = flag.split_once('=');
+    let found = parts.and_then(|(port, name)| label(port, name));
+    found.ok_or_else(|| {
+        Error::Usage(format!("--label: `{flag}` is not a label: expected PORT[/PROTO]=NAME, such as 8080=web"))
+    })
+}
+
+fn label(port: &str, name: &str) -> Option<Label> {
+    let (ports, protocol) = match port.split_once('/') {
+        None => (port, None),
+        Some((ports, name)) => (ports, Some(Protocol::ALL.into_iter().find(|known| known.name() == name)?)),
+    };
+    let name = name.trim().to_owned();
+    Some(Label { ports: ports.trim().parse().ok()?, protocol, name }).filter(|label| !label.name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_read_from_the_file() {
+        let labels = parse("[labels]\n8080 = \"web\"\n\"5353/udp\" = \"mdns\"\n\"9000-9010\" = \"mine\"\n").unwrap();
+        let shown: Vec<String> = labels.iter().map(|l| format!("{} {:?} {}", l.ports, l.protocol, l.name)).collect();
+        assert_eq!(shown, ["5353 Some(Udp) mdns", "8080 None web", "9000-9010 None mine"]);
+    }
+
+    #[test]
+    fn an_error_in_the_file_names_its_place() {
+        assert!(parse("[labels]\n8080 = 1\n").unwrap_err().starts_with("line 2, column 8: "));
+        assert!(parse("[label]\n").unwrap_err().starts_with("line 1, column 2: unknown field `label`"));
+        assert_eq!(parse("[labels]\nx = \"y\"\n").unwrap_err(), format!("labels: `x` {EXPECTED}"));
+    }
+
+    #[test]
+    fn under_sudo_only_the_machines_own_file_counts() {
+        let pairs = [("HOME", "/home/eve"), ("SUDO_UID", "1000"), ("PORTSCOPE_CONFIG", "/tmp/x")];
+        let machine = (PathBuf::from("/etc/portscope/config.toml"), false);
+        assert_eq!(paths(&Environment::of(&pairs)), std::slice::from_ref(&machine));
+        let user = (PathBuf::from("/home/eve/.config/portscope/config.toml"), false);
+        assert_eq!(paths(&Environment::of(&pairs[..1])), [user, machine]);
+    }
+}
