@@ -1,0 +1,5 @@
+//! What Linux tells through /proc.
+
+pub mod owners;
+pub mod spaces;
+pub mod users;

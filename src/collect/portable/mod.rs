@@ -1,0 +1,97 @@
+//! The backend of every system: netstat2 for sockets, sysinfo for processes.
+//!
+//! On Linux holders are found by our own scan: netstat2's loses owners of sockets that share an inode, panics without
+//! /proc and drops what it may not read without a word.
+
+mod processes;
+mod sockets;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use super::CollectError;
+use crate::model::{Backend, Gap, HiddenBecause, Missing, Need, Owner, Pid, Reason, Snapshot, Socket, Uid};
+
+/// Collects sockets, their holders, and what is known of these.
+pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
+    let captured_at = SystemTime::now();
+    let space = system::space();
+    let (sockets, mut gaps) = system::sockets(need, &space)?;
+    let holders: BTreeSet<Pid> =
+        sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();
+    let processes = processes::details(&holders, need.argv).unwrap_or_else(|error| {
+        gaps.push(Gap {
+            missing: Missing::Processes,
+            reason: Reason::Backend,
+            count: Some(holders.len()),
+            detail: format!("processes cannot be described: {error}"),
+        });
+        BTreeMap::new()
+    });
+    let made_by = sockets.iter().filter_map(|socket| socket.uid);
+    let run_as = processes.values().filter_map(|process| process.uid);
+    let uids: BTreeSet<Uid> = made_by.chain(run_as).collect();
+    gaps.extend(limits(&sockets));
+    Ok(Snapshot {
+        host: processes::host(captured_at, system::boot_id()),
+        backend: Backend::Portable,
+        users: system::user_names(&uids),
+        spaces: vec![space],
+        sockets,
+        processes,
+        gaps,
+    })
+}
+
+/// What this backend never tells.
+fn limits(sockets: &[Socket]) -> Vec<Gap> {
+    let gap = |missing, reason, count, detail: &str| Gap { missing, reason, count, detail: detail.to_owned() };
+    let udp = sockets.iter().filter(|socket| socket.protocol == crate::model::Protocol::Udp).count();
+    let mut gaps = vec![
+        gap(
+            Missing::Attributes,
+            Reason::Backend,
+            None,
+            "v6only, device, queue, cookie and bound sockets that do not listen are not told by netstat2, \
+             and a socket table that fails half-way looks complete to it",
+        ),
+        gap(Missing::Spaces, Reason::NotLookedFor, None, "only the port space that portscope runs in was read"),
+        gap(Missing::Redirects, Reason::NotLookedFor, None, "ports forwarded without a socket were not looked for"),
+    ];
+    if udp > 0 {
+        let detail = "peers and states of UDP sockets are not told by netstat2: connected ones look unconnected";
+        gaps.push(gap(Missing::UdpPeers, Reason::Backend, Some(udp), detail));
+    }
+    gaps
+}
+
+/// A gap for each reason that hides the owner of a socket.
+fn hidden_owners(sockets: &[Socket], detail: impl Fn(HiddenBecause) -> String) -> Vec<Gap> {
+    let mut counts: BTreeMap<HiddenBecause, usize> = BTreeMap::new();
+    for socket in sockets {
+        if let Owner::Hidden(because) = socket.owner {
+            *counts.entry(because).or_default() += 1;
+        }
+    }
+    let gap = |(because, count)| Gap {
+        missing: Missing::Owners,
+        reason: Reason::Owner(because),
+        count: Some(count),
+        detail: detail(because),
+    };
+    counts.into_iter().map(gap).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[path = "linux.rs"]
+mod system;
+
+#[cfg(not(target_os = "linux"))]
+#[path = "other.rs"]
+mod system;
+
+#[cfg(not(target_os = "linux"))]
+fn only_space() -> crate::model::Space {
+    use crate::model::{Space, SpaceId, SpaceKind};
+    Space { id: SpaceId(0), kind: SpaceKind::Host, label: "host".to_owned(), ephemeral: None }
+}

@@ -1,0 +1,76 @@
+//! The portable backend on systems that give each socket with its processes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::CollectError;
+use super::{hidden_owners, only_space, sockets};
+use crate::model::{Gap, HiddenBecause, Holder, Need, Owner, Pid, Protocol, Socket, Space, State, Uid};
+
+/// The port space of this process.
+pub fn space() -> Space {
+    only_space()
+}
+
+/// Not told by this system.
+pub fn boot_id() -> Option<String> {
+    None
+}
+
+/// The names of users.
+#[cfg(unix)]
+pub fn user_names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
+    let name = |uid: &Uid| Some((*uid, uzers::get_user_by_uid(uid.0)?.name().to_string_lossy().into_owned()));
+    uids.iter().filter_map(name).collect()
+}
+
+/// The names of users: sockets have no user here.
+#[cfg(not(unix))]
+pub fn user_names(_: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
+    BTreeMap::new()
+}
+
+/// Lists the sockets with their processes.
+pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
+    let mut merged: Vec<Socket> = Vec::new();
+    let mut places = BTreeMap::new();
+    for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
+        for listed in sockets::list(protocol, space.id)? {
+            let mut socket = listed.socket;
+            socket.owner = owner(&socket, &listed.pids);
+            // macOS gives a row for each descriptor of a socket, and no number that tells sockets apart.
+            let key = (socket.protocol, socket.family, socket.local, socket.peer, socket.state);
+            match places.get(&key) {
+                None => {
+                    places.insert(key, merged.len());
+                    merged.push(socket);
+                }
+                Some(place) => join(&mut merged[*place], socket.owner),
+            }
+        }
+    }
+    let gaps = hidden_owners(&merged, |_| "the system named no process for them".to_owned());
+    Ok((merged, gaps))
+}
+
+fn owner(socket: &Socket, pids: &[Pid]) -> Owner {
+    let holders: Vec<Holder> = pids.iter().filter(|pid| pid.0 != 0).map(|pid| Holder { pid: *pid, fd: None }).collect();
+    if !holders.is_empty() {
+        return Owner::Processes(holders);
+    }
+    match socket.state {
+        Some(State::TimeWait) => Owner::Nobody(crate::model::Nobody::TimeWait),
+        _ => Owner::Hidden(HiddenBecause::Permission),
+    }
+}
+
+fn join(socket: &mut Socket, owner: Owner) {
+    match (&mut socket.owner, owner) {
+        (Owner::Processes(holders), Owner::Processes(more)) => {
+            holders.extend(more);
+            holders.sort_unstable();
+            holders.dedup();
+        }
+        (unknown, known @ Owner::Processes(_)) => *unknown = known,
+        _ => {}
+    }
+}

@@ -1,0 +1,101 @@
+//! Sockets through netstat2; no other file names that crate.
+
+use netstat2::{AddressFamilyFlags, ProtocolFlags, ProtocolSocketInfo, SocketInfo, TcpState};
+
+use super::super::CollectError;
+use crate::model::{Endpoint, Family, HiddenBecause, Inode, Owner, Pid, Protocol, Socket, SpaceId, State, Uid};
+
+/// A socket, and the processes that netstat2 names where the system gives them with the socket.
+pub struct Listed {
+    /// The socket, its owner still hidden.
+    pub socket: Socket,
+    /// Its processes; empty on Linux, which does not say.
+    #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux gives sockets without processes"))]
+    pub pids: Vec<Pid>,
+}
+
+/// Lists the sockets of the protocol in the port space of this process.
+pub fn list(protocol: Protocol, space: SpaceId) -> Result<Vec<Listed>, CollectError> {
+    let failed = |error: netstat2::error::Error| CollectError::SocketTable { protocol, reason: error.to_string() };
+    let flags = match protocol {
+        Protocol::Tcp => ProtocolFlags::TCP,
+        Protocol::Udp => ProtocolFlags::UDP,
+    };
+    let mut listed = Vec::new();
+    // One family at a time, because its flags are the only thing that tells the family of a socket.
+    for (family, of_family) in [(Family::Ipv4, AddressFamilyFlags::IPV4), (Family::Ipv6, AddressFamilyFlags::IPV6)] {
+        for info in iterate(of_family, flags).map_err(failed)? {
+            listed.push(socket(info.map_err(failed)?, family, space));
+        }
+    }
+    Ok(listed)
+}
+
+#[cfg(target_os = "linux")]
+use netstat2::iterate_sockets_info_without_pids as iterate;
+
+#[cfg(not(target_os = "linux"))]
+use netstat2::iterate_sockets_info as iterate;
+
+fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Listed {
+    let (uid, inode) = of_linux(&info);
+    let (protocol, local, peer, state) = match &info.protocol_socket_info {
+        ProtocolSocketInfo::Tcp(tcp) => (
+            Protocol::Tcp,
+            Endpoint::new(tcp.local_addr, tcp.local_port),
+            Some(Endpoint::new(tcp.remote_addr, tcp.remote_port)),
+            state(tcp.state),
+        ),
+        ProtocolSocketInfo::Udp(udp) => (Protocol::Udp, Endpoint::new(udp.local_addr, udp.local_port), None, None),
+    };
+    // A listener's peer is given as 0.0.0.0:0.
+    let peer = peer.filter(|peer| peer.port.get() != 0 || !peer.address.is_unspecified());
+    let kernel_knows_uid = inode.is_some() || !matches!(state, Some(State::TimeWait | State::SynReceived));
+    let socket = Socket {
+        space,
+        protocol,
+        family,
+        local,
+        peer,
+        state,
+        device: None,
+        v6only: None,
+        queue: None,
+        inode: inode.map(Inode),
+        uid: uid.filter(|_| kernel_knows_uid).map(Uid),
+        cookie: None,
+        owner: Owner::Hidden(HiddenBecause::Unsupported),
+    };
+    let mut pids: Vec<Pid> = info.associated_pids.into_iter().map(Pid).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    Listed { socket, pids }
+}
+
+/// The uid, and the inode unless it is 0: a socket without a file.
+#[cfg(target_os = "linux")]
+fn of_linux(info: &SocketInfo) -> (Option<u32>, Option<u64>) {
+    (Some(info.uid), Some(u64::from(info.inode)).filter(|inode| *inode != 0))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_linux(_: &SocketInfo) -> (Option<u32>, Option<u64>) {
+    (None, None)
+}
+
+fn state(state: TcpState) -> Option<State> {
+    Some(match state {
+        TcpState::Closed | TcpState::DeleteTcb => State::Close,
+        TcpState::Listen => State::Listen,
+        TcpState::SynSent => State::SynSent,
+        TcpState::SynReceived => State::SynReceived,
+        TcpState::Established => State::Established,
+        TcpState::FinWait1 => State::FinWait1,
+        TcpState::FinWait2 => State::FinWait2,
+        TcpState::CloseWait => State::CloseWait,
+        TcpState::Closing => State::Closing,
+        TcpState::LastAck => State::LastAck,
+        TcpState::TimeWait => State::TimeWait,
+        TcpState::Unknown => return None,
+    })
+}
