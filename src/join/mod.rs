@@ -1,0 +1,62 @@
+//! Snapshot + catalogue = listing: gives each socket its category, service, exposure and processes.
+
+mod exposure;
+
+pub use exposure::exposure_of;
+
+use std::collections::BTreeSet;
+
+use crate::catalogue::Catalogue;
+use crate::model::{Category, Holder, Listing, Pid, PortRange, Process, Protocol, Row, Snapshot, Socket, State};
+
+/// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
+pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Listing<'a> {
+    let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, catalogue)).collect();
+    Listing { snapshot, rows }
+}
+
+fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Option<Row<'a>> {
+    let space = snapshot.space(socket.space)?;
+    Some(Row {
+        socket,
+        space,
+        category: Category::of(socket.local.port),
+        service: catalogue.and_then(|catalogue| catalogue.service(socket.local.port, socket.protocol)),
+        exposure: exposure_of(socket.local.address, socket.device.as_deref()),
+        is_listener: is_listener(socket, space.ephemeral),
+        processes: processes(socket.owner.holders(), snapshot),
+        user: snapshot.user(socket.uid),
+        snapshot,
+    })
+}
+
+/// TCP LISTEN, or a UDP socket that has no peer and whose port was not picked from the ephemeral range.
+///
+/// Where the system does not tell a UDP socket's state, it counts as having no peer.
+fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
+    match (socket.protocol, socket.state) {
+        (Protocol::Tcp, state) => state == Some(State::Listen),
+        (Protocol::Udp, None | Some(State::Unconnected)) => {
+            !ephemeral.is_some_and(|range| range.contains(socket.local.port))
+        }
+        (Protocol::Udp, Some(_)) => false,
+    }
+}
+
+/// The distinct processes among the holders, the foremost first.
+fn processes<'a>(holders: &[Holder], snapshot: &'a Snapshot) -> Vec<(Pid, Option<&'a Process>)> {
+    if let [holder] = holders {
+        return vec![(holder.pid, snapshot.processes.get(&holder.pid))];
+    }
+    let pids: BTreeSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
+    let parent_of = |pid: Pid| snapshot.processes.get(&pid).and_then(|process| process.parent);
+    // The master of a pre-forked server is the holder that no other holder started. Pid 1 may keep a socket that
+    // it passed on (socket activation); then it is the service that people look for.
+    let is_foremost = |pid: &Pid| {
+        let started_by_other = parent_of(*pid).is_some_and(|parent| parent != Pid(1) && pids.contains(&parent));
+        *pid != Pid(1) && !started_by_other
+    };
+    let foremost = pids.iter().copied().find(is_foremost).or_else(|| pids.first().copied());
+    let others = pids.iter().copied().filter(|pid| Some(*pid) != foremost);
+    foremost.into_iter().chain(others).map(|pid| (pid, snapshot.processes.get(&pid))).collect()
+}

@@ -1,0 +1,346 @@
+//! The columns of a listing: one enum, one match per question.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::sanitize::{Charset, Text};
+use super::time;
+use crate::model::{HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
+
+/// One column.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Column {
+    /// The port space.
+    Space,
+    /// The transport protocol.
+    Protocol,
+    /// The local address.
+    Address,
+    /// The local port.
+    Port,
+    /// The port's category.
+    Category,
+    /// What the port is assigned to.
+    Service,
+    /// What the socket is doing.
+    State,
+    /// The other end.
+    Peer,
+    /// The processes' numbers.
+    Pid,
+    /// The processes' names.
+    Process,
+    /// The user that holds or made it.
+    User,
+    /// Who can reach it.
+    Exposure,
+    /// The address family.
+    Family,
+    /// The interface that it is bound to.
+    Device,
+    /// The accept queue.
+    Queue,
+    /// The descriptors' numbers.
+    Fd,
+    /// The socket's inode.
+    Inode,
+    /// The socket's user number.
+    Uid,
+    /// The file that the process runs.
+    Exe,
+    /// When the process started.
+    Started,
+    /// The process's arguments.
+    Argv,
+    /// The service in words.
+    Description,
+    /// Where the service's name comes from.
+    Source,
+}
+
+impl Column {
+    /// Every column.
+    pub const ALL: [Column; 23] = [
+        Column::Space,
+        Column::Protocol,
+        Column::Address,
+        Column::Port,
+        Column::Category,
+        Column::Service,
+        Column::State,
+        Column::Peer,
+        Column::Pid,
+        Column::Process,
+        Column::User,
+        Column::Exposure,
+        Column::Family,
+        Column::Device,
+        Column::Queue,
+        Column::Fd,
+        Column::Inode,
+        Column::Uid,
+        Column::Exe,
+        Column::Started,
+        Column::Argv,
+        Column::Description,
+        Column::Source,
+    ];
+
+    /// The columns that are shown unless others are asked for.
+    pub const DEFAULT: [Column; 10] = [
+        Column::Protocol,
+        Column::Address,
+        Column::Port,
+        Column::Category,
+        Column::Service,
+        Column::State,
+        Column::Peer,
+        Column::Pid,
+        Column::Process,
+        Column::User,
+    ];
+
+    /// The columns of `-o wide`: all but the arguments, which carry secrets.
+    pub const WIDE: [Column; 20] = [
+        Column::Space,
+        Column::Protocol,
+        Column::Family,
+        Column::Address,
+        Column::Device,
+        Column::Port,
+        Column::Category,
+        Column::Service,
+        Column::Source,
+        Column::Exposure,
+        Column::State,
+        Column::Queue,
+        Column::Peer,
+        Column::Pid,
+        Column::Fd,
+        Column::Process,
+        Column::User,
+        Column::Inode,
+        Column::Started,
+        Column::Exe,
+    ];
+
+    /// The name on the command line and in the header of CSV and TSV.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Column::Space => "space",
+            Column::Protocol => "proto",
+            Column::Address => "local",
+            Column::Port => "port",
+            Column::Category => "category",
+            Column::Service => "service",
+            Column::State => "state",
+            Column::Peer => "peer",
+            Column::Pid => "pid",
+            Column::Process => "process",
+            Column::User => "user",
+            Column::Exposure => "exposure",
+            Column::Family => "family",
+            Column::Device => "device",
+            Column::Queue => "queue",
+            Column::Fd => "fd",
+            Column::Inode => "inode",
+            Column::Uid => "uid",
+            Column::Exe => "exe",
+            Column::Started => "started",
+            Column::Argv => "argv",
+            Column::Description => "description",
+            Column::Source => "source",
+        }
+    }
+
+    /// The head of the column in a table.
+    pub fn header(self) -> String {
+        match self {
+            Column::Address => "LOCAL ADDRESS".to_owned(),
+            column => column.name().to_ascii_uppercase(),
+        }
+    }
+
+    /// Says whether its values are numbers, which stand flush right.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Column::Port | Column::Pid | Column::Inode | Column::Uid)
+    }
+
+    /// The width that it may be shortened to; absent when it holds numbers, which are never cut.
+    pub const fn may_shrink_to(self) -> Option<usize> {
+        match self {
+            Column::Service | Column::Process | Column::User => Some(8),
+            Column::Exe | Column::Argv | Column::Description => Some(12),
+            _ => None,
+        }
+    }
+
+    /// How early it leaves a table that is too wide; the lowest leaves first, 0 never leaves.
+    pub const fn expendable(self) -> Option<u8> {
+        match self {
+            Column::Port | Column::Protocol | Column::Address => None,
+            Column::Source => Some(1),
+            Column::Family => Some(2),
+            Column::Inode => Some(3),
+            Column::Fd => Some(4),
+            Column::Uid => Some(5),
+            Column::Queue => Some(6),
+            Column::Description => Some(7),
+            Column::Started => Some(8),
+            Column::Device => Some(9),
+            Column::Argv => Some(10),
+            Column::Exe => Some(11),
+            Column::User => Some(12),
+            Column::Exposure => Some(13),
+            Column::Peer => Some(14),
+            Column::Category => Some(15),
+            Column::Space => Some(16),
+            Column::State => Some(17),
+            Column::Service => Some(18),
+            Column::Pid => Some(19),
+            Column::Process => Some(20),
+        }
+    }
+
+    /// The cell as a person reads it: the foremost holder, and how many more there are.
+    pub fn cell(self, row: &Row<'_>, charset: Charset) -> Text {
+        match self {
+            Column::Process => process_cell(row, charset),
+            Column::Pid => row.processes.first().map_or_else(Text::unknown, |(pid, _)| number(pid.0)),
+            Column::Fd => {
+                row.socket.owner.holders().first().and_then(|holder| holder.fd).map_or_else(Text::unknown, number)
+            }
+            _ => self.value(row, charset).unwrap_or_else(Text::unknown),
+        }
+    }
+
+    /// The whole value, as programs read it: every holder, and nothing where nothing is known.
+    pub fn value(self, row: &Row<'_>, charset: Charset) -> Option<Text> {
+        let socket = row.socket;
+        let plain = |text: &str| Some(Text::plain(text));
+        match self {
+            Column::Space => Some(Text::of(&row.space.label, charset)),
+            Column::Protocol => plain(socket.protocol.name()),
+            Column::Address => Some(address(row, charset)),
+            Column::Port => Some(number(u32::from(socket.local.port.get()))),
+            Column::Category => plain(row.category.name()),
+            Column::Service => row.service.map(|service| Text::of(service.name, charset)),
+            Column::State => socket.state.and_then(|state| plain(state.name())),
+            Column::Peer => socket.peer.map(|peer| Text::plain(peer.to_string())),
+            Column::Pid => list(row.processes.iter().map(|(pid, _)| Some(number(pid.0)))),
+            Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
+            Column::User => user(row, charset),
+            Column::Exposure => plain(row.exposure.name()),
+            Column::Family => plain(socket.family.name()),
+            Column::Device => socket.device.as_deref().map(|device| Text::of(device, charset)),
+            Column::Queue => socket.queue.map(|queue| Text::plain(format!("{}/{}", queue.used, queue.limit))),
+            Column::Fd => list(socket.owner.holders().iter().map(descriptor)),
+            Column::Inode => socket.inode.map(|inode| Text::plain(inode.0.to_string())),
+            Column::Uid => socket.uid.map(|Uid(uid)| number(uid)),
+            Column::Exe => foremost(row)?.exe.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
+            Column::Started => foremost(row)?.started_at.map(|time| Text::plain(time::rfc3339(time))),
+            Column::Argv => foremost(row)?.argv.as_ref().and_then(|argv| command_line(argv, charset)),
+            Column::Description => row.service?.description.map(|text| Text::of(text, charset)),
+            Column::Source => row.service.and_then(|service| plain(service.source.name())),
+        }
+    }
+}
+
+impl Text {
+    /// What a table shows for an unknown or absent value.
+    pub fn unknown() -> Text {
+        Text::plain("-")
+    }
+}
+
+impl FromStr for Column {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Column, String> {
+        Column::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
+            let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
+            format!("`{text}` is not a column: expected {}", names.join(", "))
+        })
+    }
+}
+
+fn number(number: u32) -> Text {
+    Text::plain(number.to_string())
+}
+
+fn foremost<'a>(row: &Row<'a>) -> Option<&'a Process> {
+    row.processes.first().and_then(|(_, process)| *process)
+}
+
+fn list(texts: impl Iterator<Item = Option<Text>>) -> Option<Text> {
+    let texts: Vec<Text> = texts.flatten().collect();
+    if texts.is_empty() { None } else { Some(Text::join(&texts, " ")) }
+}
+
+fn descriptor(holder: &Holder) -> Option<Text> {
+    let Pid(pid) = holder.pid;
+    holder.fd.map(|fd| Text::plain(format!("{pid}:{fd}")))
+}
+
+fn address(row: &Row<'_>, charset: Charset) -> Text {
+    let address = Text::plain(row.socket.local.address.to_string());
+    match row.socket.device.as_deref() {
+        Some(device) => Text::join(&[address, Text::of(device, charset)], "%"),
+        None => address,
+    }
+}
+
+/// The short name, or that of the file when the process has blanked it (C34).
+fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
+    let process = process?;
+    let own = process.name.as_deref().filter(|name| !name.is_empty());
+    let exe = process.exe.as_deref().and_then(Path::file_name);
+    own.or(exe).map(|name| Text::of_os(name, charset))
+}
+
+fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
+    match &row.socket.owner {
+        Owner::Processes(_) => {
+            let name = row.processes.first().and_then(|(_, process)| name(*process, charset));
+            let name = name.unwrap_or_else(Text::unknown);
+            match row.processes.len() {
+                0 | 1 => name,
+                count => Text::join(&[name, Text::plain(format!("+{}", count - 1))], " "),
+            }
+        }
+        Owner::Nobody(why) => Text::plain(format!("({})", why.name())),
+        Owner::Hidden(HiddenBecause::NotFound) => Text::plain("(not found)"),
+        Owner::Hidden(_) => Text::plain("(hidden)"),
+    }
+}
+
+/// The user that the foremost process runs as; where it is not known, the user that made the socket.
+fn user(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let made_by = || {
+        let Uid(uid) = row.socket.uid?;
+        Some(row.user.map_or_else(|| number(uid), |name| Text::of(name, charset)))
+    };
+    let runs_as = foremost(row).and_then(|process| process.uid);
+    if runs_as == row.socket.uid {
+        return made_by();
+    }
+    match runs_as {
+        Some(uid) => Some(row.user_name(uid).map_or_else(|| number(uid.0), |name| Text::of(name, charset))),
+        None => made_by(),
+    }
+}
+
+fn command_line(argv: &[std::ffi::OsString], charset: Charset) -> Option<Text> {
+    let masked = super::secrets::masked(argv);
+    list(masked.iter().map(|argument| Some(quoted(argument, charset))))
+}
+
+/// An argument, in quotes where blanks or its emptiness would hide its limits.
+fn quoted(argument: &OsStr, charset: Charset) -> Text {
+    let text = Text::of_os(argument, charset);
+    if text.as_str().is_empty() || text.as_str().contains([' ', '"', '\'']) {
+        return Text::join(&[Text::default(), text, Text::default()], "'");
+    }
+    text
+}

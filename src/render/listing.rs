@@ -1,0 +1,100 @@
+//! A listing as a table: which columns fit, what stands out, what is said above and below.
+
+use std::io::{self, Write};
+
+use super::column::Column;
+use super::layout::{self, Wish};
+use super::sanitize::Text;
+use super::style::Style;
+use super::summary;
+use super::table::{self, Cells, Emphasis, Frame, Head};
+use crate::model::{Listing, Owner, Row, State};
+
+/// What a table of a listing shows.
+#[derive(Clone, Debug)]
+pub struct TableOptions {
+    /// The columns, in order.
+    pub columns: Vec<Column>,
+    /// Whether the lines above and below, and the heads, are left out.
+    pub bare: bool,
+    /// Whether the columns are fitted to the terminal.
+    pub fitted: bool,
+    /// The lines around the cells.
+    pub frame: Frame,
+    /// The look.
+    pub style: Style,
+}
+
+/// Writes the listing as a table with a line above that says whose numbers these are, and one below that counts.
+pub fn write(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<()> {
+    let with_text = !options.bare && options.frame == Frame::Plain;
+    if with_text {
+        writeln!(out, "{}", summary::title(listing.snapshot, options.style.charset).as_str())?;
+    }
+    if listing.rows.is_empty() && options.frame == Frame::Plain {
+        return if with_text { writeln!(out, "no open socket matches") } else { Ok(()) };
+    }
+    let left = write_rows(out, listing, options)?;
+    if with_text {
+        writeln!(out, "{}", summary::counts(listing))?;
+        if !left.is_empty() {
+            writeln!(out, "{}", summary::columns_left(&left))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
+    let charset = options.style.charset;
+    let cell = |column: Column, row: &Row<'_>| -> Text {
+        let text = column.cell(row, charset);
+        if options.frame == Frame::Markdown { text.for_markdown() } else { text }
+    };
+    // Two passes: the widths first, so that the rows need not be kept as text.
+    let wishes: Vec<Wish> = options.columns.iter().map(|column| wish(*column, listing, options.bare, &cell)).collect();
+    let width = options.style.width.filter(|_| options.fitted);
+    let (placed, left) = layout::fit(&wishes, width);
+    let shape: Vec<Head> = placed
+        .iter()
+        .map(|(column, width)| Head { title: column.header(), width: *width, is_number: column.is_number() })
+        .collect();
+    let mut rows = listing.rows.iter().map(|row| -> Cells {
+        let fitted = |(column, width): &layout::Placed| {
+            let mut text = cell(*column, row);
+            if column.may_shrink_to().is_some() {
+                text.truncate(*width, charset);
+            }
+            (text, emphasis(*column, row))
+        };
+        placed.iter().map(fitted).collect()
+    });
+    let heads = if options.bare { None } else { Some(&shape[..]) };
+    table::draw(out, heads, &shape, &mut rows, options.frame, options.style)?;
+    Ok(left)
+}
+
+fn wish(column: Column, listing: &Listing<'_>, bare: bool, cell: &dyn Fn(Column, &Row<'_>) -> Text) -> Wish {
+    let mut natural = if bare { 1 } else { column.header().len() };
+    let mut is_empty = true;
+    for row in &listing.rows {
+        let text = cell(column, row);
+        is_empty &= text.as_str() == "-";
+        natural = natural.max(text.width());
+    }
+    Wish { column, natural, is_empty }
+}
+
+fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
+    match column {
+        Column::Port => Emphasis::Strong,
+        Column::State => match row.socket.state {
+            Some(State::Listen) => Emphasis::Green,
+            Some(State::TimeWait) | None => Emphasis::Dim,
+            Some(State::CloseWait) => Emphasis::Yellow,
+            _ => Emphasis::None,
+        },
+        Column::Process if !matches!(row.socket.owner, Owner::Processes(_)) => Emphasis::Dim,
+        Column::Category | Column::Source => Emphasis::Dim,
+        _ => Emphasis::None,
+    }
+}

@@ -1,0 +1,15 @@
+//! Listings as bytes: tables for people, JSON and CSV for programs. Text of other processes becomes safe here.
+
+pub mod column;
+pub mod csv;
+pub mod json;
+pub mod layout;
+pub mod listing;
+pub mod report;
+pub mod sanitize;
+mod secrets;
+pub mod services;
+pub mod style;
+pub mod summary;
+pub mod table;
+mod time;

@@ -1,0 +1,437 @@
+//! The JSON document: a public contract, apart from the model so that the model may change.
+//!
+//! `portscope schema` prints its JSON Schema; the doc comments below are its descriptions.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{secrets, summary, time};
+use crate::model::{
+    Category, Gap, Holder, Host, Listing, Missing, Owner, Pid, Process, Registered, Row, Service, Space, Uid,
+};
+
+/// The version of the document; it changes only when a field changes its meaning or leaves.
+pub const SCHEMA: &str = "portscope/1";
+
+/// Sockets of one host and who holds them. Absent knowledge is null.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope report", rename = "Report")]
+pub struct Report<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// How the facts were collected: `portable` (netstat2 and sysinfo).
+    pub backend: &'a str,
+    /// The machine.
+    pub host: HostReport<'a>,
+    /// The port spaces that were listed.
+    pub spaces: Vec<SpaceReport<'a>>,
+    /// The sockets that the command line asked for, in the order of the table.
+    pub sockets: Vec<SocketReport<'a>>,
+    /// What the run could not see.
+    pub visibility: Visibility,
+    /// What else a reader should know, in words.
+    pub warnings: Vec<String>,
+}
+
+/// The machine that was looked at.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Host")]
+pub struct HostReport<'a> {
+    /// Its host name.
+    pub name: Option<&'a str>,
+    /// The operating system with its version.
+    pub os: Option<&'a str>,
+    /// The kernel's release.
+    pub kernel: Option<&'a str>,
+    /// Changes at each start of the system (Linux).
+    pub boot_id: Option<&'a str>,
+    /// When the sockets were listed, RFC 3339 in UTC.
+    pub captured_at: String,
+}
+
+/// The 65,536 numbers of one network stack.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Space")]
+pub struct SpaceReport<'a> {
+    /// The inode of the network namespace; 0 on a system without namespaces.
+    pub id: u64,
+    /// `host` or `netns`.
+    pub kind: &'a str,
+    /// Its name for people.
+    pub label: &'a str,
+    /// The lowest and highest port that it hands out for outgoing connections.
+    pub ephemeral: Option<[u16; 2]>,
+}
+
+/// One end of a connection.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Endpoint")]
+pub struct EndpointReport {
+    /// The IP address; `0.0.0.0` and `::` stand for every address.
+    pub address: std::net::IpAddr,
+    /// The port.
+    pub port: u16,
+}
+
+/// One socket.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Socket")]
+pub struct SocketReport<'a> {
+    /// The id of its space.
+    pub space: u64,
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// `ipv4` or `ipv6`: the family that the socket was made for.
+    pub family: &'a str,
+    /// The end on this host.
+    pub local: EndpointReport,
+    /// The other end; null when there is none or none is known.
+    pub peer: Option<EndpointReport>,
+    /// `LISTEN`, `BOUND`, `UNCONN`, `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`, `FIN_WAIT1`, `FIN_WAIT2`, `CLOSE_WAIT`,
+    /// `CLOSING`, `LAST_ACK`, `TIME_WAIT` or `CLOSE`; null where the system does not tell it.
+    pub state: Option<&'a str>,
+    /// `well-known` (0-1023), `registered` (1024-49151) or `dynamic` (49152-65535).
+    pub category: &'a str,
+    /// What the local port is assigned to; not what runs there.
+    pub service: Option<ServiceReport<'a>>,
+    /// Who can reach the local address: `loopback`, `link-local`, `private`, `public` or `any`.
+    pub exposure: &'a str,
+    /// The interface that it is bound to.
+    pub device: Option<&'a str>,
+    /// Whether an IPv6 socket refuses IPv4.
+    pub v6only: Option<bool>,
+    /// The accept queue of a listener.
+    pub queue: Option<QueueReport>,
+    /// The number of its file in the kernel.
+    pub inode: Option<u64>,
+    /// The user that made it; null where the kernel does not know (`TIME_WAIT`).
+    pub uid: Option<u32>,
+    /// That user's name.
+    pub user: Option<&'a str>,
+    /// The kernel's unique number for it since boot.
+    pub cookie: Option<u64>,
+    /// Who holds it.
+    pub owner: OwnerReport<'a>,
+}
+
+/// A registered service.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Service")]
+pub struct ServiceReport<'a> {
+    /// Its short name.
+    pub name: &'a str,
+    /// `user` (a label), `well-known` (the built-in table), `host` (`/etc/services`) or `iana`.
+    pub source: &'a str,
+    /// What it is, in words.
+    pub description: Option<&'a str>,
+}
+
+/// Connections that wait to be accepted.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Queue")]
+pub struct QueueReport {
+    /// How many wait.
+    pub used: u32,
+    /// How many may wait.
+    pub limit: u32,
+}
+
+/// Who holds a socket, and how well that is known.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Owner")]
+pub struct OwnerReport<'a> {
+    /// `process`; `user` (the holder is hidden, its user is known); `hidden`; `none` (nobody holds it).
+    pub tier: &'a str,
+    /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`; for
+    /// `user` and `hidden` one of `permission`, `protected`, `not-found`, `no-processes`, `unsupported`.
+    pub reason: Option<&'a str>,
+    /// Every process that holds it, the foremost first.
+    pub processes: Vec<ProcessReport<'a>>,
+    /// The systemd unit that it belongs to.
+    pub unit: Option<&'a str>,
+    /// The container that it belongs to.
+    pub container: Option<&'a str>,
+}
+
+/// One process that holds a socket.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Process")]
+pub struct ProcessReport<'a> {
+    /// Its number.
+    pub pid: u32,
+    /// The lowest of its descriptors for the socket.
+    pub fd: Option<u32>,
+    /// All of its descriptors for the socket.
+    pub fds: Vec<u32>,
+    /// Its short name, which the process itself may change.
+    pub name: Option<Cow<'a, str>>,
+    /// The file that it runs.
+    pub exe: Option<Cow<'a, str>>,
+    /// Its arguments with the usual secrets masked; null unless asked for.
+    pub argv: Option<Vec<String>>,
+    /// When it started, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// The number of the user that it runs as.
+    pub uid: Option<u32>,
+    /// The user that it runs as.
+    pub user: Option<&'a str>,
+    /// The process that started it.
+    pub parent: Option<u32>,
+    /// Fields above that are not valid UTF-8 in the system, and in which bytes were replaced by U+FFFD.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub undecodable: Vec<&'a str>,
+}
+
+/// What the run could not see.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Visibility {
+    /// Whether every socket of the listed spaces and every owner of the sockets above was seen.
+    pub complete: bool,
+    /// Sockets above that somebody may hold, and this run could not see who.
+    pub hidden_owners: usize,
+    /// Port spaces that exist and were not listed; null when nobody looked.
+    pub unseen_spaces: Option<usize>,
+    /// Whether ports that are forwarded without a socket were looked for.
+    pub redirects_checked: bool,
+    /// What is missing and why.
+    pub reasons: Vec<GapReport>,
+}
+
+/// Something that was not seen.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Gap")]
+pub struct GapReport {
+    /// `owners`, `processes`, `attributes`, `udp-peers`, `spaces` or `redirects`.
+    pub missing: &'static str,
+    /// Why: `permission`, `protected`, `not-found`, `no-processes`, `unsupported`, `backend` or `not-looked-for`.
+    pub reason: &'static str,
+    /// How many sockets of the whole listing it concerns, where that can be counted.
+    pub count: Option<usize>,
+    /// The circumstances in words.
+    pub detail: String,
+    /// What would show it.
+    pub hint: Option<String>,
+}
+
+/// Registered services.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope services", rename = "Services")]
+pub struct ServicesReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// The categories of port numbers.
+    pub categories: Vec<CategoryReport>,
+    /// The services, by port and protocol.
+    pub services: Vec<PortService<'a>>,
+}
+
+/// A category of port numbers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Category")]
+pub struct CategoryReport {
+    /// `well-known`, `registered` or `dynamic`.
+    pub name: &'static str,
+    /// Its lowest number.
+    pub first: u16,
+    /// Its highest number.
+    pub last: u16,
+}
+
+/// A port with its service.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PortService<'a> {
+    /// The port.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// The port's category.
+    pub category: &'a str,
+    /// Its short name.
+    pub name: &'a str,
+    /// `user`, `well-known`, `host` or `iana`.
+    pub source: &'a str,
+    /// What it is, in words.
+    pub description: Option<&'a str>,
+}
+
+impl<'a> ServicesReport<'a> {
+    /// Turns entries of the catalogue into the document.
+    pub fn new(entries: &[Registered<'a>]) -> ServicesReport<'a> {
+        let category = |category: Category| CategoryReport {
+            name: category.name(),
+            first: category.range().first().get(),
+            last: category.range().last().get(),
+        };
+        let service = |entry: &Registered<'a>| PortService {
+            port: entry.port.get(),
+            protocol: entry.protocol.name(),
+            category: Category::of(entry.port).name(),
+            name: entry.service.name,
+            source: entry.service.source.name(),
+            description: entry.service.description,
+        };
+        ServicesReport {
+            schema: SCHEMA,
+            categories: Category::ALL.into_iter().map(category).collect(),
+            services: entries.iter().map(service).collect(),
+        }
+    }
+}
+
+impl<'a> Report<'a> {
+    /// Turns a listing into the document.
+    pub fn new(listing: &'a Listing<'a>, program: Option<&std::path::Path>) -> Report<'a> {
+        let snapshot = listing.snapshot;
+        Report {
+            schema: SCHEMA,
+            backend: snapshot.backend.name(),
+            host: host(&snapshot.host),
+            spaces: snapshot.spaces.iter().map(space).collect(),
+            sockets: listing.rows.iter().map(socket).collect(),
+            visibility: visibility(listing, program),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn host(host: &Host) -> HostReport<'_> {
+    HostReport {
+        name: host.name.as_deref(),
+        os: host.os.as_deref(),
+        kernel: host.kernel.as_deref(),
+        boot_id: host.boot_id.as_deref(),
+        captured_at: time::rfc3339(host.captured_at),
+    }
+}
+
+fn space(space: &Space) -> SpaceReport<'_> {
+    SpaceReport {
+        id: space.id.0,
+        kind: space.kind.name(),
+        label: &space.label,
+        ephemeral: space.ephemeral.map(|range| [range.first().get(), range.last().get()]),
+    }
+}
+
+/// Turns a row into its object.
+pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
+    let socket = row.socket;
+    SocketReport {
+        space: socket.space.0,
+        protocol: socket.protocol.name(),
+        family: socket.family.name(),
+        local: EndpointReport { address: socket.local.address, port: socket.local.port.get() },
+        peer: socket.peer.map(|peer| EndpointReport { address: peer.address, port: peer.port.get() }),
+        state: socket.state.map(crate::model::State::name),
+        category: row.category.name(),
+        service: row.service.map(service),
+        exposure: row.exposure.name(),
+        device: socket.device.as_deref(),
+        v6only: socket.v6only,
+        queue: socket.queue.map(|queue| QueueReport { used: queue.used, limit: queue.limit }),
+        inode: socket.inode.map(|inode| inode.0),
+        uid: socket.uid.map(|Uid(uid)| uid),
+        user: row.user,
+        cookie: socket.cookie,
+        owner: owner(row),
+    }
+}
+
+fn service(service: Service<'_>) -> ServiceReport<'_> {
+    ServiceReport { name: service.name, source: service.source.name(), description: service.description }
+}
+
+fn owner<'a>(row: &'a Row<'a>) -> OwnerReport<'a> {
+    let reason = match &row.socket.owner {
+        Owner::Processes(_) => None,
+        Owner::Nobody(why) => Some(why.name()),
+        Owner::Hidden(because) => Some(because.name()),
+    };
+    let process = |(pid, process): &(Pid, Option<&'a Process>)| process_report(row, *pid, *process);
+    OwnerReport {
+        tier: row.tier().name(),
+        reason,
+        processes: row.processes.iter().map(process).collect(),
+        unit: None,
+        container: None,
+    }
+}
+
+fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>) -> ProcessReport<'a> {
+    let of_pid = |holder: &&Holder| holder.pid == pid;
+    let fds: Vec<u32> = row.socket.owner.holders().iter().filter(of_pid).filter_map(|holder| holder.fd).collect();
+    let Some(process) = process else {
+        return ProcessReport { fd: fds.first().copied(), fds, ..ProcessReport::unknown(pid) };
+    };
+    let mut undecodable = Vec::new();
+    let mut text = |field, bytes: &'a OsStr| {
+        if bytes.to_str().is_none() {
+            undecodable.push(field);
+        }
+        bytes.to_string_lossy()
+    };
+    let name = process.name.as_deref().map(|name| text("name", name));
+    let exe = process.exe.as_deref().map(|exe| text("exe", exe.as_os_str()));
+    let argv = process.argv.as_ref().map(|argv| argv_report(argv, &mut undecodable));
+    ProcessReport {
+        pid: pid.0,
+        fd: fds.first().copied(),
+        fds,
+        name,
+        exe,
+        argv,
+        started_at: process.started_at.map(time::rfc3339),
+        uid: process.uid.map(|Uid(uid)| uid),
+        user: process.uid.and_then(|uid| row.user_name(uid)),
+        parent: process.parent.map(|Pid(pid)| pid),
+        undecodable,
+    }
+}
+
+impl ProcessReport<'_> {
+    fn unknown(pid: Pid) -> Self {
+        ProcessReport {
+            pid: pid.0,
+            fd: None,
+            fds: Vec::new(),
+            name: None,
+            exe: None,
+            argv: None,
+            started_at: None,
+            uid: None,
+            user: None,
+            parent: None,
+            undecodable: Vec::new(),
+        }
+    }
+}
+
+fn argv_report(argv: &[OsString], undecodable: &mut Vec<&str>) -> Vec<String> {
+    if argv.iter().any(|argument| argument.to_str().is_none()) {
+        undecodable.push("argv");
+    }
+    secrets::masked(argv).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+fn visibility(listing: &Listing<'_>, program: Option<&std::path::Path>) -> Visibility {
+    let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
+    let gaps = &listing.snapshot.gaps;
+    let report = |gap: &Gap| GapReport {
+        missing: gap.missing.name(),
+        reason: gap.reason.name(),
+        count: gap.count,
+        detail: gap.detail.clone(),
+        hint: summary::hint(gap.reason, program),
+    };
+    Visibility {
+        complete: hidden_owners == 0,
+        hidden_owners,
+        unseen_spaces: None,
+        redirects_checked: !gaps.iter().any(|gap| gap.missing == Missing::Redirects),
+        reasons: gaps.iter().map(report).collect(),
+    }
+}

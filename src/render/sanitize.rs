@@ -1,0 +1,221 @@
+//! The one choke point between strings of other processes and a terminal.
+//!
+//! A process may call itself anything: escape sequences, line breaks, bidirectional overrides that turn `exe.gpj`
+//! around. A table cell is a [`Text`], and a `Text` is only made here.
+
+use std::ffi::OsStr;
+use std::fmt::Write;
+
+use unicode_width::UnicodeWidthStr;
+
+/// Which characters may be shown as they are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Charset {
+    /// Every printable character.
+    Unicode,
+    /// Printable ASCII; the rest is escaped (`LC_ALL=C`).
+    Ascii,
+}
+
+/// Text that cannot break a line or steer a terminal.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Text(String);
+
+impl Text {
+    /// Makes the bytes of the operating system safe: whatever is not printable becomes a visible escape.
+    pub fn of_os(text: &OsStr, charset: Charset) -> Text {
+        let mut safe = String::with_capacity(text.len());
+        for chunk in text.as_encoded_bytes().utf8_chunks() {
+            push_safe(&mut safe, chunk.valid(), charset);
+            for byte in chunk.invalid() {
+                let _ = write!(safe, "\\x{byte:02x}");
+            }
+        }
+        Text(safe)
+    }
+
+    /// Makes a text safe.
+    pub fn of(text: &str, charset: Charset) -> Text {
+        let mut safe = String::with_capacity(text.len());
+        push_safe(&mut safe, text, charset);
+        Text(safe)
+    }
+
+    /// Takes a text of this program as it is: names and numbers of printable ASCII.
+    pub fn plain(text: impl Into<String>) -> Text {
+        let text = text.into();
+        debug_assert!(text.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{text:?} is not printable ASCII");
+        Text(text)
+    }
+
+    /// Joins safe texts.
+    pub fn join(texts: &[Text], separator: &'static str) -> Text {
+        let texts: Vec<&str> = texts.iter().map(Text::as_str).collect();
+        Text(texts.join(separator))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text, owned.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// Escapes what Markdown would take for a mark.
+    pub fn for_markdown(self) -> Text {
+        if !self.0.contains(['|', '`', '*', '_', '<', '[', '\\']) {
+            return self;
+        }
+        let mut escaped = String::with_capacity(self.0.len() + 8);
+        for character in self.0.chars() {
+            match character {
+                '<' => escaped.push_str("&lt;"),
+                '|' | '`' | '*' | '_' | '[' | '\\' => escaped.extend(['\\', character]),
+                _ => escaped.push(character),
+            }
+        }
+        Text(escaped)
+    }
+
+    /// How many columns of a terminal it takes.
+    pub fn width(&self) -> usize {
+        width(&self.0)
+    }
+
+    /// Shortens it to so many columns, the last of them a mark that something is missing.
+    pub fn truncate(&mut self, columns: usize, charset: Charset) {
+        if self.width() <= columns {
+            return;
+        }
+        let mark = match charset {
+            Charset::Unicode => '…',
+            Charset::Ascii => '~',
+        };
+        // Taken off from the end, because the width of a text is not the sum of the widths of its characters.
+        while width(&self.0) + 1 > columns && self.0.pop().is_some() {}
+        if columns > 0 {
+            self.0.push(mark);
+        }
+    }
+}
+
+fn width(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+fn push_safe(safe: &mut String, text: &str, charset: Charset) {
+    // Nearly every name is plain.
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        safe.push_str(text);
+        return;
+    }
+    for character in text.chars() {
+        match character {
+            ' '..='~' => safe.push(character),
+            '\0'..='\u{7f}' => {
+                let _ = write!(safe, "\\x{:02x}", u32::from(character));
+            }
+            _ if charset == Charset::Ascii || is_deceptive(character) => {
+                let _ = write!(safe, "\\u{{{:x}}}", u32::from(character));
+            }
+            _ => safe.push(character),
+        }
+    }
+}
+
+/// Says whether the character controls, hides or reorders text instead of showing something.
+fn is_deceptive(character: char) -> bool {
+    matches!(character,
+        '\u{80}'..='\u{9f}'            // C1 controls
+        | '\u{ad}'                     // soft hyphen
+        | '\u{34f}'                    // combining grapheme joiner
+        | '\u{61c}'                    // Arabic letter mark
+        | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers: blank letters
+        | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}'      // zero width, direction marks
+        | '\u{2028}'..='\u{202e}'      // line separators, embeddings and overrides
+        | '\u{2060}'..='\u{206f}'      // invisible operators, isolates
+        | '\u{fe00}'..='\u{fe0f}'      // variation selectors
+        | '\u{feff}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e000}'..='\u{f8ff}'      // private use: anything a font makes of it
+        | '\u{e0000}'..='\u{e0fff}'    // tags, variation selectors
+        | '\u{f0000}'..='\u{10ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hostile_names_become_visible() {
+        for (name, shown) in [
+            ("\x1b[31mRED\x1b[0m", "\\x1b[31mRED\\x1b[0m"),
+            ("a\nb\tc\rd", "a\\x0ab\\x09c\\x0dd"),
+            ("\u{202e}gpj.exe", "\\u{202e}gpj.exe"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("中文名", "中文名"),
+            ("", ""),
+        ] {
+            assert_eq!(Text::of(name, Charset::Unicode).as_str(), shown);
+        }
+        assert_eq!(Text::of("é", Charset::Ascii).as_str(), "\\u{e9}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_not_utf8_become_visible() {
+        use std::os::unix::ffi::OsStrExt;
+        let name = OsStr::from_bytes(b"\xff\xfe\x80bad");
+        assert_eq!(Text::of_os(name, Charset::Unicode).as_str(), "\\xff\\xfe\\x80bad");
+    }
+
+    #[test]
+    fn a_long_text_ends_in_a_mark() {
+        let shortened = |text: &str, columns| {
+            let mut text = Text::of(text, Charset::Unicode);
+            text.truncate(columns, Charset::Unicode);
+            text.into_string()
+        };
+        assert_eq!(shortened("postgres", 8), "postgres");
+        assert_eq!(shortened("postgres", 5), "post…");
+        assert_eq!(shortened("中文名", 4), "中…");
+        assert_eq!(shortened("abc", 1), "…");
+        assert_eq!(shortened("abc", 0), "");
+    }
+
+    proptest! {
+        #[test]
+        fn no_control_character_survives(bytes in any::<Vec<u8>>(), ascii in any::<bool>()) {
+            let charset = if ascii { Charset::Ascii } else { Charset::Unicode };
+            let text = String::from_utf8_lossy(&bytes);
+            let safe = Text::of(&text, charset);
+            prop_assert!(!safe.as_str().chars().any(|c| c.is_control() || is_deceptive(c)));
+            prop_assert!(charset == Charset::Unicode || safe.as_str().is_ascii());
+            // Once safe, it stays as it is.
+            prop_assert_eq!(Text::of(safe.as_str(), charset), safe);
+        }
+
+        #[test]
+        fn a_truncated_text_never_exceeds_its_width(text in any::<String>(), columns in 0usize..30) {
+            let mut text = Text::of(&text, Charset::Unicode);
+            text.truncate(columns, Charset::Unicode);
+            prop_assert!(text.width() <= columns, "{:?}", text);
+        }
+
+        #[cfg(unix)]
+        #[test]
+        fn any_bytes_of_a_name_are_shown_without_control_characters(bytes in any::<Vec<u8>>()) {
+            use std::os::unix::ffi::OsStrExt;
+            let safe = Text::of_os(OsStr::from_bytes(&bytes), Charset::Unicode);
+            prop_assert!(!safe.as_str().chars().any(|c| c.is_control() || is_deceptive(c)));
+        }
+    }
+}

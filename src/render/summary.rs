@@ -1,0 +1,76 @@
+//! The lines around a listing: whose numbers these are, how many there are, and what was not seen.
+
+use std::path::Path;
+
+use super::column::Column;
+use super::sanitize::{Charset, Text};
+use crate::model::{Gap, Listing, Missing, Reason, Snapshot};
+
+/// Names the host and the port space: a number means nothing without them.
+pub fn title(snapshot: &Snapshot, charset: Charset) -> Text {
+    let host = &snapshot.host;
+    let name = Text::of(host.name.as_deref().unwrap_or("unknown"), charset);
+    let mut parts = vec![Text::join(&[Text::plain("host"), name], " ")];
+    let spaces: Vec<Text> = snapshot.spaces.iter().map(|space| Text::of(&space.label, charset)).collect();
+    let heading = if spaces.len() == 1 { "port space" } else { "port spaces" };
+    parts.push(Text::join(&[Text::plain(heading), Text::join(&spaces, ", ")], " "));
+    if let [space] = &snapshot.spaces[..]
+        && space.id.0 != 0
+    {
+        parts.push(Text::plain(format!("net:[{}]", space.id.0)));
+    }
+    Text::join(&parts, if charset == Charset::Unicode { " · " } else { " - " })
+}
+
+/// Counts the rows: `12 sockets: 5 listening, 6 connected, 1 other`.
+pub fn counts(listing: &Listing<'_>) -> String {
+    let rows = &listing.rows;
+    let listening = rows.iter().filter(|row| row.is_listener).count();
+    let connected = rows.iter().filter(|row| row.is_connection()).count();
+    let other = rows.len() - listening - connected;
+    let mut parts = vec![format!("{listening} listening")];
+    if connected > 0 {
+        parts.push(format!("{connected} connected"));
+    }
+    if other > 0 {
+        parts.push(format!("{other} other"));
+    }
+    let noun = if rows.len() == 1 { "socket" } else { "sockets" };
+    format!("{} {noun}: {}", rows.len(), parts.join(", "))
+}
+
+/// Says which columns had no room.
+pub fn columns_left(left: &[Column]) -> String {
+    let names: Vec<&str> = left.iter().map(|column| column.name()).collect();
+    format!("no room for: {} (a wider terminal, --columns or a pipe shows them)", names.join(", "))
+}
+
+/// Says how many owners are hidden in these rows, why, and what would show them; nothing when none are.
+pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
+    let hidden = listing.rows.iter().filter(|row| row.is_hidden()).count();
+    if hidden == 0 {
+        return None;
+    }
+    let gaps: Vec<&Gap> = listing.snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Owners).collect();
+    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
+    let noun = if listing.rows.len() == 1 { "socket" } else { "sockets" };
+    let mut line = format!("owners hidden for {hidden} of {} {noun}: {}", listing.rows.len(), details.join("; "));
+    let hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason, program)).collect();
+    if !hints.is_empty() {
+        line = format!("{line}; {}", hints.join("; "));
+    }
+    Some(line)
+}
+
+/// What would show the missing fact.
+pub fn hint(reason: Reason, program: Option<&Path>) -> Option<String> {
+    use crate::model::HiddenBecause;
+    match reason {
+        Reason::Owner(HiddenBecause::Permission) => {
+            // sudo searches its own PATH, so only an absolute path is sure to be found.
+            let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
+            Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))
+        }
+        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor => None,
+    }
+}

@@ -1,0 +1,138 @@
+//! Tables for people, drawn by comfy-table; nobody else names that crate.
+
+use std::io::{self, Write};
+
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, ContentLineStyle};
+use comfy_table::{LineStyle, Table, TableStyle, Width, presets};
+
+use super::sanitize::{Charset, Text};
+use super::style::Style;
+
+/// How a cell stands out, when colour may be used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Emphasis {
+    /// As it is.
+    #[default]
+    None,
+    /// What the eye looks for first.
+    Strong,
+    /// A good or open state.
+    Green,
+    /// What deserves a second look.
+    Yellow,
+    /// What matters less.
+    Dim,
+}
+
+/// One column of a table.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Its head.
+    pub title: String,
+    /// Its width in characters; longer cells must have been shortened before.
+    pub width: usize,
+    /// Whether its cells stand flush right.
+    pub is_number: bool,
+}
+
+/// The lines around the cells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Frame {
+    /// Columns parted by blanks; under the heads a line where the output is a terminal.
+    Plain,
+    /// A Markdown table.
+    Markdown,
+}
+
+/// Cells of one row, as many as there are heads.
+pub type Cells = Vec<(Text, Emphasis)>;
+
+/// Rows that are laid out at a time: it keeps memory small and lines flowing on a host with 100,000 sockets.
+const BLOCK: usize = 512;
+
+/// Draws the rows below their heads.
+pub fn draw(
+    out: &mut dyn Write,
+    heads: Option<&[Head]>,
+    shape: &[Head],
+    rows: &mut impl Iterator<Item = Cells>,
+    frame: Frame,
+    style: Style,
+) -> io::Result<()> {
+    let mut heads = heads;
+    loop {
+        let block: Vec<Cells> = rows.by_ref().take(BLOCK).collect();
+        if block.is_empty() && heads.is_none() {
+            return Ok(());
+        }
+        let mut table = empty_table(shape, frame, style);
+        if let Some(heads) = heads.take() {
+            table.set_header(heads.iter().map(|head| Cell::new(&head.title)));
+        }
+        for cells in block {
+            table.add_row(cells.into_iter().map(|(text, emphasis)| cell(text, emphasis, style)));
+        }
+        set_widths(&mut table, shape, frame);
+        for line in table.lines() {
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
+}
+
+fn empty_table(shape: &[Head], frame: Frame, style: Style) -> Table {
+    let mut table = Table::new();
+    table.load_style(lines(frame, style));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.force_no_tty();
+    if style.color && frame == Frame::Plain {
+        table.enforce_styling();
+    }
+    let columns: u16 = shape.len().try_into().unwrap_or(u16::MAX);
+    table.set_width(columns.max(1));
+    table
+}
+
+fn lines(frame: Frame, style: Style) -> TableStyle {
+    let none = ContentLineStyle::none();
+    match (frame, style.width, style.charset) {
+        (Frame::Markdown, _, _) => presets::ASCII_MARKDOWN,
+        (Frame::Plain, None, _) => TableStyle::new().header_lines(none).content_lines(none),
+        (Frame::Plain, Some(_), charset) => {
+            let dash = if charset == Charset::Unicode { '─' } else { '-' };
+            let rule = LineStyle::none().fill(dash).junction(dash);
+            TableStyle::new().header_lines(none).header_separator(rule).content_lines(none)
+        }
+    }
+}
+
+fn set_widths(table: &mut Table, shape: &[Head], frame: Frame) {
+    let last = shape.len().saturating_sub(1);
+    for (place, head) in shape.iter().enumerate() {
+        let Some(column) = table.column_mut(place) else { continue };
+        let padding = match frame {
+            Frame::Markdown => (1, 1),
+            Frame::Plain if place == last => (0, 0),
+            Frame::Plain => (0, super::layout::GAP),
+        };
+        column.set_padding(padding);
+        let width = u16::try_from(head.width).unwrap_or(u16::MAX).saturating_add(padding.0 + padding.1);
+        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        if head.is_number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn cell(text: Text, emphasis: Emphasis, style: Style) -> Cell {
+    let cell = Cell::new_owned(text.into_string());
+    if !style.color {
+        return cell;
+    }
+    match emphasis {
+        Emphasis::None => cell,
+        Emphasis::Strong => cell.add_attribute(Attribute::Bold),
+        Emphasis::Green => cell.fg(Color::Green),
+        Emphasis::Yellow => cell.fg(Color::Yellow),
+        Emphasis::Dim => cell.add_attribute(Attribute::Dim),
+    }
+}

@@ -1,0 +1,11 @@
+//! Which rows an answer has, and in what order: pure functions over joined rows.
+
+mod filter;
+mod names;
+mod sort;
+mod target;
+
+pub use filter::{Filter, Peer, StateSet};
+pub use names::{Pattern, UserName};
+pub use sort::{SortKey, Sorting, by_default_order};
+pub use target::{Target, Wanted};

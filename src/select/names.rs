@@ -1,0 +1,50 @@
+//! How a word of the command line is compared with the names of processes and users.
+
+use std::ffi::OsStr;
+
+use crate::model::{Process, Row};
+
+/// A word that a process name may begin with, in any case of letters: `post` finds `postgres`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pattern(String);
+
+impl Pattern {
+    /// Takes the word as it was typed.
+    pub fn new(word: &str) -> Pattern {
+        Pattern(word.to_ascii_lowercase())
+    }
+
+    /// Says whether the process's own name, or the name of the file that it runs, begins with the word.
+    pub fn matches(&self, process: &Process) -> bool {
+        let exe = process.exe.as_deref().and_then(|path| path.file_name());
+        process.name.as_deref().is_some_and(|name| self.begins(name)) || exe.is_some_and(|name| self.begins(name))
+    }
+
+    /// Says whether one of the processes that hold the row's socket matches.
+    pub fn matches_row(&self, row: &Row<'_>) -> bool {
+        row.processes.iter().filter_map(|(_, process)| *process).any(|process| self.matches(process))
+    }
+
+    fn begins(&self, name: &OsStr) -> bool {
+        let name = name.as_encoded_bytes();
+        name.len() >= self.0.len() && name[..self.0.len()].eq_ignore_ascii_case(self.0.as_bytes())
+    }
+}
+
+/// A user by name or by number.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UserName(String);
+
+impl UserName {
+    /// Takes the word as it was typed.
+    pub fn new(word: &str) -> UserName {
+        UserName(word.to_owned())
+    }
+
+    /// Says whether the socket was made by this user, or is held by one of its processes.
+    pub fn matches_row(&self, row: &Row<'_>) -> bool {
+        let made_by = row.socket.uid.into_iter();
+        let held_by = row.processes.iter().filter_map(|(_, process)| process.and_then(|process| process.uid));
+        made_by.chain(held_by).any(|uid| self.0 == uid.0.to_string() || row.user_name(uid) == Some(&*self.0))
+    }
+}
