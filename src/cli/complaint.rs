@@ -1,0 +1,68 @@
+//! One line for what is wrong with a command line, where clap would print a paragraph.
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+
+/// Says what was wrong and what is accepted.
+pub fn one_line(error: &Error) -> String {
+    let context = |kind| error.get(kind).map(text).unwrap_or_default();
+    let argument = context(ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::ValueValidation => match std::error::Error::source(error) {
+            // The value's own message names it and says what is accepted.
+            Some(source) => match flag_of(&argument) {
+                Some(flag) => format!("{flag}: {source}"),
+                None => source.to_string(),
+            },
+            None => paragraph(error),
+        },
+        ErrorKind::InvalidValue => {
+            let value = context(ContextKind::InvalidValue);
+            let accepted = context(ContextKind::ValidValue);
+            let flag = flag_of(&argument).unwrap_or(&argument);
+            if value.is_empty() {
+                format!("{flag} needs a value: expected {accepted}")
+            } else {
+                format!("{flag}: `{value}` is not accepted: expected {accepted}")
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            let suggestion = context(ContextKind::SuggestedArg);
+            let suggestion = if suggestion.is_empty() { context(ContextKind::SuggestedSubcommand) } else { suggestion };
+            if suggestion.is_empty() {
+                format!("`{argument}` is not a flag here; see --help for those that are")
+            } else {
+                format!("`{argument}` is not a flag here; did you mean `{suggestion}`?")
+            }
+        }
+        ErrorKind::ArgumentConflict => {
+            let other = context(ContextKind::PriorArg);
+            let other = if other.is_empty() { "another argument".to_owned() } else { format!("`{other}`") };
+            format!("`{argument}` cannot be used with {other}")
+        }
+        _ => paragraph(error),
+    }
+}
+
+/// `--pid <PID>` without its value; nothing for a positional argument.
+fn flag_of(argument: &str) -> Option<&str> {
+    argument.starts_with('-').then(|| argument.split(' ').next()).flatten()
+}
+
+fn text(value: &ContextValue) -> String {
+    match value {
+        ContextValue::String(text) => text.clone(),
+        ContextValue::Strings(texts) => texts.join(", "),
+        ContextValue::StyledStr(text) => text.to_string(),
+        ContextValue::Number(number) => number.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// clap's own words, up to its usage text, on one line.
+fn paragraph(error: &Error) -> String {
+    let rendered = error.to_string();
+    let lines = rendered.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
+    let line = words.join(" ");
+    line.strip_prefix("error: ").unwrap_or(&line).to_owned()
+}

@@ -1,0 +1,24 @@
+//! The command line: flag groups that commands share, and the values that flags take.
+
+mod complaint;
+mod output;
+mod selection;
+mod style;
+
+pub use complaint::one_line;
+pub use output::{Format, OutputArgs};
+pub use selection::SelectionArgs;
+pub use style::StyleArgs;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// A parser for a flag that takes one of a few names.
+pub fn one_of<T: Copy + Send + Sync + 'static>(
+    choices: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(choices.iter().map(|choice| name(*choice))).try_map(move |text| {
+        let found = choices.iter().copied().find(|choice| name(*choice) == text);
+        found.ok_or("not one of the accepted values")
+    })
+}

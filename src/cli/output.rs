@@ -1,0 +1,183 @@
+//! The flags that say how the answer looks.
+
+use clap::Args;
+
+use super::{StyleArgs, one_of};
+use crate::error::Error;
+use crate::render::column::Column;
+use crate::select::{SortKey, Sorting};
+
+/// `--output`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Format {
+    /// Fitted to the terminal.
+    Table,
+    /// More columns, nothing shortened.
+    Wide,
+    /// One document.
+    Json,
+    /// One socket a line.
+    Ndjson,
+    /// Comma-separated.
+    Csv,
+    /// Tab-separated.
+    Tsv,
+    /// A Markdown table.
+    Markdown,
+}
+
+impl Format {
+    const ALL: [Format; 7] =
+        [Format::Table, Format::Wide, Format::Json, Format::Ndjson, Format::Csv, Format::Tsv, Format::Markdown];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Format::Table => "table",
+            Format::Wide => "wide",
+            Format::Json => "json",
+            Format::Ndjson => "ndjson",
+            Format::Csv => "csv",
+            Format::Tsv => "tsv",
+            Format::Markdown => "markdown",
+        }
+    }
+}
+
+/// How the answer looks.
+#[derive(Args, Clone, Debug)]
+pub struct OutputArgs {
+    /// Form of the output
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Format::ALL, Format::name), default_value = "table", help_heading = "Output")]
+    pub format: Format,
+
+    /// Short for --output json
+    #[arg(long, conflicts_with = "format", help_heading = "Output")]
+    pub json: bool,
+
+    /// Columns: A,B for just these, +C,-D to add and drop
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
+    pub columns: Vec<ColumnChange>,
+
+    /// Order: COLUMN or COLUMN:desc
+    #[arg(long, value_name = "COLUMN[:desc]", value_parser = parse_sorting, help_heading = "Output")]
+    pub sort: Option<Sorting>,
+
+    /// Numbers only: no service names
+    #[arg(short = 'n', long, help_heading = "Output")]
+    pub numeric: bool,
+
+    /// No heads, and no lines above and below the table
+    #[arg(short = 'H', long, help_heading = "Output")]
+    pub no_header: bool,
+
+    /// Show the arguments of processes, the usual secrets masked
+    #[arg(long, help_heading = "Output")]
+    pub argv: bool,
+
+    /// Exit with 3 when something was hidden
+    #[arg(long, help_heading = "Output")]
+    pub strict: bool,
+
+    #[command(flatten)]
+    pub style: StyleArgs,
+}
+
+impl OutputArgs {
+    /// The form that was asked for.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+
+    /// The columns that were asked for.
+    pub fn columns(&self) -> Vec<Column> {
+        let basis = if self.format() == Format::Wide { &Column::WIDE[..] } else { &Column::DEFAULT };
+        let mut columns: Vec<Column> = basis.to_vec();
+        if self.numeric {
+            columns.retain(|column| *column != Column::Service);
+        }
+        if self.argv {
+            columns.push(Column::Argv);
+        }
+        if self.columns.iter().any(|change| matches!(change, ColumnChange::Only(_))) {
+            columns.clear();
+        }
+        for change in &self.columns {
+            let (ColumnChange::Only(column) | ColumnChange::Add(column) | ColumnChange::Drop(column)) = *change;
+            let has = columns.contains(&column);
+            match change {
+                ColumnChange::Drop(_) => columns.retain(|other| *other != column),
+                _ if has => {}
+                _ => columns.push(column),
+            }
+        }
+        columns
+    }
+
+    /// Says whether arguments must be collected.
+    pub fn wants_argv(&self) -> bool {
+        self.argv || self.columns().contains(&Column::Argv)
+    }
+
+    /// What makes no sense together.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.columns().is_empty() {
+            return Err(Error::Usage("`--columns` leaves no column: name at least one".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// One item of `--columns`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ColumnChange {
+    /// `A`: of the columns only those that are named.
+    Only(Column),
+    /// `+A`: this one too.
+    Add(Column),
+    /// `-A`: all but this one.
+    Drop(Column),
+}
+
+impl std::str::FromStr for ColumnChange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ColumnChange, String> {
+        if let Some(name) = text.strip_prefix('+') {
+            return name.parse().map(ColumnChange::Add);
+        }
+        if let Some(name) = text.strip_prefix('-') {
+            return name.parse().map(ColumnChange::Drop);
+        }
+        text.parse().map(ColumnChange::Only)
+    }
+}
+
+const SORT_KEYS: [(&str, SortKey); 12] = [
+    ("proto", SortKey::Protocol),
+    ("local", SortKey::Address),
+    ("port", SortKey::Port),
+    ("service", SortKey::Service),
+    ("state", SortKey::State),
+    ("peer", SortKey::Peer),
+    ("pid", SortKey::Pid),
+    ("process", SortKey::Process),
+    ("user", SortKey::User),
+    ("space", SortKey::Space),
+    ("exposure", SortKey::Exposure),
+    ("started", SortKey::Started),
+];
+
+fn parse_sorting(text: &str) -> Result<Sorting, String> {
+    let (name, descending) = match text.split_once(':') {
+        None => (text, false),
+        Some((name, "asc")) => (name, false),
+        Some((name, "desc")) => (name, true),
+        Some((_, order)) => return Err(format!("`{order}` is not an order: expected asc or desc")),
+    };
+    let key = SORT_KEYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, key)| *key);
+    let key = key.ok_or_else(|| {
+        let names = SORT_KEYS.map(|(name, _)| name).join(", ");
+        format!("`{name}` cannot be sorted by: expected {names}, with :desc for the highest first")
+    })?;
+    Ok(Sorting { key, descending })
+}

@@ -1,0 +1,132 @@
+//! The flags that say which sockets are meant.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+
+use super::one_of;
+use crate::model::{Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol};
+use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
+
+/// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
+#[derive(Args, Clone, Debug)]
+pub struct SelectionArgs {
+    /// Only these: PORT, LOW-HIGH, ADDR:PORT, or the name of a service or process
+    ///
+    /// A port `8080` or `:8080`, a range `8000-8100`, a local end `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or
+    /// `localhost:8080`, a local address `127.0.0.1`, or a word: the name of a service (`ssh`, `postgresql`) or the
+    /// beginning of a process name (`nginx`). Several are OR-ed.
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<Target>,
+
+    /// TCP sockets (the default)
+    #[arg(short = 't', long, help_heading = "Which sockets")]
+    pub tcp: bool,
+
+    /// UDP sockets; -tu for both
+    #[arg(short = 'u', long, help_heading = "Which sockets")]
+    pub udp: bool,
+
+    /// Only listeners: TCP LISTEN, UDP without a peer outside the ephemeral range
+    #[arg(short = 'l', long, visible_alias = "listen", help_heading = "Which sockets")]
+    pub listening: bool,
+
+    /// Sockets in every state (the default), also with -l
+    #[arg(short = 'a', long, help_heading = "Which sockets")]
+    pub all: bool,
+
+    /// IPv4 sockets only
+    #[arg(short = '4', long, help_heading = "Which sockets")]
+    pub ipv4: bool,
+
+    /// IPv6 sockets only
+    #[arg(short = '6', long, help_heading = "Which sockets")]
+    pub ipv6: bool,
+
+    /// Show owning processes (always on; taken for the fingers' sake)
+    #[arg(short = 'p', long, help_heading = "Which sockets")]
+    pub processes: bool,
+
+    /// Local port or range
+    #[arg(long = "port", value_name = "PORT|LOW-HIGH", value_delimiter = ',', help_heading = "Filters")]
+    pub ports: Vec<PortRange>,
+
+    /// State: listen, established, time-wait, ..., or connected for every state of a connection
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', help_heading = "Filters")]
+    pub states: Vec<StateSet>,
+
+    /// Process whose name begins so
+    #[arg(long = "process", value_name = "NAME", value_delimiter = ',', help_heading = "Filters")]
+    pub process_names: Vec<String>,
+
+    /// Process number
+    #[arg(long = "pid", value_name = "PID", value_delimiter = ',', value_parser = parse_pid, help_heading = "Filters")]
+    pub pids: Vec<Pid>,
+
+    /// User, by name or number, that made the socket or runs its process
+    #[arg(long = "user", value_name = "USER", value_delimiter = ',', help_heading = "Filters")]
+    pub users: Vec<String>,
+
+    /// Category of the local port
+    #[arg(long = "category", value_name = "CATEGORY", value_delimiter = ',', value_parser = one_of(&Category::ALL, Category::name), help_heading = "Filters")]
+    pub categories: Vec<Category>,
+
+    /// Who can reach the local address
+    #[arg(long = "exposure", value_name = "EXPOSURE", value_delimiter = ',', value_parser = one_of(&Exposure::ALL, Exposure::name), help_heading = "Filters")]
+    pub exposures: Vec<Exposure>,
+
+    /// Port space, by label or id; all for every space
+    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',', help_heading = "Filters")]
+    pub spaces: Vec<String>,
+
+    /// The other end: ADDR, ADDR/BITS, ADDR:PORT or :PORT
+    #[arg(long = "peer", value_name = "PEER", value_delimiter = ',', help_heading = "Filters")]
+    pub peers: Vec<Peer>,
+}
+
+impl SelectionArgs {
+    /// What must be collected to answer.
+    pub fn need(&self, argv: bool) -> Need {
+        Need { protocols: self.protocols(), argv }
+    }
+
+    /// What was typed as a filter; words are looked up with `ports_named`.
+    pub fn filter(&self, ports_named: impl Fn(&str) -> BTreeSet<(Port, Protocol)>) -> Filter {
+        Filter {
+            targets: self.targets.iter().map(|target| Wanted::new(target, &ports_named)).collect(),
+            protocols: self.protocols(),
+            families: self.families(),
+            listeners_only: self.listening && !self.all,
+            states: self.states.clone(),
+            processes: self.process_names.iter().map(|name| Pattern::new(name)).collect(),
+            pids: self.pids.clone(),
+            users: self.users.iter().map(|name| UserName::new(name)).collect(),
+            categories: self.categories.clone(),
+            exposures: self.exposures.clone(),
+            spaces: self.spaces.clone(),
+            ports: self.ports.clone(),
+            peers: self.peers.clone(),
+        }
+    }
+
+    fn protocols(&self) -> Vec<Protocol> {
+        match (self.tcp, self.udp) {
+            (_, false) => vec![Protocol::Tcp],
+            (false, true) => vec![Protocol::Udp],
+            (true, true) => Protocol::ALL.to_vec(),
+        }
+    }
+
+    fn families(&self) -> Vec<Family> {
+        match (self.ipv4, self.ipv6) {
+            (true, false) => vec![Family::Ipv4],
+            (false, true) => vec![Family::Ipv6],
+            (true, true) | (false, false) => Vec::new(),
+        }
+    }
+}
+
+fn parse_pid(text: &str) -> Result<Pid, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.map(Pid).ok_or_else(|| format!("`{text}` is not a process number: expected 1 or more"))
+}

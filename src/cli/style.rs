@@ -1,0 +1,30 @@
+//! The flags that say how a table looks to a person.
+
+use clap::Args;
+
+use super::one_of;
+use crate::context::Context;
+use crate::render::style::{ColorChoice, Style};
+
+/// How a table looks.
+#[derive(Args, Clone, Debug)]
+pub struct StyleArgs {
+    /// Name a port: 8080=web or 5353/udp=mdns
+    #[arg(long = "label", value_name = "PORT[/PROTO]=NAME", help_heading = "Output")]
+    pub labels: Vec<String>,
+
+    /// Use of colour
+    #[arg(long, value_name = "WHEN", value_parser = one_of(&ColorChoice::ALL, ColorChoice::name), default_value = "auto", help_heading = "Output")]
+    pub color: ColorChoice,
+
+    /// Do not page a long table
+    #[arg(long, help_heading = "Output")]
+    pub no_pager: bool,
+}
+
+impl StyleArgs {
+    /// Decides the look from the flags, the environment and the terminal.
+    pub fn style(&self, context: &Context) -> Style {
+        Style::new(self.color, &context.environment, context.terminal)
+    }
+}

@@ -1,0 +1,73 @@
+//! `portscope`: what is open on this machine.
+
+use std::io::Write;
+
+use super::pager;
+use crate::cli::{Format, OutputArgs, SelectionArgs};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::model::Listing;
+use crate::render::listing::{self, TableOptions};
+use crate::render::report::Report;
+use crate::render::table::Frame;
+use crate::render::{csv, json, summary};
+use crate::{join, select};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    args.output.check()?;
+    let catalogue = config::catalogue(&args.output.style.labels, &context.environment)?;
+    let filter = args.selection.filter(|word| catalogue.ports_named(word));
+    let snapshot = context.source.snapshot(&args.selection.need(args.output.wants_argv()))?;
+    let mut listing = join::listing(&snapshot, (!args.output.numeric).then_some(&catalogue));
+    listing.rows.retain(|row| filter.admits(row));
+    match args.output.sort {
+        Some(sorting) => listing.rows.sort_by(|a, b| sorting.compare(a, b)),
+        None => listing.rows.sort_by(select::by_default_order),
+    }
+    show(&listing, &args.output, context)?;
+    let is_incomplete = listing.rows.iter().any(crate::model::Row::is_hidden);
+    Ok(if args.output.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+}
+
+fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
+    let style = output.style.style(context);
+    let table =
+        |frame, fitted| TableOptions { columns: output.columns(), bare: output.no_header, fitted, frame, style };
+    let program = context.program.clone();
+    let out = &mut context.stdout;
+    match output.format() {
+        // The document says itself what was hidden.
+        Format::Json => {
+            return Ok(json::write(out, &Report::new(listing, program.as_deref()), context.terminal.is_tty)?);
+        }
+        Format::Ndjson => json::write_lines(out, &Report::new(listing, program.as_deref()))?,
+        Format::Csv => csv::write(out, listing, &output.columns(), b',', output.no_header)?,
+        Format::Tsv => csv::write(out, listing, &output.columns(), b'\t', output.no_header)?,
+        Format::Markdown => listing::write(out, listing, &table(Frame::Markdown, false))?,
+        Format::Table | Format::Wide => {
+            let options = table(Frame::Plain, output.format() == Format::Table);
+            if context.terminal.is_tty {
+                let mut text = Vec::new();
+                listing::write(&mut text, listing, &options)?;
+                pager::show(&text, !output.style.no_pager, context)?;
+            } else {
+                listing::write(out, listing, &options)?;
+            }
+        }
+    }
+    // The rows first, also where both go to the same terminal.
+    context.stdout.flush()?;
+    if let Some(line) = summary::hidden(listing, program.as_deref()) {
+        context.note(&line);
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! One file a command: its arguments and the glue between collecting and rendering.
+
+mod completions;
+mod list;
+mod man;
+mod pager;
+mod schema;
+mod services;
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::cli;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+
+const EXAMPLES: &str = "\
+Examples:
+  portscope                       what is open on this machine
+  portscope 8080                  who holds port 8080
+  portscope 8000-8100 nginx       a range of ports, and what nginx holds
+  portscope -tulpn                listeners of TCP and UDP, numbers only
+  sudo portscope -l               listeners with every owner
+  portscope -l --exposure any     listeners that every interface can reach
+  portscope services 5432         what a port is registered for
+  portscope --json | jq '.sockets[] | select(.state == \"LISTEN\")'
+";
+
+const TEMPLATE: &str = "\
+{name} {version}
+{about}
+
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  yes, clean, done; a listing, also when it is empty
+  1  no: no match, a difference, a violation, a timeout
+  2  the command line is wrong, or the system could not be asked
+  3  --strict was given and something was hidden";
+
+/// Inspects port usage on this host: open sockets, what their ports are registered for, who holds them
+#[derive(Debug, Parser)]
+#[command(
+    name = "portscope",
+    version,
+    help_template = TEMPLATE,
+    before_long_help = EXAMPLES,
+    after_long_help = EXIT_CODES,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: list::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Services(services::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Reads the command line and runs the command that it names.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context) -> Result<ExitStatus, Error> {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            write!(context.stdout, "{error}")?;
+            return finish(context, ExitStatus::Yes);
+        }
+        Err(error) => return Err(Error::Usage(cli::one_line(&error))),
+    };
+    let status = match cli.command {
+        None => list::run(&cli.list, context),
+        Some(Command::Services(args)) => services::run(&args, context),
+        Some(Command::Schema(args)) => schema::run(&args, context),
+        Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),
+        Some(Command::Man(args)) => man::run(&args, &Cli::command(), context),
+    }?;
+    finish(context, status)
+}
+
+/// The output is complete only when the last block has been taken.
+fn finish(context: &mut Context, status: ExitStatus) -> Result<ExitStatus, Error> {
+    context.stdout.flush()?;
+    Ok(status)
+}

@@ -1,0 +1,49 @@
+//! Shows a table that is longer than the screen through a pager.
+
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
+use crate::context::Context;
+use crate::error::Error;
+
+/// Writes the text, through a pager when it does not fit on the terminal.
+pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<(), Error> {
+    let height = context.terminal.size.map_or(24, |(_, height)| usize::from(height));
+    let lines = text.iter().filter(|byte| **byte == b'\n').count();
+    if wanted && context.terminal.is_tty && lines >= height {
+        match page(text, context) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(context.stdout.write_all(text)?)
+}
+
+/// Says whether a pager was found and has shown the text.
+fn page(text: &[u8], context: &Context) -> io::Result<bool> {
+    let environment = &context.environment;
+    // Under sudo the variables may be another user's, and a pager can start a shell.
+    let chosen = if environment.is_sudo() {
+        None
+    } else {
+        environment.text("PORTSCOPE_PAGER").or_else(|| environment.text("PAGER"))
+    };
+    let mut words = chosen.unwrap_or("less -FRX").split_whitespace();
+    let Some(program) = words.next().filter(|program| *program != "cat") else { return Ok(false) };
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::piped());
+    if environment.is_sudo() {
+        command.env("LESSSECURE", "1");
+    }
+    let Ok(mut pager) = command.spawn() else { return Ok(false) };
+    if let Some(mut stdin) = pager.stdin.take() {
+        match stdin.write_all(text) {
+            // The reader has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            result => result?,
+        }
+    }
+    pager.wait()?;
+    Ok(true)
+}

@@ -1,0 +1,22 @@
+//! `portscope schema`: the JSON Schema of the documents that portscope writes.
+
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::render::json;
+use crate::render::report::{Report, ServicesReport};
+
+/// Print the JSON Schema of a JSON document
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which document: the report of a listing, or the answer of `services`
+    #[arg(value_name = "DOCUMENT", value_parser = ["report", "services"], default_value = "report")]
+    document: String,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    match args.document.as_str() {
+        "services" => json::write_schema::<ServicesReport<'_>>(&mut context.stdout)?,
+        _ => json::write_schema::<Report<'_>>(&mut context.stdout)?,
+    }
+    Ok(ExitStatus::Yes)
+}

@@ -1,0 +1,94 @@
+//! `portscope services`: what port numbers are assigned to.
+
+use std::io::Write;
+
+use super::pager;
+use crate::catalogue::Catalogue;
+use crate::cli::{StyleArgs, one_of};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::model::{PortRange, Protocol, Registered};
+use crate::render::services::{self, Form};
+
+/// Print the well-known services, the whole registry, or what a port or name is registered for
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 found, 1 no match, 2 the command line is wrong")]
+pub struct Args {
+    /// A port, a range LOW-HIGH, a name or alias, a part of a name, or words of a description
+    #[arg(value_name = "QUERY")]
+    query: Option<String>,
+
+    /// The whole registry: IANA, /etc/services and your labels
+    #[arg(long, conflicts_with = "query")]
+    all: bool,
+
+    /// Only services of TCP
+    #[arg(short = 't', long)]
+    tcp: bool,
+
+    /// Only services of UDP
+    #[arg(short = 'u', long)]
+    udp: bool,
+
+    /// Form of the output
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "table")]
+    form: Form,
+
+    /// Short for --output json
+    #[arg(long, conflicts_with = "form")]
+    json: bool,
+
+    /// No heads, and no lines above and below the table
+    #[arg(short = 'H', long)]
+    no_header: bool,
+
+    #[command(flatten)]
+    style: StyleArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let mut entries = found(args, &catalogue)?;
+    entries.retain(|entry| args.tcp == args.udp || (entry.protocol == Protocol::Tcp) == args.tcp);
+    let form = if args.json { Form::Json } else { args.form };
+    let style = args.style.style(context);
+    let mut text = Vec::new();
+    let is_overview = args.query.is_none();
+    services::write(&mut text, &entries, form, is_overview, args.no_header, style)?;
+    if entries.is_empty() && form == Form::Table {
+        writeln!(text, "{}", nothing(args.query.as_deref().unwrap_or_default(), style))?;
+    }
+    pager::show(&text, form == Form::Table && !args.style.no_pager, context)?;
+    Ok(if entries.is_empty() { ExitStatus::No } else { ExitStatus::Yes })
+}
+
+fn found<'a>(args: &Args, catalogue: &'a Catalogue) -> Result<Vec<Registered<'a>>, Error> {
+    match &args.query {
+        None if args.all => Ok(catalogue.all().collect()),
+        None => Ok(Catalogue::well_known().collect()),
+        Some(query) => match ports(query)? {
+            Some(ports) => Ok(catalogue.all().filter(|entry| ports.contains(entry.port)).collect()),
+            None => Ok(catalogue.search(query)),
+        },
+    }
+}
+
+/// Reads a query of digits as ports.
+fn ports(query: &str) -> Result<Option<PortRange>, Error> {
+    let looks_like_ports = query.starts_with(|first: char| first.is_ascii_digit())
+        && query.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    if query.is_empty() {
+        return Err(Error::Usage("an empty query finds nothing: expected a port, a range or a word".to_owned()));
+    }
+    if looks_like_ports { query.parse().map(Some).map_err(|error| Error::Usage(format!("{error}"))) } else { Ok(None) }
+}
+
+fn nothing(query: &str, style: crate::render::style::Style) -> String {
+    let status = query.parse().ok().and_then(|port| Catalogue::status(port, Protocol::Tcp));
+    let shown = crate::render::sanitize::Text::of(query, style.charset);
+    match status {
+        Some(status) => format!("no service is registered for {} (IANA: {status})", shown.as_str()),
+        None => format!("no service matches {}", shown.as_str()),
+    }
+}
