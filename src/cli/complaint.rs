@@ -18,11 +18,10 @@ pub fn one_line(error: &Error) -> String {
         ErrorKind::InvalidValue => {
             let value = context(ContextKind::InvalidValue);
             let accepted = context(ContextKind::ValidValue);
-            let flag = flag_of(&argument).unwrap_or(&argument);
-            if value.is_empty() {
-                format!("{flag} needs a value: expected {accepted}")
-            } else {
-                format!("{flag}: `{value}` is not accepted: expected {accepted}")
+            match flag_of(&argument) {
+                Some(flag) if value.is_empty() => format!("{flag} needs a value: expected {accepted}"),
+                Some(flag) => format!("{flag}: `{value}` is not accepted: expected {accepted}"),
+                None => format!("`{value}` is not accepted: expected {accepted}"),
             }
         }
         ErrorKind::UnknownArgument => {

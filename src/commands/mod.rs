@@ -84,7 +84,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),
-        Some(Command::Man(args)) => man::run(&args, &Cli::command(), context),
+        Some(Command::Man(args)) => man::run(&args, Cli::command(), context),
     }?;
     finish(context, status)
 }

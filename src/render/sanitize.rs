@@ -127,7 +127,7 @@ fn push_safe(safe: &mut String, text: &str, charset: Charset) {
 }
 
 /// Says whether the character controls, hides or reorders text instead of showing something.
-fn is_deceptive(character: char) -> bool {
+pub fn is_deceptive(character: char) -> bool {
     matches!(character,
         '\u{80}'..='\u{9f}'            // C1 controls
         | '\u{ad}'                     // soft hyphen

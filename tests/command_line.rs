@@ -1,0 +1,94 @@
+//! The command line as a product: help, mistakes, shells.
+
+mod support;
+
+use std::process::Command;
+
+use support::{Folder, portscope};
+
+#[test]
+fn the_help_opens_with_examples() {
+    insta::assert_snapshot!("help", portscope(["--help"]).success().stdout);
+}
+
+#[test]
+fn the_short_help_is_short() {
+    insta::assert_snapshot!("short_help", portscope(["-h"]).success().stdout);
+}
+
+#[test]
+fn every_example_of_the_help_is_accepted() {
+    let help = portscope(["--help"]).success().stdout;
+    let examples = help.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty());
+    let mut tried = 0;
+    for example in examples {
+        let words = example.split("   ").next().unwrap().split(" | ").next().unwrap();
+        let words: Vec<&str> = words.split_whitespace().skip_while(|word| *word == "sudo").collect();
+        assert_eq!(words[0], "portscope", "{example}");
+        let _ = portscope(words[1..].iter().copied()).any_stderr().success();
+        tried += 1;
+    }
+    assert!(tried >= 6, "{help}");
+}
+
+#[test]
+fn the_version_is_that_of_the_manifest() {
+    assert_eq!(portscope(["--version"]).success().stdout, concat!("portscope ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_mistake_is_one_line_and_exit_2() {
+    let forms = "; a target is PORT, :PORT, LOW-HIGH, ADDR:PORT, [ADDR6]:PORT, or the name of a service or process";
+    for (arguments, message) in [
+        (&["70000"][..], format!("`70000` is not a port: expected 1-65535{forms}")),
+        (&["80-20"], format!("`80-20` is not a range: 80 is above 20{forms}")),
+        (&[":"], format!("`` is not a port: expected 1-65535{forms}")),
+        (&["300.0.0.1:80"], format!("`300.0.0.1` is not an address{forms}")),
+        (&["--lisening"], "`--lisening` is not a flag here; did you mean `--listening`?".into()),
+        (&["-z"], "`-z` is not a flag here; see --help for those that are".into()),
+        (&["--color", "blue"], "--color: `blue` is not accepted: expected auto, always, never".into()),
+        (&["--port", "0"], "--port: `0` is not a port: expected 1-65535".into()),
+        (&["--pid", "0"], "--pid: `0` is not a process number: expected 1 or more".into()),
+        (&["--sort", "colour"], "--sort: `colour` cannot be sorted by: expected proto, local, port, service, state, peer, pid, process, user, space, exposure, started, with :desc for the highest first".into()),
+        (&["--sort", "port:down"], "--sort: `down` is not an order: expected asc or desc".into()),
+        (&["--peer", "x"], "--peer: `x` is not a peer: expected ADDR, ADDR/BITS, ADDR:PORT, [ADDR6]:PORT or :PORT".into()),
+        (&["--label", "x"], "--label: `x` is not a label: expected PORT[/PROTO]=NAME, such as 8080=web".into()),
+        (&["--columns", "-proto,-local,-port,-category,-service,-state,-peer,-pid,-process,-user"], "`--columns` leaves no column: name at least one".into()),
+        (&["--json", "-o", "csv"], "`--json` cannot be used with `--output <FORMAT>`".into()),
+        (&["completions", "tcsh"], "`tcsh` is not accepted: expected bash, elvish, fish, powershell, zsh".into()),
+        (&["completions"], "the following required arguments were not provided: <SHELL>".into()),
+        (&["--state"], "--state needs a value".into()),
+        (&["a\nb:x"], format!("`x` is not a port: expected 1-65535{forms}")),
+        (&["\u{1b}[31m:80"], format!("`\\x1b[31m` is not an address{forms}")),
+    ] {
+        let stderr = portscope(arguments.iter().copied()).any_stderr().exits(2).stderr;
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.starts_with(&format!("portscope: {message}")), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn completions_are_scripts_that_their_shells_accept() {
+    for (shell, mark) in [
+        ("bash", "_portscope()"),
+        ("zsh", "#compdef portscope"),
+        ("fish", "complete -c portscope"),
+        ("elvish", "edit:completion"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let script = portscope(["completions", shell]).success().stdout;
+        assert!(script.contains(mark), "{shell}");
+    }
+    let folder = Folder::new();
+    let script = folder.join("portscope.bash");
+    std::fs::write(&script, portscope(["completions", "bash"]).success().stdout).unwrap();
+    assert!(Command::new("bash").arg("-n").arg(&script).status().unwrap().success());
+}
+
+#[test]
+fn the_manual_is_roff_with_the_main_sections() {
+    let manual = portscope(["man"]).success().stdout;
+    for section in [".TH portscope 1", ".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", "EXIT STATUS", "EXAMPLES"] {
+        assert!(manual.contains(section), "no {section}");
+    }
+}

@@ -1,0 +1,73 @@
+//! The public JSON is what `portscope schema` says.
+
+mod support;
+
+use std::net::{TcpListener, TcpStream, UdpSocket};
+
+use serde_json::Value;
+use support::portscope;
+
+#[track_caller]
+fn validate(schema: &Value, document: &Value) {
+    let validator = jsonschema::draft202012::new(schema).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(document).map(|e| format!("{} at {}", e, e.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[test]
+fn a_real_report_is_valid() {
+    let listener = TcpListener::bind(("::", 0)).unwrap();
+    let client = TcpStream::connect(("::1", listener.local_addr().unwrap().port())).unwrap();
+    let _udp = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let schema = portscope(["schema"]).success().json();
+    let report = portscope(["-tu", "--json", "--argv"]).success().json();
+    assert!(report["sockets"].as_array().unwrap().len() >= 4);
+    validate(&schema, &report);
+    drop(client);
+    // The validator does look: a document with a field of the wrong kind is refused.
+    let mut broken = report;
+    broken["sockets"][0]["local"]["port"] = Value::from("80");
+    assert!(!jsonschema::draft202012::new(&schema).unwrap().is_valid(&broken));
+}
+
+#[test]
+fn the_registry_is_valid() {
+    let schema = portscope(["schema", "services"]).success().json();
+    validate(&schema, &portscope(["services", "--all", "--json"]).success().json());
+}
+
+#[test]
+fn a_line_of_ndjson_is_a_socket_with_its_host() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let line = portscope(["-o", "ndjson"]).arg(port).success().stdout;
+    let mut line: Value = serde_json::from_str(&line).unwrap();
+    let report = portscope(["--json"]).arg(port).success().json();
+    let host = line.as_object_mut().unwrap().remove("host").unwrap();
+    assert_eq!(host, report["host"]["name"]);
+    assert_eq!(line, report["sockets"][0]);
+}
+
+#[test]
+fn the_documents_fields_are_those_of_the_contract() {
+    let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let report = portscope(["-l", "--json"]).success().json();
+    let keys = |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let same = |value: &Value, expected: &[&str]| {
+        let mut expected: Vec<String> = expected.iter().map(|key| (*key).to_owned()).collect();
+        expected.sort();
+        assert_eq!(keys(value), expected);
+    };
+    same(&report, &["schema", "backend", "host", "spaces", "sockets", "visibility", "warnings"]);
+    same(&report["host"], &["name", "os", "kernel", "boot_id", "captured_at"]);
+    same(&report["spaces"][0], &["id", "kind", "label", "ephemeral"]);
+    let fields = [
+        "space", "protocol", "family", "local", "peer", "state", "category", "service", "exposure", "device", "v6only",
+        "queue", "inode", "uid", "user", "cookie", "owner",
+    ];
+    same(&report["sockets"][0], &fields);
+    same(&report["sockets"][0]["owner"], &["tier", "reason", "processes", "unit", "container"]);
+    same(&report["visibility"], &["complete", "hidden_owners", "unseen_spaces", "redirects_checked", "reasons"]);
+    assert_eq!(report["schema"], "portscope/1");
+}

@@ -1,0 +1,256 @@
+//! Runs the built binary and asks it about sockets that the test opened itself.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod ss;
+
+use std::ffi::{OsStr, OsString};
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long a condition may take to come true.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A run of portscope that is being prepared. Unless said otherwise nothing may come on stderr.
+#[must_use]
+pub struct Run {
+    program: OsString,
+    arguments: Vec<OsString>,
+    variables: Vec<(OsString, OsString)>,
+    stderr: Stderr,
+}
+
+enum Stderr {
+    Empty,
+    Any,
+    Contains(String),
+}
+
+/// Prepares a run with these arguments.
+pub fn portscope<I: IntoIterator<Item: Into<OsString>>>(arguments: I) -> Run {
+    Run {
+        program: env!("CARGO_BIN_EXE_portscope").into(),
+        arguments: arguments.into_iter().map(Into::into).collect(),
+        variables: Vec::new(),
+        stderr: Stderr::Empty,
+    }
+}
+
+impl Run {
+    pub fn arg(mut self, argument: impl ToString) -> Run {
+        self.arguments.push(argument.to_string().into());
+        self
+    }
+
+    pub fn args<I: IntoIterator<Item: ToString>>(mut self, arguments: I) -> Run {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.to_string().into()));
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Run {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets stderr hold anything: where other processes of the machine may be hidden from the test.
+    pub fn any_stderr(mut self) -> Run {
+        self.stderr = Stderr::Any;
+        self
+    }
+
+    pub fn stderr_contains(mut self, text: &str) -> Run {
+        self.stderr = Stderr::Contains(text.to_owned());
+        self
+    }
+
+    /// Runs as uid 65534 without groups or capabilities.
+    pub fn as_nobody(self, reachable: &ReachableBinary) -> Run {
+        let mut arguments: Vec<OsString> =
+            ["--reuid", "65534", "--clear-groups", "--inh-caps=-all"].map(OsString::from).to_vec();
+        arguments.push(reachable.path().into());
+        arguments.extend(self.arguments);
+        Run { program: "setpriv".into(), arguments, ..self }
+    }
+
+    /// The command with a clean environment.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env_clear().stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", "/nonexistent").env("LC_ALL", "C.UTF-8");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs it and demands exit code 0.
+    #[track_caller]
+    pub fn success(self) -> Output {
+        self.exits(0)
+    }
+
+    /// Runs it and demands this exit code.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Output {
+        let output = {
+            let _alone = alone();
+            self.command().output().unwrap()
+        };
+        let stdout = String::from_utf8(output.stdout).expect("output is UTF-8");
+        let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
+        let line = format!("{:?} {:?}", self.program, self.arguments);
+        let shown = format!("{line}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n--- {}", output.status);
+        assert_eq!(output.status.code(), Some(code), "{shown}");
+        match &self.stderr {
+            Stderr::Empty => assert!(stderr.is_empty(), "{shown}"),
+            Stderr::Any => {}
+            Stderr::Contains(text) => assert!(stderr.contains(text), "no `{text}`: {shown}"),
+        }
+        Output { stdout, stderr }
+    }
+}
+
+/// What a run printed.
+#[must_use]
+#[derive(Debug)]
+pub struct Output {
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Output {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+
+    /// The sockets of a JSON report.
+    #[track_caller]
+    pub fn sockets(&self) -> Vec<Value> {
+        self.json()["sockets"].as_array().expect("a report has sockets").clone()
+    }
+
+    /// The one socket of a JSON report.
+    #[track_caller]
+    pub fn only_socket(&self) -> Value {
+        let sockets = self.sockets();
+        assert_eq!(sockets.len(), 1, "{sockets:#?}");
+        sockets.into_iter().next().unwrap()
+    }
+}
+
+/// Between fork and exec a child holds everything that its parent has open, and a listing at that moment rightly shows
+/// it. So only one test of a process starts children at a time.
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static SPAWNING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    SPAWNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The pids that hold a socket of a JSON report.
+pub fn pids(socket: &Value) -> Vec<u32> {
+    let processes = socket["owner"]["processes"].as_array().unwrap();
+    let mut pids: Vec<u32> = processes.iter().map(|process| process["pid"].as_u64().unwrap() as u32).collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// A child that ends with the test.
+pub struct Kept(pub Child);
+
+impl Kept {
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that does nothing but hold these as its standard input.
+pub fn holding(socket: impl Into<std::os::fd::OwnedFd>) -> Kept {
+    hold(Command::new("sleep").arg("1000"), socket)
+}
+
+/// The command as a process that holds the socket as its standard input, once it has been started for good.
+pub fn hold(command: &mut Command, socket: impl Into<std::os::fd::OwnedFd>) -> Kept {
+    let _alone = alone();
+    let child = command.stdin(Stdio::from(socket.into())).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    Kept(child)
+}
+
+/// Tries until the answer is there.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = attempt() {
+            return answer;
+        }
+        assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// Says why a test cannot run here. In CI nothing may be skipped.
+pub fn skip(why: &str) {
+    eprintln!("skipped: {why}");
+    assert!(std::env::var_os("CI").is_none(), "skipped in CI: {why}");
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A folder of this test, removed with it.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("portscope-test-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn join(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.0.join(name.as_ref())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A copy of the binary that every user may run, wherever the checkout lies.
+pub struct ReachableBinary(Folder);
+
+impl ReachableBinary {
+    pub fn new() -> ReachableBinary {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = Folder::new();
+        std::fs::set_permissions(&folder.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_portscope"), folder.join("portscope")).unwrap();
+        ReachableBinary(folder)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.0.join("portscope")
+    }
+}
+
+/// Reads all that a child's pipe gives.
+pub fn read_all(mut pipe: impl Read) -> String {
+    let mut text = String::new();
+    pipe.read_to_string(&mut text).unwrap();
+    text
+}
