@@ -13,6 +13,8 @@
 //!   model  <- used by all, uses nothing of ours          catalogue <- uses model
 //! ```
 
+#![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "errors and output have one way out")]
+
 mod catalogue;
 mod cli;
 mod collect;
@@ -25,6 +27,8 @@ mod model;
 mod render;
 mod select;
 mod stdout;
+#[cfg(test)]
+mod testing;
 
 use std::ffi::OsString;
 

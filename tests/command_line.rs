@@ -58,7 +58,7 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["completions", "tcsh"], "`tcsh` is not accepted: expected bash, elvish, fish, powershell, zsh".into()),
         (&["completions"], "the following required arguments were not provided: <SHELL>".into()),
         (&["--state"], "--state needs a value".into()),
-        (&["a\nb:x"], format!("`x` is not a port: expected 1-65535{forms}")),
+        (&["a\nb:x"], format!("`a\\x0ab` is not an address{forms}")),
         (&["\u{1b}[31m:80"], format!("`\\x1b[31m` is not an address{forms}")),
     ] {
         let stderr = portscope(arguments.iter().copied()).any_stderr().exits(2).stderr;
@@ -91,4 +91,6 @@ fn the_manual_is_roff_with_the_main_sections() {
     for section in [".TH portscope 1", ".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", "EXIT STATUS", "EXAMPLES"] {
         assert!(manual.contains(section), "no {section}");
     }
+    assert!(portscope(["man", "services"]).success().stdout.contains(".TH portscope-services 1"));
+    assert!(portscope(["man", "nothing"]).any_stderr().exits(2).stderr.contains("`nothing` is not a command"));
 }

@@ -98,3 +98,84 @@ fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
         _ => Emphasis::None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::join;
+    use crate::model::Snapshot;
+    use crate::render::report::Report;
+    use crate::render::sanitize::Charset;
+    use crate::render::{csv, json};
+    use crate::testing;
+
+    fn listing_of<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> Listing<'a> {
+        let mut listing = join::listing(snapshot, Some(catalogue));
+        listing.rows.sort_by(crate::select::by_default_order);
+        listing
+    }
+
+    fn table(width: Option<usize>, charset: Charset, columns: &[Column], frame: Frame) -> String {
+        let (snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
+        let style = Style { color: false, charset, width };
+        let options = TableOptions { columns: columns.to_vec(), bare: false, fitted: true, frame, style };
+        let mut text = Vec::new();
+        write(&mut text, &listing_of(&snapshot, &catalogue), &options).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_is_enough() {
+        let text = table(Some(80), Charset::Unicode, &Column::DEFAULT, Frame::Plain);
+        assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{text}");
+        insta::assert_snapshot!("table_80", text);
+    }
+
+    #[test]
+    fn wider_terminals_show_every_column() {
+        insta::assert_snapshot!("table_120", table(Some(120), Charset::Unicode, &Column::DEFAULT, Frame::Plain));
+    }
+
+    #[test]
+    fn a_pipe_gets_plain_columns() {
+        insta::assert_snapshot!("table_pipe", table(None, Charset::Ascii, &Column::DEFAULT, Frame::Plain));
+    }
+
+    #[test]
+    fn wide_shows_more() {
+        insta::assert_snapshot!("wide", table(None, Charset::Unicode, &Column::WIDE, Frame::Plain));
+    }
+
+    #[test]
+    fn markdown_is_a_table() {
+        insta::assert_snapshot!("markdown", table(None, Charset::Unicode, &Column::DEFAULT, Frame::Markdown));
+    }
+
+    #[test]
+    fn even_one_column_is_a_terminal() {
+        for width in [1, 20, 40] {
+            let text = table(Some(width), Charset::Unicode, &Column::DEFAULT, Frame::Plain);
+            for port in ["443", "5432", "40000"] {
+                assert!(text.contains(port), "numbers are never cut: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_other_formats_carry_every_holder() {
+        let (snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
+        let listing = listing_of(&snapshot, &catalogue);
+        let mut text = Vec::new();
+        json::write(&mut text, &Report::new(&listing, Some("/usr/bin/portscope".as_ref())), true).unwrap();
+        insta::assert_snapshot!("json", String::from_utf8(text).unwrap());
+        for (name, delimiter) in [("csv", b','), ("tsv", b'\t')] {
+            let mut text = Vec::new();
+            csv::write(&mut text, &listing, &Column::DEFAULT, delimiter, false).unwrap();
+            insta::assert_snapshot!(name, String::from_utf8(text).unwrap());
+        }
+        let mut text = Vec::new();
+        json::write_lines(&mut text, &Report::new(&listing, None)).unwrap();
+        insta::assert_snapshot!("ndjson", String::from_utf8(text).unwrap());
+    }
+}

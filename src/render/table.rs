@@ -99,7 +99,7 @@ fn lines(frame: Frame, style: Style) -> TableStyle {
         (Frame::Plain, None, _) => TableStyle::new().header_lines(none).content_lines(none),
         (Frame::Plain, Some(_), charset) => {
             let dash = if charset == Charset::Unicode { '─' } else { '-' };
-            let rule = LineStyle::none().fill(dash).junction(dash);
+            let rule = LineStyle::none().fill(dash);
             TableStyle::new().header_lines(none).header_separator(rule).content_lines(none)
         }
     }

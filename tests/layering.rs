@@ -1,0 +1,118 @@
+//! The architecture as a test: which module may use which, and what stays behind one door.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A layer, and the layers of this crate that it may name.
+const ALLOWED: [(&str, &[&str]); 13] = [
+    ("model", &[]),
+    ("catalogue", &["model"]),
+    ("collect", &["model"]),
+    ("join", &["model", "catalogue"]),
+    ("select", &["model"]),
+    ("render", &["model", "context"]),
+    ("cli", &["model", "select", "render", "context", "error"]),
+    ("config", &["model", "catalogue", "context", "error"]),
+    ("commands", &["model", "catalogue", "collect", "join", "select", "render", "cli", "config", "context", "error"]),
+    ("context", &["collect", "error", "render", "stdout"]),
+    ("error", &["collect"]),
+    ("stdout", &[]),
+    ("testing", &["model"]),
+];
+
+/// What only these files may name.
+const WALLS: [(&str, &[&str]); 5] = [
+    ("clap::", &["src/cli/", "src/commands/"]),
+    ("netstat2::", &["src/collect/portable/sockets.rs"]),
+    ("sysinfo::", &["src/collect/portable/processes.rs"]),
+    ("comfy_table::", &["src/render/table.rs"]),
+    ("target_os", &["src/collect/mod.rs", "src/collect/portable/"]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The lines of each source file that are code of the program: comments and unit tests are left out.
+fn code() -> Vec<(String, Vec<String>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let program = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
+        let lines = program.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned).collect();
+        (path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/"), lines)
+    };
+    sources(&root.join("src")).into_iter().map(read).collect()
+}
+
+fn layer_of(path: &str) -> &str {
+    let path = path.strip_prefix("src/").unwrap();
+    path.split(['/', '.']).next().unwrap()
+}
+
+#[test]
+fn modules_use_only_what_their_layer_allows() {
+    let mut wrong = Vec::new();
+    let mut edges = 0;
+    for (path, lines) in code() {
+        let layer = layer_of(&path);
+        if ["lib", "main"].contains(&layer) {
+            continue;
+        }
+        let allowed =
+            ALLOWED.iter().find(|(name, _)| *name == layer).unwrap_or_else(|| panic!("{path}: which layer?")).1;
+        for line in lines {
+            for target in line.split("crate::").skip(1) {
+                // `use crate::{join, select};`
+                for target in
+                    target.trim_start_matches('{').split([',', '}']).take(if target.starts_with('{') { 9 } else { 1 })
+                {
+                    let target = target.trim().split([':', ';', ' ']).next().unwrap();
+                    edges += 1;
+                    let is_known = ALLOWED.iter().any(|(name, _)| *name == target);
+                    if is_known && target != layer && !allowed.contains(&target) {
+                        wrong.push(format!("{path} uses crate::{target}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(edges > 40, "the check looks at {edges} edges: it does not see the code");
+}
+
+#[test]
+fn outside_crates_stay_behind_one_door() {
+    let mut wrong = Vec::new();
+    for (wall, doors) in WALLS {
+        let mut users = 0;
+        for (path, lines) in code() {
+            let names = lines.iter().any(|line| line.contains(wall));
+            users += usize::from(names);
+            if names && !doors.iter().any(|door| path.starts_with(door)) {
+                wrong.push(format!("{path} names {wall}"));
+            }
+        }
+        assert!(users > 0, "nobody names {wall}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_small() {
+    let long: Vec<String> = code()
+        .into_iter()
+        .filter(|(_, lines)| lines.len() > 400)
+        .map(|(path, lines)| format!("{path}: {} lines", lines.len()))
+        .collect();
+    assert!(long.is_empty(), "split by concept: {long:?}");
+}
