@@ -16,7 +16,7 @@ fn every_socket_is_listed_and_hidden_owners_are_counted() {
     let port = listener.local_addr().unwrap().port();
     let binary = ReachableBinary::new();
 
-    let report = portscope(["--json"]).arg(port).as_nobody(&binary).success().json();
+    let report = portscope(["--json"]).arg(port).run_by_nobody(&binary).success().json();
     let socket = &report["sockets"][0];
     assert_eq!(socket["uid"], 0);
     assert_eq!(socket["user"], "root");
@@ -29,14 +29,14 @@ fn every_socket_is_listed_and_hidden_owners_are_counted() {
     assert_eq!(reason["missing"], "owners");
     assert!(reason["hint"].as_str().unwrap().contains(&hint), "{reason}");
 
-    let output = portscope(["-H"]).arg(port).as_nobody(&binary).stderr_contains(&hint).success();
+    let output = portscope(["-H"]).arg(port).run_by_nobody(&binary).stderr_contains(&hint).success();
     assert!(output.stdout.contains("(hidden)") && output.stdout.contains("root"), "{}", output.stdout);
     assert!(output.stderr.contains("owners hidden for 1 of 1 socket:"), "{}", output.stderr);
     assert_eq!(output.stderr.lines().count(), 1);
 
-    portscope(["--strict", "--json"]).arg(port).as_nobody(&binary).exits(3);
+    portscope(["--strict", "--json"]).arg(port).run_by_nobody(&binary).exits(3);
 
-    let all = || portscope(["--json", "-a"]).as_nobody(&binary).success().sockets();
+    let all = || portscope(["--json", "-a"]).run_by_nobody(&binary).success().sockets();
     eventually("agreement with ss", || {
         let before = ss::list("-tan");
         let ours = ss::of_report(&all(), true);
@@ -54,7 +54,7 @@ fn a_users_own_processes_are_seen_without_root() {
     let holder = hold(Command::new("setpriv").args(["--reuid", "65534", "--clear-groups", "sleep", "1000"]), listener);
     let binary = ReachableBinary::new();
     let socket = eventually("the holder has changed its user", || {
-        let socket = portscope(["--json"]).arg(port).as_nobody(&binary).success().only_socket();
+        let socket = portscope(["--json"]).arg(port).run_by_nobody(&binary).success().only_socket();
         (socket["owner"]["tier"] == "process").then_some(socket)
     });
     assert_eq!(pids(&socket), [holder.pid()]);

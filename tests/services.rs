@@ -77,5 +77,5 @@ fn a_fifo_in_the_place_of_a_file_does_not_block() {
     let folder = support::Folder::new();
     let fifo = folder.join("config.toml");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    portscope(["services"]).env("PORTSCOPE_CONFIG", &fifo).stderr_contains("cannot be read").exits(2);
+    let _ = portscope(["services"]).env("PORTSCOPE_CONFIG", &fifo).stderr_contains("cannot be read").exits(2);
 }

@@ -1,5 +1,6 @@
 //! Runs the built binary and asks it about sockets that the test opened itself.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
 
 pub mod ss;
 
@@ -67,7 +68,7 @@ impl Run {
     }
 
     /// Runs as uid 65534 without groups or capabilities.
-    pub fn as_nobody(self, reachable: &ReachableBinary) -> Run {
+    pub fn run_by_nobody(self, reachable: &ReachableBinary) -> Run {
         let mut arguments: Vec<OsString> =
             ["--reuid", "65534", "--clear-groups", "--inh-caps=-all"].map(OsString::from).to_vec();
         arguments.push(reachable.path().into());
