@@ -34,7 +34,7 @@ fn every_socket_is_listed_and_hidden_owners_are_counted() {
     assert!(output.stderr.contains("owners hidden for 1 of 1 socket:"), "{}", output.stderr);
     assert_eq!(output.stderr.lines().count(), 1);
 
-    portscope(["--strict", "--json"]).arg(port).run_by_nobody(&binary).exits(3);
+    let _ = portscope(["--strict", "--json"]).arg(port).run_by_nobody(&binary).exits(3);
 
     let all = || portscope(["--json", "-a"]).run_by_nobody(&binary).success().sockets();
     eventually("agreement with ss", || {
