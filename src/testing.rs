@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::{
-    Backend, Endpoint, Family, Gap, HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, Pid, Process, Protocol,
-    Reason, Snapshot, Socket, Space, SpaceId, SpaceKind, State, Uid,
+    Backend, Endpoint, Family, Gap, HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid,
+    Process, Protocol, Reason, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 
 const SPACE: SpaceId = SpaceId(4_026_531_840);
@@ -30,6 +30,9 @@ fn socket(local: &str, state: Option<State>, uid: Option<u32>, owner: Owner) -> 
         inode: uid.map(|_| Inode(1000 + u64::from(local.port.get()))),
         uid: uid.map(Uid),
         cookie: None,
+        autobound: None,
+        time_left: None,
+        cgroup: None,
         owner,
     }
 }
@@ -68,6 +71,8 @@ pub fn snapshot() -> Snapshot {
             captured_at: UNIX_EPOCH + Duration::from_secs(1_700_009_999),
         },
         backend: Backend::Portable,
+        socket_source: SocketSource::Netstat2,
+        owner_source: OwnerSource::FdScan,
         spaces: vec![Space {
             id: SPACE,
             kind: SpaceKind::Host,

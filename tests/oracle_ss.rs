@@ -9,10 +9,17 @@ use support::{eventually, portscope, ss};
 /// A moving system never gives the same answer twice, so the two are compared until they agree.
 #[track_caller]
 fn agrees(ours: &[&str], ss_flags: &str, is_tcp: bool) {
+    for backend in ["native", "portable"] {
+        agrees_with(backend, ours, ss_flags, is_tcp);
+    }
+}
+
+#[track_caller]
+fn agrees_with(backend: &str, ours: &[&str], ss_flags: &str, is_tcp: bool) {
     let mut last = String::new();
     let compare = || {
         let before = ss::list(ss_flags);
-        let sockets = portscope(ours.iter().copied()).arg("--json").success().sockets();
+        let sockets = portscope(ours.iter().copied()).backend(backend).arg("--json").success().sockets();
         let after = ss::list(ss_flags);
         if before != after {
             return None;

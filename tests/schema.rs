@@ -59,7 +59,10 @@ fn the_documents_fields_are_those_of_the_contract() {
         expected.sort();
         assert_eq!(keys(value), expected);
     };
-    same(&report, &["schema", "backend", "host", "spaces", "sockets", "visibility", "warnings"]);
+    same(
+        &report,
+        &["schema", "backend", "socket_source", "owner_source", "host", "spaces", "sockets", "visibility", "warnings"],
+    );
     same(&report["host"], &["name", "os", "kernel", "boot_id", "captured_at"]);
     same(&report["spaces"][0], &["id", "kind", "label", "ephemeral"]);
     let fields = [

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::one_of;
-use crate::model::{Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol};
+use crate::model::{BackendChoice, Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol, State};
 use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
@@ -82,12 +82,32 @@ pub struct SelectionArgs {
     /// The other end: ADDR, ADDR/BITS, ADDR:PORT or :PORT
     #[arg(long = "peer", value_name = "PEER", value_delimiter = ',', help_heading = "Filters")]
     pub peers: Vec<Peer>,
+
+    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto", help_heading = "Filters")]
+    pub backend: BackendChoice,
 }
 
 impl SelectionArgs {
     /// What must be collected to answer.
     pub fn need(&self, argv: bool) -> Need {
-        Need { protocols: self.protocols(), argv }
+        let families = self.families();
+        Need {
+            protocols: self.protocols(),
+            families: if families.is_empty() { Family::ALL.to_vec() } else { families },
+            states: self.states(),
+            argv,
+            backend: self.backend,
+        }
+    }
+
+    /// The states that can pass the filters.
+    fn states(&self) -> Option<Vec<State>> {
+        if self.listening && !self.all {
+            return Some(vec![State::Listen, State::Unconnected]);
+        }
+        let named = |state: &State| self.states.iter().any(|states| states.contains(*state));
+        (!self.states.is_empty()).then(|| State::ALL.into_iter().filter(named).collect())
     }
 
     /// What was typed as a filter; words are looked up with `ports_named`.

@@ -7,7 +7,9 @@ mod portable;
 #[cfg(target_os = "linux")]
 mod linux;
 
-use crate::model::{Need, Protocol, Snapshot};
+use std::collections::BTreeMap;
+
+use crate::model::{BackendChoice, Gap, HiddenBecause, Missing, Need, Owner, Protocol, Reason, Snapshot, Socket};
 
 /// Where snapshots come from.
 pub trait Source {
@@ -20,7 +22,15 @@ pub struct System;
 
 impl Source for System {
     fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError> {
-        portable::snapshot(need)
+        match need.backend {
+            BackendChoice::Portable => portable::snapshot(need),
+            #[cfg(target_os = "linux")]
+            BackendChoice::Auto | BackendChoice::Native => linux::snapshot(need),
+            #[cfg(not(target_os = "linux"))]
+            BackendChoice::Auto => portable::snapshot(need),
+            #[cfg(not(target_os = "linux"))]
+            BackendChoice::Native => Err(CollectError::NoNativeBackend),
+        }
     }
 }
 
@@ -35,4 +45,25 @@ pub enum CollectError {
         /// What the system answered.
         reason: String,
     },
+    /// Only Linux has a native backend.
+    #[cfg(not(target_os = "linux"))]
+    #[error("this system has no native backend: expected --backend auto or portable")]
+    NoNativeBackend,
+}
+
+/// A gap for each reason that hides the owner of a socket.
+fn hidden_owners(sockets: &[Socket], detail: impl Fn(HiddenBecause) -> String) -> Vec<Gap> {
+    let mut counts: BTreeMap<HiddenBecause, usize> = BTreeMap::new();
+    for socket in sockets {
+        if let Owner::Hidden(because) = socket.owner {
+            *counts.entry(because).or_default() += 1;
+        }
+    }
+    let gap = |(because, count)| Gap {
+        missing: Missing::Owners,
+        reason: Reason::Owner(because),
+        count: Some(count),
+        detail: detail(because),
+    };
+    counts.into_iter().map(gap).collect()
 }

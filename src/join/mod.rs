@@ -30,14 +30,16 @@ fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, catalogue: Option<&'a Cat
     })
 }
 
-/// TCP LISTEN, or a UDP socket that has no peer and whose port was not picked from the ephemeral range.
+/// TCP LISTEN, or a UDP socket that has no peer and whose port the kernel did not choose.
 ///
-/// Where the system does not tell a UDP socket's state, it counts as having no peer.
+/// Where the system does not tell a UDP socket's state, it counts as having no peer; where it does not tell who chose
+/// the port, one in the ephemeral range counts as chosen by the kernel.
 fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
     match (socket.protocol, socket.state) {
         (Protocol::Tcp, state) => state == Some(State::Listen),
         (Protocol::Udp, None | Some(State::Unconnected)) => {
-            !ephemeral.is_some_and(|range| range.contains(socket.local.port))
+            let in_range = || ephemeral.is_some_and(|range| range.contains(socket.local.port));
+            !socket.autobound.unwrap_or_else(in_range)
         }
         (Protocol::Udp, Some(_)) => false,
     }

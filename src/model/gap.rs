@@ -7,6 +7,8 @@ use super::HiddenBecause;
 pub enum Missing {
     /// Who holds some sockets.
     Owners,
+    /// Some sockets.
+    Sockets,
     /// Names and users of processes.
     Processes,
     /// Facts about each socket that this backend does not ask for.
@@ -24,6 +26,7 @@ impl Missing {
     pub const fn name(self) -> &'static str {
         match self {
             Missing::Owners => "owners",
+            Missing::Sockets => "sockets",
             Missing::Processes => "processes",
             Missing::Attributes => "attributes",
             Missing::UdpPeers => "udp-peers",

@@ -49,6 +49,8 @@ pub enum Nobody {
     Closing,
     /// It waits in a listener's queue to be accepted.
     Unaccepted,
+    /// Its descriptor is on its way from one process to another through a unix socket.
+    InFlight,
 }
 
 impl Nobody {
@@ -59,6 +61,7 @@ impl Nobody {
             Nobody::Handshake => "handshake",
             Nobody::Closing => "closing",
             Nobody::Unaccepted => "unaccepted",
+            Nobody::InFlight => "in-flight",
         }
     }
 }
@@ -70,6 +73,8 @@ pub enum HiddenBecause {
     Permission,
     /// The same, though this user is root: a capability is missing, or the process is protected.
     Protected,
+    /// It may be outside of this process's pid namespace.
+    PidNamespace,
     /// No process that could be read holds it, and every process was read.
     NotFound,
     /// The table of processes itself could not be read.
@@ -84,6 +89,7 @@ impl HiddenBecause {
         match self {
             HiddenBecause::Permission => "permission",
             HiddenBecause::Protected => "protected",
+            HiddenBecause::PidNamespace => "pid-namespace",
             HiddenBecause::NotFound => "not-found",
             HiddenBecause::NoProcesses => "no-processes",
             HiddenBecause::Unsupported => "unsupported",

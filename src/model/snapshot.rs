@@ -23,6 +23,8 @@ pub struct Host {
 /// Which way the facts were collected.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Backend {
+    /// The kernel itself (Linux).
+    Native,
     /// The crates netstat2 and sysinfo, on every system.
     Portable,
 }
@@ -31,7 +33,53 @@ impl Backend {
     /// The name in JSON and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
+            Backend::Native => "native",
             Backend::Portable => "portable",
+        }
+    }
+}
+
+/// Where the table of sockets was read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SocketSource {
+    /// sock_diag(7).
+    Netlink,
+    /// The text below `/proc/net`, because netlink was refused: it tells less.
+    ProcNet,
+    /// netstat2.
+    Netstat2,
+}
+
+impl SocketSource {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SocketSource::Netlink => "netlink",
+            SocketSource::ProcNet => "proc-net",
+            SocketSource::Netstat2 => "netstat2",
+        }
+    }
+}
+
+/// How the holders were found.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OwnerSource {
+    /// The kernel's iterator over the descriptors of all tasks.
+    TaskIter,
+    /// Reading `/proc/PID/fd`.
+    FdScan,
+    /// The system gives each socket with its processes.
+    #[allow(dead_code, reason = "made on systems other than Linux")]
+    System,
+}
+
+impl OwnerSource {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OwnerSource::TaskIter => "task-iter",
+            OwnerSource::FdScan => "fd-scan",
+            OwnerSource::System => "system",
         }
     }
 }
@@ -43,6 +91,10 @@ pub struct Snapshot {
     pub host: Host,
     /// How the facts were collected.
     pub backend: Backend,
+    /// Where the table of sockets was read.
+    pub socket_source: SocketSource,
+    /// How the holders were found.
+    pub owner_source: OwnerSource,
     /// The port spaces that were listed; never empty.
     pub spaces: Vec<Space>,
     /// The sockets of those spaces.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Duration;
 
 use super::{Owner, Port, SpaceId, Uid};
 
@@ -39,6 +40,9 @@ pub enum Family {
 }
 
 impl Family {
+    /// Both families.
+    pub const ALL: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
     /// The name in every output.
     pub const fn name(self) -> &'static str {
         match self {
@@ -183,6 +187,12 @@ pub struct Socket {
     pub uid: Option<Uid>,
     /// The kernel's unique number for it since boot.
     pub cookie: Option<u64>,
+    /// Whether the kernel chose its port; absent where the system does not tell it.
+    pub autobound: Option<bool>,
+    /// How long a connection in TIME_WAIT keeps its numbers.
+    pub time_left: Option<Duration>,
+    /// The inode of its cgroup-v2 directory.
+    pub cgroup: Option<u64>,
     /// Who holds it.
     pub owner: Owner,
 }

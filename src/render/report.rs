@@ -22,8 +22,12 @@ pub const SCHEMA: &str = "portscope/1";
 pub struct Report<'a> {
     /// Always `portscope/1`.
     pub schema: &'a str,
-    /// How the facts were collected: `portable` (netstat2 and sysinfo).
+    /// How the facts were collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
     pub backend: &'a str,
+    /// Where the table of sockets was read: `netlink`, `proc-net` (netlink was refused; it tells less) or `netstat2`.
+    pub socket_source: &'a str,
+    /// How holders were found: `task-iter` (a BPF iterator), `fd-scan` (`/proc/PID/fd`) or `system`.
+    pub owner_source: &'a str,
     /// The machine.
     pub host: HostReport<'a>,
     /// The port spaces that were listed.
@@ -145,8 +149,9 @@ pub struct QueueReport {
 pub struct OwnerReport<'a> {
     /// `process`; `user` (the holder is hidden, its user is known); `hidden`; `none` (nobody holds it).
     pub tier: &'a str,
-    /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`; for
-    /// `user` and `hidden` one of `permission`, `protected`, `not-found`, `no-processes`, `unsupported`.
+    /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`;
+    /// for `user` and `hidden` one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
+    /// `unsupported`.
     pub reason: Option<&'a str>,
     /// Every process that holds it, the foremost first.
     pub processes: Vec<ProcessReport<'a>>,
@@ -205,9 +210,9 @@ pub struct Visibility {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Gap")]
 pub struct GapReport {
-    /// `owners`, `processes`, `attributes`, `udp-peers`, `spaces` or `redirects`.
+    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces` or `redirects`.
     pub missing: &'static str,
-    /// Why: `permission`, `protected`, `not-found`, `no-processes`, `unsupported`, `backend` or `not-looked-for`.
+    /// Why: as `owner.reason`, or `backend` (it does not tell) or `not-looked-for`.
     pub reason: &'static str,
     /// How many sockets of the whole listing it concerns, where that can be counted.
     pub count: Option<usize>,
@@ -289,6 +294,8 @@ impl<'a> Report<'a> {
         Report {
             schema: SCHEMA,
             backend: snapshot.backend.name(),
+            socket_source: snapshot.socket_source.name(),
+            owner_source: snapshot.owner_source.name(),
             host: host(&snapshot.host),
             spaces: snapshot.spaces.iter().map(space).collect(),
             sockets: listing.rows.iter().map(socket).collect(),

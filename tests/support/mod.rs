@@ -51,6 +51,11 @@ impl Run {
         self
     }
 
+    pub fn backend(mut self, name: &str) -> Run {
+        self.arguments.splice(0..0, ["--backend".into(), name.into()]);
+        self
+    }
+
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Run {
         self.variables.push((name.into(), value.into()));
         self

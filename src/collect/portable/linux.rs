@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::CollectError;
-use super::super::linux::{owners, spaces, users};
-use super::{hidden_owners, sockets};
-use crate::model::{Gap, HiddenBecause, Need, Nobody, Owner, Protocol, Socket, Space, SpaceId, State, Uid};
+use super::super::hidden_owners;
+use super::super::linux::{entry, host, owners, spaces, users};
+use super::sockets;
+use crate::model::{Gap, Need, Owner, OwnerSource, Protocol, Socket, Space, SpaceId, Uid};
+
+/// How holders are found here.
+pub const OWNER_SOURCE: OwnerSource = OwnerSource::FdScan;
 
 /// The port space of this process.
 pub fn space() -> Space {
@@ -14,8 +18,7 @@ pub fn space() -> Space {
 
 /// Changes at each start of the system.
 pub fn boot_id() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim_end().to_owned())
+    host::boot_id()
 }
 
 /// The names of users.
@@ -26,28 +29,13 @@ pub fn user_names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
 /// Lists the sockets and finds who holds them.
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut sockets = list(need, space.id)?;
-    let seen = owners::assign(&mut sockets, || list(need, space.id))?;
+    let seen = owners::assign(&mut sockets, owners::scan, || list(need, space.id))?;
     for socket in &mut sockets {
-        if socket.inode.is_none() {
-            socket.owner = Owner::Nobody(nobody(socket));
+        if let (None, Some(state)) = (socket.inode, socket.state) {
+            socket.owner = Owner::Nobody(entry::nobody(state));
         }
     }
-    let gaps = hidden_owners(&sockets, |because| match because {
-        HiddenBecause::Permission => {
-            format!("{} of {} processes may not be read by uid {}", seen.refused, seen.refused + seen.read, own_uid())
-        }
-        HiddenBecause::Protected => format!(
-            "{} of {} processes may not be read even by root (it takes CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, and \
-             some systems protect process 1)",
-            seen.refused,
-            seen.refused + seen.read
-        ),
-        HiddenBecause::NotFound => {
-            "no process holds them: the kernel itself, or a holder in another pid namespace".to_owned()
-        }
-        HiddenBecause::NoProcesses => "/proc could not be read".to_owned(),
-        HiddenBecause::Unsupported => "the system does not say".to_owned(),
-    });
+    let gaps = hidden_owners(&sockets, |because| owners::explain(because, seen));
     Ok((sockets, gaps))
 }
 
@@ -57,18 +45,4 @@ fn list(need: &Need, space: SpaceId) -> Result<Vec<Socket>, CollectError> {
         all.extend(sockets::list(protocol, space)?.into_iter().map(|listed| listed.socket));
     }
     Ok(all)
-}
-
-/// Why a socket without a file has no holder.
-fn nobody(socket: &Socket) -> Nobody {
-    match socket.state {
-        Some(State::TimeWait | State::FinWait2) => Nobody::TimeWait,
-        Some(State::SynReceived) => Nobody::Handshake,
-        Some(State::Established | State::CloseWait) => Nobody::Unaccepted,
-        _ => Nobody::Closing,
-    }
-}
-
-fn own_uid() -> u32 {
-    rustix::process::geteuid().as_raw()
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::CollectError;
-use crate::model::{Backend, Gap, HiddenBecause, Missing, Need, Owner, Pid, Reason, Snapshot, Socket, Uid};
+use crate::model::{Backend, Gap, Missing, Need, Pid, Reason, Snapshot, Socket, SocketSource, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
@@ -35,6 +35,8 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     Ok(Snapshot {
         host: processes::host(captured_at, system::boot_id()),
         backend: Backend::Portable,
+        socket_source: SocketSource::Netstat2,
+        owner_source: system::OWNER_SOURCE,
         users: system::user_names(&uids),
         spaces: vec![space],
         sockets,
@@ -63,23 +65,6 @@ fn limits(sockets: &[Socket]) -> Vec<Gap> {
         gaps.push(gap(Missing::UdpPeers, Reason::Backend, Some(udp), detail));
     }
     gaps
-}
-
-/// A gap for each reason that hides the owner of a socket.
-fn hidden_owners(sockets: &[Socket], detail: impl Fn(HiddenBecause) -> String) -> Vec<Gap> {
-    let mut counts: BTreeMap<HiddenBecause, usize> = BTreeMap::new();
-    for socket in sockets {
-        if let Owner::Hidden(because) = socket.owner {
-            *counts.entry(because).or_default() += 1;
-        }
-    }
-    let gap = |(because, count)| Gap {
-        missing: Missing::Owners,
-        reason: Reason::Owner(because),
-        count: Some(count),
-        detail: detail(because),
-    };
-    counts.into_iter().map(gap).collect()
 }
 
 #[cfg(target_os = "linux")]

@@ -3,8 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::CollectError;
-use super::{hidden_owners, only_space, sockets};
-use crate::model::{Gap, HiddenBecause, Holder, Need, Owner, Pid, Protocol, Socket, Space, State, Uid};
+use super::super::hidden_owners;
+use super::{only_space, sockets};
+use crate::model::{Gap, HiddenBecause, Holder, Need, Owner, OwnerSource, Pid, Protocol, Socket, Space, State, Uid};
+
+/// How holders are found here.
+pub const OWNER_SOURCE: OwnerSource = OwnerSource::System;
 
 /// The port space of this process.
 pub fn space() -> Space {

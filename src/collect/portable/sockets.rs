@@ -64,6 +64,9 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Listed {
         inode: inode.map(Inode),
         uid: uid.filter(|_| kernel_knows_uid).map(Uid),
         cookie: None,
+        autobound: None,
+        time_left: None,
+        cgroup: None,
         owner: Owner::Hidden(HiddenBecause::Unsupported),
     };
     let mut pids: Vec<Pid> = info.associated_pids.into_iter().map(Pid).collect();

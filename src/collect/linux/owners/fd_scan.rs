@@ -19,7 +19,8 @@ use crate::model::{Holder, Inode, Pid};
 pub enum Depth {
     /// The descriptors of each process.
     Processes,
-    /// Also those of each thread: a thread may have a table of its own, and outlive the main thread.
+    /// Also those of each thread, which may have a table of its own and outlive the main thread; files that are
+    /// registered with an io_uring; and whether descriptors are on their way through unix sockets.
     Threads,
 }
 
@@ -28,6 +29,8 @@ pub enum Depth {
 pub struct Scan {
     /// Each descriptor of a wanted socket.
     pub found: Vec<(Inode, Holder)>,
+    /// Descriptors on their way through unix sockets, whatever they are of.
+    pub in_flight: usize,
     /// Processes whose descriptors were all read.
     pub read: usize,
     /// Processes of which some descriptors could not be read.
@@ -37,6 +40,7 @@ pub struct Scan {
 impl Scan {
     fn add(&mut self, other: Scan) {
         self.found.extend(other.found);
+        self.in_flight += other.in_flight;
         self.read += other.read;
         self.refused += other.refused;
     }
@@ -80,7 +84,7 @@ fn scan_process(proc: BorrowedFd<'_>, pid: u32, wanted: &[u64], depth: Depth, sc
     }
     for table in &tables {
         let Some(path) = c_string(table) else { continue };
-        match scan_table(proc, path, pid, wanted, &mut scan.found) {
+        match scan_table(proc, path, pid, wanted, depth, scan) {
             Ok(all_read) => refused |= !all_read,
             Err(error) => refused |= is_refusal(error),
         }
@@ -96,7 +100,8 @@ fn scan_table(
     path: &CStr,
     pid: u32,
     wanted: &[u64],
-    found: &mut Vec<(Inode, Holder)>,
+    depth: Depth,
+    scan: &mut Scan,
 ) -> Result<bool, Errno> {
     let directory = open_directory(proc, path)?;
     let mut all_read = true;
@@ -106,16 +111,53 @@ fn scan_table(
         let entry = entry?;
         let Some(fd) = number(entry.file_name().to_bytes()) else { continue };
         let mut link = [MaybeUninit::uninit(); 64];
-        match readlinkat_raw(&directory, entry.file_name(), &mut link) {
-            Ok((link, _)) => {
-                if let Some(inode) = socket_inode(link).filter(|inode| wanted.binary_search(inode).is_ok()) {
-                    found.push((Inode(inode), Holder { pid: Pid(pid), fd: Some(fd) }));
-                }
+        let link = match readlinkat_raw(&directory, entry.file_name(), &mut link) {
+            Ok((link, _)) => link,
+            Err(error) => {
+                all_read &= !is_refusal(error);
+                continue;
             }
-            Err(error) => all_read &= !is_refusal(error),
+        };
+        let inode = socket_inode(link);
+        if let Some(inode) = inode.filter(|inode| wanted.binary_search(inode).is_ok()) {
+            scan.found.push((Inode(inode), Holder { pid: Pid(pid), fd: Some(fd) }));
+        } else if depth == Depth::Threads && (inode.is_some() || link == b"anon_inode:[io_uring]") {
+            let info = details(proc, path, fd);
+            let holder = Holder { pid: Pid(pid), fd: None };
+            let registered = registered_sockets(&info).filter(|inode| wanted.binary_search(inode).is_ok());
+            scan.found.extend(registered.map(|inode| (Inode(inode), holder)));
+            scan.in_flight += in_flight(&info);
         }
     }
     Ok(all_read)
+}
+
+/// Reads the details of a descriptor beside its table; nothing when it is gone.
+fn details(proc: BorrowedFd<'_>, table: &CStr, fd: u32) -> Vec<u8> {
+    let path = format!("{}info/{fd}", table.to_string_lossy());
+    let Ok(file) = openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return Vec::new() };
+    let mut text = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut std::fs::File::from(file), &mut text);
+    text
+}
+
+/// The sockets in the list of files that an io_uring keeps open itself: `    1: socket:[4242]` after `UserFiles:`.
+///
+/// Source: `io_uring/fdinfo.c`.
+fn registered_sockets(info: &[u8]) -> impl Iterator<Item = u64> {
+    let lines = info.split(|byte| *byte == b'\n').skip_while(|line| !line.starts_with(b"UserFiles:")).skip(1);
+    lines
+        .map_while(|line| {
+            let target = line.splitn(2, |byte| *byte == b':').nth(1)?;
+            Some(socket_inode(target.trim_ascii()))
+        })
+        .flatten()
+}
+
+/// How many descriptors wait in a unix socket to be received. Source: `net/unix/af_unix.c`, `scm_fds`.
+fn in_flight(info: &[u8]) -> usize {
+    let line = info.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"scm_fds:"));
+    line.and_then(|count| std::str::from_utf8(count).ok()?.trim().parse().ok()).unwrap_or(0)
 }
 
 fn is_refusal(error: Errno) -> bool {
@@ -141,7 +183,8 @@ fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn socket_inode(link: &[u8]) -> Option<u64> {
+/// The inode of a link to a socket.
+pub fn socket_inode(link: &[u8]) -> Option<u64> {
     let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
@@ -152,7 +195,29 @@ fn c_string(text: &str) -> Option<&CStr> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    #[test]
+    fn c24_the_files_of_an_io_uring_are_read() {
+        let info = b"pos:\t0\nSqMask:\t0x0\nUserFiles:\t3\n    0: socket:[77]\n    1: /dev/null\n    2: socket:[78]\nUserBufs:\t1\n    0: 0x7f\n";
+        assert_eq!(registered_sockets(info).collect::<Vec<_>>(), [77, 78]);
+        assert_eq!(registered_sockets(b"pos:\t0\n").count(), 0);
+    }
+
+    #[test]
+    fn c23_descriptors_on_their_way_are_counted() {
+        assert_eq!(in_flight(b"pos:\t0\nino:\t5\nscm_fds: 2\n"), 2);
+        assert_eq!(in_flight(b"pos:\t0\n"), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn no_details_make_it_panic(info in any::<Vec<u8>>()) {
+            let _ = (registered_sockets(&info).count(), in_flight(&info), socket_inode(&info));
+        }
+    }
 
     #[test]
     fn only_a_link_to_a_socket_has_an_inode() {

@@ -1,17 +1,20 @@
 //! Who holds each socket.
 //!
 //! The socket table and the processes are read one after the other while the world goes on, so a socket without a
-//! holder may only have closed in between. Those are looked at again before anything is said of them.
+//! holder may only have closed in between. Those are looked at again, and deeper, before anything is said of them.
 
 mod fd_scan;
+mod hidden;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::io;
 
 use crate::collect::CollectError;
-use crate::model::{HiddenBecause, Holder, Inode, Owner, Socket};
-use fd_scan::{Depth, Scan};
+use crate::model::{HiddenBecause, Holder, Inode, Need, Nobody, Owner, OwnerSource, Socket};
+pub use fd_scan::{Depth, Scan, socket_inode};
+pub use hidden::explain;
 
-/// How many processes the scan met.
+/// How many processes were met.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Seen {
     /// Processes whose descriptors were all read.
@@ -20,36 +23,65 @@ pub struct Seen {
     pub refused: usize,
 }
 
+/// The way that holders are found.
+pub enum Finder {
+    /// Reading `/proc/PID/fd`.
+    FdScan,
+}
+
+impl Finder {
+    /// Chooses the fastest way that is open to this user.
+    pub fn choose(_: &Need) -> Finder {
+        Finder::FdScan
+    }
+
+    /// Finds the holders of these sockets.
+    pub fn find(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
+        match self {
+            Finder::FdScan => scan(wanted),
+        }
+    }
+
+    /// Which way it was.
+    pub fn source(&self) -> OwnerSource {
+        match self {
+            Finder::FdScan => OwnerSource::FdScan,
+        }
+    }
+}
+
+/// Finds the holders of these sockets among the processes.
+pub fn scan(wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
+    fd_scan::scan(wanted, Depth::Processes)
+}
+
 /// Sets the owner of every socket that has an inode, and drops those that turn out to have closed meanwhile.
 ///
 /// `list_again` lists the same sockets as they are now.
 pub fn assign(
     sockets: &mut Vec<Socket>,
-    list_again: impl Fn() -> Result<Vec<Socket>, CollectError>,
+    mut find: impl FnMut(&BTreeSet<Inode>) -> io::Result<Scan>,
+    mut list_again: impl FnMut() -> Result<Vec<Socket>, CollectError>,
 ) -> Result<Seen, CollectError> {
-    let Ok(scan) = fd_scan::scan(&wanted(sockets), Depth::Processes) else {
+    let Ok(first) = find(&wanted(sockets)) else {
         hide_unresolved(sockets, HiddenBecause::NoProcesses);
         return Ok(Seen::default());
     };
-    resolve(sockets, &scan);
-    let mut seen = Seen { read: scan.read, refused: scan.refused };
+    let mut seen = Seen { read: first.read, refused: first.refused };
+    resolve(sockets, first);
     if sockets.iter().any(|socket| may_resolve(socket, seen)) {
         drop_closed(sockets, &list_again()?, seen);
         if let Ok(deeper) = fd_scan::scan(&unresolved(sockets, seen), Depth::Threads) {
-            resolve(sockets, &deeper);
             seen = Seen { read: deeper.read, refused: deeper.refused };
-        }
-        if sockets.iter().any(|socket| may_resolve(socket, seen)) {
-            drop_closed(sockets, &list_again()?, seen);
+            let in_flight = deeper.in_flight;
+            resolve(sockets, deeper);
+            if sockets.iter().any(|socket| may_resolve(socket, seen)) {
+                drop_closed(sockets, &list_again()?, seen);
+                name_in_flight(sockets, in_flight, seen);
+            }
         }
     }
-    // Processes can also be hidden without a refusal (hidepid=2); only root may trust what it does not see.
-    let because = match (rustix::process::geteuid().is_root(), seen.refused) {
-        (false, _) => HiddenBecause::Permission,
-        (true, 0) => HiddenBecause::NotFound,
-        (true, _) => HiddenBecause::Protected,
-    };
-    hide_unresolved(sockets, because);
+    hide_unresolved(sockets, hidden::reason(seen));
     Ok(seen)
 }
 
@@ -73,30 +105,43 @@ fn unresolved(sockets: &[Socket], seen: Seen) -> BTreeSet<Inode> {
 }
 
 /// Sockets may share an inode (MPTCP gives one to all of its subflows), so holders are looked up, not taken.
-fn resolve(sockets: &mut [Socket], scan: &Scan) {
-    let mut holders: HashMap<Inode, Vec<Holder>> = HashMap::with_capacity(scan.found.len());
-    for (inode, holder) in &scan.found {
-        holders.entry(*inode).or_default().push(*holder);
-    }
-    for list in holders.values_mut() {
-        list.sort_unstable();
-        list.dedup();
-    }
+fn resolve(sockets: &mut [Socket], scan: Scan) {
+    let mut found = scan.found;
+    found.sort_unstable();
+    found.dedup();
     for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
-        if let Some(found) = socket.inode.and_then(|inode| holders.get(&inode)) {
-            socket.owner = Owner::Processes(found.clone());
+        let Some(inode) = socket.inode else { continue };
+        let start = found.partition_point(|(other, _)| *other < inode);
+        let holders: Vec<Holder> =
+            found[start..].iter().take_while(|(other, _)| *other == inode).map(|(_, holder)| *holder).collect();
+        if !holders.is_empty() {
+            socket.owner = Owner::Processes(holders);
         }
     }
 }
 
 /// Drops the unresolved sockets that are no longer listed.
 fn drop_closed(sockets: &mut Vec<Socket>, now: &[Socket], seen: Seen) {
-    let open: BTreeSet<_> = now.iter().map(|socket| (socket.inode, socket.local, socket.peer)).collect();
-    sockets.retain(|socket| !may_resolve(socket, seen) || open.contains(&(socket.inode, socket.local, socket.peer)));
+    let identity = |socket: &Socket| (socket.cookie, socket.inode, socket.local, socket.peer);
+    let open: BTreeSet<_> = now.iter().map(identity).collect();
+    sockets.retain(|socket| !may_resolve(socket, seen) || open.contains(&identity(socket)));
+}
+
+/// Where everything could be read and some descriptors are on their way through unix sockets, that is where an
+/// otherwise unheld socket is. With processes that could not be read it would be a guess.
+fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: Seen) {
+    if in_flight == 0 || seen.refused > 0 {
+        return;
+    }
+    for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
+        socket.owner = Owner::Nobody(Nobody::InFlight);
+    }
 }
 
 fn hide_unresolved(sockets: &mut [Socket], because: HiddenBecause) {
     for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
-        socket.owner = Owner::Hidden(because);
+        if !matches!(socket.owner, Owner::Nobody(_)) {
+            socket.owner = Owner::Hidden(because);
+        }
     }
 }

@@ -1,0 +1,121 @@
+//! One row of the kernel's socket tables, however it was read, and what it means.
+
+use std::net::IpAddr;
+
+use crate::model::{
+    Endpoint, Family, HiddenBecause, Inode, Nobody, Owner, Protocol, Queue, Socket, SpaceId, State, Uid,
+};
+
+/// A row as the kernel states it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The family of the table that it stands in.
+    pub family: Family,
+    /// The number of its state in `tcp_states.h`; UDP uses 1 and 7.
+    pub state: u8,
+    /// The end on this host.
+    pub local: Endpoint,
+    /// The other end; all zero without one.
+    pub peer: Endpoint,
+    /// The index of the interface that it is bound to; 0 for none.
+    pub interface: u32,
+    /// The kernel's unique number for it; `/proc/net` does not tell it.
+    pub cookie: Option<u64>,
+    /// The user that made it; 0 where the kernel has none.
+    pub uid: u32,
+    /// The number of its file; 0 without one.
+    pub inode: u64,
+    /// Bytes to be read; for a listener the connections that wait to be accepted.
+    pub receive_queue: u32,
+    /// Bytes not acknowledged; for a listener how many connections may wait.
+    pub send_queue: u32,
+    /// Milliseconds until the running timer ends; 0 without one.
+    pub expires: u32,
+    /// Whether it refuses IPv4; told for IPv6 listeners and unconnected sockets through netlink only.
+    pub v6only: Option<bool>,
+    /// The inode of its cgroup-v2 directory.
+    pub cgroup: Option<u64>,
+}
+
+impl Entry {
+    /// Turns the row into a socket of the space. `device` names the interface of an index.
+    pub fn socket(&self, space: SpaceId, device: impl FnOnce(u32) -> String) -> Socket {
+        let state = self.state();
+        Socket {
+            space,
+            protocol: self.protocol,
+            family: self.family,
+            local: self.local,
+            peer: Some(self.peer).filter(|peer| peer.port.get() != 0 || !peer.address.is_unspecified()),
+            state: Some(state),
+            device: Some(self.interface).filter(|index| *index != 0).map(device),
+            v6only: self.v6only,
+            queue: (state == State::Listen && self.has_queue())
+                .then_some(Queue { used: self.receive_queue, limit: self.send_queue }),
+            inode: Some(Inode(self.inode)).filter(|inode| inode.0 != 0),
+            uid: Some(Uid(self.uid)).filter(|_| self.knows_uid(state)),
+            cookie: self.cookie,
+            autobound: None,
+            time_left: (state == State::TimeWait && self.expires > 0)
+                .then(|| std::time::Duration::from_millis(u64::from(self.expires))),
+            cgroup: self.cgroup,
+            owner: match self.inode {
+                0 => Owner::Nobody(nobody(state)),
+                _ => Owner::Hidden(HiddenBecause::NotFound),
+            },
+        }
+    }
+
+    /// The numbers are those of the kernel's `tcp_states.h`. UDP has two of them.
+    fn state(&self) -> State {
+        match (self.protocol, self.state) {
+            (Protocol::Udp, 1) => State::Established,
+            (Protocol::Udp, _) => State::Unconnected,
+            (Protocol::Tcp, 1) => State::Established,
+            (Protocol::Tcp, 2) => State::SynSent,
+            (Protocol::Tcp, 3 | 12) => State::SynReceived,
+            (Protocol::Tcp, 4) => State::FinWait1,
+            (Protocol::Tcp, 5) => State::FinWait2,
+            (Protocol::Tcp, 6) => State::TimeWait,
+            (Protocol::Tcp, 8) => State::CloseWait,
+            (Protocol::Tcp, 9) => State::LastAck,
+            (Protocol::Tcp, 10) => State::Listen,
+            (Protocol::Tcp, 11) => State::Closing,
+            // A socket that was bound and does not listen is dumped with the state CLOSE.
+            (Protocol::Tcp, 7 | 13) if self.local.port.get() != 0 => State::Bound,
+            (Protocol::Tcp, _) => State::Close,
+        }
+    }
+
+    /// Only netlink tells a listener's queue; `/proc/net` gives its limit nowhere.
+    fn has_queue(&self) -> bool {
+        self.cookie.is_some()
+    }
+
+    /// A connection that is being made or is over belongs to no socket, and its uid reads 0.
+    fn knows_uid(&self, state: State) -> bool {
+        let is_over = state == State::TimeWait || (state == State::FinWait2 && self.inode == 0 && self.uid == 0);
+        self.inode != 0 || !(is_over || state == State::SynReceived)
+    }
+}
+
+/// Why a socket without a file has no holder.
+pub fn nobody(state: State) -> Nobody {
+    match state {
+        State::TimeWait | State::FinWait2 => Nobody::TimeWait,
+        State::SynReceived => Nobody::Handshake,
+        // Only a connection that nobody has accepted is open without a file.
+        State::Established | State::CloseWait => Nobody::Unaccepted,
+        _ => Nobody::Closing,
+    }
+}
+
+/// Returns the address with its bytes in network order, as the kernel keeps it.
+pub fn address(family: Family, bytes: [u8; 16]) -> IpAddr {
+    match family {
+        Family::Ipv4 => IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        Family::Ipv6 => IpAddr::from(bytes),
+    }
+}

@@ -1,0 +1,96 @@
+//! Why holders are hidden from this run.
+
+use super::Seen;
+use crate::model::HiddenBecause;
+
+/// The inode of the pid namespace that the machine started with. Source: `PROC_PID_INIT_INO` in `linux/proc_ns.h`.
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+
+/// Why a socket that nobody seems to hold has no holder.
+pub fn reason(seen: Seen) -> HiddenBecause {
+    let is_root = rustix::process::geteuid().is_root();
+    match (is_root, seen.refused) {
+        // Processes can also be hidden without a refusal (hidepid=2), so only root may trust what it does not see.
+        (false, _) => HiddenBecause::Permission,
+        (true, _) if is_in_pid_namespace() => HiddenBecause::PidNamespace,
+        (true, 0) => HiddenBecause::NotFound,
+        (true, _) => HiddenBecause::Protected,
+    }
+}
+
+/// Says in words what hid them.
+pub fn explain(because: HiddenBecause, seen: Seen) -> String {
+    let Seen { read, refused } = seen;
+    let all = read + refused;
+    match because {
+        HiddenBecause::Permission => {
+            let hidden = hidden_by_mount().map(|option| format!(", and /proc is mounted with {option}"));
+            let uid = rustix::process::geteuid().as_raw();
+            format!(
+                "{refused} of {all} processes may not be read by uid {uid}{} (it takes CAP_SYS_PTRACE and \
+                 CAP_DAC_READ_SEARCH)",
+                hidden.unwrap_or_default()
+            )
+        }
+        HiddenBecause::Protected => format!(
+            "{refused} of {all} processes may not be read even by root (it takes CAP_SYS_PTRACE and \
+             CAP_DAC_READ_SEARCH, and some systems protect process 1)"
+        ),
+        HiddenBecause::PidNamespace => {
+            format!("this pid namespace has {all} processes; holders outside of it cannot be seen from here")
+        }
+        HiddenBecause::NotFound => format!("none of {all} processes holds them: the kernel itself may"),
+        HiddenBecause::NoProcesses => "/proc could not be read".to_owned(),
+        HiddenBecause::Unsupported => "the system does not say".to_owned(),
+    }
+}
+
+/// Says whether processes outside of this one's pid namespace may exist.
+fn is_in_pid_namespace() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self/ns/pid").is_ok_and(|metadata| metadata.ino() != FIRST_PID_NAMESPACE)
+}
+
+/// The option of the mount of /proc that hides other users' processes.
+fn hidden_by_mount() -> Option<String> {
+    hiding_option(&std::fs::read("/proc/self/mountinfo").ok()?)
+}
+
+/// The last mount over /proc counts. Source: proc_pid_mountinfo(5), proc(5).
+fn hiding_option(mountinfo: &[u8]) -> Option<String> {
+    let line = mountinfo
+        .split(|byte| *byte == b'\n')
+        .rfind(|line| line.split(|byte| *byte == b' ').nth(4) == Some(b"/proc"))?;
+    let line = std::str::from_utf8(line).ok()?;
+    let (_, filesystem) = line.split_once(" - ")?;
+    let options = filesystem.split(' ').nth(2)?;
+    let is_hiding = |option: &&str| {
+        option.strip_prefix("hidepid=").is_some_and(|value| !["0", "off"].contains(&value)) || *option == "subset=pid"
+    };
+    options.split(',').find(is_hiding).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c27_the_option_that_hides_processes_is_named() {
+        let mount = |options: &str| {
+            format!("20 1 0:20 / /sys rw - sysfs sysfs rw\n21 1 0:21 / /proc rw,nosuid - proc proc {options}\n")
+        };
+        for (options, hiding) in [
+            ("rw", None),
+            ("rw,hidepid=0", None),
+            ("rw,hidepid=off", None),
+            ("rw,hidepid=2", Some("hidepid=2")),
+            ("rw,gid=4,hidepid=invisible", Some("hidepid=invisible")),
+            ("rw,subset=pid", Some("subset=pid")),
+        ] {
+            assert_eq!(hiding_option(mount(options).as_bytes()).as_deref(), hiding, "{options}");
+        }
+        // A later mount covers an earlier one.
+        assert_eq!(hiding_option((mount("rw,hidepid=2") + &mount("rw")).as_bytes()), None);
+        assert_eq!(hiding_option(b"\xff"), None);
+    }
+}

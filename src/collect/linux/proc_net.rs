@@ -1,0 +1,161 @@
+//! The socket tables as text: for systems that refuse netlink, and for namespaces that cannot be entered.
+//!
+//! Source: proc_pid_net(5), `net/ipv4/tcp_ipv4.c`, `net/ipv4/udp.c`. It tells no v6only, device, accept queue limit,
+//! cookie or cgroup.
+
+use std::io;
+use std::path::Path;
+
+use super::entry::{Entry, address};
+use crate::model::{Endpoint, Family, Protocol};
+
+/// Appends the rows of the table below a `net` directory such as `/proc/self/net`; says how many lines were not
+/// understood. A table of IPv6 that does not exist means that there is no IPv6.
+pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<Entry>) -> io::Result<usize> {
+    let suffix = if family == Family::Ipv6 { "6" } else { "" };
+    let path = directory.join(format!("{}{suffix}", protocol.name()));
+    match std::fs::read(&path) {
+        Ok(text) => Ok(parse(&text, protocol, family, rows)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && family == Family::Ipv6 => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Appends the well-formed rows and says how many lines are not.
+fn parse(text: &[u8], protocol: Protocol, family: Family, rows: &mut Vec<Entry>) -> usize {
+    let mut malformed = 0;
+    for line in text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
+        match std::str::from_utf8(line).ok().and_then(|line| entry(line, protocol, family)) {
+            Some(entry) => rows.push(entry),
+            None => malformed += 1,
+        }
+    }
+    malformed
+}
+
+fn entry(line: &str, protocol: Protocol, family: Family) -> Option<Entry> {
+    // sl local rem st tx:rx tr:when retrnsmt uid timeout inode ...
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let mut next = || fields.next();
+    let (local, peer) = (end(next()?, family)?, end(next()?, family)?);
+    let state = u8::from_str_radix(next()?, 16).ok()?;
+    let (send_queue, receive_queue) = hex_pair(next()?)?;
+    let (timer, when) = hex_pair(next()?)?;
+    let _retransmits = next()?;
+    let uid = next()?.parse().ok()?;
+    let _timeout = next()?;
+    let inode = next()?.parse().ok()?;
+    Some(Entry {
+        protocol,
+        family,
+        state,
+        local,
+        peer,
+        interface: 0,
+        cookie: None,
+        uid,
+        inode,
+        receive_queue,
+        send_queue,
+        // In ticks of USER_HZ, which is 100 on every port of Linux.
+        expires: if timer == 0 { 0 } else { when.saturating_mul(10) },
+        v6only: None,
+        cgroup: None,
+    })
+}
+
+/// `0100007F:1F90`: the address as words in the machine's order, each in hexadecimal.
+fn end(text: &str, family: Family) -> Option<Endpoint> {
+    let (words, port) = text.split_once(':')?;
+    let count = if family == Family::Ipv4 { 1 } else { 4 };
+    if words.len() != count * 8 || !words.is_ascii() {
+        return None;
+    }
+    let mut octets = [0; 16];
+    for (place, octets) in octets.chunks_exact_mut(4).take(count).enumerate() {
+        let word = u32::from_str_radix(&words[place * 8..place * 8 + 8], 16).ok()?;
+        octets.copy_from_slice(&word.to_ne_bytes());
+    }
+    let port = if port.len() == 4 { u16::from_str_radix(port, 16).ok()? } else { return None };
+    Some(Endpoint::new(address(family, octets), port))
+}
+
+fn hex_pair(text: &str) -> Option<(u32, u32)> {
+    let (first, second) = text.split_once(':')?;
+    Some((u32::from_str_radix(first, 16).ok()?, u32::from_str_radix(second, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEAD: &str =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    // On a big-endian machine the kernel would write these words the other way round.
+    #[cfg(target_endian = "little")]
+    const LISTENER: &str = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000    33        0 4242 1 0000000000000000 100 0 0 10 0\n";
+
+    fn rows(text: &str, family: Family) -> (Vec<Entry>, usize) {
+        let mut rows = Vec::new();
+        let malformed = parse(text.as_bytes(), Protocol::Tcp, family, &mut rows);
+        (rows, malformed)
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn a_line_is_read() {
+        let (rows, malformed) = rows(&format!("{HEAD}{LISTENER}"), Family::Ipv4);
+        assert_eq!(malformed, 0);
+        assert_eq!(rows[0].local.to_string(), "127.0.0.1:8080");
+        assert_eq!((rows[0].state, rows[0].uid, rows[0].inode, rows[0].receive_queue), (10, 33, 4242, 3));
+        assert_eq!((rows[0].cookie, rows[0].v6only), (None, None));
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn an_ipv6_line_and_a_long_slot_number_are_read() {
+        let line = "123456: 00000000000000000000000001000000:0016 B80D0120000000000000000001000000:C001 06 00000000:00000000 03:000001F4 00000000     0        0 0 3 0000000000000000\n";
+        let (rows, _) = rows(&format!("{HEAD}{line}"), Family::Ipv6);
+        assert_eq!(rows[0].local.to_string(), "[::1]:22");
+        assert_eq!(rows[0].peer.to_string(), "[2001:db8::1]:49153");
+        assert_eq!((rows[0].state, rows[0].expires), (6, 5000));
+    }
+
+    #[cfg(target_endian = "little")]
+    #[test]
+    fn malformed_lines_are_counted_and_their_neighbours_kept() {
+        for bad in [
+            "x\n",
+            "0: 0100007F:1F90\n",
+            "0: 0100007:1F90 00000000:0000 0A 0:0 0:0 0 0 0 1\n",
+            "\u{e9}\n",
+            "0: 0100007F:1F90 00000000:0000 ZZ 0:0 0:0 0 0 0 1\n",
+        ] {
+            let (rows, malformed) = rows(&format!("{HEAD}{LISTENER}{bad}{LISTENER}"), Family::Ipv4);
+            assert_eq!((rows.len(), malformed), (2, 1), "{bad}");
+        }
+    }
+
+    #[test]
+    fn c3_a_missing_table_of_ipv6_means_no_ipv6() {
+        let empty = std::env::temp_dir().join(format!("portscope-no-ipv6-{}", std::process::id()));
+        std::fs::create_dir_all(&empty).unwrap();
+        let mut rows = Vec::new();
+        assert!(matches!(read(&empty, Protocol::Tcp, Family::Ipv6, &mut rows), Ok(0)));
+        assert!(read(&empty, Protocol::Tcp, Family::Ipv4, &mut rows).is_err());
+        std::fs::remove_dir(&empty).unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_lose_a_neighbour(before in any::<Vec<u8>>(), after in any::<Vec<u8>>()) {
+            let good = &b"\n0: 00000000:0050 00000000:0000 0A 0:0 0:0 0 7 0 99\n"[..];
+            let text = [&before, good, &after].concat();
+            let mut rows = Vec::new();
+            parse(&text, Protocol::Tcp, Family::Ipv4, &mut rows);
+            prop_assert!(rows.iter().any(|row| row.inode == 99));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What /proc tells of the processes that hold sockets.
+//!
+//! A number may pass to another process at any time, so everything is read through one handle of `/proc/PID`, which
+//! cannot: once the process has ended, reading through it fails. That the handle is of the right process is proved by
+//! the socket that it still holds.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::owners::socket_inode;
+use crate::model::{Holder, Inode, Pid, Process, Socket, Uid};
+
+/// More of a command line is not read: it may be as long as memory.
+const MOST_ARGV: usize = 64 * 1024;
+
+/// Describes every process that holds one of the sockets; those that have ended are left out.
+pub fn describe(sockets: &[Socket], argv: bool) -> BTreeMap<Pid, Process> {
+    let mut held: BTreeMap<Pid, (Holder, Inode)> = BTreeMap::new();
+    for socket in sockets {
+        for holder in socket.owner.holders() {
+            if let Some(inode) = socket.inode {
+                held.entry(holder.pid).or_insert((*holder, inode));
+            }
+        }
+    }
+    let held: Vec<(Holder, Inode)> = held.into_values().collect();
+    let boot = boot_time();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut described = Vec::new();
+        while let Some((holder, inode)) = held.get(next.fetch_add(1, Ordering::Relaxed)) {
+            described.extend(process(*holder, *inode, argv, boot));
+        }
+        described
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(held.len() / 64 + 1);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut described = work();
+        for other in others {
+            described.extend(other.join().expect("a worker does not panic"));
+        }
+        described.into_iter().map(|process| (process.pid, process)).collect()
+    })
+}
+
+fn process(holder: Holder, inode: Inode, argv: bool, boot: Option<Duration>) -> Option<Process> {
+    let Pid(pid) = holder.pid;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty()).ok()?;
+    let directory = directory.as_fd();
+    if let Some(fd) = holder.fd {
+        let link = link(directory, &format!("fd/{fd}")).or_else(|| link(directory, &format!("task/{pid}/fd/{fd}")));
+        // A descriptor of a thread's own table is not in the process's; then the inode cannot be compared.
+        if link.as_ref().is_some_and(|link| socket_inode(link.as_bytes()) != Some(inode.0)) {
+            return None;
+        }
+    }
+    let stat = Stat::parse(&read(directory, "stat", 1024).ok()?)?;
+    Some(Process {
+        pid: holder.pid,
+        parent: Some(Pid(stat.parent)).filter(|parent| parent.0 != 0),
+        name: Some(stat.name.clone()),
+        exe: link(directory, "exe").map(PathBuf::from),
+        // Reading the arguments of a process in uninterruptible sleep can block as long as the sleep lasts.
+        argv: (argv && stat.state != b'D').then(|| arguments(directory)).flatten(),
+        started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(stat.started)),
+        uid: effective_uid(directory),
+    })
+}
+
+/// The point in time at which the system's clock of `/proc/PID/stat` started.
+fn boot_time() -> Option<Duration> {
+    let since_boot = clock_gettime(ClockId::Boottime);
+    let since_boot = Duration::new(since_boot.tv_sec.try_into().ok()?, since_boot.tv_nsec.try_into().ok()?);
+    SystemTime::now().duration_since(UNIX_EPOCH).ok()?.checked_sub(since_boot)
+}
+
+fn ticks(count: u64) -> Duration {
+    let per_second = rustix::param::clock_ticks_per_second().max(1);
+    Duration::from_millis(count.saturating_mul(1000) / per_second)
+}
+
+/// The fields of `/proc/PID/stat` that are of use here. Source: proc_pid_stat(5).
+#[derive(Debug, Eq, PartialEq)]
+struct Stat {
+    name: OsString,
+    state: u8,
+    parent: u32,
+    /// In ticks since the start of the system.
+    started: u64,
+}
+
+impl Stat {
+    /// The name stands in parentheses and may hold any byte, parentheses too; so the last one closes it.
+    fn parse(text: &[u8]) -> Option<Stat> {
+        let open = text.iter().position(|byte| *byte == b'(')?;
+        let close = text.iter().rposition(|byte| *byte == b')')?;
+        let name = OsStr::from_bytes(text.get(open + 1..close)?).to_owned();
+        let mut fields = std::str::from_utf8(text.get(close + 1..)?).ok()?.split_ascii_whitespace();
+        let state = *fields.next()?.as_bytes().first()?;
+        let parent = fields.next()?.parse().ok()?;
+        // Field 22 of the line; the state is field 3 and its parent field 4.
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Stat { name, state, parent, started })
+    }
+}
+
+fn effective_uid(directory: BorrowedFd<'_>) -> Option<Uid> {
+    parse_effective_uid(&read(directory, "status", 4096).ok()?)
+}
+
+/// The second number of the line `Uid:`. Source: proc_pid_status(5).
+fn parse_effective_uid(text: &[u8]) -> Option<Uid> {
+    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok().map(Uid)
+}
+
+fn arguments(directory: BorrowedFd<'_>) -> Option<Vec<OsString>> {
+    Some(split_arguments(&read(directory, "cmdline", MOST_ARGV).ok()?))
+}
+
+/// Each argument ends with NUL; empty ones are arguments too. A process may have overwritten the whole.
+fn split_arguments(text: &[u8]) -> Vec<OsString> {
+    if text.is_empty() {
+        return Vec::new();
+    }
+    let text = text.strip_suffix(b"\0").unwrap_or(text);
+    text.split(|byte| *byte == 0).map(|argument| OsStr::from_bytes(argument).to_owned()).collect()
+}
+
+fn open(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    openat(directory, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Reads a file of /proc up to so many bytes.
+fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, Errno> {
+    let file = open(directory, name)?;
+    let mut text = vec![0; most.min(4096)];
+    let mut length = 0;
+    loop {
+        match rustix::io::read(&file, &mut text[length..])? {
+            0 => break,
+            more => length += more,
+        }
+        if length == text.len() {
+            if length >= most {
+                break;
+            }
+            text.resize((length * 2).min(most), 0);
+        }
+    }
+    text.truncate(length);
+    Ok(text)
+}
+
+fn link(directory: BorrowedFd<'_>, name: &str) -> Option<OsString> {
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let (target, _) = readlinkat_raw(directory, name, &mut buffer).ok()?;
+    Some(OsString::from_vec(target.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn c34_the_last_parenthesis_closes_the_name() {
+        let rest = "S 41 2 2 0 -1 1 1 0 0 0 0 0 0 0 20 0 1 0 31337 1";
+        for name in ["sshd", "x) S 1 (y", "", ")", "(", "a b\nc"] {
+            let stat = Stat::parse(format!("22431 ({name}) {rest}").as_bytes()).unwrap();
+            assert_eq!(stat, Stat { name: name.into(), state: b'S', parent: 41, started: 31337 }, "{name}");
+        }
+        for text in ["", "1 (a", "1 (a) S", "1 (a) S x", ")("] {
+            assert_eq!(Stat::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn c35_empty_arguments_are_arguments() {
+        for (text, argv) in [
+            (&b"a\0b\0"[..], &["a", "b"][..]),
+            (b"a\0\0b\0", &["a", "", "b"]),
+            (b"a\0\0", &["a", ""]),
+            (b"postgres: writer", &["postgres: writer"]),
+            (b"", &[]),
+        ] {
+            assert_eq!(split_arguments(text), argv);
+        }
+    }
+
+    #[test]
+    fn the_effective_user_is_the_second_number() {
+        assert_eq!(parse_effective_uid(b"Name:\ta\nUid:\t0\t33\t0\t0\nGid:\t1\t2\n"), Some(Uid(33)));
+        assert_eq!(parse_effective_uid(b"Uid:\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_parser_panic(text in any::<Vec<u8>>()) {
+            let _ = (Stat::parse(&text), parse_effective_uid(&text), split_arguments(&text));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Netlink datagrams of the socket tables, from bytes to rows.
+//!
+//! Source: `linux/netlink.h`, `linux/inet_diag.h`, sock_diag(7). Numbers are in the machine's order, ports and
+//! addresses in the network's.
+
+use crate::collect::linux::entry::{Entry, address};
+use crate::model::{Endpoint, Family, Protocol};
+
+const NOOP: u16 = 1;
+const ERROR: u16 = 2;
+const DONE: u16 = 3;
+const OVERRUN: u16 = 4;
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// The table changed while it was read.
+const DUMP_INTERRUPTED: u16 = 0x10;
+const HEADER: usize = 16;
+const ENTRY: usize = 72;
+const ATTRIBUTE_V6ONLY: u16 = 11;
+const ATTRIBUTE_CGROUP_ID: u16 = 21;
+
+/// One message of a datagram.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Message {
+    /// A row.
+    Entry(Entry),
+    /// The end of the table; below zero it is the error that ended it.
+    Done(i32),
+    /// The request failed with this number, below zero.
+    Error(i32),
+    /// Rows were lost.
+    Overrun,
+    /// Nothing that is asked for here.
+    Other,
+}
+
+/// A message with what its header says.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Framed {
+    /// Which request it answers.
+    pub sequence: u32,
+    /// Whether the kernel says that the table changed meanwhile.
+    pub interrupted: bool,
+    /// What it says.
+    pub message: Message,
+}
+
+/// A datagram that does not hold what its lengths say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Malformed;
+
+/// Splits a datagram into its messages; ends after the first that is malformed.
+pub fn messages(datagram: &[u8], protocol: Protocol) -> impl Iterator<Item = Result<Framed, Malformed>> {
+    let mut rest = datagram;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let Some((framed, length)) = frame(rest, protocol) else {
+            rest = &[];
+            return Some(Err(Malformed));
+        };
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(Ok(framed))
+    })
+}
+
+fn frame(bytes: &[u8], protocol: Protocol) -> Option<(Framed, usize)> {
+    let length = usize::try_from(word(bytes, 0)?).ok()?;
+    let payload = bytes.get(HEADER..length)?;
+    let (kind, flags) = (half(bytes, 4)?, half(bytes, 6)?);
+    let message = match kind {
+        NOOP => Message::Other,
+        ERROR => Message::Error(word(payload, 0)?.cast_signed()),
+        // Old kernels end a dump without a code.
+        DONE => Message::Done(word(payload, 0).map_or(0, u32::cast_signed)),
+        OVERRUN => Message::Overrun,
+        SOCK_DIAG_BY_FAMILY => entry(payload, protocol).map_or(Message::Other, Message::Entry),
+        _ => Message::Other,
+    };
+    if kind == SOCK_DIAG_BY_FAMILY && payload.len() < ENTRY {
+        return None;
+    }
+    let framed = Framed { sequence: word(bytes, 8)?, interrupted: flags & DUMP_INTERRUPTED != 0, message };
+    Some((framed, length))
+}
+
+/// Reads `struct inet_diag_msg`; nothing for a family that has no ports.
+fn entry(bytes: &[u8], protocol: Protocol) -> Option<Entry> {
+    let family = match bytes.first()? {
+        2 => Family::Ipv4,
+        10 => Family::Ipv6,
+        _ => return None,
+    };
+    let end = |port: usize, at: usize| {
+        let number = u16::from_be_bytes(bytes.get(port..port + 2)?.try_into().ok()?);
+        let octets: [u8; 16] = bytes.get(at..at + 16)?.try_into().ok()?;
+        Some(Endpoint::new(address(family, octets), number))
+    };
+    let mut entry = Entry {
+        protocol,
+        family,
+        state: *bytes.get(1)?,
+        local: end(4, 8)?,
+        peer: end(6, 24)?,
+        interface: word(bytes, 40)?,
+        cookie: Some(u64::from(word(bytes, 44)?) | u64::from(word(bytes, 48)?) << 32),
+        expires: word(bytes, 52)?,
+        receive_queue: word(bytes, 56)?,
+        send_queue: word(bytes, 60)?,
+        uid: word(bytes, 64)?,
+        inode: u64::from(word(bytes, 68)?),
+        v6only: None,
+        cgroup: None,
+    };
+    read_attributes(bytes.get(ENTRY..)?, &mut entry);
+    Some(entry)
+}
+
+/// Reads the attributes behind the fixed part; what is malformed there costs only the attributes after it.
+fn read_attributes(mut bytes: &[u8], entry: &mut Entry) {
+    while let (Some(length), Some(kind)) = (half(bytes, 0), half(bytes, 2)) {
+        let length = usize::from(length);
+        let Some(value) = bytes.get(4..length) else { return };
+        match kind {
+            ATTRIBUTE_V6ONLY => entry.v6only = value.first().map(|byte| *byte != 0),
+            ATTRIBUTE_CGROUP_ID => entry.cgroup = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
+            _ => {}
+        }
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + payload.len()).unwrap();
+        let mut bytes = length.to_ne_bytes().to_vec();
+        bytes.extend(kind.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(7u32.to_ne_bytes());
+        bytes.extend([0; 4]);
+        bytes.extend(payload);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    /// A listener on [::]:8080 with v6only, three connections of 128 waiting, inode 4242, uid 33.
+    fn row() -> Vec<u8> {
+        let mut bytes = vec![10, 10, 0, 0];
+        bytes.extend(8080u16.to_be_bytes());
+        bytes.extend([0; 34]);
+        bytes.extend(2u32.to_ne_bytes());
+        bytes.extend(5u32.to_ne_bytes());
+        bytes.extend(1u32.to_ne_bytes());
+        for number in [0u32, 3, 128, 33, 4242] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        bytes.extend([5u16.to_ne_bytes(), ATTRIBUTE_V6ONLY.to_ne_bytes()].concat());
+        bytes.extend([1, 0, 0, 0]);
+        bytes.extend([12u16.to_ne_bytes(), ATTRIBUTE_CGROUP_ID.to_ne_bytes()].concat());
+        bytes.extend(99u64.to_ne_bytes());
+        bytes
+    }
+
+    fn decoded(datagram: &[u8]) -> Vec<Result<Framed, Malformed>> {
+        messages(datagram, Protocol::Tcp).collect()
+    }
+
+    fn messages_of(datagram: &[u8]) -> Vec<Message> {
+        decoded(datagram).into_iter().map(|framed| framed.unwrap().message).collect()
+    }
+
+    #[test]
+    fn a_row_is_read_with_its_attributes() {
+        let messages = messages_of(&message(SOCK_DIAG_BY_FAMILY, 2, &row()));
+        let [Message::Entry(entry)] = messages[..] else { panic!("{messages:?}") };
+        assert_eq!(entry.local.to_string(), "[::]:8080");
+        assert_eq!((entry.state, entry.interface, entry.uid, entry.inode), (10, 2, 33, 4242));
+        assert_eq!((entry.receive_queue, entry.send_queue), (3, 128));
+        assert_eq!((entry.cookie, entry.v6only, entry.cgroup), (Some(1 << 32 | 5), Some(true), Some(99)));
+    }
+
+    #[test]
+    fn c1_a_dump_that_ends_with_an_error_is_not_an_empty_table() {
+        // What a kernel without the handler answers: 20 bytes, DONE, -ENOENT.
+        assert_eq!(messages_of(&message(DONE, 2, &(-2i32).to_ne_bytes())), [Message::Done(-2)]);
+        assert_eq!(messages_of(&message(DONE, 2, &[])), [Message::Done(0)]);
+        assert_eq!(messages_of(&message(ERROR, 0, &(-22i32).to_ne_bytes())), [Message::Error(-22)]);
+        assert_eq!(messages_of(&message(OVERRUN, 0, &[])), [Message::Overrun]);
+    }
+
+    #[test]
+    fn c6_an_interrupted_dump_is_marked() {
+        let framed = decoded(&message(SOCK_DIAG_BY_FAMILY, 0x12, &row()));
+        assert!(framed[0].as_ref().unwrap().interrupted);
+        assert_eq!(framed[0].as_ref().unwrap().sequence, 7);
+    }
+
+    #[test]
+    fn lengths_that_lie_end_the_datagram_and_keep_what_was_good() {
+        let good = message(SOCK_DIAG_BY_FAMILY, 2, &row());
+        let mut zero = message(DONE, 2, &[0; 4]);
+        zero[..4].fill(0);
+        let mut long = message(DONE, 2, &[0; 4]);
+        long[0] = 200;
+        let short = message(SOCK_DIAG_BY_FAMILY, 2, &row()[..70]);
+        for bad in [zero, long, short, vec![1, 2, 3]] {
+            let both = decoded(&[good.clone(), bad].concat());
+            assert!(matches!(both[..], [Ok(_), Err(Malformed)]), "{both:?}");
+        }
+        assert_eq!(decoded(&[]), []);
+    }
+
+    #[test]
+    fn odd_attributes_cost_only_themselves() {
+        for attributes in [&[4u8, 0][..], &[0, 0, 11, 0], &[3, 0, 11, 0], &[200, 0, 11, 0], &[5, 0, 11, 0]] {
+            let mut bytes = row();
+            bytes.truncate(ENTRY);
+            bytes.extend(attributes);
+            let messages = messages_of(&message(SOCK_DIAG_BY_FAMILY, 2, &bytes));
+            let [Message::Entry(entry)] = messages[..] else { panic!("{messages:?}") };
+            assert_eq!((entry.inode, entry.cgroup), (4242, None));
+        }
+    }
+
+    #[test]
+    fn an_unknown_family_is_no_row() {
+        let mut bytes = row();
+        bytes[0] = 40;
+        assert_eq!(messages_of(&message(SOCK_DIAG_BY_FAMILY, 2, &bytes)), [Message::Other]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_loop(datagram in any::<Vec<u8>>()) {
+            prop_assert!(decoded(&datagram).len() <= datagram.len() / HEADER + 1);
+        }
+
+        #[test]
+        fn a_good_neighbour_before_is_never_lost(junk in any::<Vec<u8>>()) {
+            let datagram = [message(SOCK_DIAG_BY_FAMILY, 2, &row()), junk].concat();
+            let is_entry = matches!(decoded(&datagram)[0], Ok(Framed { message: Message::Entry(_), .. }));
+            prop_assert!(is_entry);
+        }
+
+        #[test]
+        fn any_payload_of_the_right_length_is_a_row_or_none(payload in prop::collection::vec(any::<u8>(), ENTRY..200)) {
+            let framed = decoded(&message(SOCK_DIAG_BY_FAMILY, 2, &payload));
+            prop_assert!(matches!(framed[..], [Ok(_)]), "{:?}", framed);
+        }
+    }
+}
