@@ -73,6 +73,7 @@ pub fn snapshot() -> Snapshot {
         backend: Backend::Portable,
         socket_source: SocketSource::Netstat2,
         owner_source: OwnerSource::FdScan,
+        owner_fallback: None,
         spaces: vec![Space {
             id: SPACE,
             kind: SpaceKind::Host,
@@ -96,6 +97,7 @@ pub fn snapshot() -> Snapshot {
         users: [(0, "root"), (33, "www-data"), (101, "avahi"), (114, "postgres")]
             .map(|(uid, name)| (Uid(uid), name.to_owned()))
             .into(),
+        cgroups: BTreeMap::new(),
         gaps: vec![Gap {
             missing: Missing::Owners,
             reason: Reason::Owner(HiddenBecause::Permission),

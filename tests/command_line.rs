@@ -38,7 +38,7 @@ fn the_version_is_that_of_the_manifest() {
 
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
-    let forms = "; a target is PORT, :PORT, LOW-HIGH, ADDR:PORT, [ADDR6]:PORT, or the name of a service or process";
+    let forms = "; a target is PORT, :PORT, LOW-HIGH, ADDR:PORT, [ADDR6]:PORT, or the name of a service, process, unit or container";
     for (arguments, message) in [
         (&["70000"][..], format!("`70000` is not a port: expected 1-65535{forms}")),
         (&["80-20"], format!("`80-20` is not a range: 80 is above 20{forms}")),

@@ -41,9 +41,8 @@ pub fn find(port: Port, protocol: Protocol) -> Option<Registration> {
         let middle = low + (high - low) / 2;
         let start = text.as_bytes()[low..middle].iter().rposition(|byte| *byte == b'\n').map_or(low, |at| low + at + 1);
         let end = text.as_bytes()[middle..high].iter().position(|byte| *byte == b'\n').map_or(high, |at| middle + at);
-        let found = registration(&text[start..end])?;
-        match (found.port, found.protocol).cmp(&(port, protocol)) {
-            std::cmp::Ordering::Equal => return Some(found),
+        match key(&text.as_bytes()[start..end])?.cmp(&(port.get(), protocol)) {
+            std::cmp::Ordering::Equal => return registration(&text[start..end]),
             std::cmp::Ordering::Less => low = end + 1,
             std::cmp::Ordering::Greater => high = start,
         }
@@ -58,6 +57,15 @@ fn entries() -> &'static str {
         rest = rest.split_once('\n').map_or("", |(_, after)| after);
     }
     rest
+}
+
+/// The port and protocol that a line begins with; no more of it is read.
+fn key(line: &[u8]) -> Option<(u16, Protocol)> {
+    let end = line.iter().position(|byte| *byte == b'\t')?;
+    let digit = |number: u16, byte: &u8| number.checked_mul(10)?.checked_add(u16::from(byte.checked_sub(b'0')?));
+    let port = line[..end].iter().try_fold(0, digit)?;
+    let protocol = if line.get(end + 1) == Some(&b't') { Protocol::Tcp } else { Protocol::Udp };
+    Some((port, protocol))
 }
 
 fn registration(line: &'static str) -> Option<Registration> {

@@ -74,6 +74,10 @@ pub struct OutputArgs {
     #[arg(long, help_heading = "Output")]
     pub argv: bool,
 
+    /// Say on stderr how the facts were collected
+    #[arg(short = 'v', long, help_heading = "Output")]
+    pub verbose: bool,
+
     /// Exit with 3 when something was hidden
     #[arg(long, help_heading = "Output")]
     pub strict: bool,
@@ -111,6 +115,11 @@ impl OutputArgs {
             }
         }
         columns
+    }
+
+    /// Says whether the files that processes run must be collected.
+    pub fn wants_exe(&self) -> bool {
+        matches!(self.format(), Format::Json | Format::Ndjson) || self.columns().contains(&Column::Exe)
     }
 
     /// Says whether arguments must be collected.

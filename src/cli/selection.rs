@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::one_of;
+use super::{OutputArgs, one_of};
 use crate::model::{BackendChoice, Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol, State};
 use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
 #[derive(Args, Clone, Debug)]
 pub struct SelectionArgs {
-    /// Only these: PORT, LOW-HIGH, ADDR:PORT, or the name of a service or process
+    /// Only these: PORT, LOW-HIGH, ADDR:PORT, or the name of a service, process, unit or container
     ///
     /// A port `8080` or `:8080`, a range `8000-8100`, a local end `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or
     /// `localhost:8080`, a local address `127.0.0.1`, or a word: the name of a service (`ssh`, `postgresql`) or the
-    /// beginning of a process name (`nginx`). Several are OR-ed.
+    /// beginning of the name of a process (`nginx`), of a systemd unit (`sshd.service`), or of a container's id. Several
+    /// are OR-ed.
     #[arg(value_name = "TARGET")]
     pub targets: Vec<Target>,
 
@@ -90,15 +91,27 @@ pub struct SelectionArgs {
 
 impl SelectionArgs {
     /// What must be collected to answer.
-    pub fn need(&self, argv: bool) -> Need {
+    pub fn need(&self, output: &OutputArgs) -> Need {
+        let has_word = self.targets.iter().any(|target| matches!(target, Target::Word(_)));
         let families = self.families();
         Need {
             protocols: self.protocols(),
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
-            argv,
+            argv: output.wants_argv(),
+            exe: output.wants_exe() || has_word || !self.process_names.is_empty(),
             backend: self.backend,
         }
+    }
+
+    /// Says whether the question is about particular sockets, so that finding none is an answer of its own.
+    pub fn is_specific(&self) -> bool {
+        !(self.targets.is_empty()
+            && self.ports.is_empty()
+            && self.process_names.is_empty()
+            && self.pids.is_empty()
+            && self.users.is_empty()
+            && self.peers.is_empty())
     }
 
     /// The states that can pass the filters.

@@ -9,7 +9,6 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::Listing;
 use crate::render::listing::{self, TableOptions};
-use crate::render::report::Report;
 use crate::render::table::Frame;
 use crate::render::{csv, json, summary};
 use crate::{join, select};
@@ -26,12 +25,21 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     args.output.check()?;
     let catalogue = config::catalogue(&args.output.style.labels, &context.environment)?;
     let filter = args.selection.filter(|word| catalogue.ports_named(word));
-    let snapshot = context.source.snapshot(&args.selection.need(args.output.wants_argv()))?;
-    let mut listing = join::listing(&snapshot, (!args.output.numeric).then_some(&catalogue));
+    let names = (!args.output.numeric).then_some(&catalogue);
+    let need = args.selection.need(&args.output);
+    let mut snapshot = context.source.snapshot(&need)?;
+    if args.selection.is_specific() && !join::listing(&snapshot, names).rows.iter().any(|row| filter.admits(row)) {
+        // The kernel's table is not read in one moment; that nothing is there needs two agreeing looks.
+        snapshot = context.source.snapshot(&need)?;
+    }
+    if args.output.verbose {
+        context.note(&summary::sources(&snapshot));
+    }
+    let mut listing = join::listing(&snapshot, names);
     listing.rows.retain(|row| filter.admits(row));
     match args.output.sort {
-        Some(sorting) => listing.rows.sort_by(|a, b| sorting.compare(a, b)),
-        None => listing.rows.sort_by(select::by_default_order),
+        Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
+        None => listing.rows.sort_unstable_by(select::by_default_order),
     }
     show(&listing, &args.output, context)?;
     let is_incomplete = listing.rows.iter().any(crate::model::Row::is_hidden);
@@ -47,9 +55,9 @@ fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Re
     match output.format() {
         // The document says itself what was hidden.
         Format::Json => {
-            return Ok(json::write(out, &Report::new(listing, program.as_deref()), context.terminal.is_tty)?);
+            return Ok(json::write_report(out, listing, program.as_deref(), context.terminal.is_tty)?);
         }
-        Format::Ndjson => json::write_lines(out, &Report::new(listing, program.as_deref()))?,
+        Format::Ndjson => json::write_lines(out, listing)?,
         Format::Csv => csv::write(out, listing, &output.columns(), b',', output.no_header)?,
         Format::Tsv => csv::write(out, listing, &output.columns(), b'\t', output.no_header)?,
         Format::Markdown => listing::write(out, listing, &table(Frame::Markdown, false))?,

@@ -4,28 +4,37 @@ mod exposure;
 
 pub use exposure::exposure_of;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::catalogue::Catalogue;
-use crate::model::{Category, Holder, Listing, Pid, PortRange, Process, Protocol, Row, Snapshot, Socket, State};
+use crate::model::{
+    Category, Holder, Listing, Pid, Port, PortRange, Process, Protocol, Row, Service, Snapshot, Socket, State,
+};
 
 /// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
 pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Listing<'a> {
-    let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, catalogue)).collect();
+    // Many sockets share a port; each is looked up once.
+    let mut services: HashMap<(Port, Protocol), Option<Service<'a>>> = HashMap::new();
+    let mut service = |socket: &Socket| {
+        let key = (socket.local.port, socket.protocol);
+        *services.entry(key).or_insert_with(|| catalogue.and_then(|catalogue| catalogue.service(key.0, key.1)))
+    };
+    let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect();
     Listing { snapshot, rows }
 }
 
-fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Option<Row<'a>> {
+fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'a>>) -> Option<Row<'a>> {
     let space = snapshot.space(socket.space)?;
     Some(Row {
         socket,
         space,
         category: Category::of(socket.local.port),
-        service: catalogue.and_then(|catalogue| catalogue.service(socket.local.port, socket.protocol)),
+        service,
         exposure: exposure_of(socket.local.address, socket.device.as_deref()),
         is_listener: is_listener(socket, space.ephemeral),
         processes: processes(socket.owner.holders(), snapshot),
         user: snapshot.user(socket.uid),
+        belonging: socket.cgroup.and_then(|id| snapshot.cgroups.get(&id)),
         snapshot,
     })
 }

@@ -1,6 +1,6 @@
 //! Sockets with meaning added: what commands filter and print.
 
-use super::{Category, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid};
+use super::{Belonging, Category, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid};
 
 /// Who can reach a socket, judged by the address and device that it is bound to. Firewalls are not considered.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -53,6 +53,8 @@ pub struct Row<'a> {
     pub processes: Vec<(Pid, Option<&'a Process>)>,
     /// The user that created it, by name.
     pub user: Option<&'a str>,
+    /// The unit and container that made it, where its cgroup says.
+    pub belonging: Option<&'a Belonging>,
     /// Where the row comes from.
     pub snapshot: &'a Snapshot,
 }
@@ -68,8 +70,12 @@ impl<'a> Row<'a> {
         match self.socket.owner {
             Owner::Processes(_) => Tier::Process,
             Owner::Nobody(_) => Tier::None,
-            Owner::Hidden(_) if self.socket.uid.is_some() => Tier::User,
-            Owner::Hidden(_) => Tier::Hidden,
+            Owner::Hidden(_) => match self.belonging {
+                Some(belonging) if belonging.container.is_some() => Tier::Container,
+                Some(belonging) if belonging.unit.is_some() => Tier::Unit,
+                _ if self.socket.uid.is_some() => Tier::User,
+                _ => Tier::Hidden,
+            },
         }
     }
 

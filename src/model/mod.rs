@@ -16,7 +16,7 @@ mod space;
 pub use gap::{Gap, Missing, Reason};
 pub use listing::{Exposure, Listing, Row};
 pub use need::{BackendChoice, Need};
-pub use owner::{HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};
+pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};
 pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use service::{Registered, Service, ServiceSource};

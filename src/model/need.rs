@@ -1,6 +1,6 @@
 //! What a command needs from the system, so that the rest is not collected.
 
-use super::{Family, Protocol, State};
+use super::{Family, Protocol, Socket, State};
 
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -39,6 +39,27 @@ pub struct Need {
     pub states: Option<Vec<State>>,
     /// Whether the arguments of owners are wanted.
     pub argv: bool,
+    /// Whether the files that owners run are wanted.
+    pub exe: bool,
     /// Who is to be asked.
     pub backend: BackendChoice,
+}
+
+impl Need {
+    /// The same need for no more than the kinds of socket that these are, or have become meanwhile.
+    pub fn narrowed_to(&self, sockets: &[Socket]) -> Need {
+        let has = |test: &dyn Fn(&Socket) -> bool| sockets.iter().any(test);
+        let of_protocol = |protocol: &Protocol| has(&|socket| socket.protocol == *protocol);
+        let of_family = |family: &Family| has(&|socket| socket.family == *family);
+        let of_state = |state: &State| has(&|socket| socket.state == Some(*state));
+        // A connection goes from state to state; a listener only comes and goes.
+        let stays = |socket: &Socket| matches!(socket.state, Some(State::Listen | State::Bound | State::Unconnected));
+        let narrow = sockets.iter().all(stays);
+        Need {
+            protocols: self.protocols.iter().copied().filter(of_protocol).collect(),
+            families: self.families.iter().copied().filter(of_family).collect(),
+            states: if narrow { Some(State::ALL.into_iter().filter(of_state).collect()) } else { None },
+            ..self.clone()
+        }
+    }
 }

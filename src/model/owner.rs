@@ -97,11 +97,40 @@ impl HiddenBecause {
     }
 }
 
+/// What a cgroup belongs to. A hint: names in a part of the tree that is delegated are its user's choice.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Belonging {
+    /// The systemd unit.
+    pub unit: Option<String>,
+    /// The container.
+    pub container: Option<Container>,
+}
+
+/// A container as far as a cgroup's path tells.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Container {
+    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`.
+    pub runtime: &'static str,
+    /// Its id, or its name where the runtime has no ids.
+    pub id: String,
+}
+
+impl Container {
+    /// Says whether its id is the usual 64 hexadecimal digits, of which tools show twelve.
+    pub fn has_long_id(&self) -> bool {
+        self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+}
+
 /// How well the owner of a socket is known, best first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Tier {
     /// At least one process that holds it is known.
     Process,
+    /// The holder is hidden; the container that made it is known.
+    Container,
+    /// The holder is hidden; the systemd unit that made it is known.
+    Unit,
     /// Only the user that created it is known; the holder is hidden.
     User,
     /// Nothing is known of its holder.
@@ -115,6 +144,8 @@ impl Tier {
     pub const fn name(self) -> &'static str {
         match self {
             Tier::Process => "process",
+            Tier::Container => "container",
+            Tier::Unit => "unit",
             Tier::User => "user",
             Tier::Hidden => "hidden",
             Tier::None => "none",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::{Gap, Pid, Process, Socket, Space, SpaceId, Uid};
+use super::{Belonging, Gap, Pid, Process, Socket, Space, SpaceId, Uid};
 
 /// The machine that was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -95,6 +95,8 @@ pub struct Snapshot {
     pub socket_source: SocketSource,
     /// How the holders were found.
     pub owner_source: OwnerSource,
+    /// Why a faster way to find them was tried and given up.
+    pub owner_fallback: Option<String>,
     /// The port spaces that were listed; never empty.
     pub spaces: Vec<Space>,
     /// The sockets of those spaces.
@@ -103,6 +105,8 @@ pub struct Snapshot {
     pub processes: BTreeMap<Pid, Process>,
     /// The names of the users that sockets and processes belong to, where they have one.
     pub users: BTreeMap<Uid, String>,
+    /// What the cgroups that made the sockets belong to, by id, where their paths say.
+    pub cgroups: BTreeMap<u64, Belonging>,
     /// What was not seen.
     pub gaps: Vec<Gap>,
 }

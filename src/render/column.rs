@@ -4,9 +4,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::str::FromStr;
 
+use compact_str::{ToCompactString, format_compact};
+
 use super::sanitize::{Charset, Text};
 use super::time;
-use crate::model::{HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
+use crate::model::{Container, HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
 
 /// One column.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -33,6 +35,10 @@ pub enum Column {
     Process,
     /// The user that holds or made it.
     User,
+    /// The systemd unit that made it.
+    Unit,
+    /// The container that made it.
+    Container,
     /// Who can reach it.
     Exposure,
     /// The address family.
@@ -61,7 +67,7 @@ pub enum Column {
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 23] = [
+    pub const ALL: [Column; 25] = [
         Column::Space,
         Column::Protocol,
         Column::Address,
@@ -73,6 +79,8 @@ impl Column {
         Column::Pid,
         Column::Process,
         Column::User,
+        Column::Unit,
+        Column::Container,
         Column::Exposure,
         Column::Family,
         Column::Device,
@@ -102,7 +110,7 @@ impl Column {
     ];
 
     /// The columns of `-o wide`: all but the arguments, which carry secrets.
-    pub const WIDE: [Column; 20] = [
+    pub const WIDE: [Column; 22] = [
         Column::Space,
         Column::Protocol,
         Column::Family,
@@ -120,6 +128,8 @@ impl Column {
         Column::Fd,
         Column::Process,
         Column::User,
+        Column::Unit,
+        Column::Container,
         Column::Inode,
         Column::Started,
         Column::Exe,
@@ -139,6 +149,8 @@ impl Column {
             Column::Pid => "pid",
             Column::Process => "process",
             Column::User => "user",
+            Column::Unit => "unit",
+            Column::Container => "container",
             Column::Exposure => "exposure",
             Column::Family => "family",
             Column::Device => "device",
@@ -171,7 +183,7 @@ impl Column {
     pub const fn may_shrink_to(self) -> Option<usize> {
         match self {
             Column::Service | Column::Process | Column::User => Some(8),
-            Column::Exe | Column::Argv | Column::Description => Some(12),
+            Column::Exe | Column::Argv | Column::Description | Column::Unit | Column::Container => Some(12),
             _ => None,
         }
     }
@@ -191,15 +203,17 @@ impl Column {
             Column::Device => Some(9),
             Column::Argv => Some(10),
             Column::Exe => Some(11),
-            Column::User => Some(12),
-            Column::Exposure => Some(13),
-            Column::Peer => Some(14),
-            Column::Category => Some(15),
-            Column::Space => Some(16),
-            Column::State => Some(17),
-            Column::Service => Some(18),
-            Column::Pid => Some(19),
-            Column::Process => Some(20),
+            Column::Container => Some(12),
+            Column::Unit => Some(13),
+            Column::User => Some(14),
+            Column::Exposure => Some(15),
+            Column::Peer => Some(16),
+            Column::Category => Some(17),
+            Column::Space => Some(18),
+            Column::State => Some(19),
+            Column::Service => Some(20),
+            Column::Pid => Some(21),
+            Column::Process => Some(22),
         }
     }
 
@@ -210,6 +224,10 @@ impl Column {
             Column::Pid => row.processes.first().map_or_else(Text::unknown, |(pid, _)| number(pid.0)),
             Column::Fd => {
                 row.socket.owner.holders().first().and_then(|holder| holder.fd).map_or_else(Text::unknown, number)
+            }
+            Column::Container => {
+                let made_by = row.belonging.and_then(|belonging| belonging.container.as_ref());
+                made_by.map_or_else(Text::unknown, |made_by| container(made_by, charset))
             }
             _ => self.value(row, charset).unwrap_or_else(Text::unknown),
         }
@@ -227,16 +245,21 @@ impl Column {
             Column::Category => plain(row.category.name()),
             Column::Service => row.service.map(|service| Text::of(service.name, charset)),
             Column::State => socket.state.and_then(|state| plain(state.name())),
-            Column::Peer => socket.peer.map(|peer| Text::plain(peer.to_string())),
+            Column::Peer => socket.peer.map(|peer| Text::plain(peer.to_compact_string())),
             Column::Pid => list(row.processes.iter().map(|(pid, _)| Some(number(pid.0)))),
             Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
             Column::User => user(row, charset),
+            Column::Unit => row.belonging?.unit.as_deref().map(|unit| Text::of(unit, charset)),
+            Column::Container => row.belonging?.container.as_ref().map(|made_by| {
+                let id = Text::of(&made_by.id, charset);
+                Text::join(&[Text::plain(made_by.runtime), id], " ")
+            }),
             Column::Exposure => plain(row.exposure.name()),
             Column::Family => plain(socket.family.name()),
             Column::Device => socket.device.as_deref().map(|device| Text::of(device, charset)),
-            Column::Queue => socket.queue.map(|queue| Text::plain(format!("{}/{}", queue.used, queue.limit))),
+            Column::Queue => socket.queue.map(|queue| Text::plain(format_compact!("{}/{}", queue.used, queue.limit))),
             Column::Fd => list(socket.owner.holders().iter().map(descriptor)),
-            Column::Inode => socket.inode.map(|inode| Text::plain(inode.0.to_string())),
+            Column::Inode => socket.inode.map(|inode| Text::plain(inode.0.to_compact_string())),
             Column::Uid => socket.uid.map(|Uid(uid)| number(uid)),
             Column::Exe => foremost(row)?.exe.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
             Column::Started => foremost(row)?.started_at.map(|time| Text::plain(time::rfc3339(time))),
@@ -266,7 +289,7 @@ impl FromStr for Column {
 }
 
 fn number(number: u32) -> Text {
-    Text::plain(number.to_string())
+    Text::plain(number.to_compact_string())
 }
 
 fn foremost<'a>(row: &Row<'a>) -> Option<&'a Process> {
@@ -284,7 +307,7 @@ fn descriptor(holder: &Holder) -> Option<Text> {
 }
 
 fn address(row: &Row<'_>, charset: Charset) -> Text {
-    let address = Text::plain(row.socket.local.address.to_string());
+    let address = Text::plain(row.socket.local.address.to_compact_string());
     match row.socket.device.as_deref() {
         Some(device) => Text::join(&[address, Text::of(device, charset)], "%"),
         None => address,
@@ -310,9 +333,28 @@ fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
             }
         }
         Owner::Nobody(why) => Text::plain(format!("({})", why.name())),
-        Owner::Hidden(HiddenBecause::NotFound) => Text::plain("(not found)"),
-        Owner::Hidden(_) => Text::plain("(hidden)"),
+        Owner::Hidden(because) => hidden_cell(row, *because, charset),
     }
+}
+
+/// What is known of a holder that is hidden, the best first.
+fn hidden_cell(row: &Row<'_>, because: HiddenBecause, charset: Charset) -> Text {
+    let made_by = row.belonging.and_then(|belonging| {
+        let unit = || belonging.unit.as_deref().map(|unit| Text::of(unit, charset));
+        belonging.container.as_ref().map(|made_by| container(made_by, charset)).or_else(unit)
+    });
+    let known = made_by.unwrap_or_else(|| match because {
+        HiddenBecause::NotFound => Text::plain("not found"),
+        _ => Text::plain("hidden"),
+    });
+    Text::join(&[Text::plain("("), known, Text::plain(")")], "")
+}
+
+/// The runtime, and as much of the id as its own tools show.
+fn container(container: &Container, charset: Charset) -> Text {
+    let id: String = container.id.chars().take(12).collect();
+    let id = if container.has_long_id() { &id } else { &container.id };
+    Text::join(&[Text::plain(container.runtime), Text::of(id, charset)], " ")
 }
 
 /// The user that the foremost process runs as; where it is not known, the user that made the socket.

@@ -1,38 +1,81 @@
 //! JSON and NDJSON.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use schemars::schema_for;
 use serde::Serialize;
 
-use super::report::{Report, SocketReport};
+use super::blocks;
+use super::report::{self, Report, SocketReport};
 use super::sanitize::is_deceptive;
+use crate::model::{Listing, Row};
 
 /// Writes a document: indented for a person at a terminal, in one line for a program.
 pub fn write(out: &mut dyn Write, document: &impl Serialize, for_person: bool) -> io::Result<()> {
-    let text = if for_person { serde_json::to_string_pretty(document) } else { serde_json::to_string(document) }?;
-    write_line(out, &text)
+    let mut text = Vec::new();
+    if for_person {
+        serde_json::to_writer_pretty(&mut text, document)?;
+    } else {
+        serde_json::to_writer(&mut text, document)?;
+    }
+    text.push(b'\n');
+    out.write_all(&plain(text)?)
 }
 
-/// Writes the text and a line end. What would steer a terminal that the text is shown on is escaped, which changes
-/// nothing for a reader of JSON: outside of strings there are no such characters.
-fn write_line(out: &mut dyn Write, text: &str) -> io::Result<()> {
-    if text.bytes().all(|byte| (b'\n'..=b'~').contains(&byte)) {
-        out.write_all(text.as_bytes())?;
-        return writeln!(out);
+/// Writes the report of a listing, the sockets in blocks.
+pub fn write_report(
+    out: &mut dyn Write,
+    listing: &Listing<'_>,
+    program: Option<&Path>,
+    for_person: bool,
+) -> io::Result<()> {
+    if for_person {
+        return write(out, &Report::new(listing, program), true);
     }
-    let mut plain = 0;
+    let mut around = Vec::new();
+    serde_json::to_writer(&mut around, &Report { sockets: report::Sockets::none(), ..Report::new(listing, program) })?;
+    // Inside of a string the quotes would be escaped, so this is the list itself.
+    let list = b"\"sockets\":[";
+    let start = around.windows(list.len()).position(|part| part == list).map_or(around.len(), |at| at + list.len());
+    let after = around.split_off(start);
+    out.write_all(&plain(around)?)?;
+    blocks::write(out, &listing.rows, |first, rows: &[Row<'_>], text| {
+        let mut json = Vec::with_capacity(rows.len() * 640);
+        for (place, row) in rows.iter().enumerate() {
+            if first + place > 0 {
+                json.push(b',');
+            }
+            serde_json::to_writer(&mut json, &report::socket(row))?;
+        }
+        *text = plain(json)?;
+        Ok(())
+    })?;
+    out.write_all(&plain(after)?)?;
+    writeln!(out)
+}
+
+/// Escapes what would steer a terminal that the text is shown on. That changes nothing for a reader of JSON: outside
+/// of strings there are no such characters.
+fn plain(json: Vec<u8>) -> io::Result<Vec<u8>> {
+    // Without a way out of the loop it is done many bytes at a time.
+    if !json.iter().fold(false, |found, byte| found | !(b'\n'..=b'~').contains(byte)) {
+        return Ok(json);
+    }
+    let text = std::str::from_utf8(&json).map_err(io::Error::other)?;
+    let mut escaped = Vec::with_capacity(json.len() + 64);
+    let mut copied = 0;
     for (place, character) in text.char_indices() {
         if character == '\u{7f}' || is_deceptive(character) {
-            out.write_all(&text.as_bytes()[plain..place])?;
+            escaped.extend(&json[copied..place]);
             for unit in character.encode_utf16(&mut [0; 2]) {
-                write!(out, "\\u{unit:04x}")?;
+                write!(escaped, "\\u{unit:04x}")?;
             }
-            plain = place + character.len_utf8();
+            copied = place + character.len_utf8();
         }
     }
-    out.write_all(&text.as_bytes()[plain..])?;
-    writeln!(out)
+    escaped.extend(&json[copied..]);
+    Ok(escaped)
 }
 
 /// One line of NDJSON: a socket, and the host that it was seen on.
@@ -44,11 +87,17 @@ struct Line<'a> {
 }
 
 /// Writes one socket a line, each with its host, so that the lines of many hosts can be put together.
-pub fn write_lines(out: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {
-    for socket in &report.sockets {
-        write_line(out, &serde_json::to_string(&Line { host: report.host.name, socket })?)?;
-    }
-    Ok(())
+pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
+    let host = listing.snapshot.host.name.as_deref();
+    blocks::write(out, &listing.rows, |_, rows: &[Row<'_>], text| {
+        let mut json = Vec::new();
+        for row in rows {
+            serde_json::to_writer(&mut json, &Line { host, socket: &report::socket(row) })?;
+            json.push(b'\n');
+        }
+        *text = plain(json)?;
+        Ok(())
+    })
 }
 
 /// Writes the JSON Schema of a document.

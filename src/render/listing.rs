@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::blocks;
 use super::column::Column;
 use super::layout::{self, Wish};
 use super::sanitize::Text;
@@ -44,6 +45,9 @@ pub fn write(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions)
     Ok(())
 }
 
+/// How a cell of a row reads.
+type CellOf<'a> = dyn Fn(Column, &Row<'_>) -> Text + Sync + 'a;
+
 fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
     let charset = options.style.charset;
     let cell = |column: Column, row: &Row<'_>| -> Text {
@@ -51,37 +55,55 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
         if options.frame == Frame::Markdown { text.for_markdown() } else { text }
     };
     // Two passes: the widths first, so that the rows need not be kept as text.
-    let wishes: Vec<Wish> = options.columns.iter().map(|column| wish(*column, listing, options.bare, &cell)).collect();
+    let wishes = wishes(listing, options, &cell);
     let width = options.style.width.filter(|_| options.fitted);
     let (placed, left) = layout::fit(&wishes, width);
     let shape: Vec<Head> = placed
         .iter()
         .map(|(column, width)| Head { title: column.header(), width: *width, is_number: column.is_number() })
         .collect();
-    let mut rows = listing.rows.iter().map(|row| -> Cells {
-        let fitted = |(column, width): &layout::Placed| {
-            let mut text = cell(*column, row);
-            if column.may_shrink_to().is_some() {
-                text.truncate(*width, charset);
-            }
-            (text, emphasis(*column, row))
-        };
-        placed.iter().map(fitted).collect()
-    });
-    let heads = if options.bare { None } else { Some(&shape[..]) };
-    table::draw(out, heads, &shape, &mut rows, options.frame, options.style)?;
+    blocks::write(out, &listing.rows, |first, rows: &[Row<'_>], text| {
+        let mut rows = rows.iter().map(|row| -> Cells {
+            let fitted = |(column, width): &layout::Placed| {
+                let mut text = cell(*column, row);
+                if column.may_shrink_to().is_some() {
+                    text.truncate(*width, charset);
+                }
+                (text, emphasis(*column, row))
+            };
+            placed.iter().map(fitted).collect()
+        });
+        let heads = if options.bare || first > 0 { None } else { Some(&shape[..]) };
+        table::draw(text, heads, &shape, &mut rows, options.frame, options.style)
+    })?;
     Ok(left)
 }
 
-fn wish(column: Column, listing: &Listing<'_>, bare: bool, cell: &dyn Fn(Column, &Row<'_>) -> Text) -> Wish {
-    let mut natural = if bare { 1 } else { column.header().len() };
-    let mut is_empty = true;
-    for row in &listing.rows {
-        let text = cell(column, row);
-        is_empty &= text.as_str() == "-";
-        natural = natural.max(text.width());
-    }
-    Wish { column, natural, is_empty }
+/// How wide each column would like to be.
+fn wishes(listing: &Listing<'_>, options: &TableOptions, cell: &CellOf<'_>) -> Vec<Wish> {
+    let wish = |column: &Column| {
+        let natural = if options.bare { 1 } else { column.header().len() };
+        Wish { column: *column, natural, is_empty: true }
+    };
+    let empty: Vec<Wish> = options.columns.iter().map(wish).collect();
+    let parts = blocks::map(&listing.rows, |_, rows: &[Row<'_>]| {
+        let mut wishes = empty.clone();
+        for row in rows {
+            for wish in &mut wishes {
+                let text = cell(wish.column, row);
+                wish.is_empty &= text.as_str() == "-";
+                wish.natural = wish.natural.max(text.width());
+            }
+        }
+        wishes
+    });
+    parts.fold(empty.clone(), |mut whole, part| {
+        for (wish, other) in whole.iter_mut().zip(part) {
+            wish.is_empty &= other.is_empty;
+            wish.natural = wish.natural.max(other.natural);
+        }
+        whole
+    })
 }
 
 fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
@@ -175,7 +197,7 @@ mod tests {
             insta::assert_snapshot!(name, String::from_utf8(text).unwrap());
         }
         let mut text = Vec::new();
-        json::write_lines(&mut text, &Report::new(&listing, None)).unwrap();
+        json::write_lines(&mut text, &listing).unwrap();
         insta::assert_snapshot!("ndjson", String::from_utf8(text).unwrap());
     }
 }

@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{secrets, summary, time};
 use crate::model::{
-    Category, Gap, Holder, Host, Listing, Missing, Owner, Pid, Process, Registered, Row, Service, Space, Uid,
+    Category, Container, Gap, Holder, Host, Listing, Missing, Owner, Pid, Process, Registered, Row, Service, Space, Uid,
 };
 
 /// The version of the document; it changes only when a field changes its meaning or leaves.
@@ -33,11 +33,29 @@ pub struct Report<'a> {
     /// The port spaces that were listed.
     pub spaces: Vec<SpaceReport<'a>>,
     /// The sockets that the command line asked for, in the order of the table.
-    pub sockets: Vec<SocketReport<'a>>,
+    #[schemars(with = "Vec<SocketReport<'a>>")]
+    pub sockets: Sockets<'a>,
     /// What the run could not see.
     pub visibility: Visibility,
     /// What else a reader should know, in words.
     pub warnings: Vec<String>,
+}
+
+/// Rows that become objects one by one as they are written: on a host with 100,000 sockets that saves a copy of all.
+#[derive(Debug)]
+pub struct Sockets<'a>(&'a [Row<'a>]);
+
+impl Sockets<'_> {
+    /// No socket; for what is around the list.
+    pub fn none() -> Self {
+        Sockets(&[])
+    }
+}
+
+impl Serialize for Sockets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(socket))
+    }
 }
 
 /// The machine that was looked at.
@@ -147,18 +165,29 @@ pub struct QueueReport {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Owner")]
 pub struct OwnerReport<'a> {
-    /// `process`; `user` (the holder is hidden, its user is known); `hidden`; `none` (nobody holds it).
+    /// `process`; where the holder is hidden what is known of it, the best first: `container`, `unit`, `user`, `hidden`
+    /// (nothing); `none` (nobody holds it).
     pub tier: &'a str,
     /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`;
-    /// for `user` and `hidden` one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
+    /// where the holder is hidden one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
     /// `unsupported`.
     pub reason: Option<&'a str>,
     /// Every process that holds it, the foremost first.
     pub processes: Vec<ProcessReport<'a>>,
-    /// The systemd unit that it belongs to.
+    /// The systemd unit whose cgroup made it. A hint: a user names the units of his own part of the tree.
     pub unit: Option<&'a str>,
-    /// The container that it belongs to.
-    pub container: Option<&'a str>,
+    /// The container whose cgroup made it. A hint, as the unit is.
+    pub container: Option<ContainerReport<'a>>,
+}
+
+/// A container as far as a cgroup's path tells.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Container")]
+pub struct ContainerReport<'a> {
+    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc` or `nspawn`.
+    pub runtime: &'a str,
+    /// Its id, or its name where the runtime has no ids.
+    pub id: &'a str,
 }
 
 /// One process that holds a socket.
@@ -298,7 +327,7 @@ impl<'a> Report<'a> {
             owner_source: snapshot.owner_source.name(),
             host: host(&snapshot.host),
             spaces: snapshot.spaces.iter().map(space).collect(),
-            sockets: listing.rows.iter().map(socket).collect(),
+            sockets: Sockets(&listing.rows),
             visibility: visibility(listing, program),
             warnings: Vec::new(),
         }
@@ -363,9 +392,13 @@ fn owner<'a>(row: &'a Row<'a>) -> OwnerReport<'a> {
         tier: row.tier().name(),
         reason,
         processes: row.processes.iter().map(process).collect(),
-        unit: None,
-        container: None,
+        unit: row.belonging.and_then(|belonging| belonging.unit.as_deref()),
+        container: row.belonging.and_then(|belonging| belonging.container.as_ref()).map(container),
     }
+}
+
+fn container(container: &Container) -> ContainerReport<'_> {
+    ContainerReport { runtime: container.runtime, id: &container.id }
 }
 
 fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>) -> ProcessReport<'a> {

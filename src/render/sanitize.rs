@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::fmt::Write;
 
+use compact_str::CompactString;
 use unicode_width::UnicodeWidthStr;
 
 /// Which characters may be shown as they are.
@@ -17,14 +18,14 @@ pub enum Charset {
     Ascii,
 }
 
-/// Text that cannot break a line or steer a terminal.
+/// Text that cannot break a line or steer a terminal. Kept in place up to 24 bytes, as nearly every cell is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Text(String);
+pub struct Text(CompactString);
 
 impl Text {
     /// Makes the bytes of the operating system safe: whatever is not printable becomes a visible escape.
     pub fn of_os(text: &OsStr, charset: Charset) -> Text {
-        let mut safe = String::with_capacity(text.len());
+        let mut safe = CompactString::with_capacity(text.len());
         for chunk in text.as_encoded_bytes().utf8_chunks() {
             push_safe(&mut safe, chunk.valid(), charset);
             for byte in chunk.invalid() {
@@ -36,13 +37,13 @@ impl Text {
 
     /// Makes a text safe.
     pub fn of(text: &str, charset: Charset) -> Text {
-        let mut safe = String::with_capacity(text.len());
+        let mut safe = CompactString::with_capacity(text.len());
         push_safe(&mut safe, text, charset);
         Text(safe)
     }
 
     /// Takes a text of this program as it is: names and numbers of printable ASCII.
-    pub fn plain(text: impl Into<String>) -> Text {
+    pub fn plain(text: impl Into<CompactString>) -> Text {
         let text = text.into();
         debug_assert!(text.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{text:?} is not printable ASCII");
         Text(text)
@@ -50,8 +51,14 @@ impl Text {
 
     /// Joins safe texts.
     pub fn join(texts: &[Text], separator: &'static str) -> Text {
-        let texts: Vec<&str> = texts.iter().map(Text::as_str).collect();
-        Text(texts.join(separator))
+        let mut joined = CompactString::default();
+        for (place, text) in texts.iter().enumerate() {
+            if place > 0 {
+                joined.push_str(separator);
+            }
+            joined.push_str(text.as_str());
+        }
+        Text(joined)
     }
 
     /// The text.
@@ -61,7 +68,7 @@ impl Text {
 
     /// The text, owned.
     pub fn into_string(self) -> String {
-        self.0
+        self.0.into_string()
     }
 
     /// Escapes what Markdown would take for a mark.
@@ -69,7 +76,7 @@ impl Text {
         if !self.0.contains(['|', '`', '*', '_', '<', '[', '\\']) {
             return self;
         }
-        let mut escaped = String::with_capacity(self.0.len() + 8);
+        let mut escaped = CompactString::with_capacity(self.0.len() + 8);
         for character in self.0.chars() {
             match character {
                 '<' => escaped.push_str("&lt;"),
@@ -106,7 +113,7 @@ fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-fn push_safe(safe: &mut String, text: &str, charset: Charset) {
+fn push_safe(safe: &mut CompactString, text: &str, charset: Charset) {
     // Nearly every name is plain.
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         safe.push_str(text);

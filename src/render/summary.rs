@@ -6,6 +6,20 @@ use super::column::Column;
 use super::sanitize::{Charset, Text};
 use crate::model::{Gap, Listing, Missing, Reason, Snapshot};
 
+/// How the facts were collected, in one line.
+pub fn sources(snapshot: &Snapshot) -> String {
+    let sources = format!(
+        "backend {}: sockets by {}, owners by {}",
+        snapshot.backend.name(),
+        snapshot.socket_source.name(),
+        snapshot.owner_source.name()
+    );
+    match &snapshot.owner_fallback {
+        Some(reason) => format!("{sources} ({reason})"),
+        None => sources,
+    }
+}
+
 /// Names the host and the port space: a number means nothing without them.
 pub fn title(snapshot: &Snapshot, charset: Charset) -> Text {
     let host = &snapshot.host;

@@ -47,10 +47,10 @@ pub enum Frame {
 /// Cells of one row, as many as there are heads.
 pub type Cells = Vec<(Text, Emphasis)>;
 
-/// Rows that are laid out at a time: it keeps memory small and lines flowing on a host with 100,000 sockets.
+/// Rows that are laid out at a time: the time that comfy-table takes grows faster than a table does.
 const BLOCK: usize = 512;
 
-/// Draws the rows below their heads.
+/// Draws rows, below their heads where these are given. Tables of one shape drawn one after the other are one table.
 pub fn draw(
     out: &mut dyn Write,
     heads: Option<&[Head]>,

@@ -1,8 +1,8 @@
-//! How a word of the command line is compared with the names of processes and users.
+//! How a word of the command line is compared with the names of processes, units, containers and users.
 
 use std::ffi::OsStr;
 
-use crate::model::{Process, Row};
+use crate::model::{Belonging, Process, Row};
 
 /// A word that a process name may begin with, in any case of letters: `post` finds `postgres`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +23,12 @@ impl Pattern {
     /// Says whether one of the processes that hold the row's socket matches.
     pub fn matches_row(&self, row: &Row<'_>) -> bool {
         row.processes.iter().filter_map(|(_, process)| *process).any(|process| self.matches(process))
+    }
+
+    /// Says whether the unit, or the container's id, begins with the word.
+    pub fn matches_belonging(&self, belonging: &Belonging) -> bool {
+        let container = belonging.container.as_ref().map(|container| &container.id);
+        belonging.unit.iter().chain(container).any(|name| self.begins(OsStr::new(name)))
     }
 
     fn begins(&self, name: &OsStr) -> bool {

@@ -83,18 +83,16 @@ impl Sorting {
 
 /// Listeners first, then by port, protocol, address, peer and foremost process.
 pub fn by_default_order(a: &Row<'_>, b: &Row<'_>) -> Ordering {
-    let rank = |row: &Row<'_>| u8::from(!row.is_listener);
+    let first = |row: &Row<'_>| (!row.is_listener, row.socket.local.port, row.socket.protocol);
     let (left, right) = (a.socket, b.socket);
-    rank(a)
-        .cmp(&rank(b))
-        .then_with(|| left.local.port.cmp(&right.local.port))
-        .then_with(|| left.protocol.cmp(&right.protocol))
+    first(a)
+        .cmp(&first(b))
         .then_with(|| left.local.address.cmp(&right.local.address))
         .then_with(|| left.space.cmp(&right.space))
         .then_with(|| left.state.cmp(&right.state))
         .then_with(|| left.peer.cmp(&right.peer))
         .then_with(|| pid(a).cmp(&pid(b)))
-        .then_with(|| left.inode.cmp(&right.inode))
+        .then_with(|| (left.inode, left.cookie).cmp(&(right.inode, right.cookie)))
 }
 
 fn known_first<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {

@@ -44,7 +44,9 @@ impl Address {
 
 /// What is wrong with a target.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{problem}; a target is PORT, :PORT, LOW-HIGH, ADDR:PORT, [ADDR6]:PORT, or the name of a service or process")]
+#[error(
+    "{problem}; a target is PORT, :PORT, LOW-HIGH, ADDR:PORT, [ADDR6]:PORT, or the name of a service, process, unit or container"
+)]
 pub struct TargetError {
     problem: String,
 }
@@ -120,7 +122,7 @@ pub enum Wanted {
     Named {
         /// The ports that the word is the name of.
         services: BTreeSet<(Port, Protocol)>,
-        /// The word as the beginning of a process name.
+        /// The word as the beginning of the name of a process, unit or container.
         process: Pattern,
     },
 }
@@ -144,7 +146,9 @@ impl Wanted {
             Wanted::Endpoint(address, ports) => ports.contains(local.port) && address.matches(local.address),
             Wanted::Address(address) => address.matches(local.address),
             Wanted::Named { services, process } => {
-                services.contains(&(local.port, row.socket.protocol)) || process.matches_row(row)
+                services.contains(&(local.port, row.socket.protocol))
+                    || process.matches_row(row)
+                    || row.belonging.is_some_and(|belonging| process.matches_belonging(belonging))
             }
         }
     }
@@ -198,7 +202,7 @@ mod tests {
         ] {
             let message = text.parse::<Target>().unwrap_err().to_string();
             assert_eq!(message.split(';').next(), Some(problem), "{text}");
-            assert!(message.ends_with("or the name of a service or process"), "{message}");
+            assert!(message.ends_with("or the name of a service, process, unit or container"), "{message}");
         }
     }
 

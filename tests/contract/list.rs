@@ -44,7 +44,8 @@ fn both_ends_of_a_connection_are_listed() {
         let (listener, port) = listener(address);
         let client = TcpStream::connect((address, port)).unwrap();
         let (_server, _) = listener.accept().unwrap();
-        let client_port = client.local_addr().unwrap().port();
+        let client_end = client.local_addr().unwrap();
+        let client_port = client_end.port();
 
         let sockets = portscope(["--json"]).arg(port).success().sockets();
         assert_eq!(sockets.len(), 2, "{sockets:#?}");
@@ -52,7 +53,7 @@ fn both_ends_of_a_connection_are_listed() {
         assert_eq!(sockets[1]["state"], "ESTABLISHED");
         assert_eq!(sockets[1]["peer"]["port"], client_port);
 
-        let socket = portscope(["--json"]).arg(client_port).success().only_socket();
+        let socket = portscope(["--json"]).arg(client_end).success().only_socket();
         assert_eq!(socket["peer"]["address"], address);
         assert_eq!(socket["peer"]["port"], port);
         assert_eq!(pids(&socket), [std::process::id()]);

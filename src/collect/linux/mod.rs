@@ -1,5 +1,7 @@
 //! What Linux tells through netlink and /proc.
 
+mod cgroup;
+mod crew;
 pub mod entry;
 pub mod host;
 mod native;

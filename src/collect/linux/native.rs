@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
 
 use super::entry::Entry;
 use super::sock_diag::{DumpError, Query, SockDiag};
-use super::{host, owners, proc_net, process, spaces, users};
+use super::{cgroup, host, owners, proc_net, process, spaces, users};
 use crate::collect::{CollectError, hidden_owners};
 use crate::model::{
     Backend, Family, Gap, Missing, Need, Protocol, Reason, Snapshot, Socket, SocketSource, SpaceId, State, Uid,
@@ -18,11 +18,14 @@ use crate::model::{
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();
     let space = spaces::current();
+    let mut finder = owners::Finder::start(need);
     let mut tables = Tables::open();
-    let mut finder = owners::Finder::choose(need);
-    let mut sockets = tables.sockets(need, space.id)?;
-    let seen = owners::assign(&mut sockets, |wanted| finder.find(wanted), || tables.sockets(need, space.id))?;
-    let processes = process::describe(&sockets, need.argv);
+    let mut sockets = tables.sockets(need, space.id, &|_| true)?;
+    let (seen, met) = owners::assign(&mut sockets, &mut finder, |in_doubt| {
+        let cookies: BTreeSet<Option<u64>> = in_doubt.iter().map(|socket| socket.cookie).collect();
+        tables.sockets(&need.narrowed_to(in_doubt), space.id, &|entry| cookies.contains(&entry.cookie))
+    })?;
+    let processes = process::describe(&sockets, need, &met);
     let made_by = sockets.iter().filter_map(|socket| socket.uid);
     let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
     let mut gaps = hidden_owners(&sockets, |because| owners::explain(because, seen));
@@ -32,7 +35,9 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         backend: Backend::Native,
         socket_source: tables.source(),
         owner_source: finder.source(),
+        owner_fallback: finder.failure().map(ToString::to_string),
         users: users::names(&uids),
+        cgroups: cgroup::belongings(&sockets.iter().filter_map(|socket| socket.cgroup).collect()),
         spaces: vec![space],
         sockets,
         processes,
@@ -55,23 +60,30 @@ impl Tables {
         if self.netlink.is_ok() { SocketSource::Netlink } else { SocketSource::ProcNet }
     }
 
-    /// Lists the sockets that are needed, each once.
-    fn sockets(&mut self, need: &Need, space: SpaceId) -> Result<Vec<Socket>, CollectError> {
+    /// Lists the sockets that are needed, each once, those among them that are wanted.
+    fn sockets(
+        &mut self,
+        need: &Need,
+        space: SpaceId,
+        wants: &dyn Fn(&Entry) -> bool,
+    ) -> Result<Vec<Socket>, CollectError> {
         let mut rows = Vec::new();
         let mut chosen_by_kernel = BTreeSet::new();
         for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
             let states = state_bits(protocol, need.states.as_deref());
+            if states == 0 {
+                continue;
+            }
+            if protocol == Protocol::Tcp
+                && need.families.len() == Family::ALL.len()
+                && self.read_both(states, wants, &mut rows)
+            {
+                continue;
+            }
             for family in Family::ALL.into_iter().filter(|family| need.families.contains(family)) {
-                if states == 0 {
-                    continue;
-                }
-                self.read(Query { protocol, family, states, autobound: false }, &mut rows)?;
-                if let (Protocol::Udp, Ok(netlink)) = (protocol, &mut self.netlink) {
-                    let mut chosen = Vec::new();
-                    // Without this answer a UDP socket is judged by the ephemeral range.
-                    if netlink.dump(Query { protocol, family, states, autobound: true }, &mut chosen).is_ok() {
-                        chosen_by_kernel.extend(chosen.iter().filter_map(|entry| entry.cookie));
-                    }
+                self.read(protocol, family, states, wants, &mut rows)?;
+                if protocol == Protocol::Udp {
+                    chosen_by_kernel.extend(self.chosen_by_kernel(family, states));
                 }
             }
         }
@@ -87,11 +99,40 @@ impl Tables {
         Ok(rows.iter().map(socket).collect())
     }
 
+    /// Reads the TCP sockets of both families at once, where the kernel does that; says whether it did.
+    fn read_both(&mut self, states: u32, wants: &dyn Fn(&Entry) -> bool, rows: &mut Vec<Entry>) -> bool {
+        let query = Query { protocol: Protocol::Tcp, family: None, states, autobound: false };
+        let before = rows.len();
+        let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, wants, rows).is_ok());
+        if !done {
+            rows.truncate(before);
+        }
+        done
+    }
+
+    /// The cookies of UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
+    fn chosen_by_kernel(&mut self, family: Family, states: u32) -> Vec<u64> {
+        let Ok(netlink) = &mut self.netlink else { return Vec::new() };
+        let query = Query { protocol: Protocol::Udp, family: Some(family), states, autobound: true };
+        let mut chosen = Vec::new();
+        match netlink.dump(query, &|_| true, &mut chosen) {
+            Ok(()) => chosen.iter().filter_map(|entry| entry.cookie).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// Reads one table by netlink, or as text where netlink is refused.
-    fn read(&mut self, query: Query, rows: &mut Vec<Entry>) -> Result<(), CollectError> {
+    fn read(
+        &mut self,
+        protocol: Protocol,
+        family: Family,
+        states: u32,
+        wants: &dyn Fn(&Entry) -> bool,
+        rows: &mut Vec<Entry>,
+    ) -> Result<(), CollectError> {
         let before = rows.len();
         if let Ok(netlink) = &mut self.netlink {
-            match netlink.dump(query, rows) {
+            match netlink.dump(Query { protocol, family: Some(family), states, autobound: false }, wants, rows) {
                 Ok(()) => return Ok(()),
                 // From here on the text serves for every table, so that all rows are of one kind.
                 Err(error) => self.netlink = Err(error),
@@ -99,18 +140,15 @@ impl Tables {
         }
         let refused = self.netlink.as_ref().err().map(ToString::to_string).unwrap_or_default();
         rows.truncate(before);
-        match proc_net::read(Path::new("/proc/thread-self/net"), query.protocol, query.family, rows) {
+        match proc_net::read(Path::new("/proc/thread-self/net"), protocol, family, rows) {
             Ok(malformed) => {
                 self.malformed += malformed;
                 let mut read = rows.split_off(before);
-                read.retain(|entry| query.states & (1 << entry.state) != 0);
+                read.retain(|entry| states & (1 << entry.state) != 0 && wants(entry));
                 rows.extend(read);
                 Ok(())
             }
-            Err(error) => Err(CollectError::SocketTable {
-                protocol: query.protocol,
-                reason: format!("{refused}; /proc/net: {error}"),
-            }),
+            Err(error) => Err(CollectError::SocketTable { protocol, reason: format!("{refused}; /proc/net: {error}") }),
         }
     }
 

@@ -4,79 +4,116 @@
 //! cannot: once the process has ended, reading through it fails. That the handle is of the right process is proved by
 //! the socket that it still holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::owners::socket_inode;
-use crate::model::{Holder, Inode, Pid, Process, Socket, Uid};
+use super::crew;
+use super::owners::{Facts, Met, socket_inode};
+use crate::model::{Holder, Inode, Need, Pid, Process, Socket, Uid};
 
 /// More of a command line is not read: it may be as long as memory.
 const MOST_ARGV: usize = 64 * 1024;
 
+/// Descriptors that are kept to prove later that the process is the one that was seen; some may be closed by then.
+const MOST_PROOFS: usize = 16;
+
+/// A process, and what it was seen to hold.
+type Held = (Pid, Vec<(u32, Inode)>);
+
 /// Describes every process that holds one of the sockets; those that have ended are left out.
-pub fn describe(sockets: &[Socket], argv: bool) -> BTreeMap<Pid, Process> {
-    let mut held: BTreeMap<Pid, (Holder, Inode)> = BTreeMap::new();
+///
+/// Where the search for holders has told enough of a process, it is not asked for again.
+pub fn describe(sockets: &[Socket], need: &Need, met: &Met) -> BTreeMap<Pid, Process> {
+    let mut held: HashMap<Pid, Vec<(u32, Inode)>> = HashMap::new();
     for socket in sockets {
-        for holder in socket.owner.holders() {
-            if let Some(inode) = socket.inode {
-                held.entry(holder.pid).or_insert((*holder, inode));
+        for Holder { pid, fd } in socket.owner.holders() {
+            let descriptors = held.entry(*pid).or_default();
+            if descriptors.len() < MOST_PROOFS {
+                descriptors.extend(fd.zip(socket.inode));
             }
         }
     }
-    let held: Vec<(Holder, Inode)> = held.into_values().collect();
     let boot = boot_time();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut described = Vec::new();
-        while let Some((holder, inode)) = held.get(next.fetch_add(1, Ordering::Relaxed)) {
-            described.extend(process(*holder, *inode, argv, boot));
-        }
-        described
-    };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(held.len() / 64 + 1);
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        let mut described = work();
-        for other in others {
-            described.extend(other.join().expect("a worker does not panic"));
-        }
-        described.into_iter().map(|process| (process.pid, process)).collect()
-    })
+    let jobs: Vec<Held> = held.into_iter().collect();
+    let workers = jobs.len() / 64 + 1;
+    let parts = crew::share(jobs, workers, |held, described: &mut Vec<Process>| {
+        described.extend(process(&held, need, met.get(&held.0), boot));
+        Vec::new()
+    });
+    parts.into_iter().flatten().map(|process| (process.pid, process)).collect()
 }
 
-fn process(holder: Holder, inode: Inode, argv: bool, boot: Option<Duration>) -> Option<Process> {
-    let Pid(pid) = holder.pid;
+fn process((pid, held): &Held, need: &Need, met: Option<&Facts>, boot: Option<Duration>) -> Option<Process> {
+    let met = met.map(|facts| as_met(*pid, facts, boot));
+    if let Some(process) = &met
+        && process.name.is_some()
+        && !need.exe
+        && !need.argv
+    {
+        return met;
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty()).ok()?;
+    let directory = openat(CWD, format!("/proc/{}", pid.0), flags, Mode::empty()).ok()?;
     let directory = directory.as_fd();
-    if let Some(fd) = holder.fd {
-        let link = link(directory, &format!("fd/{fd}")).or_else(|| link(directory, &format!("task/{pid}/fd/{fd}")));
-        // A descriptor of a thread's own table is not in the process's; then the inode cannot be compared.
-        if link.as_ref().is_some_and(|link| socket_inode(link.as_bytes()) != Some(inode.0)) {
-            return None;
-        }
+    if !still_holds(directory, held) {
+        return None;
+    }
+    if let Some(process) = met
+        && !need.argv
+    {
+        return Some(Process { exe: link(directory, "exe").map(PathBuf::from), ..process });
     }
     let stat = Stat::parse(&read(directory, "stat", 1024).ok()?)?;
     Some(Process {
-        pid: holder.pid,
+        pid: *pid,
         parent: Some(Pid(stat.parent)).filter(|parent| parent.0 != 0),
         name: Some(stat.name.clone()),
-        exe: link(directory, "exe").map(PathBuf::from),
+        // A process may have blanked its name; the file's is shown then.
+        exe: if need.exe || stat.name.is_empty() { link(directory, "exe").map(PathBuf::from) } else { None },
         // Reading the arguments of a process in uninterruptible sleep can block as long as the sleep lasts.
-        argv: (argv && stat.state != b'D').then(|| arguments(directory)).flatten(),
+        argv: (need.argv && stat.state != b'D').then(|| arguments(directory)).flatten(),
         started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(stat.started)),
         uid: effective_uid(directory),
     })
+}
+
+/// What is known from the search for holders alone; a name that was blanked is none.
+fn as_met(pid: Pid, facts: &Facts, boot: Option<Duration>) -> Process {
+    let length = facts.name.iter().position(|byte| *byte == 0).unwrap_or(facts.name.len());
+    let name = Some(OsStr::from_bytes(&facts.name[..length]).to_owned());
+    Process {
+        pid,
+        parent: Some(Pid(facts.parent)).filter(|parent| parent.0 != 0),
+        name: name.filter(|name| !name.is_empty()),
+        exe: None,
+        argv: None,
+        started_at: boot.map(|boot| UNIX_EPOCH + boot + Duration::from_nanos(facts.started)),
+        uid: Some(Uid(facts.effective_uid)),
+    }
+}
+
+/// Says whether the process has one of the descriptors that were seen, and so is the one that was seen.
+///
+/// One of a thread's own table cannot be found here; then there is nothing to compare.
+fn still_holds(directory: BorrowedFd<'_>, held: &[(u32, Inode)]) -> bool {
+    let mut compared = false;
+    for (fd, inode) in held {
+        let Some(link) = link(directory, &format!("fd/{fd}")) else { continue };
+        if socket_inode(link.as_bytes()) == Some(inode.0) {
+            return true;
+        }
+        compared = true;
+    }
+    !compared
 }
 
 /// The point in time at which the system's clock of `/proc/PID/stat` started.
@@ -152,6 +189,10 @@ fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, E
         match rustix::io::read(&file, &mut text[length..])? {
             0 => break,
             more => length += more,
+        }
+        // These files are given whole; a short piece is the last.
+        if length < text.len() {
+            break;
         }
         if length == text.len() {
             if length >= most {

@@ -29,7 +29,8 @@ pub fn user_names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
 /// Lists the sockets and finds who holds them.
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut sockets = list(need, space.id)?;
-    let seen = owners::assign(&mut sockets, owners::scan, || list(need, space.id))?;
+    let mut finder = owners::Finder::by_fd_scan();
+    let (seen, _) = owners::assign(&mut sockets, &mut finder, |_| list(need, space.id))?;
     for socket in &mut sockets {
         if let (None, Some(state)) = (socket.inode, socket.state) {
             socket.owner = Owner::Nobody(entry::nobody(state));

@@ -37,10 +37,12 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         backend: Backend::Portable,
         socket_source: SocketSource::Netstat2,
         owner_source: system::OWNER_SOURCE,
+        owner_fallback: None,
         users: system::user_names(&uids),
         spaces: vec![space],
         sockets,
         processes,
+        cgroups: BTreeMap::new(),
         gaps,
     })
 }

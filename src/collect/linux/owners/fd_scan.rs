@@ -7,12 +7,21 @@ use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
+use rustix::path::DecInt;
 
+use super::{Scan, keepers};
+use crate::collect::linux::crew;
 use crate::model::{Holder, Inode, Pid};
+
+/// Descriptors of one process that are one piece of work; a process with more of them is shared among the cores.
+const PIECE: usize = 2048;
+
+/// The link of an io_uring.
+pub const IO_URING: &[u8] = b"anon_inode:[io_uring]";
 
 /// How deep to look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,143 +33,142 @@ pub enum Depth {
     Threads,
 }
 
-/// What the processes hold, as far as this user may see.
-#[derive(Debug, Default)]
-pub struct Scan {
-    /// Each descriptor of a wanted socket.
-    pub found: Vec<(Inode, Holder)>,
-    /// Descriptors on their way through unix sockets, whatever they are of.
-    pub in_flight: usize,
-    /// Processes whose descriptors were all read.
-    pub read: usize,
-    /// Processes of which some descriptors could not be read.
-    pub refused: usize,
+/// What to look for.
+struct Search {
+    /// The sockets, in order; every one when absent.
+    wanted: Option<Vec<u64>>,
+    /// The unix sockets, in order: what is on its way through them is in their details.
+    unix: Vec<u64>,
+    depth: Depth,
 }
 
-impl Scan {
-    fn add(&mut self, other: Scan) {
-        self.found.extend(other.found);
-        self.in_flight += other.in_flight;
-        self.read += other.read;
-        self.refused += other.refused;
+impl Search {
+    fn wants(&self, inode: u64) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.binary_search(&inode).is_ok())
     }
 }
 
-/// Reads the descriptors of every process and reports those of wanted sockets.
+/// A piece of the work.
+enum Job {
+    Process(u32),
+    /// Some descriptors of a table.
+    Descriptors(Arc<Table>, Vec<u32>),
+}
+
+/// One table of descriptors.
+struct Table {
+    pid: u32,
+    /// `PID/fd` or `PID/task/TID/fd`.
+    path: String,
+    directory: OwnedFd,
+}
+
+/// What one core has found.
+#[derive(Default)]
+struct Part {
+    scan: Scan,
+    /// Processes of which something could not be read.
+    refused: BTreeSet<u32>,
+}
+
+/// Reads the descriptors of every process and reports those of wanted sockets, or of all of them.
 ///
 /// A process that ends meanwhile is not missed: its sockets are gone too.
-pub fn scan(wanted: &BTreeSet<Inode>, depth: Depth) -> io::Result<Scan> {
+pub fn scan(wanted: Option<&BTreeSet<Inode>>, depth: Depth) -> io::Result<Scan> {
+    scan_some(wanted, depth, |_| true)
+}
+
+/// The same for some processes only; every process is counted.
+pub fn scan_some(wanted: Option<&BTreeSet<Inode>>, depth: Depth, is_meant: impl Fn(u32) -> bool) -> io::Result<Scan> {
     let proc = open_directory(CWD, c"/proc")?;
     let pids = numbers(proc.as_fd())?;
-    let wanted: Vec<u64> = wanted.iter().map(|inode| inode.0).collect();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut part = Scan::default();
-        while let Some(pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
-            scan_process(proc.as_fd(), *pid, &wanted, depth, &mut part);
-        }
-        part
+    let search = Search {
+        wanted: wanted.map(|wanted| wanted.iter().map(|inode| inode.0).collect()),
+        unix: if depth == Depth::Threads { keepers::unix_inodes() } else { Vec::new() },
+        depth,
     };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8).min(pids.len().div_ceil(64));
-    let mut whole = Scan::default();
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-        whole.add(work());
-        for other in others {
-            whole.add(other.join().expect("a worker does not panic"));
+    let jobs: Vec<Job> = pids.iter().rev().filter(|pid| is_meant(**pid)).map(|pid| Job::Process(*pid)).collect();
+    let workers = jobs.len() / 128 + 1;
+    let parts = crew::share(jobs, workers, |job, part: &mut Part| match job {
+        Job::Process(pid) => scan_process(proc.as_fd(), pid, &search, part),
+        Job::Descriptors(table, descriptors) => {
+            scan_descriptors(proc.as_fd(), &table, &descriptors, &search, part);
+            Vec::new()
         }
     });
+    let mut whole = Scan::default();
+    let mut refused = BTreeSet::new();
+    for part in parts {
+        whole.found.extend(part.scan.found);
+        whole.in_flight += part.scan.in_flight;
+        refused.extend(part.refused);
+    }
+    whole.refused = refused.len();
+    whole.read = pids.len().saturating_sub(refused.len());
     Ok(whole)
 }
 
-fn scan_process(proc: BorrowedFd<'_>, pid: u32, wanted: &[u64], depth: Depth, scan: &mut Scan) {
-    let mut refused = false;
-    let mut tables = vec![format!("{pid}/fd\0")];
-    if depth == Depth::Threads {
-        let tasks = c_string(&format!("{pid}/task\0")).map(|path| open_directory(proc, path));
-        let threads = tasks.and_then(Result::ok).and_then(|tasks| numbers(tasks.as_fd()).ok()).unwrap_or_default();
-        tables
-            .extend(threads.iter().filter(|thread| **thread != pid).map(|thread| format!("{pid}/task/{thread}/fd\0")));
+/// Reads the tables of a process; returns what is left to do where that is much.
+fn scan_process(proc: BorrowedFd<'_>, pid: u32, search: &Search, part: &mut Part) -> Vec<Job> {
+    let mut tables = vec![format!("{pid}/fd")];
+    if search.depth == Depth::Threads {
+        let tasks = open_at(proc, &format!("{pid}/task"));
+        let threads = tasks.and_then(|tasks| numbers(tasks.as_fd())).unwrap_or_default();
+        tables.extend(threads.iter().filter(|thread| **thread != pid).map(|thread| format!("{pid}/task/{thread}/fd")));
     }
-    for table in &tables {
-        let Some(path) = c_string(table) else { continue };
-        match scan_table(proc, path, pid, wanted, depth, scan) {
-            Ok(all_read) => refused |= !all_read,
-            Err(error) => refused |= is_refusal(error),
+    let mut left = Vec::new();
+    for path in tables {
+        let opened = open_at(proc, &path).and_then(|directory| Ok((numbers(directory.as_fd())?, directory)));
+        let (descriptors, directory) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                if is_refusal(error) {
+                    part.refused.insert(pid);
+                }
+                continue;
+            }
+        };
+        let table = Table { pid, path, directory };
+        if descriptors.len() <= PIECE {
+            scan_descriptors(proc, &table, &descriptors, search, part);
+        } else {
+            let table = Arc::new(table);
+            left.extend(descriptors.chunks(PIECE).map(|some| Job::Descriptors(Arc::clone(&table), some.to_vec())));
         }
     }
-    if refused { scan.refused += 1 } else { scan.read += 1 }
+    left
 }
 
-/// Reads one descriptor table; says whether every link in it could be read.
+/// Reads some descriptors of a table.
 ///
 /// A readable directory is no proof: each link is checked on its own (some files of process 1 refuse even root).
-fn scan_table(
-    proc: BorrowedFd<'_>,
-    path: &CStr,
-    pid: u32,
-    wanted: &[u64],
-    depth: Depth,
-    scan: &mut Scan,
-) -> Result<bool, Errno> {
-    let directory = open_directory(proc, path)?;
-    let mut all_read = true;
-    let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
-    let mut entries = RawDir::new(&directory, &mut buffer);
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let Some(fd) = number(entry.file_name().to_bytes()) else { continue };
+fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], search: &Search, part: &mut Part) {
+    for fd in descriptors {
         let mut link = [MaybeUninit::uninit(); 64];
-        let link = match readlinkat_raw(&directory, entry.file_name(), &mut link) {
+        let link = match readlinkat_raw(&table.directory, DecInt::new(*fd), &mut link) {
             Ok((link, _)) => link,
             Err(error) => {
-                all_read &= !is_refusal(error);
+                if is_refusal(error) {
+                    part.refused.insert(table.pid);
+                }
                 continue;
             }
         };
         let inode = socket_inode(link);
-        if let Some(inode) = inode.filter(|inode| wanted.binary_search(inode).is_ok()) {
-            scan.found.push((Inode(inode), Holder { pid: Pid(pid), fd: Some(fd) }));
-        } else if depth == Depth::Threads && (inode.is_some() || link == b"anon_inode:[io_uring]") {
-            let info = details(proc, path, fd);
-            let holder = Holder { pid: Pid(pid), fd: None };
-            let registered = registered_sockets(&info).filter(|inode| wanted.binary_search(inode).is_ok());
-            scan.found.extend(registered.map(|inode| (Inode(inode), holder)));
-            scan.in_flight += in_flight(&info);
+        if let Some(inode) = inode.filter(|inode| search.wants(*inode)) {
+            part.scan.found.push((Inode(inode), Holder { pid: Pid(table.pid), fd: Some(*fd) }));
+        } else if inode.is_some_and(|inode| search.unix.binary_search(&inode).is_ok())
+            || (search.depth == Depth::Threads && link == IO_URING)
+        {
+            let wants = |inode| search.wants(inode);
+            if keepers::read(proc, &table.path, *fd, wants, &mut part.scan).is_err() {
+                part.refused.insert(table.pid);
+            }
         }
     }
-    Ok(all_read)
 }
 
-/// Reads the details of a descriptor beside its table; nothing when it is gone.
-fn details(proc: BorrowedFd<'_>, table: &CStr, fd: u32) -> Vec<u8> {
-    let path = format!("{}info/{fd}", table.to_string_lossy());
-    let Ok(file) = openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return Vec::new() };
-    let mut text = Vec::new();
-    let _ = std::io::Read::read_to_end(&mut std::fs::File::from(file), &mut text);
-    text
-}
-
-/// The sockets in the list of files that an io_uring keeps open itself: `    1: socket:[4242]` after `UserFiles:`.
-///
-/// Source: `io_uring/fdinfo.c`.
-fn registered_sockets(info: &[u8]) -> impl Iterator<Item = u64> {
-    let lines = info.split(|byte| *byte == b'\n').skip_while(|line| !line.starts_with(b"UserFiles:")).skip(1);
-    lines
-        .map_while(|line| {
-            let target = line.splitn(2, |byte| *byte == b':').nth(1)?;
-            Some(socket_inode(target.trim_ascii()))
-        })
-        .flatten()
-}
-
-/// How many descriptors wait in a unix socket to be received. Source: `net/unix/af_unix.c`, `scm_fds`.
-fn in_flight(info: &[u8]) -> usize {
-    let line = info.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"scm_fds:"));
-    line.and_then(|count| std::str::from_utf8(count).ok()?.trim().parse().ok()).unwrap_or(0)
-}
-
-fn is_refusal(error: Errno) -> bool {
+pub fn is_refusal(error: Errno) -> bool {
     matches!(error, Errno::ACCESS | Errno::PERM)
 }
 
@@ -189,35 +197,13 @@ pub fn socket_inode(link: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-fn c_string(text: &str) -> Option<&CStr> {
-    CStr::from_bytes_with_nul(text.as_bytes()).ok()
+fn open_at(parent: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
+    openat(parent, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    #[test]
-    fn c24_the_files_of_an_io_uring_are_read() {
-        let info = b"pos:\t0\nSqMask:\t0x0\nUserFiles:\t3\n    0: socket:[77]\n    1: /dev/null\n    2: socket:[78]\nUserBufs:\t1\n    0: 0x7f\n";
-        assert_eq!(registered_sockets(info).collect::<Vec<_>>(), [77, 78]);
-        assert_eq!(registered_sockets(b"pos:\t0\n").count(), 0);
-    }
-
-    #[test]
-    fn c23_descriptors_on_their_way_are_counted() {
-        assert_eq!(in_flight(b"pos:\t0\nino:\t5\nscm_fds: 2\n"), 2);
-        assert_eq!(in_flight(b"pos:\t0\n"), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn no_details_make_it_panic(info in any::<Vec<u8>>()) {
-            let _ = (registered_sockets(&info).count(), in_flight(&info), socket_inode(&info));
-        }
-    }
 
     #[test]
     fn only_a_link_to_a_socket_has_an_inode() {

@@ -4,15 +4,34 @@
 //! holder may only have closed in between. Those are looked at again, and deeper, before anything is said of them.
 
 mod fd_scan;
+mod finder;
 mod hidden;
+mod keepers;
+mod task_iter;
 
-use std::collections::BTreeSet;
-use std::io;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
-use crate::model::{HiddenBecause, Holder, Inode, Need, Nobody, Owner, OwnerSource, Socket};
-pub use fd_scan::{Depth, Scan, socket_inode};
+use crate::model::{Endpoint, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket};
+pub use fd_scan::socket_inode;
+pub use finder::Finder;
 pub use hidden::explain;
+pub use task_iter::Facts;
+
+/// What the processes hold, as far as this user may see.
+#[derive(Debug, Default)]
+pub struct Scan {
+    /// Each descriptor of a wanted socket.
+    pub found: Vec<(Inode, Holder)>,
+    /// Descriptors on their way through unix sockets, whatever they are of.
+    pub in_flight: usize,
+    /// What was learnt of these processes on the way.
+    pub processes: Met,
+    /// Processes whose descriptors were all read.
+    pub read: usize,
+    /// Processes of which some descriptors could not be read.
+    pub refused: usize,
+}
 
 /// How many processes were met.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -23,89 +42,68 @@ pub struct Seen {
     pub refused: usize,
 }
 
-/// The way that holders are found.
-pub enum Finder {
-    /// Reading `/proc/PID/fd`.
-    FdScan,
-}
-
-impl Finder {
-    /// Chooses the fastest way that is open to this user.
-    pub fn choose(_: &Need) -> Finder {
-        Finder::FdScan
-    }
-
-    /// Finds the holders of these sockets.
-    pub fn find(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
-        match self {
-            Finder::FdScan => scan(wanted),
-        }
-    }
-
-    /// Which way it was.
-    pub fn source(&self) -> OwnerSource {
-        match self {
-            Finder::FdScan => OwnerSource::FdScan,
-        }
-    }
-}
-
-/// Finds the holders of these sockets among the processes.
-pub fn scan(wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
-    fd_scan::scan(wanted, Depth::Processes)
-}
+/// Deeper looks at sockets that seem to have no holder.
+const DEEPER_LOOKS: usize = 2;
 
 /// Sets the owner of every socket that has an inode, and drops those that turn out to have closed meanwhile.
 ///
-/// `list_again` lists the same sockets as they are now.
+/// `list_again` lists the sockets that it is given as they are now.
 pub fn assign(
     sockets: &mut Vec<Socket>,
-    mut find: impl FnMut(&BTreeSet<Inode>) -> io::Result<Scan>,
-    mut list_again: impl FnMut() -> Result<Vec<Socket>, CollectError>,
-) -> Result<Seen, CollectError> {
-    let Ok(first) = find(&wanted(sockets)) else {
+    finder: &mut Finder,
+    mut list_again: impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
+) -> Result<(Seen, Met), CollectError> {
+    let wanted = sockets.iter().filter_map(|socket| socket.inode).collect();
+    let Ok(scan) = finder.find(&wanted) else {
         hide_unresolved(sockets, HiddenBecause::NoProcesses);
-        return Ok(Seen::default());
+        return Ok((Seen::default(), Met::new()));
     };
-    let mut seen = Seen { read: first.read, refused: first.refused };
-    resolve(sockets, first);
-    if sockets.iter().any(|socket| may_resolve(socket, seen)) {
-        drop_closed(sockets, &list_again()?, seen);
-        if let Ok(deeper) = fd_scan::scan(&unresolved(sockets, seen), Depth::Threads) {
-            seen = Seen { read: deeper.read, refused: deeper.refused };
-            let in_flight = deeper.in_flight;
-            resolve(sockets, deeper);
-            if sockets.iter().any(|socket| may_resolve(socket, seen)) {
-                drop_closed(sockets, &list_again()?, seen);
-                name_in_flight(sockets, in_flight, seen);
-            }
+    let mut seen = Seen { read: scan.read, refused: scan.refused };
+    let mut met = resolve(sockets, scan);
+    let mut in_flight = 0;
+    for look in 0..DEEPER_LOOKS {
+        let unresolved = unresolved(sockets, seen);
+        // What is hidden explains those that are left; no further look would change it.
+        if unresolved.is_empty() || (look > 0 && seen.refused > 0) {
+            break;
+        }
+        let Ok(scan) = finder.find_deeper(&unresolved) else { break };
+        seen = Seen { read: scan.read, refused: scan.refused };
+        in_flight = scan.in_flight;
+        met.extend(resolve(sockets, scan));
+        if sockets.iter().any(may_resolve(seen)) {
+            refresh(sockets, &mut list_again, seen)?;
         }
     }
+    name_in_flight(sockets, in_flight, seen);
     hide_unresolved(sockets, hidden::reason(seen));
-    Ok(seen)
+    Ok((seen, met))
 }
+
+/// What was learnt of processes while looking for holders.
+pub type Met = HashMap<Pid, Facts>;
 
 fn is_unresolved(socket: &Socket) -> bool {
     socket.inode.is_some() && !matches!(socket.owner, Owner::Processes(_))
 }
 
-/// Says whether a second look could find the holder: not where it is another user's and those were refused.
-fn may_resolve(socket: &Socket, seen: Seen) -> bool {
-    let own = rustix::process::geteuid();
-    let is_own = own.is_root() || socket.uid.is_some_and(|uid| uid.0 == own.as_raw());
-    is_unresolved(socket) && (is_own || seen.refused == 0)
-}
-
-fn wanted(sockets: &[Socket]) -> BTreeSet<Inode> {
-    sockets.iter().filter_map(|socket| socket.inode).collect()
-}
-
+/// The sockets without a holder for which a deeper look may help.
 fn unresolved(sockets: &[Socket], seen: Seen) -> BTreeSet<Inode> {
-    sockets.iter().filter(|socket| may_resolve(socket, seen)).filter_map(|socket| socket.inode).collect()
+    let may_resolve = may_resolve(seen);
+    sockets.iter().filter(|socket| may_resolve(socket)).filter_map(|socket| socket.inode).collect()
+}
+
+/// Tells sockets whose holder a deeper look could find: not where it is another user's and those were refused.
+fn may_resolve(seen: Seen) -> impl Fn(&Socket) -> bool {
+    let own = rustix::process::geteuid();
+    move |socket| {
+        let is_own = || own.is_root() || socket.uid.is_some_and(|uid| uid.0 == own.as_raw());
+        is_unresolved(socket) && (seen.refused == 0 || is_own())
+    }
 }
 
 /// Sockets may share an inode (MPTCP gives one to all of its subflows), so holders are looked up, not taken.
-fn resolve(sockets: &mut [Socket], scan: Scan) {
+fn resolve(sockets: &mut [Socket], scan: Scan) -> Met {
     let mut found = scan.found;
     found.sort_unstable();
     found.dedup();
@@ -118,13 +116,41 @@ fn resolve(sockets: &mut [Socket], scan: Scan) {
             socket.owner = Owner::Processes(holders);
         }
     }
+    scan.processes
 }
 
-/// Drops the unresolved sockets that are no longer listed.
-fn drop_closed(sockets: &mut Vec<Socket>, now: &[Socket], seen: Seen) {
-    let identity = |socket: &Socket| (socket.cookie, socket.inode, socket.local, socket.peer);
-    let open: BTreeSet<_> = now.iter().map(identity).collect();
-    sockets.retain(|socket| !may_resolve(socket, seen) || open.contains(&identity(socket)));
+/// Looks at the unresolved sockets again: those that have closed meanwhile are dropped, those that have gone on to
+/// another state are taken as they are now.
+fn refresh(
+    sockets: &mut Vec<Socket>,
+    list_again: &mut impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
+    seen: Seen,
+) -> Result<(), CollectError> {
+    let may_resolve = may_resolve(seen);
+    let in_doubt: Vec<Socket> = sockets.iter().filter(|socket| may_resolve(socket)).cloned().collect();
+    let mut now: BTreeMap<_, Socket> =
+        list_again(&in_doubt)?.into_iter().map(|socket| (identity(&socket), socket)).collect();
+    sockets.retain_mut(|socket| {
+        if !may_resolve(socket) {
+            return true;
+        }
+        match now.remove(&identity(socket)) {
+            Some(fresh) => {
+                *socket = fresh;
+                true
+            }
+            None => false,
+        }
+    });
+    Ok(())
+}
+
+/// What stays the same as long as a socket lives: its cookie, or what comes near to it.
+fn identity(socket: &Socket) -> (Option<u64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>) {
+    match socket.cookie {
+        Some(cookie) => (Some(cookie), None, None, None),
+        None => (None, socket.inode, Some(socket.local), socket.peer),
+    }
 }
 
 /// Where everything could be read and some descriptors are on their way through unix sockets, that is where an

@@ -11,6 +11,8 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const OVERRUN: u16 = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// What the older request is answered with.
+const TCPDIAG_GETSOCK: u16 = 18;
 /// The table changed while it was read.
 const DUMP_INTERRUPTED: u16 = 0x10;
 const HEADER: usize = 16;
@@ -74,10 +76,10 @@ fn frame(bytes: &[u8], protocol: Protocol) -> Option<(Framed, usize)> {
         // Old kernels end a dump without a code.
         DONE => Message::Done(word(payload, 0).map_or(0, u32::cast_signed)),
         OVERRUN => Message::Overrun,
-        SOCK_DIAG_BY_FAMILY => entry(payload, protocol).map_or(Message::Other, Message::Entry),
+        SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => entry(payload, protocol).map_or(Message::Other, Message::Entry),
         _ => Message::Other,
     };
-    if kind == SOCK_DIAG_BY_FAMILY && payload.len() < ENTRY {
+    if [SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK].contains(&kind) && payload.len() < ENTRY {
         return None;
     }
     let framed = Framed { sequence: word(bytes, 8)?, interrupted: flags & DUMP_INTERRUPTED != 0, message };

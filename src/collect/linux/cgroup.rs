@@ -1,0 +1,175 @@
+//! Which systemd unit or container a cgroup belongs to, by its path.
+//!
+//! sock_diag gives every caller the id of the cgroup that made a socket, and the id is the inode of the cgroup's
+//! directory. So a unit can be named where the process may not be seen. Whoever a part of the tree is delegated to
+//! can name directories there as he likes: what is read from a path is a hint and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::model::{Belonging, Container};
+
+/// More directories are not looked at.
+const MOST_DIRECTORIES: usize = 100_000;
+
+/// What the cgroups with these ids belong to, where their paths say.
+pub fn belongings(ids: &BTreeSet<u64>) -> BTreeMap<u64, Belonging> {
+    // The root of the tree has the id 1; every other one must be looked for.
+    let mut missing: BTreeSet<u64> = ids.iter().copied().filter(|id| *id > 1).collect();
+    let mut found = BTreeMap::new();
+    if missing.is_empty() {
+        return found;
+    }
+    let Some(root) = mount_point(&fs::read("/proc/self/mountinfo").unwrap_or_default()) else { return found };
+    let mut folders = vec![root.clone()];
+    let mut looked_at = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if missing.is_empty() || looked_at >= MOST_DIRECTORIES {
+                return found;
+            }
+            let Ok(metadata) = entry.metadata() else { continue };
+            if !metadata.is_dir() {
+                continue;
+            }
+            looked_at += 1;
+            let path = entry.path();
+            if missing.remove(&metadata.ino()) {
+                let below = path.strip_prefix(&root).unwrap_or(&path);
+                found.extend(belonging(&below.to_string_lossy()).map(|belonging| (metadata.ino(), belonging)));
+            }
+            folders.push(path);
+        }
+    }
+    found
+}
+
+/// Where the cgroup-v2 tree is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` beside version 1.
+fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
+    let lines = mountinfo.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+    let mut points = lines.filter_map(|line| {
+        let (mount, filesystem) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ');
+        let (root, point) = (fields.nth(3)?, fields.next()?);
+        (filesystem.split(' ').next() == Some("cgroup2") && root == "/").then(|| Path::new(point).to_owned())
+    });
+    points.next()
+}
+
+/// Reads the innermost container and the last unit of a path; nothing when there is neither.
+pub fn belonging(path: &str) -> Option<Belonging> {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let container = parts.iter().enumerate().rev().find_map(|(place, part)| {
+        let before = place.checked_sub(1).and_then(|place| parts.get(place)).copied();
+        container(part, before)
+    });
+    let unit = parts.iter().rev().find(|part| is_unit(part)).map(|part| unescaped(part));
+    (container.is_some() || unit.is_some()).then_some(Belonging { unit, container })
+}
+
+fn is_unit(part: &str) -> bool {
+    // A scope is a unit too, but only names a session or a container, which is no better known by it.
+    part.ends_with(".service") && !part.starts_with("user@")
+}
+
+/// Reads one part of a path, with the part before it where that names the runtime.
+fn container(part: &str, before: Option<&str>) -> Option<Container> {
+    let made = |runtime, id: &str| Some(Container { runtime, id: unescaped(id) });
+    let scope = part.strip_suffix(".scope").unwrap_or(part);
+    // Helpers of a runtime that live beside the container, not in it.
+    if scope.starts_with("libpod-conmon-") || scope.starts_with("crio-conmon-") || scope.starts_with("lxc.monitor") {
+        return None;
+    }
+    for (prefix, runtime) in
+        [("docker-", "docker"), ("libpod-", "podman"), ("cri-containerd-", "containerd"), ("crio-", "cri-o")]
+    {
+        if let Some(id) = scope.strip_prefix(prefix).filter(|id| is_id(id)) {
+            return made(runtime, id);
+        }
+    }
+    if let Some(name) = part.strip_prefix("lxc.payload.") {
+        return made("lxc", name);
+    }
+    if let Some(name) = part.strip_prefix("machine-").and_then(|rest| rest.strip_suffix(".scope")) {
+        return made("nspawn", name);
+    }
+    match before {
+        Some("docker") if is_id(part) => made("docker", part),
+        Some("lxc") => made("lxc", part),
+        Some(before) if is_id(part) && (before.starts_with("pod") || before.contains("-pod")) => made("cri", part),
+        Some("libpod_parent") => part.strip_prefix("libpod-").and_then(|id| made("podman", id)),
+        _ => None,
+    }
+}
+
+/// Container ids are 64 hexadecimal digits.
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// systemd writes `-` in names as `\x2d`. Source: systemd-escape(1).
+fn unescaped(text: &str) -> String {
+    text.replace("\\x2d", "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn c32_every_form_of_path_is_read() {
+        for (path, unit, container) in [
+            ("/system.slice/sshd.service", Some("sshd.service"), None),
+            ("/system.slice/docker-ID.scope", None, Some("docker")),
+            ("/docker/ID", None, Some("docker")),
+            ("/machine.slice/libpod-ID.scope/container", None, Some("podman")),
+            ("/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", Some("web.service"), None),
+            ("/user.slice/user-1000.slice/session-3.scope", None, None),
+            ("/user.slice/user-1000.slice/user@1000.service/init.scope", None, None),
+            (
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod12_3.slice/cri-containerd-ID.scope",
+                None,
+                Some("containerd"),
+            ),
+            ("/kubepods/besteffort/pod12-3/ID", None, Some("cri")),
+            ("/kubepods.slice/crio-ID.scope", None, Some("cri-o")),
+            ("/lxc.payload.web", None, Some("lxc")),
+            ("/lxc/web", None, Some("lxc")),
+            ("/machine.slice/machine-web\\x2d1.scope", None, Some("nspawn")),
+            ("/system.slice/docker-ID.scope/system.slice/nginx.service", Some("nginx.service"), Some("docker")),
+            ("/machine.slice/libpod-conmon-ID.scope", None, None),
+            ("/docker/buildkit", None, None),
+            ("/docker/0123", None, None),
+            ("/../x", None, None),
+            ("/", None, None),
+            ("", None, None),
+        ] {
+            let found = belonging(&path.replace("ID", ID)).unwrap_or_default();
+            assert_eq!(found.unit.as_deref(), unit, "{path}");
+            assert_eq!(found.container.map(|container| container.runtime), container, "{path}");
+        }
+        assert_eq!(belonging("/machine.slice/machine-web\\x2d1.scope").unwrap().container.unwrap().id, "web-1");
+    }
+
+    #[test]
+    fn the_tree_of_version_2_is_found_also_beside_version_1() {
+        let line = |point: &str, kind: &str| format!("30 25 0:26 / {point} rw,nosuid shared:9 - {kind} {kind} rw\n");
+        let hybrid = line("/sys/fs/cgroup/cpu", "cgroup") + &line("/sys/fs/cgroup/unified", "cgroup2");
+        assert_eq!(mount_point(hybrid.as_bytes()), Some("/sys/fs/cgroup/unified".into()));
+        assert_eq!(mount_point(line("/sys/fs/cgroup", "cgroup2").as_bytes()), Some("/sys/fs/cgroup".into()));
+        assert_eq!(mount_point(b"x\n\xff - cgroup2\n"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_it_panic(path in any::<String>(), mountinfo in any::<Vec<u8>>()) {
+            let _ = (belonging(&path), mount_point(&mountinfo));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Work shared among the cores: jobs that may leave further jobs.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// More threads than this gain nothing: the kernel's own locks become the limit.
+const MOST_WORKERS: usize = 8;
+
+/// Does every job, the last one first, and returns what each worker has put together.
+///
+/// `wanted` bounds how many workers are worth their start.
+pub fn share<Job: Send, Part: Default + Send>(
+    jobs: Vec<Job>,
+    wanted: usize,
+    work: impl Fn(Job, &mut Part) -> Vec<Job> + Sync,
+) -> Vec<Part> {
+    let unfinished = AtomicUsize::new(jobs.len());
+    let jobs = Mutex::new(jobs);
+    let worker = || {
+        let mut part = Part::default();
+        while unfinished.load(Ordering::Acquire) > 0 {
+            let Some(job) = locked(&jobs).pop() else {
+                // Somebody else works on the last jobs and may yet leave some.
+                std::thread::yield_now();
+                continue;
+            };
+            let left = work(job, &mut part);
+            if !left.is_empty() {
+                unfinished.fetch_add(left.len(), Ordering::Release);
+                locked(&jobs).extend(left);
+            }
+            unfinished.fetch_sub(1, Ordering::Release);
+        }
+        part
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS).min(wanted);
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(worker)).collect();
+        let mut parts = vec![worker()];
+        parts.extend(others.into_iter().map(|other| other.join().expect("a worker does not panic")));
+        parts
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_job_is_done_once_and_those_that_it_leaves_too() {
+        let jobs = (1..=100).collect();
+        let parts = share(jobs, 4, |job: u32, done: &mut Vec<u32>| {
+            done.push(job);
+            if job <= 100 { vec![job + 1000, job + 2000] } else { Vec::new() }
+        });
+        let mut done = parts.concat();
+        done.sort_unstable();
+        let expected: Vec<u32> = (1..=100).chain(1001..=1100).chain(2001..=2100).collect();
+        assert_eq!(done, expected);
+    }
+
+    #[test]
+    fn no_jobs_are_no_work() {
+        let parts = share(Vec::<u32>::new(), 1, |_, _: &mut Vec<u32>| Vec::new());
+        assert!(parts.concat().is_empty());
+    }
+}

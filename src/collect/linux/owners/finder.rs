@@ -1,0 +1,197 @@
+//! Which way the holders are found: the kernel's iterator, or `/proc/PID/fd`.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::thread::JoinHandle;
+
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+
+use super::fd_scan::{self, Depth, IO_URING, is_refusal};
+use super::task_iter::{Kind, OpenFile, Options, StreamStates, TaskIter, TaskIterError};
+use super::{Scan, keepers};
+use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
+
+/// Below this many open files on the whole host the walk through /proc is as fast as loading a program (0.7 ms).
+///
+/// The one switch between the two. The walk costs some 3 microseconds for each open file, the iterator a tenth of that.
+const FEW_FILES: u64 = 300;
+
+/// The way that holders are found.
+pub enum Finder {
+    /// The kernel's iterator, which is being loaded.
+    Loading(JoinHandle<Result<TaskIter, TaskIterError>>),
+    /// The kernel's iterator, and what its last pass has met; nothing once a deeper look has gone through that.
+    TaskIter(TaskIter, Option<Vec<OpenFile>>),
+    /// Reading `/proc/PID/fd`, which is going on.
+    Scanning(JoinHandle<io::Result<Scan>>),
+    /// Reading `/proc/PID/fd`; why not the iterator, where that could have been used.
+    FdScan(Option<TaskIterError>),
+}
+
+impl Finder {
+    /// Chooses the fastest way that is open to this user, and starts with what can be done before the sockets are
+    /// known.
+    pub fn start(need: &Need) -> Finder {
+        if !may_load_programs() || open_files().is_none_or(|files| files < FEW_FILES) {
+            return Finder::by_fd_scan();
+        }
+        let options = options(need);
+        Finder::Loading(std::thread::spawn(move || TaskIter::load(options)))
+    }
+
+    /// Reads `/proc/PID/fd`, whatever else there is.
+    pub fn by_fd_scan() -> Finder {
+        Finder::Scanning(std::thread::spawn(|| fd_scan::scan(None, Depth::Processes)))
+    }
+
+    /// Finds the holders of these sockets among the descriptors of processes.
+    pub fn find(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
+        if matches!(self, Finder::Scanning(_))
+            && let Finder::Scanning(thread) = std::mem::replace(self, Finder::FdScan(None))
+        {
+            return thread.join().expect("scanning does not panic");
+        }
+        self.finish_loading();
+        match self.pass() {
+            Some(files) => Ok(holders(files, &in_order(wanted))),
+            None => fd_scan::scan(Some(wanted), Depth::Processes),
+        }
+    }
+
+    /// Finds them also in the tables of single threads, among the files of an io_uring, and counts descriptors that are
+    /// on their way from one process to another. Each call after the first one looks at everything anew.
+    pub fn find_deeper(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
+        if matches!(self, Finder::TaskIter(_, None)) {
+            self.pass();
+        }
+        match self {
+            Finder::TaskIter(_, files) => deeper(&files.take().unwrap_or_default(), wanted),
+            _ => fd_scan::scan(Some(wanted), Depth::Threads),
+        }
+    }
+
+    fn finish_loading(&mut self) {
+        if matches!(self, Finder::Loading(_))
+            && let Finder::Loading(thread) = std::mem::replace(self, Finder::FdScan(None))
+        {
+            *self = match thread.join().expect("loading the iterator does not panic") {
+                Ok(iterator) => Finder::TaskIter(iterator, None),
+                Err(error) => Finder::FdScan(Some(error)),
+            };
+        }
+    }
+
+    /// Makes a pass of the iterator and keeps what it met; without one it is given up.
+    fn pass(&mut self) -> Option<&[OpenFile]> {
+        let Finder::TaskIter(iterator, files) = self else { return None };
+        match iterator.read() {
+            Ok(met) => *files = Some(met),
+            Err(error) => *self = Finder::FdScan(Some(error)),
+        }
+        match self {
+            Finder::TaskIter(_, files) => files.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Which way it was.
+    pub fn source(&self) -> OwnerSource {
+        match self {
+            Finder::Loading(_) | Finder::TaskIter(..) => OwnerSource::TaskIter,
+            Finder::Scanning(_) | Finder::FdScan(_) => OwnerSource::FdScan,
+        }
+    }
+
+    /// Why the iterator was tried and not used.
+    pub fn failure(&self) -> Option<&TaskIterError> {
+        match self {
+            Finder::FdScan(error) => error.as_ref(),
+            Finder::Loading(_) | Finder::TaskIter(..) | Finder::Scanning(_) => None,
+        }
+    }
+}
+
+fn in_order(inodes: &BTreeSet<Inode>) -> Vec<u64> {
+    inodes.iter().map(|inode| inode.0).collect()
+}
+
+/// Says whether this thread has the capabilities that the iterator takes.
+fn may_load_programs() -> bool {
+    use rustix::thread::CapabilitySet as Set;
+    let Ok(sets) = rustix::thread::capabilities(None) else { return false };
+    sets.effective.contains(Set::SYS_ADMIN) || sets.effective.contains(Set::BPF | Set::PERFMON)
+}
+
+/// How many files are open on the whole host. Source: proc_sys_fs(5), `file-nr`.
+fn open_files() -> Option<u64> {
+    std::fs::read_to_string("/proc/sys/fs/file-nr").ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The sockets that can be in the listing, and no fewer.
+fn options(need: &Need) -> Options {
+    let is_one_of = |few: &[State]| need.states.as_ref().is_some_and(|all| all.iter().all(|state| few.contains(state)));
+    let states = if is_one_of(&[State::Listen, State::Unconnected]) {
+        StreamStates::Listening
+    } else if is_one_of(&[State::Listen, State::Unconnected, State::Bound]) {
+        StreamStates::ListeningOrBound
+    } else {
+        StreamStates::Any
+    };
+    Options {
+        stream: need.protocols.contains(&Protocol::Tcp).then_some(states),
+        datagram: need.protocols.contains(&Protocol::Udp),
+        keepers: true,
+    }
+}
+
+/// The descriptors of wanted sockets; `wanted` in order.
+fn holders(files: &[OpenFile], wanted: &[u64]) -> Scan {
+    let mut scan = Scan::default();
+    let is_wanted = |file: &&OpenFile| file.kind != Kind::Anonymous && wanted.binary_search(&file.inode).is_ok();
+    let mut last = None;
+    for file in files.iter().filter(is_wanted) {
+        let pid = Pid(file.tgid);
+        scan.found.push((Inode(file.inode), Holder { pid, fd: Some(file.fd) }));
+        // The files of a process follow each other.
+        if last.replace(pid) != Some(pid) {
+            scan.processes.insert(pid, file.process);
+        }
+    }
+    scan
+}
+
+/// Looks into the files that may keep wanted sockets open, and into processes of which the iterator reports nothing:
+/// there are systems that keep it out of some.
+fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> {
+    let wanted = in_order(unresolved);
+    let wants = |inode: u64| wanted.binary_search(&inode).is_ok();
+    let proc = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut scan = holders(files, &wanted);
+    let mut refused = BTreeSet::new();
+    let met: BTreeSet<u32> = files.iter().map(|file| file.tgid).collect();
+    for file in files.iter().filter(|file| file.kind != Kind::Internet && !wants(file.inode)) {
+        let table = match file.tgid {
+            tgid if tgid == file.pid => format!("{tgid}/fd"),
+            tgid => format!("{tgid}/task/{}/fd", file.pid),
+        };
+        if file.kind == Kind::Anonymous {
+            match readlinkat(&proc, format!("{table}/{}", file.fd), Vec::new()) {
+                Ok(link) if link.to_bytes() == IO_URING => {}
+                Err(error) if is_refusal(error) => {
+                    refused.insert(file.tgid);
+                    continue;
+                }
+                _ => continue,
+            }
+        }
+        if keepers::read(proc.as_fd(), &table, file.fd, wants, &mut scan).is_err() {
+            refused.insert(file.tgid);
+        }
+    }
+    let others = fd_scan::scan_some(Some(unresolved), Depth::Processes, |pid| !met.contains(&pid))?;
+    scan.found.extend(others.found);
+    scan.refused = others.refused + refused.len();
+    scan.read = others.read.saturating_sub(refused.len());
+    Ok(scan)
+}
