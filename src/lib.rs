@@ -32,6 +32,8 @@ mod testing;
 
 use std::ffi::OsString;
 
+#[cfg(fuzzing)]
+pub use collect::fuzzing;
 pub use context::Context;
 pub use error::ExitStatus;
 

@@ -7,6 +7,9 @@ mod portable;
 #[cfg(target_os = "linux")]
 mod linux;
 
+#[cfg(fuzzing)]
+pub use linux::fuzzing;
+
 use std::collections::BTreeMap;
 
 use crate::model::{BackendChoice, Gap, HiddenBecause, Missing, Need, Owner, Protocol, Reason, Snapshot, Socket};

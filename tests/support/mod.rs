@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
 
+pub mod scene;
 pub mod ss;
 
 use std::ffi::{OsStr, OsString};
@@ -79,6 +80,16 @@ impl Run {
         arguments.push(reachable.path().into());
         arguments.extend(self.arguments);
         Run { program: "setpriv".into(), arguments, ..self }
+    }
+
+    /// Runs it by way of another command, such as `nsenter`.
+    pub fn under<I: IntoIterator<Item: Into<OsString>>>(mut self, wrapper: I) -> Run {
+        let mut words: Vec<OsString> = wrapper.into_iter().map(Into::into).collect();
+        words.push(std::mem::replace(&mut self.program, OsString::new()));
+        words.append(&mut self.arguments);
+        self.program = words.remove(0);
+        self.arguments = words;
+        self
     }
 
     /// The command with a clean environment.

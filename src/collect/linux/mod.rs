@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod crew;
+mod deadline;
 pub mod entry;
 pub mod host;
 mod native;
@@ -13,3 +14,25 @@ pub mod spaces;
 pub mod users;
 
 pub use native::snapshot;
+
+/// The decoders of what the kernel says, for the fuzzers in `fuzz/`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    use crate::model::{Family, Protocol};
+
+    /// A datagram of netlink.
+    pub fn netlink(bytes: &[u8]) {
+        for protocol in Protocol::ALL {
+            super::sock_diag::decode::messages(bytes, protocol).for_each(drop);
+        }
+    }
+
+    /// A table of `/proc/net`.
+    pub fn proc_net(bytes: &[u8]) {
+        for protocol in Protocol::ALL {
+            for family in Family::ALL {
+                super::proc_net::parse(bytes, protocol, family, &mut Vec::new());
+            }
+        }
+    }
+}

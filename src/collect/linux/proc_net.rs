@@ -22,7 +22,7 @@ pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec
 }
 
 /// Appends the well-formed rows and says how many lines are not.
-fn parse(text: &[u8], protocol: Protocol, family: Family, rows: &mut Vec<Entry>) -> usize {
+pub fn parse(text: &[u8], protocol: Protocol, family: Family, rows: &mut Vec<Entry>) -> usize {
     let mut malformed = 0;
     for line in text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
         match std::str::from_utf8(line).ok().and_then(|line| entry(line, protocol, family)) {

@@ -17,9 +17,12 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::crew;
+use super::deadline::within;
 use super::owners::{Facts, Met, socket_inode};
 use crate::model::{Holder, Inode, Need, Pid, Process, Socket, Uid};
 
+/// How long reading the arguments of one process may take.
+const PATIENCE: Duration = Duration::from_millis(250);
 /// More of a command line is not read: it may be as long as memory.
 const MOST_ARGV: usize = 64 * 1024;
 
@@ -163,8 +166,11 @@ fn parse_effective_uid(text: &[u8]) -> Option<Uid> {
     std::str::from_utf8(line).ok()?.split_ascii_whitespace().nth(1)?.parse().ok().map(Uid)
 }
 
+/// The arguments lie in memory of the process, which may be backed by a file system that does not answer.
 fn arguments(directory: BorrowedFd<'_>) -> Option<Vec<OsString>> {
-    Some(split_arguments(&read(directory, "cmdline", MOST_ARGV).ok()?))
+    let directory = directory.try_clone_to_owned().ok()?;
+    let text = within(PATIENCE, move || read(directory.as_fd(), "cmdline", MOST_ARGV))?;
+    Some(split_arguments(&text.ok()?))
 }
 
 /// Each argument ends with NUL; empty ones are arguments too. A process may have overwritten the whole.

@@ -1,11 +1,55 @@
 //! User names as the system's name service gives them: files, LDAP, systemd.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::deadline::within;
 use crate::model::Uid;
 
-/// Returns the names of those users that have one. Source: getpwuid_r(3).
+/// How long the name service may take for all names together: it may ask a server that is down.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Returns the names of those users that have one. Source: getpwuid_r(3), user_namespaces(7).
+///
+/// In a user namespace every user of the host that is not part of it has the same number, which is nobody's name.
 pub fn names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
+    let unmapped = unmapped();
+    let asked: Vec<Uid> = uids.iter().copied().filter(|uid| Some(*uid) != unmapped).collect();
     let name = |uid: &Uid| Some((*uid, uzers::get_user_by_uid(uid.0)?.name().to_string_lossy().into_owned()));
-    uids.iter().filter_map(name).collect()
+    let mut names: BTreeMap<Uid, String> =
+        within(PATIENCE, move || asked.iter().filter_map(name).collect()).unwrap_or_default();
+    names.extend(unmapped.filter(|uid| uids.contains(uid)).map(|uid| (uid, "unmapped".to_owned())));
+    names
+}
+
+/// The number that stands for users who are not mapped into this process's user namespace; none in the first one.
+fn unmapped() -> Option<Uid> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
+    if maps_everybody(&map) {
+        return None;
+    }
+    std::fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?.trim().parse().ok().map(Uid)
+}
+
+/// The first namespace maps all numbers onto themselves. Source: user_namespaces(7).
+fn maps_everybody(map: &str) -> bool {
+    map.split_ascii_whitespace().eq(["0", "0", "4294967295"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c30_only_the_first_user_namespace_maps_everybody() {
+        assert!(maps_everybody("         0          0 4294967295\n"));
+        assert!(!maps_everybody("0 1000 1\n"));
+        assert!(!maps_everybody("0 0 1000\n1000 70000 5\n"));
+    }
+
+    #[test]
+    fn a_user_without_a_name_has_none() {
+        let uids = BTreeSet::from([Uid(0), Uid(3_999_999_999)]);
+        assert_eq!(names(&uids), BTreeMap::from([(Uid(0), "root".to_owned())]));
+    }
 }

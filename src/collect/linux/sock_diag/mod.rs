@@ -4,7 +4,7 @@
 //! socket for all dumps, a large buffer and a first request that teaches the kernel its size, batches become large
 //! and that was never seen (case C4); a fresh socket for each dump missed a listener in up to a third of them.
 
-mod decode;
+pub mod decode;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -1,0 +1,436 @@
+//! The hard cases of the Linux engine, each under its number: sockets of every kind, and how they must be shown.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::Value;
+use support::scene::{Scene, all_are_listed, row};
+use support::{Folder, ReachableBinary, eventually, is_root, pids, portscope, skip};
+
+/// Everything, whoever else is hidden on this machine.
+fn listing() -> Vec<Value> {
+    portscope(["-tu", "--json"]).success().sockets()
+}
+
+/// The scene must be listed whole.
+fn is_whole(words: &str) -> Option<(Scene, Vec<Value>)> {
+    let scene = Scene::start(words)?;
+    let rows = listing();
+    all_are_listed(&scene, &rows);
+    Some((scene, rows))
+}
+
+/// The same for a scene that lives in a network namespace of its own.
+fn is_whole_inside(words: &str) -> Option<(Scene, Vec<Value>)> {
+    let scene = Scene::start(words)?;
+    let rows = portscope(["-tu", "--json"]).under(scene.inside()).success().sockets();
+    all_are_listed(&scene, &rows);
+    Some((scene, rows))
+}
+
+/// A root user without the capabilities that the kernel's iterator takes.
+const WITHOUT_BPF: [&str; 3] = ["setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin"];
+
+#[test]
+fn c2_a_refused_netlink_falls_to_proc_net_and_says_so() {
+    let Some(scene) = Scene::start("established") else { return };
+    // A filter of two instructions' worth: socket(AF_NETLINK, ...) fails with EPERM.
+    let refuse = "import ctypes, os, struct, sys\n\
+                  rules = [(0x20, 0, 0, 0), (0x15, 0, 3, 41), (0x20, 0, 0, 16), (0x15, 0, 1, 16), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]\n\
+                  code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *rule) for rule in rules))\n\
+                  program = struct.pack('HxxxxxxP', len(rules), ctypes.addressof(code))\n\
+                  libc = ctypes.CDLL(None, use_errno=True)\n\
+                  assert libc.prctl(38, 1, 0, 0, 0) == 0\n\
+                  assert libc.prctl(22, 2, ctypes.c_char_p(program)) == 0, ctypes.get_errno()\n\
+                  os.execvp(sys.argv[1], sys.argv[1:])\n";
+    if !cfg!(target_arch = "x86_64") {
+        return skip("the filter is written for x86_64");
+    }
+    let report = portscope(["-tu", "--json"]).under(["python3", "-c", refuse]).success().json();
+    assert_eq!(report["socket_source"], "proc-net");
+    let rows = report["sockets"].as_array().unwrap();
+    all_are_listed(&scene, rows);
+    let listener = row(rows, scene.socket("listener"));
+    assert_eq!(
+        (&listener["queue"], &listener["v6only"], &listener["cookie"]),
+        (&Value::Null, &Value::Null, &Value::Null)
+    );
+    let reasons = report["visibility"]["reasons"].as_array().unwrap();
+    let told = reasons.iter().find(|reason| reason["missing"] == "attributes").expect("it says what is missing");
+    assert!(told["detail"].as_str().unwrap().contains("netlink is refused"), "{told}");
+    assert_eq!(report["visibility"]["complete"], false);
+}
+
+#[test]
+fn c3_without_ipv6_there_are_no_ipv6_sockets_and_no_error() {
+    if !is_root() {
+        return skip("needs root to make a network namespace");
+    }
+    let script = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1; exec \"$0\" \"$@\"";
+    let output = portscope(["-tu6", "--json"]).under(["unshare", "-n", "sh", "-c", script]).success();
+    assert_eq!(output.sockets().len(), 0);
+}
+
+#[test]
+fn c7_a_bound_socket_takes_its_port_without_listening() {
+    let Some((scene, rows)) = is_whole("bound") else { return };
+    assert_eq!(row(&rows, scene.socket("bound"))["state"], "BOUND");
+    let port = &scene.socket("bound")["port"];
+    let listed = portscope(["--json", "--state", "bound"]).arg(port).success().only_socket();
+    assert_eq!(listed["local"]["port"], *port);
+    let output = portscope(["-l"]).arg(port).success();
+    assert!(output.stdout.contains("no open socket matches"), "{}", output.stdout);
+}
+
+#[test]
+fn c8_what_has_no_inode_is_named_for_what_it_is() {
+    for (words, note, reason) in [
+        ("time-wait", "time-wait", "time-wait"),
+        ("unaccepted", "unaccepted", "unaccepted"),
+        ("syn-recv", "syn-recv", "handshake"),
+        ("orphan", "orphan", "closing"),
+        ("fin-wait2 by=close", "fin-wait2", "time-wait"),
+    ] {
+        let Some((scene, rows)) = is_whole(words) else { continue };
+        let row = row(&rows, scene.socket(note));
+        assert_eq!(row["owner"]["tier"], "none", "{row}");
+        assert_eq!(row["owner"]["reason"], reason, "{row}");
+        if matches!(note, "time-wait" | "syn-recv") {
+            assert_eq!((&row["uid"], &row["user"]), (&Value::Null, &Value::Null), "the kernel knows no user");
+        }
+    }
+}
+
+#[test]
+fn c8_connections_that_wait_are_counted_in_their_listeners_queue() {
+    let Some((scene, rows)) = is_whole("unaccepted n=3") else { return };
+    let queue = &row(&rows, scene.socket("listener"))["queue"];
+    assert_eq!(queue["used"], 3);
+    assert!(queue["limit"].as_u64().unwrap() >= 3);
+}
+
+#[test]
+fn c9_a_client_is_not_called_a_listener() {
+    let is_listener = |scene: &Scene, note: &str| {
+        let port = &scene.socket(note)["port"];
+        let rows = portscope(["-lu", "--json"]).arg(port).success().sockets();
+        rows.iter().any(|row| row["inode"] == scene.socket(note)["inode"])
+    };
+    if let Some((scene, _)) = is_whole("udp-autobound") {
+        assert!(!is_listener(&scene, "sender"));
+    }
+    if let Some((scene, _)) = is_whole("udp-connected") {
+        assert!(!is_listener(&scene, "sender"));
+    }
+    // Any port that was asked for by number is a listener's, inside of the ephemeral range too.
+    let free = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    if let Some((scene, _)) = is_whole(&format!("udp4 port={port}")) {
+        assert!(is_listener(&scene, "receiver"));
+    }
+}
+
+#[test]
+fn c11_every_subflow_of_mptcp_has_the_owner() {
+    let Some((scene, _)) = is_whole_inside("mptcp") else { return };
+    assert!(scene.sockets().len() > 3);
+}
+
+#[test]
+fn c12_every_holder_is_named() {
+    let _ = is_whole("fork n=3");
+    let _ = is_whole("reuseport n=4");
+    let _ = is_whole("reuseport-same n=4");
+    let Some((scene, rows)) = is_whole("dup n=4") else { return };
+    assert_eq!(row(&rows, scene.socket("listener"))["owner"]["processes"][0]["fds"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn c13_dual_stack_and_v6only_are_told_apart() {
+    for (words, v6only) in [("tcp-dual", false), ("tcp-v6only", true), ("tcp-mapped", false), ("tcp6", true)] {
+        let Some((scene, rows)) = is_whole(words) else { continue };
+        assert_eq!(row(&rows, scene.socket("listener"))["v6only"], v6only, "{words}");
+    }
+    let Some((scene, rows)) = is_whole("tcp4") else { return };
+    assert_eq!(row(&rows, scene.socket("listener"))["v6only"], Value::Null);
+}
+
+#[test]
+fn c14_the_interface_is_told() {
+    if let Some((scene, rows)) = is_whole_inside("two-devices") {
+        assert_eq!(row(&rows, scene.socket("device tt0"))["device"], "tt0");
+        assert_eq!(row(&rows, scene.socket("device lo"))["device"], "lo");
+        assert_eq!(row(&rows, scene.socket("device lo"))["exposure"], "loopback");
+    }
+    if let Some((scene, rows)) = is_whole_inside("link-local") {
+        let row = row(&rows, scene.socket("listener"));
+        assert_eq!((&row["device"], &row["exposure"]), (&"tt0".into(), &"link-local".into()));
+    }
+}
+
+#[test]
+fn c18_holders_outside_of_the_pid_namespace_are_hidden_not_absent() {
+    let Some(scene) = Scene::start("tcp4") else { return };
+    let inside = ["unshare", "-p", "-f", "--mount-proc"];
+    let report = portscope(["--json"]).arg(&scene.socket("listener")["port"]).under(inside).success().json();
+    let owner = &report["sockets"][0]["owner"];
+    assert_eq!((&owner["tier"], &owner["reason"]), (&"user".into(), &"pid-namespace".into()));
+    let told = report["visibility"]["reasons"][0]["detail"].as_str().unwrap();
+    assert!(told.contains("pid namespace"), "{told}");
+}
+
+#[test]
+fn c18_processes_of_inner_pid_namespaces_have_the_numbers_of_this_one() {
+    let _ = is_whole("pidns");
+}
+
+#[test]
+fn c22_tables_of_single_threads_and_dead_leaders_are_read() {
+    for words in ["thread-private", "zombie-leader"] {
+        let Some((scene, _)) = is_whole(words) else { continue };
+        all_are_listed(&scene, &portscope(["--json"]).under(WITHOUT_BPF).success().sockets());
+    }
+}
+
+#[test]
+fn c23_a_descriptor_on_its_way_is_no_stranger() {
+    let Some(scene) = Scene::start("scm") else { return };
+    let report = portscope(["--json"]).success().json();
+    let refused = report["visibility"]["reasons"].as_array().unwrap().iter().any(|gap| gap["reason"] == "protected");
+    let row = row(report["sockets"].as_array().unwrap(), scene.socket("in-flight")).clone();
+    // Where a process refuses even root, that one could hold it.
+    let expected = if refused { ("user", "protected") } else { ("none", "in-flight") };
+    assert_eq!((row["owner"]["tier"].as_str(), row["owner"]["reason"].as_str()), (Some(expected.0), Some(expected.1)));
+}
+
+#[test]
+fn c24_an_io_uring_is_a_holder() {
+    let Some(scene) = Scene::start("io-uring") else { return };
+    let holder = scene.sockets()[0].clone();
+    for wrapper in [&["env"][..], &WITHOUT_BPF] {
+        let rows = portscope(["--json"]).under(wrapper.iter().copied()).success().sockets();
+        let row = row(&rows, &holder);
+        assert_eq!(row["owner"]["tier"], "process", "{row}");
+        assert_eq!(row["owner"]["processes"][0]["fd"], Value::Null, "{row}");
+    }
+}
+
+#[test]
+fn c25_the_kernels_own_sockets_are_not_hidden_by_a_permission() {
+    let Some(scene) = Scene::start("vxlan") else { return };
+    let rows = portscope(["-u", "--json"]).under(scene.inside()).any_stderr().success().sockets();
+    let row = row(&rows, &scene.sockets()[0]);
+    assert!(row["owner"]["processes"].as_array().unwrap().is_empty());
+    let reason = row["owner"]["reason"].as_str().unwrap();
+    assert!(["not-found", "protected"].contains(&reason), "{row}");
+}
+
+#[test]
+fn c26_only_the_pair_of_capabilities_shows_others() {
+    if !is_root() {
+        return skip("needs root to become another user with capabilities");
+    }
+    let Some(scene) = Scene::start("tcp4") else { return };
+    let binary = ReachableBinary::new();
+    let with = |capabilities: &str| {
+        let inherited = format!("--inh-caps={capabilities}");
+        let ambient = format!("--ambient-caps={capabilities}");
+        let output = Command::new("setpriv")
+            .args(["--reuid", "65534", "--clear-groups", &inherited, &ambient])
+            .arg(binary.path())
+            .args(["--json", &scene.socket("listener")["port"].to_string()])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    for capabilities in ["+sys_ptrace", "+dac_read_search", "+net_admin"] {
+        let report = with(capabilities);
+        assert_eq!(report["sockets"][0]["owner"]["tier"], "user", "{capabilities}");
+        let told = report["visibility"]["reasons"][0]["detail"].as_str().unwrap();
+        assert!(told.contains("CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"), "{told}");
+    }
+    assert_eq!(with("+sys_ptrace,+dac_read_search")["sockets"][0]["owner"]["tier"], "process");
+}
+
+#[test]
+fn c27_c28_a_proc_that_hides_is_named() {
+    if !is_root() {
+        return skip("needs root to mount /proc");
+    }
+    let Some(scene) = Scene::start("tcp4") else { return };
+    let binary = ReachableBinary::new();
+    let port = scene.socket("listener")["port"].to_string();
+    let under_mount = |mount: &str| {
+        let script = format!(
+            "{mount} && exec setpriv --reuid 65534 --clear-groups --inh-caps=-all {} --json {port}",
+            binary.path().display()
+        );
+        let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let report = under_mount("mount -o remount,hidepid=2 /proc || mount -t proc -o hidepid=2 proc /proc");
+    let owner = &report["sockets"][0]["owner"];
+    assert_eq!((&owner["tier"], &owner["reason"]), (&"user".into(), &"permission".into()));
+    let told = report["visibility"]["reasons"][0]["detail"].as_str().unwrap();
+    assert!(told.contains("hidepid="), "{told}");
+
+    let report = under_mount("mount -t tmpfs -o mode=000 tmpfs /proc");
+    assert_eq!(report["sockets"][0]["owner"]["reason"], "no-processes", "{report}");
+    assert_eq!(report["visibility"]["complete"], false);
+}
+
+#[test]
+fn c30_the_sockets_user_and_its_processes_user_are_two_facts() {
+    if let Some((scene, rows)) = is_whole("setuid-drop uid=65534") {
+        let row = row(&rows, scene.socket("listener"));
+        assert_eq!((&row["uid"], &row["owner"]["processes"][0]["uid"]), (&0.into(), &65534.into()));
+    }
+    if let Some((scene, rows)) = is_whole("uid-listener uid=65534") {
+        let row = row(&rows, scene.socket("listener"));
+        assert_eq!((&row["uid"], &row["owner"]["processes"][0]["uid"]), (&65534.into(), &65534.into()));
+    }
+}
+
+#[test]
+fn c30_a_user_without_a_number_here_is_unmapped() {
+    let Some(scene) = Scene::start("uid-listener uid=12345") else { return };
+    let inside = ["unshare", "-U", "-r"];
+    let row = portscope(["--json"]).arg(&scene.socket("listener")["port"]).under(inside).success().only_socket();
+    assert_eq!((&row["uid"], &row["user"]), (&65534.into(), &"unmapped".into()));
+}
+
+#[test]
+fn c31_the_service_is_named_before_the_manager_that_activated_it() {
+    let Some((scene, rows)) = is_whole("activation") else { return };
+    let row = row(&rows, scene.socket("listener"));
+    assert_eq!(pids(row).len(), 2);
+}
+
+#[test]
+fn c32_a_unit_or_container_is_named_to_whom_the_process_is_hidden() {
+    if !is_root() {
+        return skip("needs root to make a cgroup");
+    }
+    let id = "0123456789abcdef".repeat(4);
+    for (cgroup, tier, shown, word) in [
+        ("portscope-test.service".to_owned(), "unit", "(portscope-test.service)", "portscope-test"),
+        (format!("docker-{id}.scope"), "container", "(docker 0123456789ab)", "0123456789ab"),
+    ] {
+        let folder = Folder::new();
+        let tree = folder.join("tree");
+        std::fs::create_dir(&tree).unwrap();
+        let own = tree.join("portscope-test.slice").join(&cgroup);
+        // The tree is mounted for the scene and the listing only.
+        let script = format!(
+            "mount -t cgroup2 cgroup2 {tree} && mkdir -p {own} && echo $$ > {own}/cgroup.procs && exec \"$0\" \"$@\"",
+            tree = tree.display(),
+            own = own.display()
+        );
+        let Some(scene) = Scene::start_under(&["unshare", "-m", "sh", "-c", &script], "tcp4") else { continue };
+        let mount = format!("--mount=/proc/{}/ns/mnt", scene.pid());
+        let port = scene.socket("listener")["port"].clone();
+        let binary = ReachableBinary::new();
+        let look = |run: support::Run| run.arg(&port).run_by_nobody(&binary).under(["nsenter", &mount]);
+        let owner = look(portscope(["--json"])).success().only_socket()["owner"].clone();
+        assert_eq!((&owner["tier"], &owner["reason"]), (&tier.into(), &"permission".into()), "{owner}");
+        match tier {
+            "unit" => assert_eq!(owner["unit"], cgroup),
+            _ => assert_eq!(owner["container"], serde_json::json!({"runtime": "docker", "id": id})),
+        }
+        let output = look(portscope(["-H"])).any_stderr().success();
+        assert!(output.stdout.contains(shown), "{}", output.stdout);
+        let by_name = look(portscope(["--json", word])).success();
+        assert!(!by_name.sockets().is_empty());
+        drop(scene);
+        let cleanup = format!(
+            "mount -t cgroup2 cgroup2 {} && while ! rmdir -p {} 2>/dev/null && test -d {}; do :; done",
+            tree.display(),
+            own.display(),
+            own.display()
+        );
+        assert!(Command::new("unshare").args(["-m", "sh", "-c", &cleanup]).status().unwrap().success());
+    }
+}
+
+#[test]
+fn c34_c35_c36_names_are_told_byte_by_byte_and_harm_nothing() {
+    if let Some((_, _)) = is_whole("evil-comm") {
+        let output = portscope(["-H"]).any_stderr().success();
+        assert!(!output.stdout.contains('\u{1b}'), "{:?}", output.stdout);
+    }
+    let _ = is_whole("deleted-exe");
+    let _ = is_whole("memfd-exe");
+    let _ = is_whole("evil-exe");
+    let Some(scene) = Scene::start("evil-argv") else { return };
+    let port = scene.socket("listener")["port"].clone();
+    let row = portscope(["--json", "--argv"]).arg(&port).success().only_socket();
+    let argv = row["owner"]["processes"][0]["argv"].as_array().unwrap();
+    assert!(argv.iter().any(|argument| argument == ""), "an empty argument is one: {argv:?}");
+    assert!(argv.iter().all(|argument| !argument.as_str().unwrap().contains("hunter2")), "{argv:?}");
+    assert!(argv.iter().any(|argument| argument.as_str().unwrap().contains('\n')), "{argv:?}");
+}
+
+#[test]
+fn c43_a_range_of_the_namespaces_own_is_told() {
+    if !is_root() {
+        return skip("needs root to make a network namespace");
+    }
+    let script = "sysctl -qw net.ipv4.ip_local_port_range='1200 1300'; exec \"$0\" \"$@\"";
+    let report = portscope(["--json"]).under(["unshare", "-n", "sh", "-c", script]).success().json();
+    assert_eq!(report["spaces"][0]["ephemeral"], serde_json::json!([1200, 1300]));
+}
+
+#[test]
+fn c44_the_start_of_a_process_is_its_own() {
+    let Some((scene, rows)) = is_whole("tcp4") else { return };
+    let started =
+        row(&rows, scene.socket("listener"))["owner"]["processes"][0]["started_at"].as_str().unwrap().to_owned();
+    let by_proc = portscope(["--json"]).under(WITHOUT_BPF).success().sockets();
+    let by_proc = row(&by_proc, scene.socket("listener"))["owner"]["processes"][0]["started_at"].as_str().unwrap();
+    let seconds = |text: &str| text[17..19].parse::<i32>().unwrap();
+    assert_eq!(started[..17], by_proc[..17]);
+    assert!((seconds(&started) - seconds(by_proc)).abs() <= 1, "{started} {by_proc}");
+}
+
+#[test]
+fn c45_a_process_that_does_not_answer_holds_nothing_up() {
+    let Some((scene, _)) = is_whole("d-state") else { return };
+    let before = std::time::Instant::now();
+    let row = portscope(["--json", "--argv"]).arg(&scene.socket("listener")["port"]).success().only_socket();
+    assert_eq!(row["owner"]["processes"][0]["argv"], Value::Null);
+    assert!(before.elapsed() < support::DEADLINE);
+}
+
+#[test]
+fn the_kernels_iterator_and_the_walk_through_proc_agree() {
+    if !is_root() {
+        return skip("needs root for the iterator");
+    }
+    let crowd: Vec<Scene> =
+        ["fork n=5", "thread-private", "zombie-leader", "many-fds n=10000", "scm", "io-uring", "dup n=9", "activation"]
+            .iter()
+            .filter_map(|words| Scene::start(words))
+            .collect();
+    assert_eq!(crowd.len(), 8);
+    let held = |wrapper: &[&str], source: &str| -> Vec<(u64, Vec<u32>, Value)> {
+        let report = portscope(["-tu", "--json"]).under(wrapper.iter().copied()).success().json();
+        assert_eq!(report["owner_source"], source);
+        let rows = report["sockets"].as_array().unwrap();
+        let mut held: Vec<_> = rows
+            .iter()
+            .filter_map(|row| Some((row["inode"].as_u64()?, pids(row), row["owner"]["tier"].clone())))
+            .collect();
+        held.sort_by_key(|(inode, ..)| *inode);
+        held
+    };
+    eventually("agreement of both ways", || {
+        let (first, second) = (held(&["env"], "task-iter"), held(&WITHOUT_BPF, "fd-scan"));
+        let many = first.iter().filter(|(_, pids, _)| pids.len() == 1).count();
+        (many > 10_000 && first == second && first == held(&["env"], "task-iter")).then_some(())
+    });
+}
