@@ -20,7 +20,7 @@ pub fn reason(seen: Seen) -> HiddenBecause {
 
 /// Says in words what hid them.
 pub fn explain(because: HiddenBecause, seen: Seen) -> String {
-    let Seen { read, refused } = seen;
+    let Seen { read, refused, .. } = seen;
     let all = read + refused;
     match because {
         HiddenBecause::Permission => {
@@ -49,6 +49,13 @@ pub fn explain(because: HiddenBecause, seen: Seen) -> String {
 fn is_in_pid_namespace() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self/ns/pid").is_ok_and(|metadata| metadata.ino() != FIRST_PID_NAMESPACE)
+}
+
+/// Says whether /proc leaves out processes of other users, so that no refusal tells of them.
+pub fn leaves_out() -> bool {
+    let sees_all = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE));
+    !sees_all && hidden_by_mount().is_some()
 }
 
 /// The option of the mount of /proc that hides other users' processes.

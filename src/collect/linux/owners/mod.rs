@@ -40,6 +40,19 @@ pub struct Seen {
     pub read: usize,
     /// Processes of which some descriptors could not be read.
     pub refused: usize,
+    /// Whether /proc leaves out other users' processes without a word.
+    pub leaves_out: bool,
+}
+
+impl Seen {
+    fn of(scan: &Scan) -> Seen {
+        Seen { read: scan.read, refused: scan.refused, leaves_out: hidden::leaves_out() }
+    }
+
+    /// Says whether there may be holders that this user cannot see.
+    fn is_partial(self) -> bool {
+        self.refused > 0 || self.leaves_out
+    }
 }
 
 /// Deeper looks at sockets that seem to have no holder.
@@ -58,17 +71,17 @@ pub fn assign(
         hide_unresolved(sockets, HiddenBecause::NoProcesses);
         return Ok((Seen::default(), Met::new()));
     };
-    let mut seen = Seen { read: scan.read, refused: scan.refused };
+    let mut seen = Seen::of(&scan);
     let mut met = resolve(sockets, scan);
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
         let unresolved = unresolved(sockets, seen);
         // What is hidden explains those that are left; no further look would change it.
-        if unresolved.is_empty() || (look > 0 && seen.refused > 0) {
+        if unresolved.is_empty() || (look > 0 && seen.is_partial()) {
             break;
         }
         let Ok(scan) = finder.find_deeper(&unresolved) else { break };
-        seen = Seen { read: scan.read, refused: scan.refused };
+        seen = Seen::of(&scan);
         in_flight = scan.in_flight;
         met.extend(resolve(sockets, scan));
         if sockets.iter().any(may_resolve(seen)) {
@@ -93,12 +106,12 @@ fn unresolved(sockets: &[Socket], seen: Seen) -> BTreeSet<Inode> {
     sockets.iter().filter(|socket| may_resolve(socket)).filter_map(|socket| socket.inode).collect()
 }
 
-/// Tells sockets whose holder a deeper look could find: not where it is another user's and those were refused.
+/// Tells sockets whose holder a deeper look could find: not where it is another user's and those cannot be seen.
 fn may_resolve(seen: Seen) -> impl Fn(&Socket) -> bool {
     let own = rustix::process::geteuid();
     move |socket| {
         let is_own = || own.is_root() || socket.uid.is_some_and(|uid| uid.0 == own.as_raw());
-        is_unresolved(socket) && (seen.refused == 0 || is_own())
+        is_unresolved(socket) && (!seen.is_partial() || is_own())
     }
 }
 
@@ -156,7 +169,7 @@ fn identity(socket: &Socket) -> (Option<u64>, Option<Inode>, Option<Endpoint>, O
 /// Where everything could be read and some descriptors are on their way through unix sockets, that is where an
 /// otherwise unheld socket is. With processes that could not be read it would be a guess.
 fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: Seen) {
-    if in_flight == 0 || seen.refused > 0 {
+    if in_flight == 0 || seen.is_partial() {
         return;
     }
     for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
