@@ -33,6 +33,7 @@ fn socket(local: &str, state: Option<State>, uid: Option<u32>, owner: Owner) -> 
         autobound: None,
         time_left: None,
         cgroup: None,
+        forward: None,
         owner,
     }
 }
@@ -75,11 +76,10 @@ pub fn snapshot() -> Snapshot {
         owner_source: OwnerSource::FdScan,
         owner_fallback: None,
         spaces: vec![Space {
-            id: SPACE,
-            kind: SpaceKind::Host,
-            label: "host".to_owned(),
             ephemeral: "32768-60999".parse().ok(),
+            ..Space::new(SPACE, SpaceKind::Host, "host".to_owned(), SocketSource::Netstat2)
         }],
+        further_spaces: None,
         sockets: vec![
             over,
             connection,

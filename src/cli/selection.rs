@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::{OutputArgs, one_of};
-use crate::model::{BackendChoice, Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol, State};
+use crate::model::{
+    BackendChoice, Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol, SpaceChoice, State,
+};
 use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
@@ -87,6 +89,10 @@ pub struct SelectionArgs {
     /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
     #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto", help_heading = "Filters")]
     pub backend: BackendChoice,
+
+    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
+    #[arg(long, help_heading = "Filters")]
+    pub no_helpers: bool,
 }
 
 impl SelectionArgs {
@@ -101,6 +107,8 @@ impl SelectionArgs {
             argv: output.wants_argv(),
             exe: output.wants_exe() || has_word || !self.process_names.is_empty(),
             backend: self.backend,
+            spaces: self.space_choice(),
+            helpers: !self.no_helpers,
         }
     }
 
@@ -139,6 +147,14 @@ impl SelectionArgs {
             spaces: self.spaces.clone(),
             ports: self.ports.clone(),
             peers: self.peers.clone(),
+        }
+    }
+
+    fn space_choice(&self) -> SpaceChoice {
+        match &self.spaces[..] {
+            [] => SpaceChoice::Containers,
+            names if names.iter().any(|name| name == "all") => SpaceChoice::All,
+            names => SpaceChoice::Named(names.to_vec()),
         }
     }
 

@@ -15,11 +15,11 @@ mod space;
 
 pub use gap::{Gap, Missing, Reason};
 pub use listing::{Exposure, Listing, Row};
-pub use need::{BackendChoice, Need};
+pub use need::{BackendChoice, Need, SpaceChoice};
 pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};
 pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, Snapshot, SocketSource};
-pub use socket::{Endpoint, Family, Inode, Protocol, Queue, Socket, State};
+pub use socket::{Endpoint, Family, Forward, ForwardedBy, Inode, Protocol, Queue, Socket, State};
 pub use space::{Space, SpaceId, SpaceKind};

@@ -28,6 +28,20 @@ impl BackendChoice {
     }
 }
 
+/// Which port spaces are meant.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum SpaceChoice {
+    /// The one that this process is in.
+    Own,
+    /// That one and those of containers.
+    #[default]
+    Containers,
+    /// Every one that can be found.
+    All,
+    /// Those with one of these labels or ids.
+    Named(Vec<String>),
+}
+
 /// What to collect. It only skips work: nothing here chooses rows by meaning, and a source may give more.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Need {
@@ -43,6 +57,10 @@ pub struct Need {
     pub exe: bool,
     /// Who is to be asked.
     pub backend: BackendChoice,
+    /// The port spaces whose sockets are wanted.
+    pub spaces: SpaceChoice,
+    /// Whether other programs may be asked: a container runtime, systemctl, the firewall's tools.
+    pub helpers: bool,
 }
 
 impl Need {

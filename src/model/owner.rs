@@ -51,6 +51,8 @@ pub enum Nobody {
     Unaccepted,
     /// Its descriptor is on its way from one process to another through a unix socket.
     InFlight,
+    /// There is no socket: a rule of the firewall takes what comes for the port.
+    Redirected,
 }
 
 impl Nobody {
@@ -62,6 +64,7 @@ impl Nobody {
             Nobody::Closing => "closing",
             Nobody::Unaccepted => "unaccepted",
             Nobody::InFlight => "in-flight",
+            Nobody::Redirected => "redirected",
         }
     }
 }
@@ -113,9 +116,29 @@ pub struct Container {
     pub runtime: &'static str,
     /// Its id, or its name where the runtime has no ids.
     pub id: String,
+    /// Its name, where the runtime told it.
+    pub name: Option<String>,
+    /// What it was made from, where the runtime told it.
+    pub image: Option<String>,
+    /// The pod that it belongs to: its name where that is known, else its uid.
+    pub pod: Option<String>,
 }
 
 impl Container {
+    /// A container of which only the id is known.
+    pub fn of_id(runtime: &'static str, id: String) -> Container {
+        Container { runtime, id, name: None, image: None, pod: None }
+    }
+
+    /// Its name, or as much of its id as its own tools show.
+    pub fn short_name(&self) -> &str {
+        match &self.name {
+            Some(name) => name,
+            None if self.has_long_id() => &self.id[..12],
+            None => &self.id,
+        }
+    }
+
     /// Says whether its id is the usual 64 hexadecimal digits, of which tools show twelve.
     pub fn has_long_id(&self) -> bool {
         self.id.len() == 64 && self.id.bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -97,8 +97,10 @@ pub struct Snapshot {
     pub owner_source: OwnerSource,
     /// Why a faster way to find them was tried and given up.
     pub owner_fallback: Option<String>,
-    /// The port spaces that were listed; never empty.
+    /// The port spaces that were listed, the one of this process first; never empty.
     pub spaces: Vec<Space>,
+    /// Port spaces that were found and not asked for; absent where nobody looked.
+    pub further_spaces: Option<usize>,
     /// The sockets of those spaces.
     pub sockets: Vec<Socket>,
     /// Every process that holds one of the sockets and still could be described.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use super::{Owner, Port, SpaceId, Uid};
+use super::{Container, Owner, Port, SpaceId, Uid};
 
 /// A transport protocol with port numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -81,11 +81,13 @@ pub enum State {
     TimeWait,
     /// Not connected, and nothing more is known.
     Close,
+    /// No socket at all: a rule of the firewall sends what comes for the port elsewhere.
+    Redirect,
 }
 
 impl State {
     /// Every state, listeners first, then in the order of a connection's life.
-    pub const ALL: [State; 13] = [
+    pub const ALL: [State; 14] = [
         State::Listen,
         State::Bound,
         State::Unconnected,
@@ -99,6 +101,7 @@ impl State {
         State::LastAck,
         State::TimeWait,
         State::Close,
+        State::Redirect,
     ];
 
     /// The name in every output.
@@ -117,6 +120,7 @@ impl State {
             State::LastAck => "LAST_ACK",
             State::TimeWait => "TIME_WAIT",
             State::Close => "CLOSE",
+            State::Redirect => "REDIRECT",
         }
     }
 }
@@ -160,6 +164,36 @@ pub struct Queue {
     pub limit: u32,
 }
 
+/// What forwards a published port.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ForwardedBy {
+    /// A process that listens in a container's place, such as docker-proxy.
+    Proxy,
+    /// A rule of the firewall (NAT).
+    Nat,
+}
+
+impl ForwardedBy {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ForwardedBy::Proxy => "proxy",
+            ForwardedBy::Nat => "nat",
+        }
+    }
+}
+
+/// Where a published port leads.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Forward {
+    /// What forwards it.
+    pub by: ForwardedBy,
+    /// The end that answers.
+    pub to: Endpoint,
+    /// The container that has this address.
+    pub container: Option<Container>,
+}
+
 /// One socket and who holds it, as far as this run could see.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Socket {
@@ -193,6 +227,8 @@ pub struct Socket {
     pub time_left: Option<Duration>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<u64>,
+    /// Where it leads, for a port that is published for somebody else.
+    pub forward: Option<Forward>,
     /// Who holds it.
     pub owner: Owner,
 }

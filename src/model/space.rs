@@ -1,6 +1,6 @@
 //! A port space: the 65,536 numbers of one network stack.
 
-use super::PortRange;
+use super::{Container, PortRange, SocketSource};
 
 /// Tells the spaces of one host apart: the inode of the network namespace, or 0 on a system without namespaces.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -11,6 +11,10 @@ pub struct SpaceId(pub u64);
 pub enum SpaceKind {
     /// The network stack that the machine started with.
     Host,
+    /// The network namespace of a container, or of the containers of a pod.
+    Container,
+    /// The network namespace of a systemd unit.
+    Unit,
     /// Another network namespace.
     Netns,
 }
@@ -20,6 +24,8 @@ impl SpaceKind {
     pub const fn name(self) -> &'static str {
         match self {
             SpaceKind::Host => "host",
+            SpaceKind::Container => "container",
+            SpaceKind::Unit => "unit",
             SpaceKind::Netns => "netns",
         }
     }
@@ -34,6 +40,33 @@ pub struct Space {
     pub kind: SpaceKind,
     /// Its name for people.
     pub label: String,
+    /// Where the table of its sockets was read.
+    pub source: SocketSource,
+    /// How many processes live in it.
+    pub processes: Option<usize>,
+    /// The containers that live in it, as far as is known.
+    pub containers: Vec<Container>,
     /// The ports that it hands out for outgoing connections.
     pub ephemeral: Option<PortRange>,
+    /// The ports of that range that it never hands out by itself.
+    pub reserved: Option<Vec<PortRange>>,
+    /// The lowest port that a process may bind without a privilege.
+    pub unprivileged_start: Option<u32>,
+}
+
+impl Space {
+    /// A space of which nothing more is known.
+    pub fn new(id: SpaceId, kind: SpaceKind, label: String, source: SocketSource) -> Space {
+        Space {
+            id,
+            kind,
+            label,
+            source,
+            processes: None,
+            containers: Vec::new(),
+            ephemeral: None,
+            reserved: None,
+            unprivileged_start: None,
+        }
+    }
 }

@@ -76,7 +76,7 @@ fn is_unit(part: &str) -> bool {
 
 /// Reads one part of a path, with the part before it where that names the runtime.
 fn container(part: &str, before: Option<&str>) -> Option<Container> {
-    let made = |runtime, id: &str| Some(Container { runtime, id: unescaped(id) });
+    let made = |runtime, id: &str| Some(Container::of_id(runtime, unescaped(id)));
     let scope = part.strip_suffix(".scope").unwrap_or(part);
     // Helpers of a runtime that live beside the container, not in it.
     if scope.starts_with("libpod-conmon-") || scope.starts_with("crio-conmon-") || scope.starts_with("lxc.monitor") {

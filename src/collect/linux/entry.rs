@@ -61,6 +61,7 @@ impl Entry {
             time_left: (state == State::TimeWait && self.expires > 0)
                 .then(|| std::time::Duration::from_millis(u64::from(self.expires))),
             cgroup: self.cgroup,
+            forward: None,
             owner: match self.inode {
                 0 => Owner::Nobody(nobody(state)),
                 _ => Owner::Hidden(HiddenBecause::NotFound),

@@ -11,6 +11,7 @@ mod proc_net;
 mod process;
 mod sock_diag;
 pub mod spaces;
+mod sysctl;
 pub mod users;
 
 pub use native::snapshot;

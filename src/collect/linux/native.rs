@@ -39,6 +39,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         users: users::names(&uids),
         cgroups: cgroup::belongings(&sockets.iter().filter_map(|socket| socket.cgroup).collect()),
         spaces: vec![space],
+        further_spaces: None,
         sockets,
         processes,
         gaps,
@@ -190,7 +191,7 @@ fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
     let bits = |state: &State| match (protocol, state) {
         (Protocol::Udp, State::Unconnected) => 1 << 7,
         (_, State::Established) => 1 << 1,
-        (Protocol::Udp, _) | (Protocol::Tcp, State::Unconnected) => 0,
+        (_, State::Redirect) | (Protocol::Udp, _) | (Protocol::Tcp, State::Unconnected) => 0,
         (Protocol::Tcp, State::SynSent) => 1 << 2,
         (Protocol::Tcp, State::SynReceived) => 1 << 3 | 1 << 12,
         (Protocol::Tcp, State::FinWait1) => 1 << 4,

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::model::{Port, PortRange, Space, SpaceId, SpaceKind};
+use super::sysctl;
+use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
 
 /// Returns the port space that this process lives in.
 pub fn current() -> Space {
@@ -14,7 +15,12 @@ pub fn current() -> Space {
     } else {
         (SpaceKind::Netns, name_of(id).unwrap_or_else(|| "netns".to_owned()))
     };
-    Space { id: SpaceId(id), kind, label, ephemeral: ephemeral_range() }
+    Space {
+        ephemeral: sysctl::ephemeral_range(),
+        reserved: sysctl::reserved_ports(),
+        unprivileged_start: sysctl::unprivileged_start(),
+        ..Space::new(SpaceId(id), kind, label, SocketSource::Netlink)
+    }
 }
 
 /// Says whether process 1 lives in the same network namespace.
@@ -33,30 +39,4 @@ fn name_of(id: u64) -> Option<String> {
     let is_it = |path: &Path| fs::metadata(path).is_ok_and(|metadata| metadata.ino() == id);
     let entry = entries.flatten().find(|entry| is_it(&entry.path()))?;
     Some(entry.file_name().to_string_lossy().into_owned())
-}
-
-/// Returns the ports that this namespace hands out for outgoing connections.
-///
-/// Source: Linux, Documentation/networking/ip-sysctl.rst, `ip_local_port_range`.
-fn ephemeral_range() -> Option<PortRange> {
-    parse_range(&fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
-}
-
-fn parse_range(text: &str) -> Option<PortRange> {
-    let mut numbers = text.split_whitespace().map(str::parse);
-    let (first, last) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
-    PortRange::new(Port::new(first), Port::new(last))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_ephemeral_range_is_two_numbers_parted_by_blanks() {
-        assert_eq!(parse_range("32768\t60999\n").map(|range| range.to_string()).as_deref(), Some("32768-60999"));
-        for text in ["", "32768", "60999 32768", "1 99999", "a b"] {
-            assert_eq!(parse_range(text), None, "{text}");
-        }
-    }
 }

@@ -6,14 +6,14 @@ use super::super::CollectError;
 use super::super::hidden_owners;
 use super::super::linux::{entry, host, owners, spaces, users};
 use super::sockets;
-use crate::model::{Gap, Need, Owner, OwnerSource, Protocol, Socket, Space, SpaceId, Uid};
+use crate::model::{Gap, Need, Owner, OwnerSource, Protocol, Socket, SocketSource, Space, SpaceId, Uid};
 
 /// How holders are found here.
 pub const OWNER_SOURCE: OwnerSource = OwnerSource::FdScan;
 
 /// The port space of this process.
 pub fn space() -> Space {
-    spaces::current()
+    Space { source: SocketSource::Netstat2, ..spaces::current() }
 }
 
 /// Changes at each start of the system.

@@ -40,6 +40,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         owner_fallback: None,
         users: system::user_names(&uids),
         spaces: vec![space],
+        further_spaces: None,
         sockets,
         processes,
         cgroups: BTreeMap::new(),
@@ -80,5 +81,5 @@ mod system;
 #[cfg(not(target_os = "linux"))]
 fn only_space() -> crate::model::Space {
     use crate::model::{Space, SpaceId, SpaceKind};
-    Space { id: SpaceId(0), kind: SpaceKind::Host, label: "host".to_owned(), ephemeral: None }
+    Space::new(SpaceId(0), SpaceKind::Host, "host".to_owned(), SocketSource::Netstat2)
 }

@@ -67,6 +67,7 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Listed {
         autobound: None,
         time_left: None,
         cgroup: None,
+        forward: None,
         owner: Owner::Hidden(HiddenBecause::Unsupported),
     };
     let mut pids: Vec<Pid> = info.associated_pids.into_iter().map(Pid).collect();
