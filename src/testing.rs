@@ -34,6 +34,7 @@ fn socket(local: &str, state: Option<State>, uid: Option<u32>, owner: Owner) -> 
         time_left: None,
         cgroup: None,
         forward: None,
+        activation: None,
         owner,
     }
 }
@@ -51,6 +52,7 @@ fn process(pid: u32, parent: u32, name: &str, uid: u32) -> (Pid, Process) {
         argv: None,
         started_at: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(pid))),
         uid: Some(Uid(uid)),
+        belonging: None,
     };
     (Pid(pid), process)
 }

@@ -6,6 +6,8 @@ mod portable;
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod runtime;
 
 #[cfg(fuzzing)]
 pub use linux::fuzzing;
@@ -47,6 +49,14 @@ pub enum CollectError {
         protocol: Protocol,
         /// What the system answered.
         reason: String,
+    },
+    /// No port space is called so.
+    #[error("no port space is called `{name}`: expected all or one of {known}")]
+    NoSuchSpace {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        known: String,
     },
     /// Only Linux has a native backend.
     #[cfg(not(target_os = "linux"))]

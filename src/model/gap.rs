@@ -19,6 +19,8 @@ pub enum Missing {
     Spaces,
     /// Ports that are forwarded without a socket.
     Redirects,
+    /// Names of containers.
+    Names,
 }
 
 impl Missing {
@@ -32,6 +34,7 @@ impl Missing {
             Missing::UdpPeers => "udp-peers",
             Missing::Spaces => "spaces",
             Missing::Redirects => "redirects",
+            Missing::Names => "names",
         }
     }
 }
@@ -41,6 +44,8 @@ impl Missing {
 pub enum Reason {
     /// The holder of a socket is hidden.
     Owner(HiddenBecause),
+    /// This user may not know.
+    Refused,
     /// The backend in use does not give it.
     Backend,
     /// This version does not look for it.
@@ -52,6 +57,7 @@ impl Reason {
     pub const fn name(self) -> &'static str {
         match self {
             Reason::Owner(because) => because.name(),
+            Reason::Refused => "permission",
             Reason::Backend => "backend",
             Reason::NotLookedFor => "not-looked-for",
         }

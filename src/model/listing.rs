@@ -47,7 +47,7 @@ pub struct Row<'a> {
     pub service: Option<Service<'a>>,
     /// Who can reach it.
     pub exposure: Exposure,
-    /// Whether it waits for others: TCP LISTEN, or an unconnected UDP socket outside the ephemeral range.
+    /// Whether it waits for others: TCP LISTEN, an unconnected UDP socket outside the ephemeral range, a redirect.
     pub is_listener: bool,
     /// The processes that hold it, the foremost first, then by pid. Without details when a process is gone by now.
     pub processes: Vec<(Pid, Option<&'a Process>)>,
@@ -68,6 +68,7 @@ impl<'a> Row<'a> {
     /// How well its owner is known.
     pub fn tier(&self) -> Tier {
         match self.socket.owner {
+            Owner::Processes(_) if self.socket.activation.is_some() => Tier::Unit,
             Owner::Processes(_) => Tier::Process,
             Owner::Nobody(_) => Tier::None,
             Owner::Hidden(_) => match self.belonging {
@@ -79,6 +80,14 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// The systemd unit that it belongs to: where it waits to be activated, the one that will be started.
+    pub fn unit(&self) -> Option<&'a str> {
+        let activation = self.socket.activation.as_ref();
+        let activated = activation.map(|activation| activation.service.as_ref().unwrap_or(&activation.socket));
+        let of_cgroup = || self.belonging.and_then(|belonging| belonging.unit.as_ref());
+        activated.or_else(of_cgroup).map(String::as_str)
+    }
+
     /// Says whether somebody may hold it and this run could not see who.
     pub fn is_hidden(&self) -> bool {
         matches!(self.socket.owner, Owner::Hidden(_))
@@ -86,7 +95,10 @@ impl<'a> Row<'a> {
 
     /// Says whether it has a conversation with one peer, in any phase.
     pub fn is_connection(&self) -> bool {
-        !matches!(self.socket.state, None | Some(State::Listen | State::Bound | State::Unconnected | State::Close))
+        !matches!(
+            self.socket.state,
+            None | Some(State::Listen | State::Bound | State::Unconnected | State::Close | State::Redirect)
+        )
     }
 }
 
@@ -97,4 +109,13 @@ pub struct Listing<'a> {
     pub snapshot: &'a Snapshot,
     /// The rows.
     pub rows: Vec<Row<'a>>,
+}
+
+impl Listing<'_> {
+    /// Says whether its rows are of more than one port space.
+    pub fn has_several_spaces(&self) -> bool {
+        let mut ids = self.rows.iter().map(|row| row.space.id);
+        let first = ids.next();
+        ids.any(|id| Some(id) != first)
+    }
 }

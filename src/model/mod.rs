@@ -21,5 +21,5 @@ pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, Snapshot, SocketSource};
-pub use socket::{Endpoint, Family, Forward, ForwardedBy, Inode, Protocol, Queue, Socket, State};
+pub use socket::{Activation, Endpoint, Family, Forward, ForwardedBy, Inode, Protocol, Queue, Socket, State};
 pub use space::{Space, SpaceId, SpaceKind};

@@ -1,6 +1,6 @@
 //! What a command needs from the system, so that the rest is not collected.
 
-use super::{Family, Protocol, Socket, State};
+use super::{Family, Protocol, Socket, Space, SpaceKind, State};
 
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -53,6 +53,8 @@ pub struct Need {
     pub states: Option<Vec<State>>,
     /// Whether the arguments of owners are wanted.
     pub argv: bool,
+    /// Whether the units and containers of owners are wanted.
+    pub belonging: bool,
     /// Whether the files that owners run are wanted.
     pub exe: bool,
     /// Who is to be asked.
@@ -64,6 +66,34 @@ pub struct Need {
 }
 
 impl Need {
+    /// Says whether the sockets of the space that this process is in are wanted.
+    pub fn wants_own(&self, own: &Space) -> bool {
+        match &self.spaces {
+            SpaceChoice::Own | SpaceChoice::Containers | SpaceChoice::All => true,
+            SpaceChoice::Named(_) => self.wants(own),
+        }
+    }
+
+    /// Says whether the sockets of this other space are wanted.
+    pub fn wants(&self, space: &Space) -> bool {
+        match &self.spaces {
+            SpaceChoice::Own => false,
+            SpaceChoice::Containers => space.kind == SpaceKind::Container,
+            SpaceChoice::All => true,
+            SpaceChoice::Named(names) => names.iter().any(|name| space.is_called(name)),
+        }
+    }
+
+    /// Says whether spaces must be looked for wherever one could be.
+    pub fn wants_every_space(&self) -> bool {
+        matches!(self.spaces, SpaceChoice::All | SpaceChoice::Named(_))
+    }
+
+    /// Says whether sockets in this state are wanted.
+    pub fn wants_state(&self, state: State) -> bool {
+        self.states.as_ref().is_none_or(|states| states.contains(&state))
+    }
+
     /// The same need for no more than the kinds of socket that these are, or have become meanwhile.
     pub fn narrowed_to(&self, sockets: &[Socket]) -> Need {
         let has = |test: &dyn Fn(&Socket) -> bool| sockets.iter().any(test);

@@ -152,7 +152,7 @@ pub enum Tier {
     Process,
     /// The holder is hidden; the container that made it is known.
     Container,
-    /// The holder is hidden; the systemd unit that made it is known.
+    /// The holder is hidden; the systemd unit that made it is known. Or systemd holds it for a unit.
     Unit,
     /// Only the user that created it is known; the holder is hidden.
     User,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{Pid, Uid};
+use super::{Belonging, Pid, Uid};
 
 /// What is known of one process. Texts are the system's own bytes: they may hold anything but NUL.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,4 +23,6 @@ pub struct Process {
     pub started_at: Option<SystemTime>,
     /// The user it runs as (effective).
     pub uid: Option<Uid>,
+    /// The unit and container that it belongs to, by its cgroup.
+    pub belonging: Option<Belonging>,
 }

@@ -183,6 +183,15 @@ impl ForwardedBy {
     }
 }
 
+/// The units of systemd that a listener is held for until somebody connects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Activation {
+    /// The `.socket` unit.
+    pub socket: String,
+    /// The unit that it starts.
+    pub service: Option<String>,
+}
+
 /// Where a published port leads.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Forward {
@@ -229,6 +238,8 @@ pub struct Socket {
     pub cgroup: Option<u64>,
     /// Where it leads, for a port that is published for somebody else.
     pub forward: Option<Forward>,
+    /// The units of systemd that a listener of process 1 is held for.
+    pub activation: Option<Activation>,
     /// Who holds it.
     pub owner: Owner,
 }

@@ -7,7 +7,7 @@ use super::{Container, PortRange, SocketSource};
 pub struct SpaceId(pub u64);
 
 /// What a space is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum SpaceKind {
     /// The network stack that the machine started with.
     Host,
@@ -55,6 +55,14 @@ pub struct Space {
 }
 
 impl Space {
+    /// Says whether a person may mean it by this name: its label or id, or a container's name or the beginning of its id.
+    pub fn is_called(&self, name: &str) -> bool {
+        let is_container = |container: &Container| {
+            container.name.as_deref() == Some(name) || (name.len() >= 6 && container.id.starts_with(name))
+        };
+        name == self.label || name == self.id.0.to_string() || self.containers.iter().any(is_container)
+    }
+
     /// A space of which nothing more is known.
     pub fn new(id: SpaceId, kind: SpaceKind, label: String, source: SocketSource) -> Space {
         Space {

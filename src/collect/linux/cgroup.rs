@@ -58,6 +58,24 @@ fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     points.next()
 }
 
+/// What a process belongs to, by the text of its `/proc/PID/cgroup`.
+///
+/// A line of version 2, `0::PATH`, is asked first, then systemd's own tree, then any. Source: cgroups(7).
+pub fn of_process(text: &[u8]) -> Option<Belonging> {
+    let text = String::from_utf8_lossy(text);
+    let lines = || {
+        text.lines().filter_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            rest.split_once(':')
+        })
+    };
+    let of_tree = |is_it: &dyn Fn(&str) -> bool| {
+        let mut paths = lines().filter(|(controllers, _)| is_it(controllers));
+        paths.find_map(|(_, path)| belonging(path))
+    };
+    of_tree(&str::is_empty).or_else(|| of_tree(&|name| name == "name=systemd")).or_else(|| of_tree(&|_| true))
+}
+
 /// Reads the innermost container and the last unit of a path; nothing when there is neither.
 pub fn belonging(path: &str) -> Option<Belonging> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -65,6 +83,7 @@ pub fn belonging(path: &str) -> Option<Belonging> {
         let before = place.checked_sub(1).and_then(|place| parts.get(place)).copied();
         container(part, before)
     });
+    let container = container.map(|container| Container { pod: parts.iter().find_map(|part| pod(part)), ..container });
     let unit = parts.iter().rev().find(|part| is_unit(part)).map(|part| unescaped(part));
     (container.is_some() || unit.is_some()).then_some(Belonging { unit, container })
 }
@@ -102,6 +121,17 @@ fn container(part: &str, before: Option<&str>) -> Option<Container> {
         Some("libpod_parent") => part.strip_prefix("libpod-").and_then(|id| made("podman", id)),
         _ => None,
     }
+}
+
+/// The uid of a Kubernetes pod: `pod12-3`, or `kubepods-burstable-pod12_3.slice` where systemd makes the tree.
+fn pod(part: &str) -> Option<String> {
+    let name = part.strip_suffix(".slice").unwrap_or(part);
+    let uid = match name.rsplit_once("-pod") {
+        Some((before, uid)) if before.starts_with("kubepods") => uid.replace('_', "-"),
+        _ => name.strip_prefix("pod")?.to_owned(),
+    };
+    let is_uid = uid.len() >= 8 && uid.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_uid.then_some(uid)
 }
 
 /// Container ids are 64 hexadecimal digits.
@@ -158,6 +188,34 @@ mod tests {
     }
 
     #[test]
+    fn c32_a_pod_is_named_by_its_uid() {
+        let uid = "0a1b2c3d-0000-4000-8000-0123456789ab";
+        for path in [
+            format!("/kubepods/besteffort/pod{uid}/{ID}"),
+            format!(
+                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{}.slice/cri-containerd-{ID}.scope",
+                uid.replace('-', "_")
+            ),
+        ] {
+            assert_eq!(belonging(&path).unwrap().container.unwrap().pod.as_deref(), Some(uid), "{path}");
+        }
+        assert_eq!(belonging(&format!("/docker/{ID}")).unwrap().container.unwrap().pod, None);
+    }
+
+    #[test]
+    fn c32_version_2_is_asked_before_systemds_tree_and_that_before_any() {
+        let unit = |text: &str| of_process(text.as_bytes()).and_then(|belonging| belonging.unit);
+        let (second, systemd, any) =
+            ("0::/a.slice/a.service\n", "1:name=systemd:/a.slice/b.service\n", "7:blkio:/c.service\n");
+        assert_eq!(unit(&[any, systemd, second].concat()).as_deref(), Some("a.service"));
+        assert_eq!(unit(&[any, systemd, "0::/\n"].concat()).as_deref(), Some("b.service"));
+        assert_eq!(unit(&[any, "0::/\n"].concat()).as_deref(), Some("c.service"));
+        assert_eq!(unit("0::/\n\nx\n"), None);
+        let docker = of_process(format!("9:name=systemd:/docker/{ID}\n0::/docker/{ID}\n").as_bytes());
+        assert_eq!(docker.unwrap().container.unwrap().runtime, "docker");
+    }
+
+    #[test]
     fn the_tree_of_version_2_is_found_also_beside_version_1() {
         let line = |point: &str, kind: &str| format!("30 25 0:26 / {point} rw,nosuid shared:9 - {kind} {kind} rw\n");
         let hybrid = line("/sys/fs/cgroup/cpu", "cgroup") + &line("/sys/fs/cgroup/unified", "cgroup2");
@@ -169,7 +227,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_path_makes_it_panic(path in any::<String>(), mountinfo in any::<Vec<u8>>()) {
-            let _ = (belonging(&path), mount_point(&mountinfo));
+            let _ = (belonging(&path), mount_point(&mountinfo), of_process(&mountinfo));
         }
     }
 }

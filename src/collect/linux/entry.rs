@@ -62,6 +62,7 @@ impl Entry {
                 .then(|| std::time::Duration::from_millis(u64::from(self.expires))),
             cgroup: self.cgroup,
             forward: None,
+            activation: None,
             owner: match self.inode {
                 0 => Owner::Nobody(nobody(state)),
                 _ => Owner::Hidden(HiddenBecause::NotFound),

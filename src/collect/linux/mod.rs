@@ -1,17 +1,23 @@
 //! What Linux tells through netlink and /proc.
 
+mod activation;
 mod cgroup;
 mod crew;
 mod deadline;
 pub mod entry;
 pub mod host;
+mod listed;
+mod names;
 mod native;
 pub mod owners;
 mod proc_net;
 mod process;
+mod published;
+mod redirects;
 mod sock_diag;
 pub mod spaces;
 mod sysctl;
+mod tables;
 pub mod users;
 
 pub use native::snapshot;

@@ -16,15 +16,19 @@ use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::cgroup;
 use super::crew;
 use super::deadline::within;
 use super::owners::{Facts, Met, socket_inode};
-use crate::model::{Holder, Inode, Need, Pid, Process, Socket, Uid};
+use crate::model::{Belonging, Holder, Inode, Need, Pid, Process, Socket, Uid};
 
 /// How long reading the arguments of one process may take.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// More of a command line is not read: it may be as long as memory.
 const MOST_ARGV: usize = 64 * 1024;
+
+/// More of the list of a process's cgroups is not read.
+const MOST_CGROUP: usize = 64 * 1024;
 
 /// Descriptors that are kept to prove later that the process is the one that was seen; some may be closed by then.
 const MOST_PROOFS: usize = 16;
@@ -61,11 +65,11 @@ fn process((pid, held): &Held, need: &Need, met: Option<&Facts>, boot: Option<Du
         && process.name.is_some()
         && !need.exe
         && !need.argv
+        && !need.belonging
     {
         return met;
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = openat(CWD, format!("/proc/{}", pid.0), flags, Mode::empty()).ok()?;
+    let directory = open_process(*pid)?;
     let directory = directory.as_fd();
     if !still_holds(directory, held) {
         return None;
@@ -73,7 +77,8 @@ fn process((pid, held): &Held, need: &Need, met: Option<&Facts>, boot: Option<Du
     if let Some(process) = met
         && !need.argv
     {
-        return Some(Process { exe: link(directory, "exe").map(PathBuf::from), ..process });
+        let exe = need.exe.then(|| link(directory, "exe").map(PathBuf::from)).flatten();
+        return Some(Process { exe, belonging: belonging(directory, need), ..process });
     }
     let stat = Stat::parse(&read(directory, "stat", 1024).ok()?)?;
     Some(Process {
@@ -86,6 +91,7 @@ fn process((pid, held): &Held, need: &Need, met: Option<&Facts>, boot: Option<Du
         argv: (need.argv && stat.state != b'D').then(|| arguments(directory)).flatten(),
         started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(stat.started)),
         uid: effective_uid(directory),
+        belonging: belonging(directory, need),
     })
 }
 
@@ -101,7 +107,24 @@ fn as_met(pid: Pid, facts: &Facts, boot: Option<Duration>) -> Process {
         argv: None,
         started_at: boot.map(|boot| UNIX_EPOCH + boot + Duration::from_nanos(facts.started)),
         uid: Some(Uid(facts.effective_uid)),
+        belonging: None,
     }
+}
+
+/// What its cgroup belongs to, where that is wanted.
+fn belonging(directory: BorrowedFd<'_>, need: &Need) -> Option<Belonging> {
+    if need.belonging { cgroup::of_process(&read(directory, "cgroup", MOST_CGROUP).ok()?) } else { None }
+}
+
+/// The arguments of the process that holds this descriptor of a socket, whatever else is wanted of it.
+pub fn arguments_of(pid: Pid, held: Option<(u32, Inode)>) -> Option<Vec<OsString>> {
+    let directory = open_process(pid)?;
+    still_holds(directory.as_fd(), held.as_slice()).then(|| arguments(directory.as_fd())).flatten()
+}
+
+fn open_process(pid: Pid) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, format!("/proc/{}", pid.0), flags, Mode::empty()).ok()
 }
 
 /// Says whether the process has one of the descriptors that were seen, and so is the one that was seen.

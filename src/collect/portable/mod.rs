@@ -10,12 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::CollectError;
-use crate::model::{Backend, Gap, Missing, Need, Pid, Reason, Snapshot, Socket, SocketSource, Uid};
+use crate::model::{Backend, Gap, Missing, Need, Pid, Reason, Snapshot, Socket, SocketSource, SpaceChoice, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();
     let space = system::space();
+    // The other spaces are not looked for, so no name but this one's can be meant.
+    if let SpaceChoice::Named(names) = &need.spaces
+        && let Some(name) = names.iter().find(|name| !space.is_called(name))
+    {
+        return Err(CollectError::NoSuchSpace { name: name.clone(), known: space.label });
+    }
     let (sockets, mut gaps) = system::sockets(need, &space)?;
     let holders: BTreeSet<Pid> =
         sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();

@@ -33,6 +33,7 @@ fn process(pid: Pid, process: &sysinfo::Process, argv: bool) -> Process {
         argv: argv.then(|| process.cmd().to_vec()),
         started_at: started.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
         uid: effective_uid(process),
+        belonging: None,
     }
 }
 

@@ -68,6 +68,7 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Listed {
         time_left: None,
         cgroup: None,
         forward: None,
+        activation: None,
         owner: Owner::Hidden(HiddenBecause::Unsupported),
     };
     let mut pids: Vec<Pid> = info.associated_pids.into_iter().map(Pid).collect();

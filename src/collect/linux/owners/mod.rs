@@ -15,7 +15,7 @@ use crate::collect::CollectError;
 use crate::model::{Endpoint, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket};
 pub use fd_scan::socket_inode;
 pub use finder::Finder;
-pub use hidden::explain;
+pub use hidden::{explain, leaves_out};
 pub use task_iter::Facts;
 
 /// What the processes hold, as far as this user may see.

@@ -63,6 +63,9 @@ pub enum DumpError {
     /// The kernel ended the dump with an error.
     #[error("the kernel ended the dump: {0}")]
     Kernel(io::Error),
+    /// The network namespace cannot be entered.
+    #[error("its network namespace may not be entered: {0}")]
+    NotEntered(io::Error),
     /// Rows were lost.
     #[error("the kernel's answer is incomplete ({0})")]
     Incomplete(&'static str),

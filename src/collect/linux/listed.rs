@@ -1,0 +1,220 @@
+//! The port spaces that are listed, and what was read of each.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use super::entry::Entry;
+use super::names::Names;
+use super::spaces::{self, Entered, Found};
+use super::tables::Tables;
+use super::{crew, owners};
+use crate::collect::CollectError;
+use crate::model::{Gap, Inode, Missing, Need, Reason, Socket, SocketSource, Space, SpaceChoice};
+
+/// What was listed so far.
+#[derive(Default)]
+pub struct Listed {
+    /// The spaces.
+    pub spaces: Vec<Space>,
+    /// Their tables.
+    pub tables: AllTables,
+    /// Their sockets.
+    pub sockets: Vec<Socket>,
+    /// Spaces that were found and not asked for; at least as many.
+    pub further: Option<usize>,
+    gaps: Vec<Gap>,
+}
+
+/// The tables of all listed spaces.
+#[derive(Default)]
+pub struct AllTables(Vec<Tables>);
+
+impl AllTables {
+    /// Lists these sockets as they are now, each in its own space.
+    pub fn again(&mut self, in_doubt: &[Socket], need: &Need) -> Result<Vec<Socket>, CollectError> {
+        let mut now = Vec::new();
+        for tables in &mut self.0 {
+            let of_space: Vec<Socket> =
+                in_doubt.iter().filter(|socket| socket.space == tables.space()).cloned().collect();
+            if of_space.is_empty() {
+                continue;
+            }
+            let cookies: BTreeSet<Option<u64>> = of_space.iter().map(|socket| socket.cookie).collect();
+            let wants = |entry: &Entry| cookies.contains(&entry.cookie);
+            now.extend(tables.sockets(&need.narrowed_to(&of_space), &wants)?);
+        }
+        Ok(now)
+    }
+}
+
+impl Listed {
+    /// Lists a space without which there is no answer.
+    pub fn add(&mut self, space: Space, mut tables: Tables, need: &Need) -> Result<(), CollectError> {
+        self.sockets.extend(tables.sockets(need, &|_| true)?);
+        self.spaces.push(Space { source: tables.source(), ..space });
+        self.tables.0.push(tables);
+        Ok(())
+    }
+
+    /// Lists the other spaces that are asked for. What cannot be read is a gap and loses nothing of the others.
+    pub fn add_others(
+        &mut self,
+        found: &mut Vec<Found>,
+        names: &mut Names,
+        own: &Space,
+        need: &Need,
+    ) -> Result<(), CollectError> {
+        if need.spaces == SpaceChoice::Own {
+            return Ok(());
+        }
+        let sees_all = rustix::process::geteuid().is_root();
+        let with_kept = sees_all && need.wants_every_space();
+        let links = with_kept.then(spaces::links);
+        if let Some(links) = &links {
+            found.extend(spaces::by_files(links, found));
+        }
+        names.ask_for(found);
+        for found in found.iter_mut() {
+            names.label(&mut found.space);
+        }
+        if let Some(known) = found.iter().find(|found| found.space.id == own.id)
+            && let Some(space) = self.spaces.first_mut()
+        {
+            space.processes = known.space.processes.filter(|_| !owners::leaves_out());
+        }
+        let mut others: Vec<&Found> = found.iter().filter(|found| found.space.id != own.id).collect();
+        others.sort_by(|a, b| {
+            let key = |found: &Found| (found.space.kind, found.space.label.clone(), found.space.id);
+            key(a).cmp(&key(b))
+        });
+        let chosen: Vec<&Found> = others.iter().copied().filter(|found| need.wants(&found.space)).collect();
+        self.enter(&chosen, need);
+        let mut further = others.len() - chosen.len();
+        if let Some(links) = &links {
+            let listed: BTreeSet<Inode> = self.sockets.iter().filter_map(|socket| socket.inode).collect();
+            let kept = spaces::by_sockets(links, &listed, found);
+            let chosen: Vec<&Found> = kept.iter().filter(|found| need.wants(&found.space)).collect();
+            self.enter(&chosen, need);
+            further += kept.len() - chosen.len();
+            found.extend(kept);
+        }
+        self.further = Some(further);
+        if owners::leaves_out() {
+            let detail =
+                "/proc hides other users' processes, and with them the port spaces that they live in".to_owned();
+            self.gaps.push(Gap { missing: Missing::Spaces, reason: Reason::Refused, count: None, detail });
+            self.further = None;
+        }
+        unknown_name(found, own, need)
+    }
+
+    fn enter(&mut self, chosen: &[&Found], need: &Need) {
+        let mut opened = Vec::new();
+        let mut refused = 0;
+        let mut why = None;
+        for entered in spaces::enter(chosen) {
+            match entered {
+                Entered::Open(space, tables) => opened.push((*space, tables)),
+                Entered::Gone => {}
+                Entered::Refused(error) => {
+                    refused += 1;
+                    why = Some(error);
+                }
+            }
+        }
+        if let Some(error) = why {
+            self.refused(chosen, refused, &error);
+        }
+        let workers = opened.len().div_ceil(4);
+        let parts = crew::share(opened, workers, |(space, mut tables), part: &mut Vec<_>| {
+            let listed = tables.sockets(need, &|_| true);
+            part.push((space, tables, listed));
+            Vec::new()
+        });
+        let mut read: Vec<(Space, Tables, Result<Vec<Socket>, CollectError>)> = parts.into_iter().flatten().collect();
+        read.sort_by_key(|(space, ..)| chosen.iter().position(|found| found.space.id == space.id));
+        for (space, tables, listed) in read {
+            match listed {
+                Ok(sockets) => {
+                    self.sockets.extend(sockets);
+                    self.spaces.push(Space { source: tables.source(), ..space });
+                    self.tables.0.push(tables);
+                }
+                // Its last process may have ended.
+                Err(_) if tables.is_gone() => {}
+                Err(error) => self.gap(Missing::Sockets, None, format!("port space {}: {error}", space.label)),
+            }
+        }
+    }
+
+    fn refused(&mut self, chosen: &[&Found], refused: usize, error: &io::Error) {
+        // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
+        let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
+        let mut detail = format!("mounted network namespaces may not be entered ({error})");
+        if perhaps_listed > 0 {
+            detail.push_str("; some of them may be among those that are listed by the name of a process");
+        }
+        let count = (perhaps_listed == 0).then_some(refused);
+        self.gaps.push(Gap { missing: Missing::Spaces, reason: Reason::Refused, count, detail });
+    }
+
+    /// Notes what was not seen.
+    pub fn gap(&mut self, missing: Missing, count: Option<usize>, detail: String) {
+        self.gaps.push(Gap { missing, reason: Reason::Backend, count, detail });
+    }
+
+    /// Where the sockets of the first space were read.
+    pub fn source(&self) -> SocketSource {
+        self.tables.0.first().map_or(SocketSource::Netlink, Tables::source)
+    }
+
+    /// Everything that was not seen.
+    pub fn all_gaps(&mut self) -> Vec<Gap> {
+        let label = |tables: &Tables| self.spaces.iter().find(|space| space.id == tables.space());
+        let of_tables = self.tables.0.iter().filter_map(|tables| Some(tables.gaps(&label(tables)?.label))).flatten();
+        let of_tables: Vec<Gap> = of_tables.collect();
+        let mut gaps = std::mem::take(&mut self.gaps);
+        gaps.extend(merged(of_tables));
+        if self.further.is_none() && !gaps.iter().any(|gap| gap.missing == Missing::Spaces) {
+            let detail = "only the port space that portscope runs in was read".to_owned();
+            gaps.push(Gap { missing: Missing::Spaces, reason: Reason::NotLookedFor, count: None, detail });
+        }
+        gaps
+    }
+}
+
+/// A name that is nobody's is a mistake, not an empty answer.
+fn unknown_name(found: &[Found], own: &Space, need: &Need) -> Result<(), CollectError> {
+    let SpaceChoice::Named(names) = &need.spaces else { return Ok(()) };
+    let known = || std::iter::once(own).chain(found.iter().map(|found| &found.space));
+    match names.iter().find(|name| !known().any(|space| space.is_called(name))) {
+        None => Ok(()),
+        Some(name) => {
+            let mut labels: Vec<&str> = known().map(|space| space.label.as_str()).collect();
+            labels.sort_unstable();
+            labels.dedup();
+            Err(CollectError::NoSuchSpace { name: name.clone(), known: labels.join(", ") })
+        }
+    }
+}
+
+/// One gap for many spaces that have the same.
+fn merged(gaps: Vec<Gap>) -> Vec<Gap> {
+    let mut merged: Vec<(Gap, usize)> = Vec::new();
+    for gap in gaps {
+        let is_same = |(other, _): &&mut (Gap, usize)| {
+            (other.missing, other.reason) == (gap.missing, gap.reason) && other.count.is_none() && gap.count.is_none()
+        };
+        match merged.iter_mut().find(is_same) {
+            Some((_, count)) => *count += 1,
+            None => merged.push((gap, 0)),
+        }
+    }
+    let said = |(mut gap, more): (Gap, usize)| {
+        if more > 0 {
+            gap.detail = format!("{}; the same in {more} more port spaces", gap.detail);
+        }
+        gap
+    };
+    merged.into_iter().map(said).collect()
+}

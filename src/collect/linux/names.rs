@@ -1,0 +1,115 @@
+//! The names of containers: asked of their runtimes once, when a container was seen.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::spaces::Found;
+use crate::collect::runtime::containers::{self, Told};
+use crate::collect::runtime::{AskError, cri};
+use crate::model::{Belonging, Container, Gap, Missing, Pid, Process, Reason, Space, SpaceKind};
+
+/// What the runtimes told, once they were asked.
+pub struct Names {
+    may_ask: bool,
+    local: Option<Vec<Told>>,
+    pods: Option<Vec<Container>>,
+    errors: Vec<AskError>,
+    unnamed: bool,
+}
+
+impl Names {
+    /// Nothing was asked yet; `may_ask` says whether it may be.
+    pub fn new(may_ask: bool) -> Names {
+        Names { may_ask, local: None, pods: None, errors: Vec::new(), unnamed: false }
+    }
+
+    /// Asks for the containers that live in these spaces.
+    pub fn ask_for(&mut self, found: &[Found]) {
+        found.iter().flat_map(|found| &found.space.containers).for_each(|container| self.ask(container));
+    }
+
+    fn ask(&mut self, container: &Container) {
+        if container.pod.is_some() || matches!(container.runtime, "cri" | "cri-o" | "containerd") {
+            self.ask_cri();
+        } else if matches!(container.runtime, "docker" | "podman") {
+            self.ask_local();
+        }
+    }
+
+    fn ask_local(&mut self) {
+        if !self.may_ask || self.local.is_some() {
+            return;
+        }
+        let (told, errors) = containers::list();
+        self.local = Some(told);
+        self.errors.extend(errors);
+    }
+
+    fn ask_cri(&mut self) {
+        if !self.may_ask || self.pods.is_some() {
+            return;
+        }
+        self.pods = Some(match cri::list() {
+            Ok(told) => told,
+            // A pod is well known by its ids where nobody has names for them.
+            Err(AskError::Missing(_)) => Vec::new(),
+            Err(error) => {
+                self.errors.push(error);
+                Vec::new()
+            }
+        });
+    }
+
+    /// Adds what was told of the container.
+    pub fn name(&mut self, container: &mut Container) {
+        if container.name.is_some() {
+            return;
+        }
+        self.ask(container);
+        let local = self.local.iter().flatten().map(|told| &told.container);
+        let told = local.chain(self.pods.iter().flatten()).find(|told| told.id == container.id);
+        match told {
+            Some(told) => {
+                container.name.clone_from(&told.name);
+                container.image.clone_from(&told.image);
+                container.pod = told.pod.clone().or(container.pod.take());
+            }
+            None => self.unnamed |= container.has_long_id(),
+        }
+    }
+
+    /// Names the containers of a space, and the space after the first of them or its pod.
+    pub fn label(&mut self, space: &mut Space) {
+        space.containers.iter_mut().for_each(|container| self.name(container));
+        if let (SpaceKind::Container, Some(first)) = (space.kind, space.containers.first()) {
+            let pod = first.pod.as_deref().filter(|_| first.name.is_some());
+            pod.unwrap_or(first.short_name()).clone_into(&mut space.label);
+        }
+    }
+
+    /// Names every container that a process or a socket was made in.
+    pub fn name_all(&mut self, processes: &mut BTreeMap<Pid, Process>, cgroups: &mut BTreeMap<u64, Belonging>) {
+        let of_processes = processes.values_mut().filter_map(|process| process.belonging.as_mut());
+        for belonging in of_processes.chain(cgroups.values_mut()) {
+            belonging.container.iter_mut().for_each(|container| self.name(container));
+        }
+    }
+
+    /// The container that has this address.
+    pub fn at(&mut self, address: IpAddr) -> Option<Container> {
+        self.ask_local();
+        let mut told = self.local.iter().flatten();
+        told.find(|told| told.addresses.contains(&address)).map(|told| told.container.clone())
+    }
+
+    /// Whose names were not to be had.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let gap = |reason, detail| Gap { missing: Missing::Names, reason, count: None, detail };
+        if !self.may_ask && self.unnamed {
+            let detail = "containers are shown by their ids, since nobody was asked for their names".to_owned();
+            return vec![gap(Reason::NotLookedFor, detail)];
+        }
+        let failed = |error: &AskError| gap(Reason::Backend, format!("names of containers: {error}"));
+        self.errors.iter().map(failed).collect()
+    }
+}

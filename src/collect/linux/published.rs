@@ -1,0 +1,53 @@
+//! Ports that are published for containers: which process stands in for one, which rule of the firewall.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::names::Names;
+use super::process::arguments_of;
+use super::redirects::Redirects;
+use super::spaces::{self, Found};
+use crate::collect::runtime::proxy;
+use crate::model::{Forward, ForwardedBy, Pid, Process, Socket, Space, SpaceKind, State};
+
+/// Says of each published port where it leads, and adds those that have no socket.
+pub fn add(
+    sockets: &mut Vec<Socket>,
+    processes: &BTreeMap<Pid, Process>,
+    redirects: &Redirects,
+    own: &Space,
+    found: &[Found],
+    names: &mut Names,
+) {
+    let is_proxy = |pid: &Pid| {
+        processes.get(pid).and_then(|process| process.name.as_deref()).is_some_and(|name| name == proxy::NAME)
+    };
+    for socket in sockets.iter_mut().filter(|socket| matches!(socket.state, Some(State::Listen | State::Unconnected))) {
+        let holder = socket.owner.holders().iter().find(|holder| is_proxy(&holder.pid));
+        let argv = holder.and_then(|holder| arguments_of(holder.pid, holder.fd.zip(socket.inode)));
+        let target = argv.and_then(|argv| proxy::target(&argv));
+        if let Some((_, to)) = target.filter(|(protocol, _)| *protocol == socket.protocol) {
+            socket.forward = Some(Forward { by: ForwardedBy::Proxy, to, container: None });
+        }
+    }
+    if !redirects.is_empty() {
+        redirects.add_to(sockets, own.id, &spaces::addresses(Path::new("/proc/thread-self/net")));
+    }
+    for forward in sockets.iter_mut().filter_map(|socket| socket.forward.as_mut()) {
+        let address = forward.to.address;
+        if address.is_unspecified() || address.is_loopback() {
+            continue;
+        }
+        forward.container = names.at(address).or_else(|| by_space(found, address));
+    }
+}
+
+/// The container whose namespace has the address, where its runtime does not say.
+fn by_space(found: &[Found], address: std::net::IpAddr) -> Option<crate::model::Container> {
+    let of_containers = found.iter().filter(|found| found.space.kind == SpaceKind::Container);
+    let mut having = of_containers.filter(|found| {
+        let pid = found.pids.first();
+        pid.is_some_and(|pid| spaces::addresses(format!("/proc/{pid}/net").as_ref()).contains(&address))
+    });
+    having.next()?.space.containers.first().cloned()
+}

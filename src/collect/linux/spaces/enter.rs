@@ -1,0 +1,96 @@
+//! Enters network namespaces to open their tables. Only a thread of its own ever does that, and it ends afterwards.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::{Found, tables_of};
+use crate::collect::linux::sock_diag::DumpError;
+use crate::collect::linux::sysctl;
+use crate::collect::linux::tables::Tables;
+use crate::model::Space;
+
+/// What became of a namespace.
+pub enum Entered {
+    /// Its tables can be read; the space with its settings.
+    Open(Box<Space>, Tables),
+    /// It has gone meanwhile.
+    Gone,
+    /// This user may not look.
+    Refused(io::Error),
+}
+
+/// Processes through which a namespace is tried to be entered.
+const MOST_TRIED: usize = 32;
+
+/// Opens the tables of each namespace, in the same order.
+pub fn enter(found: &[&Found]) -> Vec<Entered> {
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let all = || found.iter().map(|found| in_this_thread(found)).collect();
+    // The thread stays in the last one, so it must not be one that goes on.
+    std::thread::scope(|scope| scope.spawn(all).join().expect("entering does not panic"))
+}
+
+fn in_this_thread(found: &Found) -> Entered {
+    let moved = open(found)
+        .and_then(|namespace| Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?));
+    let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
+    match moved {
+        Ok(()) => {
+            let text = text.map(|(_, text)| text).next().unwrap_or_else(|| "/nonexistent".into());
+            let tables = Tables::open(found.space.id, text);
+            let space = Space {
+                source: tables.source(),
+                ephemeral: sysctl::ephemeral_range(),
+                reserved: sysctl::reserved_ports(),
+                unprivileged_start: sysctl::unprivileged_start(),
+                ..found.space.clone()
+            };
+            Entered::Open(Box::new(space), tables)
+        }
+        Err(error) => {
+            // The tables of a foreign namespace are readable by all through a process that lives in it.
+            let mut readable = text.filter(|(pid, _)| tables_of(&pid.to_string()) == found.tables);
+            match readable.next() {
+                Some((_, text)) => {
+                    let tables = Tables::as_text(found.space.id, text, DumpError::NotEntered(error));
+                    Entered::Open(Box::new(Space { source: tables.source(), ..found.space.clone() }), tables)
+                }
+                None if found.mounts.is_empty() && found.handle.is_none() => Entered::Gone,
+                None => Entered::Refused(error),
+            }
+        }
+    }
+}
+
+/// Opens a file that stands for the namespace, and makes sure that it does.
+fn open(found: &Found) -> io::Result<OwnedFd> {
+    if let Some(handle) = &found.handle {
+        return handle.try_clone();
+    }
+    let of_processes = found.pids.iter().take(MOST_TRIED).map(|pid| PathBuf::from(format!("/proc/{pid}/ns/net")));
+    let mut result = Err(io::ErrorKind::NotFound.into());
+    for path in found.mounts.iter().cloned().chain(of_processes) {
+        result = open_as(&path, found.space.id.0);
+        // One process may have ended, or be protected even from root; another one may do.
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
+fn open_as(path: &Path, id: u64) -> io::Result<OwnedFd> {
+    // A mount point may be covered by something that blocks when it is opened; a namespace is a plain file.
+    if fs::metadata(path)?.ino() != id {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let file = File::open(path)?;
+    if file.metadata()?.ino() == id { Ok(file.into()) } else { Err(io::ErrorKind::NotFound.into()) }
+}

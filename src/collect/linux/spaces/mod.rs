@@ -1,0 +1,194 @@
+//! The port spaces of this machine: its network namespaces, how each is called and how it can be read.
+//!
+//! A namespace lives as long as a process lives in it, a mount point or an open file stands for it, or a socket of it
+//! is open. Its identity is the inode of `/proc/PID/ns/net`. That link may be followed for one's own processes only;
+//! for others the inode of a file below `/proc/PID/net` tells namespaces apart as well and is readable by all.
+
+mod address;
+mod enter;
+mod kept;
+mod label;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::sysctl;
+use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
+pub use address::addresses;
+pub use enter::{Entered, enter};
+pub use kept::{by_files, by_sockets, links};
+
+/// The number of the network namespace that the machine started with. Source: `NET_NS_INIT_INO` in `linux/nsfs.h`,
+/// since Linux 6.18; before it was a number like any other.
+const FIRST_NAMESPACE: u64 = 0xEFFF_FFF9;
+
+/// A network namespace that was found.
+pub struct Found {
+    /// What is known of it.
+    pub space: Space,
+    /// Whether the id is the namespace's own; else it is that of its tables, because this user may not know better.
+    pub has_own_id: bool,
+    /// The inode of its tables below /proc; absent where no process lives in it.
+    tables: Option<u64>,
+    /// The processes that live in it, the lowest first.
+    pub pids: Vec<u32>,
+    /// Where it is mounted.
+    mounts: Vec<PathBuf>,
+    /// What was opened to keep it.
+    handle: Option<OwnedFd>,
+}
+
+impl Found {
+    fn new(id: u64) -> Found {
+        Found {
+            space: Space::new(SpaceId(id), SpaceKind::Netns, String::new(), SocketSource::Netlink),
+            has_own_id: true,
+            tables: None,
+            pids: Vec::new(),
+            mounts: Vec::new(),
+            handle: None,
+        }
+    }
+}
+
+/// Returns the port space that this process lives in.
+pub fn current() -> Space {
+    let id = fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino());
+    let own = tables_of("self");
+    // Process 1 may be hidden; today's kernels give the first namespace a number of its own.
+    let is_host = id == FIRST_NAMESPACE || (own.is_some() && own == tables_of("1"));
+    let (kind, label) = if is_host {
+        (SpaceKind::Host, "host".to_owned())
+    } else {
+        let mounts = fs::read("/proc/self/mountinfo").map(|text| mounts(&text)).unwrap_or_default();
+        let name = mounts.get(&id).and_then(|mounts| label::name_of_mount(mounts));
+        (SpaceKind::Netns, name.unwrap_or_else(|| "netns".to_owned()))
+    };
+    Space {
+        ephemeral: sysctl::ephemeral_range(),
+        reserved: sysctl::reserved_ports(),
+        unprivileged_start: sysctl::unprivileged_start(),
+        ..Space::new(SpaceId(id), kind, label, SocketSource::Netlink)
+    }
+}
+
+/// Finds the namespaces that a process lives in or that are mounted, and says how each is called; the one of this
+/// process first.
+pub fn find() -> io::Result<Vec<Found>> {
+    let mut found: Vec<Found> = Vec::new();
+    let own = tables_of("self");
+    let host = tables_of("1");
+    let mut place: HashMap<u64, usize> = HashMap::new();
+    for pid in pids()? {
+        // One that has ended, or that is dead and waits for its parent, lives nowhere.
+        let Some(tables) = tables_of(&pid.to_string()) else { continue };
+        let place = *place.entry(tables).or_insert_with(|| {
+            found.push(Found { tables: Some(tables), ..Found::new(0) });
+            found.len() - 1
+        });
+        found[place].pids.push(pid);
+    }
+    for group in &mut found {
+        let id = if group.tables == own { namespace_of("self") } else { group.pids.iter().find_map(namespace_of) };
+        group.has_own_id = id.is_some();
+        group.space.id = SpaceId(id.or(group.tables).unwrap_or_default());
+    }
+    for (id, mounts) in fs::read("/proc/self/mountinfo").map(|text| mounts(&text)).unwrap_or_default() {
+        match found.iter_mut().find(|group| group.has_own_id && group.space.id.0 == id) {
+            Some(group) => group.mounts = mounts,
+            None => found.push(Found { mounts, ..Found::new(id) }),
+        }
+    }
+    let own_container = label::container_of("self");
+    for group in &mut found {
+        group.space.processes = Some(group.pids.len());
+        label::describe(group, host, own_container.as_ref());
+    }
+    found.sort_by_key(|group| group.tables.is_none() || group.tables != own);
+    Ok(found)
+}
+
+/// The processes, the lowest first.
+fn pids() -> io::Result<Vec<u32>> {
+    let entries = fs::read_dir("/proc")?;
+    let mut pids: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// The inode of a table of the namespace that the process lives in. Each namespace has a table of its own.
+fn tables_of(pid: &str) -> Option<u64> {
+    fs::metadata(format!("/proc/{pid}/net/protocols")).map(|metadata| metadata.ino()).ok()
+}
+
+/// The namespace that the process lives in, where this user may know.
+fn namespace_of(pid: impl std::fmt::Display) -> Option<u64> {
+    fs::metadata(format!("/proc/{pid}/ns/net")).map(|metadata| metadata.ino()).ok()
+}
+
+/// Where network namespaces are mounted, by their number: a line of `mountinfo` whose file system is `nsfs` and whose
+/// root is `net:[NUMBER]`. Source: proc_pid_mountinfo(5).
+fn mounts(mountinfo: &[u8]) -> BTreeMap<u64, Vec<PathBuf>> {
+    let mut mounts: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
+    for line in mountinfo.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
+        let mount = || {
+            let (mount, filesystem) = line.split_once(" - ")?;
+            let mut fields = mount.split(' ');
+            let (root, point) = (fields.nth(3)?, fields.next()?);
+            filesystem.starts_with("nsfs ").then_some((number_of_link(root)?, unescaped(point)))
+        };
+        if let Some((id, point)) = mount() {
+            mounts.entry(id).or_default().push(point);
+        }
+    }
+    mounts
+}
+
+/// The number in `net:[4026531840]`.
+fn number_of_link(link: &str) -> Option<u64> {
+    link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// `mountinfo` writes blanks, tabs, line breaks and backslashes as `\040` and the like.
+fn unescaped(point: &str) -> PathBuf {
+    let mut path = point.to_owned();
+    for (escape, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
+        path = path.replace(escape, character);
+    }
+    Path::new(&path).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn mounted_namespaces_are_read_from_mountinfo() {
+        let text = b"22 27 0:21 / /proc rw - proc proc rw\n\
+            300 25 0:4 net:[4026532573] /run/netns/red\\040one rw shared:170 - nsfs nsfs rw\n\
+            301 25 0:4 net:[4026532573] /mnt/x rw - nsfs nsfs rw\n\
+            302 25 0:4 mnt:[4026532001] /run/mnt rw - nsfs nsfs rw\n\xff\n";
+        let found = mounts(text);
+        assert_eq!(found, BTreeMap::from([(4_026_532_573, vec!["/run/netns/red one".into(), "/mnt/x".into()])]));
+    }
+
+    #[test]
+    fn this_process_lives_in_the_first_space_that_is_found() {
+        let found = find().unwrap();
+        assert_eq!(found[0].space.id, current().id);
+        assert!(found[0].pids.contains(&std::process::id()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_mountinfo_makes_it_panic(text in any::<Vec<u8>>()) {
+            let _ = mounts(&text);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The socket tables of one port space, by netlink where that is possible.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
+
+use super::entry::Entry;
+use super::proc_net;
+use super::sock_diag::{DumpError, Query, SockDiag};
+use crate::collect::CollectError;
+use crate::model::{Family, Gap, Missing, Need, Protocol, Reason, Socket, SocketSource, SpaceId, State};
+
+/// The socket tables of one network namespace. Once opened they can be read by any thread, wherever it lives.
+pub struct Tables {
+    space: SpaceId,
+    netlink: Result<SockDiag, DumpError>,
+    /// The directory of its tables as text.
+    text: PathBuf,
+    devices: Devices,
+    malformed: usize,
+}
+
+impl Tables {
+    /// Opens the tables of the namespace that the calling thread is in; `text` is its directory of tables.
+    pub fn open(space: SpaceId, text: PathBuf) -> Tables {
+        Tables { space, netlink: SockDiag::open(), text, devices: Devices::new(), malformed: 0 }
+    }
+
+    /// The tables of a namespace that cannot be entered, through the processes that live in it.
+    pub fn as_text(space: SpaceId, text: PathBuf, why: DumpError) -> Tables {
+        Tables { space, netlink: Err(why), text, devices: Devices::default(), malformed: 0 }
+    }
+
+    /// The space that the sockets belong to.
+    pub fn space(&self) -> SpaceId {
+        self.space
+    }
+
+    /// Where the tables are read.
+    pub fn source(&self) -> SocketSource {
+        if self.netlink.is_ok() { SocketSource::Netlink } else { SocketSource::ProcNet }
+    }
+
+    /// Says whether nothing lives in the namespace any more, so that its tables as text have gone with it.
+    pub fn is_gone(&self) -> bool {
+        self.netlink.is_err() && !self.text.exists()
+    }
+
+    /// Lists the sockets that are needed, each once, those among them that are wanted.
+    pub fn sockets(&mut self, need: &Need, wants: &dyn Fn(&Entry) -> bool) -> Result<Vec<Socket>, CollectError> {
+        let mut rows = Vec::new();
+        let mut chosen_by_kernel = BTreeSet::new();
+        for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
+            let states = state_bits(protocol, need.states.as_deref());
+            if states == 0 {
+                continue;
+            }
+            if protocol == Protocol::Tcp
+                && need.families.len() == Family::ALL.len()
+                && self.read_both(states, wants, &mut rows)
+            {
+                continue;
+            }
+            for family in Family::ALL.into_iter().filter(|family| need.families.contains(family)) {
+                self.read(protocol, family, states, wants, &mut rows)?;
+                if protocol == Protocol::Udp {
+                    chosen_by_kernel.extend(self.chosen_by_kernel(family, states));
+                }
+            }
+        }
+        without_repeats(&mut rows);
+        let (space, devices) = (self.space, &mut self.devices);
+        let socket = |entry: &Entry| {
+            let mut socket = entry.socket(space, |index| devices.name(index));
+            if socket.protocol == Protocol::Udp {
+                socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
+            }
+            socket
+        };
+        Ok(rows.iter().map(socket).collect())
+    }
+
+    /// Reads the TCP sockets of both families at once, where the kernel does that; says whether it did.
+    fn read_both(&mut self, states: u32, wants: &dyn Fn(&Entry) -> bool, rows: &mut Vec<Entry>) -> bool {
+        let query = Query { protocol: Protocol::Tcp, family: None, states, autobound: false };
+        let before = rows.len();
+        let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, wants, rows).is_ok());
+        if !done {
+            rows.truncate(before);
+        }
+        done
+    }
+
+    /// The cookies of UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
+    fn chosen_by_kernel(&mut self, family: Family, states: u32) -> Vec<u64> {
+        let Ok(netlink) = &mut self.netlink else { return Vec::new() };
+        let query = Query { protocol: Protocol::Udp, family: Some(family), states, autobound: true };
+        let mut chosen = Vec::new();
+        match netlink.dump(query, &|_| true, &mut chosen) {
+            Ok(()) => chosen.iter().filter_map(|entry| entry.cookie).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Reads one table by netlink, or as text where netlink is refused.
+    fn read(
+        &mut self,
+        protocol: Protocol,
+        family: Family,
+        states: u32,
+        wants: &dyn Fn(&Entry) -> bool,
+        rows: &mut Vec<Entry>,
+    ) -> Result<(), CollectError> {
+        let before = rows.len();
+        if let Ok(netlink) = &mut self.netlink {
+            match netlink.dump(Query { protocol, family: Some(family), states, autobound: false }, wants, rows) {
+                Ok(()) => return Ok(()),
+                // From here on the text serves for every table, so that all rows are of one kind.
+                Err(error) => self.netlink = Err(error),
+            }
+        }
+        let refused = self.netlink.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        rows.truncate(before);
+        match proc_net::read(&self.text, protocol, family, rows) {
+            Ok(malformed) => {
+                self.malformed += malformed;
+                let mut read = rows.split_off(before);
+                read.retain(|entry| states & (1 << entry.state) != 0 && wants(entry));
+                rows.extend(read);
+                Ok(())
+            }
+            Err(error) => Err(CollectError::SocketTable { protocol, reason: format!("{refused}; /proc/net: {error}") }),
+        }
+    }
+
+    /// What the way that was taken does not tell; `label` names the space.
+    pub fn gaps(&self, label: &str) -> Vec<Gap> {
+        let gap = |missing, count, detail: String| Gap { missing, reason: Reason::Backend, count, detail };
+        let mut gaps = Vec::new();
+        if let Err(error) = &self.netlink {
+            let detail = format!(
+                "space {label}: {error}; /proc/PID/net was read instead, which tells no v6only, device, accept queue, \
+                 cookie, cgroup, and no bound sockets that do not listen"
+            );
+            gaps.push(gap(Missing::Attributes, None, detail));
+        }
+        if self.malformed > 0 {
+            let detail = format!("space {label}: lines of /proc/PID/net were not understood");
+            gaps.push(gap(Missing::Sockets, Some(self.malformed), detail));
+        }
+        gaps
+    }
+}
+
+/// The kernel's bits for the states: a bit is the state's number in `tcp_states.h`.
+fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
+    let Some(states) = states else { return Query::ALL_STATES };
+    let bits = |state: &State| match (protocol, state) {
+        (Protocol::Udp, State::Unconnected) => 1 << 7,
+        (_, State::Established) => 1 << 1,
+        (_, State::Redirect) | (Protocol::Udp, _) | (Protocol::Tcp, State::Unconnected) => 0,
+        (Protocol::Tcp, State::SynSent) => 1 << 2,
+        (Protocol::Tcp, State::SynReceived) => 1 << 3 | 1 << 12,
+        (Protocol::Tcp, State::FinWait1) => 1 << 4,
+        (Protocol::Tcp, State::FinWait2) => 1 << 5,
+        (Protocol::Tcp, State::TimeWait) => 1 << 6,
+        (Protocol::Tcp, State::Close) => 1 << 7,
+        (Protocol::Tcp, State::CloseWait) => 1 << 8,
+        (Protocol::Tcp, State::LastAck) => 1 << 9,
+        (Protocol::Tcp, State::Listen) => 1 << 10,
+        (Protocol::Tcp, State::Closing) => 1 << 11,
+        (Protocol::Tcp, State::Bound) => 1 << 7 | 1 << 13,
+    };
+    states.iter().map(bits).fold(0, |all, bit| all | bit)
+}
+
+/// A dump of a moving table may give a row twice. Cookies are unique; inodes and addresses are not.
+fn without_repeats(rows: &mut Vec<Entry>) {
+    let mut cookies: Vec<u64> = rows.iter().filter_map(|entry| entry.cookie).collect();
+    cookies.sort_unstable();
+    if cookies.windows(2).any(|pair| pair[0] == pair[1]) {
+        let mut seen = BTreeSet::new();
+        rows.retain(|entry| entry.cookie.is_none_or(|cookie| seen.insert(cookie)));
+    }
+}
+
+/// The names of interfaces, asked for once each.
+#[derive(Default)]
+struct Devices {
+    names: BTreeMap<u32, String>,
+    /// A socket of the namespace whose interfaces are meant.
+    socket: Option<OwnedFd>,
+}
+
+impl Devices {
+    fn new() -> Devices {
+        let ask = || -> Result<OwnedFd, Errno> {
+            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        };
+        Devices { names: BTreeMap::new(), socket: ask().ok() }
+    }
+
+    /// The name, or the number where there is none to be had.
+    fn name(&mut self, index: u32) -> String {
+        let ask = || netdevice::index_to_name(self.socket.as_ref()?, index).ok();
+        self.names.entry(index).or_insert_with(|| ask().unwrap_or_else(|| index.to_string())).clone()
+    }
+}

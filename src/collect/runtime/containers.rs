@@ -1,0 +1,155 @@
+//! Names and addresses of containers, from Docker and Podman through their local sockets.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::models::ContainerSummary;
+use bollard::{API_DEFAULT_VERSION, Docker};
+
+use super::AskError;
+use crate::model::Container;
+
+/// How long one runtime may take.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// A container as its runtime tells it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Told {
+    /// Its id, name and image.
+    pub container: Container,
+    /// The addresses that it has on the runtime's networks.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Asks every runtime whose socket is there; why one of them did not answer stands beside what the others told.
+pub fn list() -> (Vec<Told>, Vec<AskError>) {
+    let mut told: Vec<Told> = Vec::new();
+    let mut errors = Vec::new();
+    for (runtime, socket) in sockets() {
+        match ask(runtime, &socket) {
+            Ok(containers) => told.extend(containers),
+            Err(error) => errors.push(error),
+        }
+    }
+    (told, errors)
+}
+
+/// The sockets of the system's runtimes; for a user also those of his own, which need no privilege.
+fn sockets() -> Vec<(&'static str, PathBuf)> {
+    let uid = rustix::process::geteuid();
+    let mut places: Vec<(&str, PathBuf)> =
+        vec![("docker", "/run/docker.sock".into()), ("podman", "/run/podman/podman.sock".into())];
+    if !uid.is_root() {
+        let own = PathBuf::from(format!("/run/user/{}", uid.as_raw()));
+        places.push(("docker", own.join("docker.sock")));
+        places.push(("podman", own.join("podman/podman.sock")));
+    }
+    places.retain(|(_, path)| is_trusted_socket(path));
+    places
+}
+
+/// Nobody but root and this user may have put it there.
+fn is_trusted_socket(path: &Path) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|metadata| metadata.file_type().is_socket() && [0, own].contains(&metadata.uid()))
+}
+
+fn ask(runtime: &'static str, socket: &Path) -> Result<Vec<Told>, AskError> {
+    let failed = |problem: String| AskError::Failed { program: socket.display().to_string(), problem };
+    let engine = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let engine = engine.map_err(|error| failed(error.to_string()))?;
+    let question = async {
+        let docker = Docker::connect_with_unix(&socket.to_string_lossy(), 1, API_DEFAULT_VERSION)?;
+        // Old and new servers know different versions of the interface.
+        docker.negotiate_version().await?.list_containers(None).await
+    };
+    let answer = engine.block_on(async { tokio::time::timeout(PATIENCE, question).await });
+    match answer {
+        Err(_) => Err(AskError::TimedOut(socket.display().to_string())),
+        Ok(Err(error)) => Err(failed(cause(&error))),
+        Ok(Ok(containers)) => Ok(containers.into_iter().filter_map(|summary| told(runtime, summary)).collect()),
+    }
+}
+
+/// What is at the bottom of an error: `connection refused` where the client says `client error`.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+fn told(runtime: &'static str, summary: ContainerSummary) -> Option<Told> {
+    let name = summary.names.unwrap_or_default().into_iter().next();
+    let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let texts = networks.into_values().flat_map(|network| [network.ip_address, network.global_ipv6_address]);
+    Some(Told {
+        container: Container {
+            name: name.map(|name| name.trim_start_matches('/').to_owned()),
+            image: summary.image,
+            ..Container::of_id(runtime, summary.id?)
+        },
+        addresses: texts.flatten().filter_map(|text| text.parse().ok()).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    /// A server that gives the same answers to every connection, until it is not asked any more.
+    fn server(path: &Path, answers: &'static [&'static str]) {
+        let listener = UnixListener::bind(path).unwrap();
+        std::thread::spawn(move || {
+            let mut answers = answers.iter();
+            while let Ok((mut stream, _)) = listener.accept() {
+                let mut request = [0; 4096];
+                while stream.read(&mut request).is_ok_and(|length| length > 0) {
+                    let Some(body) = answers.next() else { return };
+                    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nApi-Version: 1.41\r\n";
+                    write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+                }
+            }
+        });
+    }
+
+    fn socket(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("portscope-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        path
+    }
+
+    #[test]
+    fn an_old_server_tells_names_images_and_addresses() {
+        let path = socket("told");
+        server(
+            &path,
+            &[
+                r#"{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"}"#,
+                r#"[{"Id":"0123","Names":["/web"],"Image":"httpd:2","NetworkSettings":{"Networks":{"bridge":
+                    {"IPAddress":"172.17.0.2","GlobalIPv6Address":""}}}}]"#,
+            ],
+        );
+        let told = ask("docker", &path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(told[0].container.short_name(), "web");
+        assert_eq!(told[0].container.image.as_deref(), Some("httpd:2"));
+        assert_eq!(told[0].addresses, ["172.17.0.2".parse::<IpAddr>().unwrap()]);
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_given_up() {
+        let path = socket("silent");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let error = ask("docker", &path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert!(error.to_string().ends_with("did not answer in time"), "{error}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Runs a helper: by absolute path, with an empty environment, for a short time.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::AskError;
+
+/// Where systems keep programs for administrators.
+const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// More of an answer is not read.
+const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Returns what the program of that name prints, when it ends well.
+pub fn output(name: &'static str, arguments: &[&str]) -> Result<Vec<u8>, AskError> {
+    let path = FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+    run(&path.ok_or(AskError::Missing(name))?, arguments, PATIENCE)
+}
+
+fn run(path: &Path, arguments: &[&str], patience: Duration) -> Result<Vec<u8>, AskError> {
+    let program = || path.display().to_string();
+    let failed = |problem: String| AskError::Failed { program: program(), problem };
+    let mut child = Command::new(path)
+        .args(arguments)
+        .env_clear()
+        .env("LC_ALL", "C")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| failed(error.to_string()))?;
+    let Some(stdout) = child.stdout.take() else { return Err(failed("it has no output".to_owned())) };
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let result = stdout.take(MOST_BYTES).read_to_end(&mut text).map(|_| text);
+        let _ = send.send(result);
+    });
+    let answer = receive.recv_timeout(patience);
+    if answer.is_err() {
+        // It may have ended by itself meanwhile.
+        let _ = child.kill();
+    }
+    let status = child.wait().map_err(|error| failed(error.to_string()))?;
+    match answer {
+        Err(_) => Err(AskError::TimedOut(program())),
+        Ok(_) if !status.success() => Err(failed(format!("it ended with {status}"))),
+        Ok(text) => text.map_err(|error| failed(error.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_is_run_without_the_environment() {
+        let text = run("/usr/bin/env".as_ref(), &[], Duration::from_secs(20)).unwrap();
+        assert_eq!(text, b"LC_ALL=C\n");
+    }
+
+    #[test]
+    fn a_helper_that_does_not_answer_is_ended() {
+        let error = run("/bin/sleep".as_ref(), &["1000"], Duration::from_millis(20)).unwrap_err();
+        assert_eq!(error.to_string(), "/bin/sleep did not answer in time");
+    }
+
+    #[test]
+    fn a_helper_that_fails_or_is_missing_is_named() {
+        let error = run("/bin/false".as_ref(), &[], Duration::from_secs(20)).unwrap_err();
+        assert!(error.to_string().starts_with("/bin/false: it ended with exit status: 1"), "{error}");
+        let error = output("portscope-no-such-helper", &[]).unwrap_err();
+        assert_eq!(error.to_string(), "portscope-no-such-helper is not installed");
+    }
+}
