@@ -340,7 +340,10 @@ fn c32_a_unit_or_container_is_named_to_whom_the_process_is_hidden() {
         assert_eq!((&owner["tier"], &owner["reason"]), (&tier.into(), &"permission".into()), "{owner}");
         match tier {
             "unit" => assert_eq!(owner["unit"], cgroup),
-            _ => assert_eq!(owner["container"], serde_json::json!({"runtime": "docker", "id": id})),
+            _ => assert_eq!(
+                (&owner["container"]["runtime"], &owner["container"]["id"]),
+                (&"docker".into(), &id.as_str().into())
+            ),
         }
         let output = look(portscope(["-H"])).any_stderr().success();
         assert!(output.stdout.contains(shown), "{}", output.stdout);

@@ -64,13 +64,35 @@ fn the_documents_fields_are_those_of_the_contract() {
         &["schema", "backend", "socket_source", "owner_source", "host", "spaces", "sockets", "visibility", "warnings"],
     );
     same(&report["host"], &["name", "os", "kernel", "boot_id", "captured_at"]);
-    same(&report["spaces"][0], &["id", "kind", "label", "ephemeral"]);
+    let of_space =
+        ["id", "kind", "label", "source", "processes", "containers", "ephemeral", "reserved", "unprivileged_start"];
+    same(&report["spaces"][0], &of_space);
     let fields = [
-        "space", "protocol", "family", "local", "peer", "state", "category", "service", "exposure", "device", "v6only",
-        "queue", "inode", "uid", "user", "cookie", "owner",
+        "space",
+        "protocol",
+        "family",
+        "local",
+        "peer",
+        "state",
+        "category",
+        "service",
+        "exposure",
+        "device",
+        "v6only",
+        "queue",
+        "inode",
+        "uid",
+        "user",
+        "cookie",
+        "forward",
+        "activation",
+        "owner",
     ];
     same(&report["sockets"][0], &fields);
     same(&report["sockets"][0]["owner"], &["tier", "reason", "processes", "unit", "container"]);
-    same(&report["visibility"], &["complete", "hidden_owners", "unseen_spaces", "redirects_checked", "reasons"]);
+    same(
+        &report["visibility"],
+        &["complete", "hidden_owners", "unseen_spaces", "further_spaces", "redirects_checked", "reasons"],
+    );
     assert_eq!(report["schema"], "portscope/1");
 }

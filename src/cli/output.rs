@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{StyleArgs, one_of};
 use crate::error::Error;
+use crate::model::Listing;
 use crate::render::column::Column;
 use crate::select::{SortKey, Sorting};
 
@@ -92,6 +93,16 @@ impl OutputArgs {
         if self.json { Format::Json } else { self.format }
     }
 
+    /// The columns that were asked for; where rows of several spaces are shown, the space is one of them.
+    pub fn columns_of(&self, listing: &Listing<'_>) -> Vec<Column> {
+        let mut columns = self.columns();
+        let is_chosen = self.columns.iter().any(|change| !matches!(change, ColumnChange::Add(_)));
+        if listing.has_several_spaces() && !is_chosen && !columns.contains(&Column::Space) {
+            columns.insert(0, Column::Space);
+        }
+        columns
+    }
+
     /// The columns that were asked for.
     pub fn columns(&self) -> Vec<Column> {
         let basis = if self.format() == Format::Wide { &Column::WIDE[..] } else { &Column::DEFAULT };
@@ -120,6 +131,14 @@ impl OutputArgs {
     /// Says whether the files that processes run must be collected.
     pub fn wants_exe(&self) -> bool {
         matches!(self.format(), Format::Json | Format::Ndjson) || self.columns().contains(&Column::Exe)
+    }
+
+    /// Says whether the units and containers of processes must be collected.
+    pub fn wants_belonging(&self) -> bool {
+        let columns = self.columns();
+        matches!(self.format(), Format::Json | Format::Ndjson)
+            || columns.contains(&Column::Unit)
+            || columns.contains(&Column::Container)
     }
 
     /// Says whether arguments must be collected.

@@ -105,6 +105,7 @@ impl SelectionArgs {
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
             argv: output.wants_argv(),
+            belonging: output.wants_belonging() || has_word,
             exe: output.wants_exe() || has_word || !self.process_names.is_empty(),
             backend: self.backend,
             spaces: self.space_choice(),
@@ -125,7 +126,7 @@ impl SelectionArgs {
     /// The states that can pass the filters.
     fn states(&self) -> Option<Vec<State>> {
         if self.listening && !self.all {
-            return Some(vec![State::Listen, State::Unconnected]);
+            return Some(vec![State::Listen, State::Unconnected, State::Redirect]);
         }
         let named = |state: &State| self.states.iter().any(|states| states.contains(*state));
         (!self.states.is_empty()).then(|| State::ALL.into_iter().filter(named).collect())

@@ -48,8 +48,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 
 fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
     let style = output.style.style(context);
-    let table =
-        |frame, fitted| TableOptions { columns: output.columns(), bare: output.no_header, fitted, frame, style };
+    let table = |frame, fitted| TableOptions {
+        columns: output.columns_of(listing),
+        bare: output.no_header,
+        fitted,
+        frame,
+        style,
+    };
     let program = context.program.clone();
     let out = &mut context.stdout;
     match output.format() {
@@ -58,8 +63,8 @@ fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Re
             return Ok(json::write_report(out, listing, program.as_deref(), context.terminal.is_tty)?);
         }
         Format::Ndjson => json::write_lines(out, listing)?,
-        Format::Csv => csv::write(out, listing, &output.columns(), b',', output.no_header)?,
-        Format::Tsv => csv::write(out, listing, &output.columns(), b'\t', output.no_header)?,
+        Format::Csv => csv::write(out, listing, &output.columns_of(listing), b',', output.no_header)?,
+        Format::Tsv => csv::write(out, listing, &output.columns_of(listing), b'\t', output.no_header)?,
         Format::Markdown => listing::write(out, listing, &table(Frame::Markdown, false))?,
         Format::Table | Format::Wide => {
             let options = table(Frame::Plain, output.format() == Format::Table);

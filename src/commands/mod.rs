@@ -6,6 +6,7 @@ mod man;
 mod pager;
 mod schema;
 mod services;
+mod spaces;
 
 use std::ffi::OsString;
 
@@ -24,6 +25,7 @@ Examples:
   portscope -tulpn                listeners of TCP and UDP, numbers only
   sudo portscope -l               listeners with every owner
   portscope -l --exposure any     listeners that every interface can reach
+  portscope spaces                the port spaces here, and the numbers that they share
   portscope services 5432         what a port is registered for
   portscope --json | jq '.sockets[] | select(.state == \"LISTEN\")'
 ";
@@ -63,6 +65,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Spaces(spaces::Args),
     Services(services::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -81,6 +84,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
     };
     let status = match cli.command {
         None => list::run(&cli.list, context),
+        Some(Command::Spaces(args)) => spaces::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),

@@ -25,6 +25,9 @@ pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> 
 
 fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'a>>) -> Option<Row<'a>> {
     let space = snapshot.space(socket.space)?;
+    let processes = processes(socket.owner.holders(), snapshot);
+    // A process may have been started elsewhere than where its socket was made (socket activation).
+    let of_process = processes.first().and_then(|(_, process)| process.as_ref()?.belonging.as_ref());
     Some(Row {
         socket,
         space,
@@ -32,19 +35,20 @@ fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'
         service,
         exposure: exposure_of(socket.local.address, socket.device.as_deref()),
         is_listener: is_listener(socket, space.ephemeral),
-        processes: processes(socket.owner.holders(), snapshot),
+        processes,
         user: snapshot.user(socket.uid),
-        belonging: socket.cgroup.and_then(|id| snapshot.cgroups.get(&id)),
+        belonging: of_process.or_else(|| snapshot.cgroups.get(&socket.cgroup?)),
         snapshot,
     })
 }
 
-/// TCP LISTEN, or a UDP socket that has no peer and whose port the kernel did not choose.
+/// TCP LISTEN, a UDP socket that has no peer and whose port the kernel did not choose, or a port that is redirected.
 ///
 /// Where the system does not tell a UDP socket's state, it counts as having no peer; where it does not tell who chose
 /// the port, one in the ephemeral range counts as chosen by the kernel.
 fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
     match (socket.protocol, socket.state) {
+        (_, Some(State::Redirect)) => true,
         (Protocol::Tcp, state) => state == Some(State::Listen),
         (Protocol::Udp, None | Some(State::Unconnected)) => {
             let in_range = || ephemeral.is_some_and(|range| range.contains(socket.local.port));

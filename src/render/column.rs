@@ -8,7 +8,7 @@ use compact_str::{ToCompactString, format_compact};
 
 use super::sanitize::{Charset, Text};
 use super::time;
-use crate::model::{Container, HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
+use crate::model::{Activation, Container, Forward, HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
 
 /// One column.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -249,10 +249,10 @@ impl Column {
             Column::Pid => list(row.processes.iter().map(|(pid, _)| Some(number(pid.0)))),
             Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
             Column::User => user(row, charset),
-            Column::Unit => row.belonging?.unit.as_deref().map(|unit| Text::of(unit, charset)),
+            Column::Unit => row.unit().map(|unit| Text::of(unit, charset)),
             Column::Container => row.belonging?.container.as_ref().map(|made_by| {
-                let id = Text::of(&made_by.id, charset);
-                Text::join(&[Text::plain(made_by.runtime), id], " ")
+                let name = made_by.name.as_ref().unwrap_or(&made_by.id);
+                Text::join(&[Text::plain(made_by.runtime), Text::of(name, charset)], " ")
             }),
             Column::Exposure => plain(row.exposure.name()),
             Column::Family => plain(socket.family.name()),
@@ -323,6 +323,14 @@ fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
 }
 
 fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
+    if let Some(forward) = &row.socket.forward {
+        return forward_cell(forward, charset);
+    }
+    if let Some(Activation { socket, service }) = &row.socket.activation {
+        let units: Vec<Text> =
+            [Some(socket), service.as_ref()].into_iter().flatten().map(|unit| Text::of(unit, charset)).collect();
+        return Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " });
+    }
     match &row.socket.owner {
         Owner::Processes(_) => {
             let name = row.processes.first().and_then(|(_, process)| name(*process, charset));
@@ -335,6 +343,23 @@ fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
         Owner::Nobody(why) => Text::plain(format!("({})", why.name())),
         Owner::Hidden(because) => hidden_cell(row, *because, charset),
     }
+}
+
+/// Where a published port leads: `→ container web :80 (httpd)`.
+fn forward_cell(forward: &Forward, charset: Charset) -> Text {
+    let port = Text::plain(format_compact!(":{}", forward.to.port));
+    let mut parts = vec![Text::arrow(charset)];
+    match &forward.container {
+        Some(container) => {
+            parts.extend([Text::plain("container"), Text::of(container.short_name(), charset), port]);
+            if let Some(image) = &container.image {
+                parts.push(Text::join(&[Text::plain("("), Text::of(image, charset), Text::plain(")")], ""));
+            }
+        }
+        None if forward.to.address.is_unspecified() => parts.push(port),
+        None => parts.push(Text::plain(forward.to.to_compact_string())),
+    }
+    Text::join(&parts, " ")
 }
 
 /// What is known of a holder that is hidden, the best first.
@@ -350,11 +375,9 @@ fn hidden_cell(row: &Row<'_>, because: HiddenBecause, charset: Charset) -> Text 
     Text::join(&[Text::plain("("), known, Text::plain(")")], "")
 }
 
-/// The runtime, and as much of the id as its own tools show.
+/// The runtime, and the name or as much of the id as its own tools show.
 fn container(container: &Container, charset: Charset) -> Text {
-    let id: String = container.id.chars().take(12).collect();
-    let id = if container.has_long_id() { &id } else { &container.id };
-    Text::join(&[Text::plain(container.runtime), Text::of(id, charset)], " ")
+    Text::join(&[Text::plain(container.runtime), Text::of(container.short_name(), charset)], " ")
 }
 
 /// The user that the foremost process runs as; where it is not known, the user that made the socket.

@@ -33,16 +33,25 @@ pub fn write(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions)
         writeln!(out, "{}", summary::title(listing.snapshot, options.style.charset).as_str())?;
     }
     if listing.rows.is_empty() && options.frame == Frame::Plain {
-        return if with_text { writeln!(out, "no open socket matches") } else { Ok(()) };
+        if with_text {
+            writeln!(out, "no open socket matches")?;
+            write_further(out, listing)?;
+        }
+        return Ok(());
     }
     let left = write_rows(out, listing, options)?;
     if with_text {
         writeln!(out, "{}", summary::counts(listing))?;
+        write_further(out, listing)?;
         if !left.is_empty() {
             writeln!(out, "{}", summary::columns_left(&left))?;
         }
     }
     Ok(())
+}
+
+fn write_further(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
+    summary::further_spaces(listing.snapshot).map_or(Ok(()), |line| writeln!(out, "{line}"))
 }
 
 /// How a cell of a row reads.
@@ -110,11 +119,12 @@ fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
     match column {
         Column::Port => Emphasis::Strong,
         Column::State => match row.socket.state {
-            Some(State::Listen) => Emphasis::Green,
+            Some(State::Listen | State::Redirect) => Emphasis::Green,
             Some(State::TimeWait) | None => Emphasis::Dim,
             Some(State::CloseWait) => Emphasis::Yellow,
             _ => Emphasis::None,
         },
+        Column::Process if row.socket.forward.is_some() => Emphasis::None,
         Column::Process if !matches!(row.socket.owner, Owner::Processes(_)) => Emphasis::Dim,
         Column::Category | Column::Source => Emphasis::Dim,
         _ => Emphasis::None,

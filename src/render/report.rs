@@ -10,7 +10,8 @@ use serde::{Serialize, Serializer};
 
 use super::{secrets, summary, time};
 use crate::model::{
-    Category, Container, Gap, Holder, Host, Listing, Missing, Owner, Pid, Process, Registered, Row, Service, Space, Uid,
+    Container, Endpoint, Forward, Gap, Holder, Host, Listing, Missing, Owner, Pid, PortRange, Process, Row, Service,
+    Space, Uid,
 };
 
 /// The version of the document; it changes only when a field changes its meaning or leaves.
@@ -80,12 +81,22 @@ pub struct HostReport<'a> {
 pub struct SpaceReport<'a> {
     /// The inode of the network namespace; 0 on a system without namespaces.
     pub id: u64,
-    /// `host` or `netns`.
+    /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,
     /// Its name for people.
     pub label: &'a str,
+    /// Where the table of its sockets was read; as `socket_source`.
+    pub source: &'a str,
+    /// How many processes live in it; null where that was not counted.
+    pub processes: Option<usize>,
+    /// The containers that live in it.
+    pub containers: Vec<ContainerReport<'a>>,
     /// The lowest and highest port that it hands out for outgoing connections.
     pub ephemeral: Option<[u16; 2]>,
+    /// Ports that it never hands out by itself, as pairs of a lowest and a highest.
+    pub reserved: Option<Vec<[u16; 2]>>,
+    /// The lowest port that may be bound without a privilege.
+    pub unprivileged_start: Option<u32>,
 }
 
 /// One end of a connection.
@@ -113,7 +124,8 @@ pub struct SocketReport<'a> {
     /// The other end; null when there is none or none is known.
     pub peer: Option<EndpointReport>,
     /// `LISTEN`, `BOUND`, `UNCONN`, `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`, `FIN_WAIT1`, `FIN_WAIT2`, `CLOSE_WAIT`,
-    /// `CLOSING`, `LAST_ACK`, `TIME_WAIT` or `CLOSE`; null where the system does not tell it.
+    /// `CLOSING`, `LAST_ACK`, `TIME_WAIT`, `CLOSE`, or `REDIRECT` for a published port without any socket; null where
+    /// the system does not tell it.
     pub state: Option<&'a str>,
     /// `well-known` (0-1023), `registered` (1024-49151) or `dynamic` (49152-65535).
     pub category: &'a str,
@@ -135,8 +147,34 @@ pub struct SocketReport<'a> {
     pub user: Option<&'a str>,
     /// The kernel's unique number for it since boot.
     pub cookie: Option<u64>,
+    /// Where a published port leads.
+    pub forward: Option<ForwardReport<'a>>,
+    /// The units of systemd that a listener of process 1 is held for.
+    pub activation: Option<ActivationReport<'a>>,
     /// Who holds it.
     pub owner: OwnerReport<'a>,
+}
+
+/// Where a published port leads.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Forward")]
+pub struct ForwardReport<'a> {
+    /// `proxy` (a process such as docker-proxy) or `nat` (a rule of the firewall).
+    pub by: &'a str,
+    /// The end that answers; an address of zeros stands for this host.
+    pub to: EndpointReport,
+    /// The container that has this address.
+    pub container: Option<ContainerReport<'a>>,
+}
+
+/// The units of systemd that a listener is held for until somebody connects.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Activation")]
+pub struct ActivationReport<'a> {
+    /// The `.socket` unit.
+    pub socket: &'a str,
+    /// The unit that it starts.
+    pub service: Option<&'a str>,
 }
 
 /// A registered service.
@@ -166,9 +204,10 @@ pub struct QueueReport {
 #[schemars(rename = "Owner")]
 pub struct OwnerReport<'a> {
     /// `process`; where the holder is hidden what is known of it, the best first: `container`, `unit`, `user`, `hidden`
-    /// (nothing); `none` (nobody holds it).
+    /// (nothing); `none` (nobody holds it). `unit` also where systemd holds it for a unit that it starts on demand.
     pub tier: &'a str,
-    /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`;
+    /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`,
+    /// `redirected`;
     /// where the holder is hidden one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
     /// `unsupported`.
     pub reason: Option<&'a str>,
@@ -188,6 +227,12 @@ pub struct ContainerReport<'a> {
     pub runtime: &'a str,
     /// Its id, or its name where the runtime has no ids.
     pub id: &'a str,
+    /// Its name, where the runtime told it.
+    pub name: Option<&'a str>,
+    /// The image that it was made from, where the runtime told it.
+    pub image: Option<&'a str>,
+    /// Its pod: the name where that is known, else the uid.
+    pub pod: Option<&'a str>,
 }
 
 /// One process that holds a socket.
@@ -227,8 +272,10 @@ pub struct Visibility {
     pub complete: bool,
     /// Sockets above that somebody may hold, and this run could not see who.
     pub hidden_owners: usize,
-    /// Port spaces that exist and were not listed; null when nobody looked.
+    /// Port spaces that were asked for and are out of this user's reach; null when that cannot be counted.
     pub unseen_spaces: Option<usize>,
+    /// Port spaces that were found and not asked for (`--space all`), at least; null when nobody looked.
+    pub further_spaces: Option<usize>,
     /// Whether ports that are forwarded without a socket were looked for.
     pub redirects_checked: bool,
     /// What is missing and why.
@@ -239,9 +286,9 @@ pub struct Visibility {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Gap")]
 pub struct GapReport {
-    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces` or `redirects`.
+    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects` or `names`.
     pub missing: &'static str,
-    /// Why: as `owner.reason`, or `backend` (it does not tell) or `not-looked-for`.
+    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell) or `not-looked-for`.
     pub reason: &'static str,
     /// How many sockets of the whole listing it concerns, where that can be counted.
     pub count: Option<usize>,
@@ -249,71 +296,6 @@ pub struct GapReport {
     pub detail: String,
     /// What would show it.
     pub hint: Option<String>,
-}
-
-/// Registered services.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(title = "portscope services", rename = "Services")]
-pub struct ServicesReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
-    /// The categories of port numbers.
-    pub categories: Vec<CategoryReport>,
-    /// The services, by port and protocol.
-    pub services: Vec<PortService<'a>>,
-}
-
-/// A category of port numbers.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Category")]
-pub struct CategoryReport {
-    /// `well-known`, `registered` or `dynamic`.
-    pub name: &'static str,
-    /// Its lowest number.
-    pub first: u16,
-    /// Its highest number.
-    pub last: u16,
-}
-
-/// A port with its service.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct PortService<'a> {
-    /// The port.
-    pub port: u16,
-    /// `tcp` or `udp`.
-    pub protocol: &'a str,
-    /// The port's category.
-    pub category: &'a str,
-    /// Its short name.
-    pub name: &'a str,
-    /// `user`, `well-known`, `host` or `iana`.
-    pub source: &'a str,
-    /// What it is, in words.
-    pub description: Option<&'a str>,
-}
-
-impl<'a> ServicesReport<'a> {
-    /// Turns entries of the catalogue into the document.
-    pub fn new(entries: &[Registered<'a>]) -> ServicesReport<'a> {
-        let category = |category: Category| CategoryReport {
-            name: category.name(),
-            first: category.range().first().get(),
-            last: category.range().last().get(),
-        };
-        let service = |entry: &Registered<'a>| PortService {
-            port: entry.port.get(),
-            protocol: entry.protocol.name(),
-            category: Category::of(entry.port).name(),
-            name: entry.service.name,
-            source: entry.service.source.name(),
-            description: entry.service.description,
-        };
-        ServicesReport {
-            schema: SCHEMA,
-            categories: Category::ALL.into_iter().map(category).collect(),
-            services: entries.iter().map(service).collect(),
-        }
-    }
 }
 
 impl<'a> Report<'a> {
@@ -334,7 +316,7 @@ impl<'a> Report<'a> {
     }
 }
 
-fn host(host: &Host) -> HostReport<'_> {
+pub fn host(host: &Host) -> HostReport<'_> {
     HostReport {
         name: host.name.as_deref(),
         os: host.os.as_deref(),
@@ -344,13 +326,34 @@ fn host(host: &Host) -> HostReport<'_> {
     }
 }
 
-fn space(space: &Space) -> SpaceReport<'_> {
+pub fn space(space: &Space) -> SpaceReport<'_> {
     SpaceReport {
         id: space.id.0,
         kind: space.kind.name(),
         label: &space.label,
-        ephemeral: space.ephemeral.map(|range| [range.first().get(), range.last().get()]),
+        source: space.source.name(),
+        processes: space.processes,
+        containers: space.containers.iter().map(container).collect(),
+        ephemeral: space.ephemeral.map(pair),
+        reserved: space.reserved.as_ref().map(|ranges| ranges.iter().copied().map(pair).collect()),
+        unprivileged_start: space.unprivileged_start,
     }
+}
+
+fn pair(range: PortRange) -> [u16; 2] {
+    [range.first().get(), range.last().get()]
+}
+
+fn forward(forward: &Forward) -> ForwardReport<'_> {
+    ForwardReport {
+        by: forward.by.name(),
+        to: endpoint(forward.to),
+        container: forward.container.as_ref().map(container),
+    }
+}
+
+fn endpoint(end: Endpoint) -> EndpointReport {
+    EndpointReport { address: end.address, port: end.port.get() }
 }
 
 /// Turns a row into its object.
@@ -360,8 +363,8 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         space: socket.space.0,
         protocol: socket.protocol.name(),
         family: socket.family.name(),
-        local: EndpointReport { address: socket.local.address, port: socket.local.port.get() },
-        peer: socket.peer.map(|peer| EndpointReport { address: peer.address, port: peer.port.get() }),
+        local: endpoint(socket.local),
+        peer: socket.peer.map(endpoint),
         state: socket.state.map(crate::model::State::name),
         category: row.category.name(),
         service: row.service.map(service),
@@ -373,6 +376,11 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         uid: socket.uid.map(|Uid(uid)| uid),
         user: row.user,
         cookie: socket.cookie,
+        forward: socket.forward.as_ref().map(forward),
+        activation: socket
+            .activation
+            .as_ref()
+            .map(|activation| ActivationReport { socket: &activation.socket, service: activation.service.as_deref() }),
         owner: owner(row),
     }
 }
@@ -392,13 +400,19 @@ fn owner<'a>(row: &'a Row<'a>) -> OwnerReport<'a> {
         tier: row.tier().name(),
         reason,
         processes: row.processes.iter().map(process).collect(),
-        unit: row.belonging.and_then(|belonging| belonging.unit.as_deref()),
+        unit: row.unit(),
         container: row.belonging.and_then(|belonging| belonging.container.as_ref()).map(container),
     }
 }
 
 fn container(container: &Container) -> ContainerReport<'_> {
-    ContainerReport { runtime: container.runtime, id: &container.id }
+    ContainerReport {
+        runtime: container.runtime,
+        id: &container.id,
+        name: container.name.as_deref(),
+        image: container.image.as_deref(),
+        pod: container.pod.as_deref(),
+    }
 }
 
 fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>) -> ProcessReport<'a> {
@@ -457,9 +471,12 @@ fn argv_report(argv: &[OsString], undecodable: &mut Vec<&str>) -> Vec<String> {
     secrets::masked(argv).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-fn visibility(listing: &Listing<'_>, program: Option<&std::path::Path>) -> Visibility {
+pub fn visibility(listing: &Listing<'_>, program: Option<&std::path::Path>) -> Visibility {
     let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
     let gaps = &listing.snapshot.gaps;
+    let misses = |missing| gaps.iter().any(|gap| gap.missing == missing);
+    // Where one kind of them cannot be counted, nor can all.
+    let unseen = gaps.iter().filter(|gap| gap.missing == Missing::Spaces).map(|gap| gap.count).sum();
     let report = |gap: &Gap| GapReport {
         missing: gap.missing.name(),
         reason: gap.reason.name(),
@@ -468,10 +485,11 @@ fn visibility(listing: &Listing<'_>, program: Option<&std::path::Path>) -> Visib
         hint: summary::hint(gap.reason, program),
     };
     Visibility {
-        complete: hidden_owners == 0,
+        complete: hidden_owners == 0 && !misses(Missing::Sockets),
         hidden_owners,
-        unseen_spaces: None,
-        redirects_checked: !gaps.iter().any(|gap| gap.missing == Missing::Redirects),
+        unseen_spaces: unseen,
+        further_spaces: listing.snapshot.further_spaces,
+        redirects_checked: !misses(Missing::Redirects),
         reasons: gaps.iter().map(report).collect(),
     }
 }

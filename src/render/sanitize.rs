@@ -49,6 +49,11 @@ impl Text {
         Text(text)
     }
 
+    /// What stands before where something leads.
+    pub fn arrow(charset: Charset) -> Text {
+        Text(CompactString::const_new(if charset == Charset::Unicode { "→" } else { "->" }))
+    }
+
     /// Joins safe texts.
     pub fn join(texts: &[Text], separator: &'static str) -> Text {
         let mut joined = CompactString::default();

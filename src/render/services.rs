@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::json;
-use super::report::ServicesReport;
+use super::report_services::ServicesReport;
 use super::sanitize::Text;
 use super::style::Style;
 use super::table::{self, Cells, Emphasis, Frame, Head};

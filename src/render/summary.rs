@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::column::Column;
 use super::sanitize::{Charset, Text};
-use crate::model::{Gap, Listing, Missing, Reason, Snapshot};
+use crate::model::{Gap, Listing, Missing, Reason, Snapshot, State};
+
+/// Spaces that the title names.
+const MOST_NAMED: usize = 4;
 
 /// How the facts were collected, in one line.
 pub fn sources(snapshot: &Snapshot) -> String {
@@ -25,7 +28,11 @@ pub fn title(snapshot: &Snapshot, charset: Charset) -> Text {
     let host = &snapshot.host;
     let name = Text::of(host.name.as_deref().unwrap_or("unknown"), charset);
     let mut parts = vec![Text::join(&[Text::plain("host"), name], " ")];
-    let spaces: Vec<Text> = snapshot.spaces.iter().map(|space| Text::of(&space.label, charset)).collect();
+    let mut spaces: Vec<Text> =
+        snapshot.spaces.iter().take(MOST_NAMED).map(|space| Text::of(&space.label, charset)).collect();
+    if snapshot.spaces.len() > MOST_NAMED {
+        spaces.push(Text::plain(format!("{} more", snapshot.spaces.len() - MOST_NAMED)));
+    }
     let heading = if spaces.len() == 1 { "port space" } else { "port spaces" };
     parts.push(Text::join(&[Text::plain(heading), Text::join(&spaces, ", ")], " "));
     if let [space] = &snapshot.spaces[..]
@@ -41,8 +48,13 @@ pub fn counts(listing: &Listing<'_>) -> String {
     let rows = &listing.rows;
     let listening = rows.iter().filter(|row| row.is_listener).count();
     let connected = rows.iter().filter(|row| row.is_connection()).count();
+    let redirected = rows.iter().filter(|row| row.socket.state == Some(State::Redirect)).count();
     let other = rows.len() - listening - connected;
+    let listening = listening - redirected;
     let mut parts = vec![format!("{listening} listening")];
+    if redirected > 0 {
+        parts.push(format!("{redirected} redirected"));
+    }
     if connected > 0 {
         parts.push(format!("{connected} connected"));
     }
@@ -51,6 +63,25 @@ pub fn counts(listing: &Listing<'_>) -> String {
     }
     let noun = if rows.len() == 1 { "socket" } else { "sockets" };
     format!("{} {noun}: {}", rows.len(), parts.join(", "))
+}
+
+/// Says how many spaces were found and not listed; nothing when none were.
+pub fn further_spaces(snapshot: &Snapshot) -> Option<String> {
+    match snapshot.further_spaces? {
+        0 => None,
+        1 => Some("1 further port space on this host: --space all lists it too".to_owned()),
+        count => Some(format!("{count} further port spaces on this host: --space all lists them too")),
+    }
+}
+
+/// Says which spaces are out of reach, and what would show them; nothing when none are.
+pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+    let gaps: Vec<&Gap> = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).collect();
+    let count: Option<usize> = gaps.iter().map(|gap| gap.count).sum();
+    let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
+    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
+    let hint = hint(gaps.first()?.reason, program).map(|hint| format!("; {hint}")).unwrap_or_default();
+    Some(format!("{count} port spaces are not listed: {}{hint}", details.join("; ")))
 }
 
 /// Says which columns had no room.
@@ -80,7 +111,7 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
 pub fn hint(reason: Reason, program: Option<&Path>) -> Option<String> {
     use crate::model::HiddenBecause;
     match reason {
-        Reason::Owner(HiddenBecause::Permission) => {
+        Reason::Owner(HiddenBecause::Permission) | Reason::Refused => {
             // sudo searches its own PATH, so only an absolute path is sure to be found.
             let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
             Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))

@@ -62,7 +62,7 @@ fn any<T>(wanted: &[T], matches: impl FnMut(&T) -> bool) -> bool {
 }
 
 fn space_matches(wanted: &str, row: &Row<'_>) -> bool {
-    wanted == "all" || wanted == row.space.label || wanted == row.space.id.0.to_string()
+    wanted == "all" || row.space.is_called(wanted)
 }
 
 /// The states that one word of `--state` names.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use crate::model::{Belonging, Process, Row};
+use crate::model::{Process, Row};
 
 /// A word that a process name may begin with, in any case of letters: `post` finds `postgres`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,10 +25,13 @@ impl Pattern {
         row.processes.iter().filter_map(|(_, process)| *process).any(|process| self.matches(process))
     }
 
-    /// Says whether the unit, or the container's id, begins with the word.
-    pub fn matches_belonging(&self, belonging: &Belonging) -> bool {
-        let container = belonging.container.as_ref().map(|container| &container.id);
-        belonging.unit.iter().chain(container).any(|name| self.begins(OsStr::new(name)))
+    /// Says whether the unit, or the id or name of a container that it is of or leads to, begins with the word.
+    pub fn matches_belonging(&self, row: &Row<'_>) -> bool {
+        let of_cgroup = row.belonging.and_then(|belonging| belonging.container.as_ref());
+        let of_forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+        let containers = of_cgroup.into_iter().chain(of_forward).chain(&row.space.containers);
+        let mut names = containers.flat_map(|container| [Some(&container.id), container.name.as_ref()]).flatten();
+        row.unit().is_some_and(|unit| self.begins(OsStr::new(unit))) || names.any(|name| self.begins(OsStr::new(name)))
     }
 
     fn begins(&self, name: &OsStr) -> bool {

@@ -148,7 +148,7 @@ impl Wanted {
             Wanted::Named { services, process } => {
                 services.contains(&(local.port, row.socket.protocol))
                     || process.matches_row(row)
-                    || row.belonging.is_some_and(|belonging| process.matches_belonging(belonging))
+                    || process.matches_belonging(row)
             }
         }
     }

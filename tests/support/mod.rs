@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
 
+#[cfg(target_os = "linux")]
+pub mod apart;
 pub mod scene;
 pub mod ss;
 

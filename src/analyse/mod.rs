@@ -1,0 +1,3 @@
+//! Answers that take more than one row: pure functions over listings.
+
+pub mod spaces;

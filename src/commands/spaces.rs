@@ -1,0 +1,99 @@
+//! `portscope spaces`: the port spaces of this machine, and which numbers are open in several of them.
+
+use super::pager;
+use crate::analyse;
+use crate::cli::{StyleArgs, one_of};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::join;
+use crate::model::{BackendChoice, Family, Listing, Need, Protocol, Snapshot, SpaceChoice};
+use crate::render::report_spaces::SpacesReport;
+use crate::render::{json, spaces, summary};
+
+/// Show the port spaces of this host, and the numbers that are open in several of them
+///
+/// A port number belongs to one network stack: the host's, a container's, a network namespace's. The same number in two
+/// of them is no conflict.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Ports down, spaces across
+    #[arg(long, conflicts_with = "json")]
+    matrix: bool,
+
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+
+    /// TCP only
+    #[arg(short = 't', long)]
+    tcp: bool,
+
+    /// UDP only
+    #[arg(short = 'u', long)]
+    udp: bool,
+
+    /// No heads, and no lines above and below the table
+    #[arg(short = 'H', long)]
+    no_header: bool,
+
+    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
+    #[arg(long)]
+    no_helpers: bool,
+
+    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
+    backend: BackendChoice,
+
+    #[command(flatten)]
+    style: StyleArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let snapshots: Vec<Snapshot> = vec![context.source.snapshot(&need(args))?];
+    let listings: Vec<Listing<'_>> =
+        snapshots.iter().map(|snapshot| join::listing(snapshot, Some(&catalogue))).collect();
+    let overview = analyse::spaces::overview(&listings);
+    let style = args.style.style(context);
+    let mut text = Vec::new();
+    if args.json {
+        let report = SpacesReport::new(&overview, &listings, context.program.as_deref());
+        json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
+        return Ok(ExitStatus::Yes);
+    }
+    if args.matrix {
+        spaces::write_matrix(&mut text, &overview, args.no_header, style)?;
+    } else {
+        spaces::write(&mut text, &overview, args.no_header, style)?;
+    }
+    pager::show(&text, !args.style.no_pager, context)?;
+    context.stdout.flush()?;
+    for listing in &listings {
+        let program = context.program.clone();
+        let hidden = summary::hidden(listing, program.as_deref());
+        for line in hidden.into_iter().chain(summary::unseen_spaces(listing.snapshot, program.as_deref())) {
+            context.note(&line);
+        }
+    }
+    Ok(ExitStatus::Yes)
+}
+
+fn need(args: &Args) -> Need {
+    let protocols = match (args.tcp, args.udp) {
+        (true, false) => vec![Protocol::Tcp],
+        (false, true) => vec![Protocol::Udp],
+        _ => Protocol::ALL.to_vec(),
+    };
+    Need {
+        protocols,
+        families: Family::ALL.to_vec(),
+        states: None,
+        argv: false,
+        belonging: true,
+        exe: args.json,
+        backend: args.backend,
+        spaces: SpaceChoice::All,
+        helpers: !args.no_helpers,
+    }
+}

@@ -1,0 +1,149 @@
+//! The overview of port spaces as tables.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::column::Column;
+use super::grid;
+use super::sanitize::{Charset, Text};
+use super::style::Style;
+use crate::analyse::spaces::{Open, Overview, Use};
+use crate::model::Row;
+
+/// Writes one row a space, and below it the numbers that are open in several.
+pub fn write(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: Style) -> io::Result<()> {
+    let titles = [
+        ("HOST", false),
+        ("SPACE", false),
+        ("KIND", false),
+        ("ID", true),
+        ("PROCESSES", true),
+        ("LISTENERS", true),
+        ("CONNECTIONS", true),
+        ("EPHEMERAL", false),
+        ("IMAGE", false),
+    ];
+    let rows: Vec<Vec<Text>> = overview.spaces.iter().map(|one| cells(one, style.charset)).collect();
+    // One host needs no column, and without containers there are no images.
+    let says = |place: usize| match titles[place].0 {
+        "HOST" => has_several_hosts(overview),
+        "IMAGE" => rows.iter().any(|row| row[place] != Text::unknown()),
+        _ => true,
+    };
+    let places: Vec<usize> = (0..titles.len()).filter(|place| says(*place)).collect();
+    let titles: Vec<_> = places.iter().map(|place| titles[*place]).collect();
+    let rows: Vec<Vec<Text>> =
+        rows.into_iter().map(|row| places.iter().map(|place| row[*place].clone()).collect()).collect();
+    grid::draw(out, &titles, &rows, bare, style)?;
+    if bare {
+        return Ok(());
+    }
+    writeln!(out)?;
+    write_shared(out, overview, style.charset)
+}
+
+fn cells(one: &Use<'_>, charset: Charset) -> Vec<Text> {
+    let space = one.space;
+    let plain = |text: Option<String>| text.map_or_else(Text::unknown, Text::plain);
+    let image = space.containers.iter().find_map(|container| container.image.as_deref());
+    vec![
+        host(one, charset),
+        Text::of(&space.label, charset),
+        Text::plain(space.kind.name()),
+        Text::plain(space.id.0.to_string()),
+        plain(space.processes.map(|count| count.to_string())),
+        Text::plain(one.listeners.to_string()),
+        Text::plain(one.connections.to_string()),
+        plain(space.ephemeral.map(|range| range.to_string())),
+        image.map_or_else(Text::unknown, |image| Text::of(image, charset)),
+    ]
+}
+
+fn host(one: &Use<'_>, charset: Charset) -> Text {
+    one.host.name.as_deref().map_or_else(Text::unknown, |name| Text::of(name, charset))
+}
+
+fn has_several_hosts(overview: &Overview<'_>) -> bool {
+    overview.spaces.iter().any(|one| one.host != overview.spaces[0].host)
+}
+
+/// The numbers that are open in several spaces, with who holds each.
+fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, charset: Charset) -> io::Result<()> {
+    let mut shared = overview.shared().peekable();
+    if shared.peek().is_none() {
+        writeln!(out, "no number is open in more than one of these port spaces")?;
+    }
+    for open in shared {
+        let service = open.in_spaces.values().flatten().find_map(|row| row.service);
+        let service = service.map(|service| format!(" ({})", Text::of(service.name, charset).as_str()));
+        let (port, protocol) = (open.port, open.protocol.name());
+        let (service, count) = (service.unwrap_or_default(), open.in_spaces.len());
+        writeln!(out, "{port}/{protocol}{service} is open in {count} spaces: no conflict")?;
+        let rows: Vec<Vec<Text>> = holders(overview, open, charset);
+        let style = Style { color: false, charset, width: None };
+        grid::draw(out, &[("", false); 4], &rows, true, style)?;
+    }
+    writeln!(out, "a port number belongs to its port space: each has its own 65,536")
+}
+
+/// Space, address, process and pid of each listener.
+fn holders(overview: &Overview<'_>, open: &Open<'_>, charset: Charset) -> Vec<Vec<Text>> {
+    let of_space = |(place, rows): (&usize, &Vec<&Row<'_>>)| {
+        let one = &overview.spaces[*place];
+        let mut name = Text::of(&one.space.label, charset);
+        if has_several_hosts(overview) {
+            name = Text::join(&[host(one, charset), name], "/");
+        }
+        let indented = Text::join(&[Text::plain("  "), name], "");
+        let holder = |row: &&Row<'_>| {
+            let pid = Column::Pid.value(row, charset).map(|pid| Text::join(&[Text::plain("pid"), pid], " "));
+            vec![
+                indented.clone(),
+                Column::Address.cell(row, charset),
+                Column::Process.cell(row, charset),
+                pid.unwrap_or_default(),
+            ]
+        };
+        rows.iter().map(holder).collect::<Vec<_>>()
+    };
+    open.in_spaces.iter().flat_map(of_space).collect()
+}
+
+/// Writes open ports down, spaces across.
+pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: Style) -> io::Result<()> {
+    let charset = style.charset;
+    let several_hosts = has_several_hosts(overview);
+    let heads: Vec<Text> = overview
+        .spaces
+        .iter()
+        .map(|one| {
+            let label = Text::of(&one.space.label, charset);
+            if several_hosts { Text::join(&[host(one, charset), label], "/") } else { label }
+        })
+        .collect();
+    let mut titles = vec![("PORT", true), ("PROTO", false)];
+    titles.extend(heads.iter().map(|head| (head.as_str(), false)));
+    let row = |open: &Open<'_>| -> Vec<Text> {
+        let of_space = |place: usize| {
+            let rows: &[&Row<'_>] = open.in_spaces.get(&place).map_or(&[], Vec::as_slice);
+            // IPv4 and IPv6 listeners of one process are one answer.
+            let names: BTreeMap<String, Text> = rows
+                .iter()
+                .map(|row| Column::Process.cell(row, charset))
+                .map(|name| (name.as_str().to_owned(), name))
+                .collect();
+            let names: Vec<Text> = names.into_values().collect();
+            if names.is_empty() { Text::unknown() } else { Text::join(&names, ", ") }
+        };
+        let mut cells = vec![Text::plain(open.port.get().to_string()), Text::plain(open.protocol.name())];
+        cells.extend((0..overview.spaces.len()).map(of_space));
+        cells
+    };
+    let rows: Vec<Vec<Text>> = overview.open.iter().map(row).collect();
+    let left = grid::draw(out, &titles, &rows, bare, style)?;
+    if left > 0 && !bare {
+        let names: Vec<&str> = heads.iter().rev().take(left).rev().map(Text::as_str).collect();
+        writeln!(out, "no room for: {} (a wider terminal or a pipe shows them)", names.join(", "))?;
+    }
+    Ok(())
+}

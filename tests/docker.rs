@@ -1,0 +1,173 @@
+//! Containers of a real Docker engine, started by the test in namespaces of its own: names, published ports, and what
+//! is left of them when the engine is gone.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+use support::apart::Apart;
+use support::{Run, eventually, is_root, portscope, skip};
+
+/// A Docker engine that sees no other, and that ends with everything that it has started.
+struct Engine(Apart);
+
+impl Engine {
+    /// Starts one; nothing where this machine cannot have one.
+    fn start(flags: &str) -> Option<Engine> {
+        if !is_root() {
+            skip("needs root for a Docker engine");
+            return None;
+        }
+        for tool in ["dockerd", "docker", "iptables-save", "busybox"] {
+            let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|path| path.join(tool).exists());
+            if !found {
+                skip(&format!("{tool} is not installed"));
+                return None;
+            }
+        }
+        let script = format!(
+            "dockerd {flags} --storage-driver vfs --data-root /tmp/data --exec-root /tmp/exec --pidfile /run/pid \
+             -H unix:///run/docker.sock >/tmp/log 2>&1 & echo $! >/run/dockerd.pid; while :; do sleep 1000; done"
+        );
+        let engine = Engine(Apart::start(&script));
+        eventually("the engine answers", || engine.docker(&["version"]).status.success().then_some(()));
+        engine.import();
+        Some(engine)
+    }
+
+    fn docker(&self, arguments: &[&str]) -> Output {
+        self.0.run(&[&["docker", "-H", "unix:///run/docker.sock"], arguments].concat())
+    }
+
+    /// An image that holds nothing but busybox: none can be pulled here.
+    fn import(&self) {
+        let tar = "set -e; mkdir -p /run/image/bin; cp $(command -v busybox) /run/image/bin/busybox; \
+                   ln -sf busybox /run/image/bin/httpd; tar -C /run/image -c . | \
+                   docker -H unix:///run/docker.sock import - portscope/httpd";
+        let output = self.0.run(&["sh", "-c", tar]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    #[track_caller]
+    fn container(&self, name: &str, flags: &[&str]) -> String {
+        let words =
+            [&["run", "-d", "--name", name], flags, &["portscope/httpd", "/bin/httpd", "-f", "-p", "80"]].concat();
+        let output = self.docker(&words);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn portscope<const N: usize>(&self, arguments: [&str; N]) -> Run {
+        portscope(arguments).under(self.0.inside()).any_stderr()
+    }
+
+    /// The report once every container listens.
+    fn report(&self, listeners: usize) -> Value {
+        eventually("the containers listen", || {
+            let report = self.portscope(["--json"]).success().json();
+            let on_80 = report["sockets"].as_array().unwrap().iter().filter(|row| row["local"]["port"] == 80);
+            (on_80.count() == listeners).then_some(report)
+        })
+    }
+}
+
+#[track_caller]
+fn row(report: &Value, port: u16) -> Value {
+    let rows = report["sockets"].as_array().unwrap();
+    rows.iter().find(|row| row["local"]["port"] == port).unwrap_or_else(|| panic!("{report:#}")).clone()
+}
+
+fn space_of(report: &Value, row: &Value) -> Value {
+    report["spaces"].as_array().unwrap().iter().find(|space| space["id"] == row["space"]).unwrap().clone()
+}
+
+#[test]
+fn c16_containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_for() {
+    let Some(engine) = Engine::start("") else { return };
+    let web = engine.container("web", &["-p", "127.0.0.1:8088:80"]);
+    let db = engine.container("db", &[]);
+    let report = engine.report(2);
+    let labels: Vec<&str> =
+        report["spaces"].as_array().unwrap()[1..].iter().map(|s| s["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["db", "web"], "the containers are listed unasked");
+    for (name, id) in [("web", &web), ("db", &db)] {
+        let spaces = report["spaces"].as_array().unwrap();
+        let space = spaces.iter().find(|space| space["label"] == name).unwrap();
+        assert_eq!(space["kind"], "container");
+        let told = &space["containers"][0];
+        assert_eq!((&told["id"], &told["image"]), (&Value::from(id.as_str()), &"portscope/httpd".into()));
+        let rows = report["sockets"].as_array().unwrap();
+        let listener = rows.iter().find(|row| row["space"] == space["id"] && row["local"]["port"] == 80).unwrap();
+        assert_eq!(listener["owner"]["processes"][0]["name"], "httpd");
+        assert_eq!(listener["owner"]["container"]["name"], name);
+    }
+    let proxy = row(&report, 8088);
+    assert_eq!(space_of(&report, &proxy)["label"], report["spaces"][0]["label"], "the proxy listens outside");
+    assert_eq!((&proxy["state"], &proxy["exposure"]), (&"LISTEN".into(), &"loopback".into()));
+    assert_eq!((&proxy["forward"]["by"], &proxy["forward"]["to"]["port"]), (&"proxy".into(), &80.into()));
+    assert_eq!(proxy["forward"]["container"]["name"], "web");
+    assert_eq!(proxy["owner"]["processes"][0]["name"], "docker-proxy");
+    assert_eq!(proxy["owner"]["processes"][0]["argv"], Value::Null, "arguments are shown only when asked for");
+
+    let table = engine.portscope([""; 0]).success().stdout;
+    assert!(table.contains("→ container web :80 (portscope/httpd)"), "{table}");
+    assert!(table.lines().nth(1).unwrap().starts_with("SPACE"), "{table}");
+    let by_name = engine.portscope(["--json", "web"]).success().sockets();
+    assert_eq!(by_name.len(), 2, "the listener in it and the port that leads to it: {by_name:#?}");
+    assert_eq!(engine.portscope(["--json", "--space", "web"]).success().sockets().len(), 1);
+    let spaces = engine.portscope(["spaces"]).success().stdout;
+    assert!(spaces.contains("80/tcp (www-http) is open in 2 spaces: no conflict"), "{spaces}");
+    // Nobody is asked: the ids are left, from the cgroup and from the address.
+    let report = engine.portscope(["--json", "--no-helpers"]).success().json();
+    assert_eq!(row(&report, 8088)["forward"]["container"]["id"], web);
+    assert_eq!(row(&report, 8088)["forward"]["container"]["name"], Value::Null);
+    let reasons = report["visibility"]["reasons"].as_array().unwrap();
+    assert!(reasons.iter().any(|gap| gap["missing"] == "names" && gap["reason"] == "not-looked-for"), "{report:#}");
+
+    // The engine is stopped in between: containers have no names any more, and are there all the same.
+    let stopped = engine.0.run(&["sh", "-c", "kill -STOP $(cat /run/dockerd.pid)"]);
+    assert!(stopped.status.success(), "{stopped:?}");
+    let report = engine.report(2);
+    let space = space_of(&report, &row(&report, 80));
+    assert!([&web, &db].iter().any(|id| space["label"] == id[..12]), "{space}");
+    let reasons = report["visibility"]["reasons"].as_array().unwrap();
+    let told = reasons.iter().find(|gap| gap["missing"] == "names").expect("it says that names are missing");
+    assert!(told["detail"].as_str().unwrap().contains("/run/docker.sock did not answer in time"), "{told}");
+    let resumed = engine.0.run(&["sh", "-c", "kill -CONT $(cat /run/dockerd.pid)"]);
+    assert!(resumed.status.success(), "{resumed:?}");
+}
+
+#[test]
+fn c15_a_port_that_is_published_by_a_rule_alone_is_a_row_of_its_own() {
+    let Some(engine) = Engine::start("--userland-proxy=false") else { return };
+    let web = engine.container("web", &["-p", "8099:80"]);
+    let report = engine.report(1);
+    let published = row(&report, 8099);
+    assert_eq!((&published["forward"]["by"], &published["forward"]["to"]["port"]), (&"nat".into(), &80.into()));
+    assert_eq!(published["forward"]["container"]["id"], web);
+    assert_eq!(published["forward"]["container"]["name"], "web");
+    // Some engines hold the port with a socket that nobody reads, others do not.
+    if published["state"] == "REDIRECT" {
+        assert_eq!(published["owner"]["reason"], "redirected");
+    } else {
+        assert_eq!(published["owner"]["processes"][0]["name"], "dockerd");
+    }
+    let table = engine.portscope(["-l", "8099"]).success().stdout;
+    assert!(table.contains("→ container web :80 (portscope/httpd)"), "{table}");
+    assert_eq!(report["visibility"]["redirects_checked"], true);
+    // With a socket or without: once the engine is gone only the rule is left.
+    let ended = engine.0.run(&["sh", "-c", "kill -KILL $(cat /run/dockerd.pid)"]);
+    assert!(ended.status.success(), "{ended:?}");
+    let report = eventually("only the rule is left", || {
+        let report = engine.portscope(["--json", "8099"]).success().json();
+        (report["sockets"][0]["state"] == "REDIRECT").then_some(report)
+    });
+    let redirect = &report["sockets"][0];
+    assert_eq!((&redirect["owner"]["tier"], &redirect["owner"]["reason"]), (&"none".into(), &"redirected".into()));
+    assert_eq!(redirect["forward"]["to"]["port"], 80);
+    assert_eq!(redirect["local"]["port"], 8099);
+    assert!(Path::new("/proc").join(engine.0.pid().to_string()).exists());
+}

@@ -1,0 +1,47 @@
+//! A part of the machine for itself: own mounts, network, host name and processes, which end with it.
+
+use std::process::{Command, Output, Stdio};
+
+use super::{Kept, alone, eventually};
+
+/// Namespaces of their own. Process 1 in them runs a script; when this value ends, everything in them is killed.
+pub struct Apart {
+    process: Kept,
+    init: u32,
+}
+
+impl Apart {
+    /// Starts the script with a /run and a /tmp that are empty, and with lo up. Needs root.
+    pub fn start(script: &str) -> Apart {
+        let script =
+            format!("set -e; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /tmp; ip link set lo up; {script}");
+        let process = {
+            let _alone = alone();
+            let unshare = ["-m", "-n", "-u", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", &script];
+            Kept(Command::new("unshare").args(unshare).stdin(Stdio::null()).spawn().unwrap())
+        };
+        let children = format!("/proc/{0}/task/{0}/children", process.pid());
+        let init = eventually("namespaces of their own", || {
+            std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()
+        });
+        Apart { process, init }
+    }
+
+    /// The process that the namespaces end with.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The words that run a command there.
+    pub fn inside(&self) -> Vec<String> {
+        let namespace = |kind: &str, file: &str| format!("--{kind}=/proc/{}/ns/{file}", self.init);
+        vec!["nsenter".into(), namespace("mount", "mnt"), namespace("net", "net"), namespace("pid", "pid")]
+    }
+
+    /// Runs a command there.
+    pub fn run(&self, words: &[&str]) -> Output {
+        let inside = self.inside();
+        let _alone = alone();
+        Command::new(&inside[0]).args(&inside[1..]).args(words).stdin(Stdio::null()).output().unwrap()
+    }
+}

@@ -1,0 +1,43 @@
+//! A real systemd that holds a listener for a service, as process 1 of namespaces of its own.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use support::apart::Apart;
+use support::{eventually, is_root, portscope, skip};
+
+const SYSTEMD: &str = "/lib/systemd/systemd";
+
+#[test]
+fn c31_a_listener_that_waits_to_be_activated_is_its_units() {
+    if !is_root() || !std::path::Path::new(SYSTEMD).exists() {
+        return skip("needs root, and systemd");
+    }
+    // Nothing of the machine's own units is started: it has only these.
+    let unit = |name: &str, text: &str| {
+        format!("printf '[Unit]\\nDefaultDependencies=no\\n{text}' >/run/systemd/system/{name}; ")
+    };
+    let script = ["mount -t tmpfs tmpfs /var; mkdir -p /run/systemd/system; ".to_owned()]
+        .into_iter()
+        .chain([unit("web.socket", "[Socket]\\nListenStream=127.0.0.1:8022\\n")])
+        .chain([unit("web.service", "[Service]\\nExecStart=/bin/sleep 1000\\n")])
+        .chain([unit("only.target", "Requires=web.socket\\nAfter=web.socket\\n")])
+        .chain([format!(
+            "exec env -i container=docker {SYSTEMD} --system --unit=only.target --log-target=null --show-status=no"
+        )])
+        .collect::<String>();
+    let apart = Apart::start(&script);
+    let socket = eventually("systemd listens and answers", || {
+        let rows = portscope(["--json", "8022"]).under(apart.inside()).success().sockets();
+        rows.into_iter().find(|row| !row["activation"].is_null())
+    });
+    assert_eq!(socket["activation"]["socket"], "web.socket");
+    assert_eq!(socket["activation"]["service"], "web.service");
+    assert_eq!((&socket["owner"]["tier"], &socket["owner"]["unit"]), (&"unit".into(), &"web.service".into()));
+    assert_eq!(socket["owner"]["processes"][0]["pid"], 1);
+    let table = portscope(["-l", "web.service"]).under(apart.inside()).success().stdout;
+    assert!(table.contains("web.socket → web.service"), "{table}");
+    let unasked = portscope(["--json", "8022", "--no-helpers"]).under(apart.inside()).success().only_socket();
+    assert_eq!(unasked["activation"], serde_json::Value::Null);
+    assert_eq!(unasked["owner"]["tier"], "process");
+}
