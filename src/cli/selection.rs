@@ -109,6 +109,7 @@ impl SelectionArgs {
             backend: self.backend,
             spaces: self.space_choice(),
             helpers: !self.no_helpers,
+            ..Need::default()
         }
     }
 

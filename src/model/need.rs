@@ -1,6 +1,8 @@
 //! What a command needs from the system, so that the rest is not collected.
 
-use super::{Family, Protocol, Socket, State};
+use std::collections::BTreeSet;
+
+use super::{Family, Port, Protocol, Socket, State};
 
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -51,10 +53,17 @@ pub struct Need {
     pub families: Vec<Family>,
     /// The states whose sockets are wanted; all of them when absent.
     pub states: Option<Vec<State>>,
+    /// The local ports whose sockets are wanted; all of them when absent.
+    pub ports: Option<BTreeSet<Port>>,
     /// Whether the arguments of owners are wanted.
     pub argv: bool,
     /// Whether the files that owners run are wanted.
     pub exe: bool,
+    /// Whether the rest is wanted too that can be told of owners: the processes that they descend from, the folder that
+    /// they work in, whether the file that they run is still there.
+    pub dossier: bool,
+    /// Whether the counters of the spaces are wanted.
+    pub counters: bool,
     /// Who is to be asked.
     pub backend: BackendChoice,
     /// The port spaces whose sockets are wanted.
@@ -63,7 +72,31 @@ pub struct Need {
     pub helpers: bool,
 }
 
+impl Default for Need {
+    /// Every socket, and of its owners what costs nothing more.
+    fn default() -> Need {
+        Need {
+            protocols: Protocol::ALL.to_vec(),
+            families: Family::ALL.to_vec(),
+            states: None,
+            ports: None,
+            argv: false,
+            exe: false,
+            dossier: false,
+            counters: false,
+            backend: BackendChoice::default(),
+            spaces: SpaceChoice::default(),
+            helpers: true,
+        }
+    }
+}
+
 impl Need {
+    /// Says whether sockets on this local port are wanted.
+    pub fn wants_port(&self, port: Port) -> bool {
+        self.ports.as_ref().is_none_or(|ports| ports.contains(&port))
+    }
+
     /// The same need for no more than the kinds of socket that these are, or have become meanwhile.
     pub fn narrowed_to(&self, sockets: &[Socket]) -> Need {
         let has = |test: &dyn Fn(&Socket) -> bool| sockets.iter().any(test);

@@ -103,7 +103,8 @@ pub struct Snapshot {
     pub further_spaces: Option<usize>,
     /// The sockets of those spaces.
     pub sockets: Vec<Socket>,
-    /// Every process that holds one of the sockets and still could be described.
+    /// Every process that holds one of the sockets and still could be described; when asked for, those too that they
+    /// descend from.
     pub processes: BTreeMap<Pid, Process>,
     /// The names of the users that sockets and processes belong to, where they have one.
     pub users: BTreeMap<Uid, String>,

@@ -1,6 +1,8 @@
 //! What Linux tells through netlink and /proc.
 
+mod ancestry;
 mod cgroup;
+mod counters;
 mod crew;
 mod deadline;
 pub mod entry;

@@ -8,7 +8,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
 
 use super::entry::Entry;
 use super::sock_diag::{DumpError, Query, SockDiag};
-use super::{cgroup, host, owners, proc_net, process, spaces, users};
+use super::{cgroup, counters, host, owners, proc_net, process, spaces, users};
 use crate::collect::{CollectError, hidden_owners};
 use crate::model::{
     Backend, Family, Gap, Missing, Need, Protocol, Reason, Snapshot, Socket, SocketSource, SpaceId, State, Uid,
@@ -17,10 +17,13 @@ use crate::model::{
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();
-    let space = spaces::current();
+    let mut space = spaces::current();
+    if need.counters {
+        space.listen_overflows = counters::listen_overflows();
+    }
     let mut finder = owners::Finder::start(need);
     let mut tables = Tables::open();
-    let mut sockets = tables.sockets(need, space.id, &|_| true)?;
+    let mut sockets = tables.sockets(need, space.id, &|entry| need.wants_port(entry.local.port))?;
     let (seen, met) = owners::assign(&mut sockets, &mut finder, |in_doubt| {
         let cookies: BTreeSet<Option<u64>> = in_doubt.iter().map(|socket| socket.cookie).collect();
         tables.sockets(&need.narrowed_to(in_doubt), space.id, &|entry| cookies.contains(&entry.cookie))
