@@ -171,7 +171,7 @@ mod tests {
         };
         assert_eq!(told(6379, Protocol::Tcp), [("cache", "user"), ("myredis", "host"), ("redis", "iana")]);
         assert_eq!(told(22, Protocol::Tcp), [("ssh", "well-known")]);
-        assert_eq!(told(80, Protocol::Tcp), [("www-http", "well-known"), ("http", "iana")]);
+        assert_eq!(told(80, Protocol::Tcp), [("www-http", "well-known")]);
         assert_eq!(told(4, Protocol::Tcp), []);
     }
 

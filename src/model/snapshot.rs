@@ -120,6 +120,21 @@ impl Snapshot {
         self.spaces.iter().find(|space| space.id == id)
     }
 
+    /// The processes that a process descends from as far as they are known, its parent first.
+    pub fn ancestors(&self, process: &Process) -> Vec<&Process> {
+        let mut found: Vec<&Process> = Vec::new();
+        let mut parent = process.parent;
+        while let Some(ancestor) = parent.and_then(|parent| self.processes.get(&parent)) {
+            // Numbers of a system that does not keep them true may lead in a circle.
+            if ancestor.pid == process.pid || found.iter().any(|known| known.pid == ancestor.pid) {
+                break;
+            }
+            found.push(ancestor);
+            parent = ancestor.parent;
+        }
+        found
+    }
+
     /// Returns the user's name.
     pub fn user(&self, uid: Option<Uid>) -> Option<&str> {
         self.users.get(&uid?).map(String::as_str)
