@@ -8,6 +8,7 @@
 //!         +----------------> commands ----------->   join       + catalogue = Listing
 //!                            (glue only)               |
 //!                                |                   select     targets, filter, sort
+//!                                |                   analyse    dossier, usage: pure functions
 //!                                |                     |
 //!                                +----------------> render ---> stdout bytes
 //!   model  <- used by all, uses nothing of ours          catalogue <- uses model
@@ -15,6 +16,7 @@
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "errors and output have one way out")]
 
+mod analyse;
 mod catalogue;
 mod cli;
 mod collect;

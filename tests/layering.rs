@@ -4,16 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A layer, and the layers of this crate that it may name.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("catalogue", &["model"]),
     ("collect", &["model"]),
     ("join", &["model", "catalogue"]),
     ("select", &["model"]),
-    ("render", &["model", "context"]),
+    ("analyse", &["model", "catalogue"]),
+    ("render", &["model", "analyse", "context"]),
     ("cli", &["model", "select", "render", "context", "error"]),
     ("config", &["model", "catalogue", "context", "error"]),
-    ("commands", &["model", "catalogue", "collect", "join", "select", "render", "cli", "config", "context", "error"]),
+    (
+        "commands",
+        &["model", "catalogue", "collect", "join", "select", "analyse", "render", "cli", "config", "context", "error"],
+    ),
     ("context", &["collect", "error", "render", "stdout"]),
     ("error", &["collect"]),
     ("stdout", &[]),

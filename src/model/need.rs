@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Family, Port, Protocol, Socket, State};
+use super::{Family, Port, Protocol, Socket, Space, State};
 
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -42,6 +42,27 @@ pub enum SpaceChoice {
     All,
     /// Those with one of these labels or ids.
     Named(Vec<String>),
+}
+
+impl SpaceChoice {
+    /// What `--space` names: labels, ids, or `all`.
+    pub fn of_names(names: &[String]) -> SpaceChoice {
+        match names {
+            [] => SpaceChoice::Containers,
+            names if names.iter().any(|name| name == "all") => SpaceChoice::All,
+            names => SpaceChoice::Named(names.to_vec()),
+        }
+    }
+
+    /// Says whether a space that was collected is meant: a source may give more than was asked for by name.
+    pub fn admits(&self, space: &Space) -> bool {
+        match self {
+            SpaceChoice::Own | SpaceChoice::Containers | SpaceChoice::All => true,
+            SpaceChoice::Named(names) => {
+                names.iter().any(|name| *name == space.label || *name == space.id.0.to_string())
+            }
+        }
+    }
 }
 
 /// What to collect. It only skips work: nothing here chooses rows by meaning, and a source may give more.

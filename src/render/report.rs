@@ -334,7 +334,7 @@ impl<'a> Report<'a> {
     }
 }
 
-fn host(host: &Host) -> HostReport<'_> {
+pub(super) fn host(host: &Host) -> HostReport<'_> {
     HostReport {
         name: host.name.as_deref(),
         os: host.os.as_deref(),
@@ -377,7 +377,7 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
     }
 }
 
-fn service(service: Service<'_>) -> ServiceReport<'_> {
+pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
     ServiceReport { name: service.name, source: service.source.name(), description: service.description }
 }
 
@@ -457,7 +457,7 @@ fn argv_report(argv: &[OsString], undecodable: &mut Vec<&str>) -> Vec<String> {
     secrets::masked(argv).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
-fn visibility(listing: &Listing<'_>, program: Option<&std::path::Path>) -> Visibility {
+pub(super) fn visibility(listing: &Listing<'_>, program: Option<&std::path::Path>) -> Visibility {
     let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
     let gaps = &listing.snapshot.gaps;
     let report = |gap: &Gap| GapReport {
