@@ -1,5 +1,6 @@
 //! The dossier of a number, for people: one screen.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::owner;
@@ -24,6 +25,7 @@ pub fn write(out: &mut dyn Write, listing: &Listing<'_>, dossier: &Dossier<'_>, 
     write_number(out, dossier, style)?;
     write_places(out, dossier, style)?;
     let is_shared = listing.snapshot.spaces.len() > 1;
+    let mut told = BTreeSet::new();
     let mut clients = 0;
     let mut left: Vec<&Holding<'_>> = Vec::new();
     for holding in &dossier.holdings {
@@ -33,7 +35,10 @@ pub fn write(out: &mut dyn Write, listing: &Listing<'_>, dossier: &Dossier<'_>, 
             continue;
         }
         writeln!(out)?;
-        write_holding(out, holding, listing, is_shared, style)?;
+        write_sockets(out, holding, is_shared, style)?;
+        for (label, text) in owner::facts(holding, listing, &mut told, charset) {
+            paragraph::fact(out, &format!("  {label}"), text, charset, style.width)?;
+        }
     }
     if !left.is_empty() {
         let connections: usize = left.iter().map(|holding| holding.connections.len()).sum();
@@ -155,13 +160,7 @@ fn settings(place: &Place<'_>, dossier: &Dossier<'_>) -> [(&'static str, String)
     [("ephemeral", ephemeral), ("reserved", reserved), ("privileged", privileged)]
 }
 
-fn write_holding(
-    out: &mut dyn Write,
-    holding: &Holding<'_>,
-    listing: &Listing<'_>,
-    is_shared: bool,
-    style: Style,
-) -> io::Result<()> {
+fn write_sockets(out: &mut dyn Write, holding: &Holding<'_>, is_shared: bool, style: Style) -> io::Result<()> {
     let Style { charset, width, .. } = style;
     let Some(row) = holding.row() else { return Ok(()) };
     let place = if is_shared {
@@ -183,9 +182,6 @@ fn write_holding(
             let all = Peers::of(&holding.connections);
             writeln!(out, "and {more} more like these: {}", owner::connected(&all))?;
         }
-    }
-    for (label, text) in owner::facts(holding, row, listing, charset) {
-        paragraph::fact(out, &format!("  {label}"), text, charset, width)?;
     }
     Ok(())
 }
@@ -284,6 +280,17 @@ mod tests {
         assert!(text.contains("  ancestry  systemd -> nginx\n"), "{text}");
         assert!(text.contains("  also      nginx (812), nginx (813)\n"), "{text}");
         assert!(text.contains("  user      www-data (33)\n"), "{text}");
+        assert_eq!(text.matches("  started   ").count(), 2, "{text}");
+    }
+
+    #[test]
+    fn a_process_is_told_in_full_once() {
+        let mut snapshot = known();
+        // Two processes listen, the foremost of them has accepted.
+        snapshot.sockets[1].owner = Owner::Processes(vec![Holder { pid: Pid(811), fd: Some(9) }]);
+        let text = text(&snapshot, 443, PIPE);
+        assert!(text.ends_with("  process   nginx (811, descriptor 9), told above\n"), "{text}");
+        assert_eq!(text.matches("  started   ").count(), 1, "{text}");
     }
 
     #[test]

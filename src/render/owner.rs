@@ -1,5 +1,6 @@
 //! The owner of sockets in full, for people: one fact a line.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -23,29 +24,46 @@ pub fn connected(peers: &Peers) -> String {
 /// A fact and its name.
 pub type Fact = (&'static str, Text);
 
-/// What is known of the owner, and of the sockets as it holds them.
-pub fn facts(holding: &Holding<'_>, row: &Row<'_>, listing: &Listing<'_>, charset: Charset) -> Vec<Fact> {
+/// What is known of the owner, and of the sockets as it holds them. A process that is in `told` is named only, and
+/// comes to be in it.
+pub fn facts(holding: &Holding<'_>, listing: &Listing<'_>, told: &mut BTreeSet<Pid>, charset: Charset) -> Vec<Fact> {
+    let Some(row) = holding.row() else { return Vec::new() };
     let mut facts: Vec<Fact> = Vec::new();
     let foremost = row.processes.first();
+    let is_told = foremost.is_some_and(|(pid, _)| !told.insert(*pid));
     match (&row.socket.owner, foremost) {
         (Owner::Nobody(why), _) => facts.push(("owner", Text::plain(nobody(*why)))),
         (Owner::Hidden(because), _) => facts.push(("owner", Text::plain(hidden(*because)))),
         (Owner::Processes(_), Some((pid, process))) => {
-            facts.push(("process", holder(*pid, *process, holding, charset)));
+            let holder = holder(*pid, *process, holding, charset);
+            let above = Text::plain(if is_told { ", told above" } else { "" });
+            facts.push(("process", Text::join(&[holder, above], "")));
             facts.extend(others(row, charset).map(|others| ("also", others)));
         }
         (Owner::Processes(_), None) => {}
     }
-    let process = foremost.and_then(|(_, process)| *process);
+    if !is_told {
+        facts.extend(in_full(row, foremost.and_then(|(_, process)| *process), listing, charset));
+    }
+    facts.extend(of_sockets(holding, charset));
+    facts
+}
+
+fn in_full(row: &Row<'_>, process: Option<&Process>, listing: &Listing<'_>, charset: Charset) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = Vec::new();
     facts.extend(process.map(|process| ("ancestry", program::ancestry(process, listing.snapshot, charset))));
     if let Some(belonging) = row.belonging {
         facts.extend(belonging.unit.as_deref().map(|unit| ("unit", Text::of(unit, charset))));
         facts.extend(belonging.container.as_ref().map(|made_by| ("container", column::container(made_by, charset))));
     }
     facts.extend(users(row, process, charset).map(|users| ("user", users)));
-    facts.extend(
-        process.into_iter().flat_map(|process| of_process(process, listing.snapshot.host.captured_at, charset)),
-    );
+    let now = listing.snapshot.host.captured_at;
+    facts.extend(process.into_iter().flat_map(|process| of_process(process, now, charset)));
+    facts
+}
+
+fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = Vec::new();
     for open in &holding.open {
         facts.extend(open.socket.queue.map(|queue| {
             let place = if holding.open.len() > 1 { format!(" at {}", open.socket.local) } else { String::new() };

@@ -201,12 +201,18 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
     let Style { charset, width, .. } = options.style;
     let count = space.destinations.len();
     let shown = &space.destinations[..count.min(options.top)];
+    let heading = match (count, shown.len()) {
+        (0, _) => "no TCP connection is on an ephemeral number".to_owned(),
+        (1, 1) => "1 destination of TCP connections on ephemeral numbers".to_owned(),
+        (_, all) if all == count => {
+            format!("{count} destinations of TCP connections on ephemeral numbers, the fullest first")
+        }
+        (_, some) => format!("the fullest {some} of {count} destinations of TCP connections on ephemeral numbers"),
+    };
     writeln!(out)?;
-    match (count, shown.len()) {
-        (0, _) => return writeln!(out, "no client is connected by TCP on an ephemeral number"),
-        (1, 1) => writeln!(out, "1 destination of TCP clients")?,
-        (_, all) if all == count => writeln!(out, "{count} destinations of TCP clients, the fullest first")?,
-        (_, some) => writeln!(out, "the fullest {some} of {count} destinations of TCP clients")?,
+    paragraph::sentence(out, &heading, width)?;
+    if shown.is_empty() {
+        return Ok(());
     }
     let row = |destination: &Destination<'_>| -> Cells {
         let text = |text: String| (Text::plain(text), Emphasis::None);
