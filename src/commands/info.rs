@@ -111,7 +111,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
             if place > 0 {
                 writeln!(written)?;
             }
-            text::write(&mut written, &listing, dossier, style)?;
+            text::write(&mut written, &listing, dossier, program.as_deref(), style)?;
         }
         pager::show(&written, !args.style.no_pager, context)?;
         context.stdout.flush()?;

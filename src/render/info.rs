@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::path::Path;
 
 use super::owner;
 use super::paragraph;
@@ -18,7 +19,13 @@ const MOST_CONNECTIONS: usize = 3;
 const MOST_CLIENTS: usize = 5;
 
 /// Writes the dossier of one number.
-pub fn write(out: &mut dyn Write, listing: &Listing<'_>, dossier: &Dossier<'_>, style: Style) -> io::Result<()> {
+pub fn write(
+    out: &mut dyn Write,
+    listing: &Listing<'_>,
+    dossier: &Dossier<'_>,
+    program: Option<&Path>,
+    style: Style,
+) -> io::Result<()> {
     let charset = style.charset;
     let title = summary::title(listing.snapshot, charset);
     paragraph::sentence(out, &format!("port {} on {}", dossier.port, title.as_str()), style.width)?;
@@ -53,19 +60,23 @@ pub fn write(out: &mut dyn Write, listing: &Listing<'_>, dossier: &Dossier<'_>, 
     if dossier.holdings.is_empty() {
         writeln!(out, "\nno socket is on it")?;
     }
-    for line in not_seen(listing) {
+    for line in not_seen(listing, program) {
         let line = Text::of(&line, charset);
         paragraph::sentence(out, &format!("not seen: {}", line.as_str()), style.width)?;
     }
     Ok(())
 }
 
-/// What could change the answer and was not looked at.
-fn not_seen(listing: &Listing<'_>) -> Vec<String> {
+/// What could change the answer and was not looked at, and what would show it.
+fn not_seen(listing: &Listing<'_>, program: Option<&Path>) -> Vec<String> {
     let matters = |gap: &&Gap| {
         matches!(gap.missing, Missing::Spaces | Missing::Redirects | Missing::Sockets | Missing::Processes)
     };
-    listing.snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.clone()).collect()
+    let line = |gap: &Gap| match summary::hint(gap.reason, program) {
+        Some(hint) => format!("{}; {hint}", gap.detail),
+        None => gap.detail.clone(),
+    };
+    listing.snapshot.gaps.iter().filter(matters).map(line).collect()
 }
 
 fn write_number(out: &mut dyn Write, dossier: &Dossier<'_>, style: Style) -> io::Result<()> {
@@ -227,7 +238,7 @@ mod tests {
         listing.rows.sort_by(select::by_default_order);
         let dossier = Dossier::new(Port::new(port), snapshot, &listing.rows, &catalogue);
         let mut text = Vec::new();
-        write(&mut text, &listing, &dossier, style).unwrap();
+        write(&mut text, &listing, &dossier, None, style).unwrap();
         String::from_utf8(text).unwrap()
     }
 

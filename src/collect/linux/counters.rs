@@ -1,12 +1,14 @@
-//! What the kernel counts in a network namespace. What is read is the namespace of the calling thread.
+//! What the kernel counts in a network namespace.
 //!
 //! Source: `/proc/net/netstat`, Linux, Documentation/networking/snmp_counter.rst.
 
 use std::fs;
+use std::path::Path;
 
 /// Returns how many connections were lost since the namespace began because a listener's accept queue was full.
-pub fn listen_overflows() -> Option<u64> {
-    parse(&fs::read_to_string("/proc/thread-self/net/netstat").ok()?, "TcpExt:", "ListenOverflows")
+/// `tables` is the directory of its tables: `/proc/thread-self/net` for that of the calling thread.
+pub fn listen_overflows(tables: &Path) -> Option<u64> {
+    parse(&fs::read_to_string(tables.join("netstat")).ok()?, "TcpExt:", "ListenOverflows")
 }
 
 /// Finds a counter: a line of names is followed by a line of numbers with the same first word.

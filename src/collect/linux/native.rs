@@ -19,7 +19,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();
     let mut space = spaces::current();
     if need.counters {
-        space.listen_overflows = counters::listen_overflows();
+        space.listen_overflows = counters::listen_overflows(Path::new("/proc/thread-self/net"));
     }
     let mut finder = owners::Finder::start(need);
     let mut tables = Tables::open();
