@@ -209,7 +209,7 @@ fn bad_input_is_one_line_and_exit_2() {
         assert_eq!(stderr, format!("portscope: {message}\n"));
     }
     let stderr = usage().args(["--space", "no-such-space"]).any_stderr().exits(2).stderr;
-    assert!(stderr.starts_with("portscope: --space: no port space is called `no-such-space`: expected "), "{stderr}");
+    assert!(stderr.starts_with("portscope: no port space is called `no-such-space`: expected all "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 

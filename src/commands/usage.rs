@@ -91,11 +91,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 
 fn unknown_space(names: &[String], snapshot: &Snapshot) -> String {
     let known: Vec<&str> = snapshot.spaces.iter().map(|space| space.label.as_str()).collect();
-    format!(
-        "--space: no port space is called `{}`: expected all, an id, or one of {}",
-        names.join(","),
-        known.join(", ")
-    )
+    format!("no port space is called `{}`: expected all or one of {}", names.join(","), known.join(", "))
 }
 
 /// Reads `80%` or `80` as 0.8.

@@ -11,7 +11,7 @@ use super::services;
 use super::style::Style;
 use super::summary;
 use crate::analyse::dossier::{Assignment, Dossier, Holding, Objection, Peers, Place};
-use crate::model::{Exposure, Gap, Listing, Missing, Row};
+use crate::model::{Exposure, Gap, Listing, Missing, Row, SpaceId};
 
 /// Connections of one owner that are told one by one.
 const MOST_CONNECTIONS: usize = 3;
@@ -31,7 +31,7 @@ pub fn write(
     paragraph::sentence(out, &format!("port {} on {}", dossier.port, title.as_str()), style.width)?;
     write_number(out, dossier, style)?;
     write_places(out, dossier, style)?;
-    let is_shared = listing.snapshot.spaces.len() > 1;
+    let own = listing.snapshot.spaces.first().map(|space| space.id);
     let mut told = BTreeSet::new();
     let mut clients = 0;
     let mut left: Vec<&Holding<'_>> = Vec::new();
@@ -42,7 +42,7 @@ pub fn write(
             continue;
         }
         writeln!(out)?;
-        write_sockets(out, holding, is_shared, style)?;
+        write_sockets(out, holding, own, style)?;
         for (label, text) in owner::facts(holding, listing, &mut told, charset) {
             paragraph::fact(out, &format!("  {label}"), text, charset, style.width)?;
         }
@@ -171,13 +171,14 @@ fn settings(place: &Place<'_>, dossier: &Dossier<'_>) -> [(&'static str, String)
     [("ephemeral", ephemeral), ("reserved", reserved), ("privileged", privileged)]
 }
 
-fn write_sockets(out: &mut dyn Write, holding: &Holding<'_>, is_shared: bool, style: Style) -> io::Result<()> {
+/// `own` is the space of this process; every other one is named.
+fn write_sockets(out: &mut dyn Write, holding: &Holding<'_>, own: Option<SpaceId>, style: Style) -> io::Result<()> {
     let Style { charset, width, .. } = style;
     let Some(row) = holding.row() else { return Ok(()) };
-    let place = if is_shared {
-        Text::join(&[Text::plain(" in port space "), Text::of(&row.space.label, charset)], "")
-    } else {
+    let place = if own == Some(row.socket.space) {
         Text::default()
+    } else {
+        Text::join(&[Text::plain(", in port space "), Text::of(&row.space.label, charset)], "")
     };
     for open in &holding.open {
         let line = Text::join(&[socket(open, charset), place.clone()], "");
@@ -227,7 +228,7 @@ mod tests {
     use crate::catalogue::Catalogue;
     use crate::model::{
         Belonging, Container, Endpoint, Forward, ForwardedBy, Holder, Nobody, Owner, Pid, Port, Process, Queue,
-        Snapshot, Socket, SpaceId, State,
+        Snapshot, Socket, State,
     };
     use crate::{join, select, testing};
 
@@ -344,7 +345,7 @@ mod tests {
         assert!(text.contains("ephemeral   no: clients are given numbers from 32768-60999\n"), "{text}");
         let blue = text.split("in port space blue (host)\n").nth(1).unwrap();
         assert!(blue.starts_with("ephemeral   yes: clients are given numbers from 5000-6000\n"), "{text}");
-        assert!(text.contains("\ntcp 127.0.0.1:5432 LISTEN, for this host only in port space blue\n"), "{text}");
+        assert!(text.contains("\ntcp 127.0.0.1:5432 LISTEN, for this host only, in port space blue\n"), "{text}");
     }
 
     #[test]
