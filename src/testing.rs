@@ -50,6 +50,8 @@ fn process(pid: u32, parent: u32, name: &str, uid: u32) -> (Pid, Process) {
         name: Some(name.into()),
         exe: Some(format!("/usr/sbin/{name}").into()),
         argv: None,
+        cwd: None,
+        exe_deleted: None,
         started_at: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(pid))),
         uid: Some(Uid(uid)),
         belonging: None,

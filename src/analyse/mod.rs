@@ -1,3 +1,5 @@
 //! Answers that take more than one row: pure functions over listings.
 
+pub mod dossier;
 pub mod spaces;
+pub mod usage;

@@ -62,6 +62,18 @@ impl Catalogue {
         Some(Service { name: &own.name, description, source: ServiceSource::Host })
     }
 
+    /// Everything that the port is assigned to: each source that has a name for it, the one that wins first. A name that
+    /// an earlier source has given already is left out.
+    pub fn registrations(&self, port: Port, protocol: Protocol) -> Vec<Service<'_>> {
+        let iana = iana::find(port, protocol).and_then(|entry| entry.service());
+        let mut found: Vec<Service<'_>> = Vec::new();
+        let well_known = if protocol == Protocol::Tcp { well_known::service(port) } else { None };
+        for service in [self.service(port, protocol), well_known, self.registered(port, protocol), iana] {
+            found.extend(service.filter(|service| found.iter().all(|known| known.name != service.name)));
+        }
+        found
+    }
+
     /// What IANA says of a number that has no name: `Reserved` or `Unassigned`.
     pub fn status(port: Port, protocol: Protocol) -> Option<&'static str> {
         iana::find(port, protocol).filter(|entry| entry.name.is_empty()).map(|entry| entry.description)
@@ -147,6 +159,20 @@ mod tests {
         ] {
             assert_eq!(service(&catalogue, port, protocol), expected, "{port}");
         }
+    }
+
+    #[test]
+    fn every_source_that_has_a_name_of_its_own_is_told() {
+        let label = Label { ports: "6379".parse().unwrap(), protocol: None, name: "cache".to_owned() };
+        let catalogue = Catalogue::new(vec![label], b"myredis 6379/tcp\nssh 22/tcp\n");
+        let told = |port, protocol| -> Vec<(&str, &str)> {
+            let services = catalogue.registrations(Port::new(port), protocol);
+            services.iter().map(|service| (service.name, service.source.name())).collect()
+        };
+        assert_eq!(told(6379, Protocol::Tcp), [("cache", "user"), ("myredis", "host"), ("redis", "iana")]);
+        assert_eq!(told(22, Protocol::Tcp), [("ssh", "well-known")]);
+        assert_eq!(told(80, Protocol::Tcp), [("www-http", "well-known")]);
+        assert_eq!(told(4, Protocol::Tcp), []);
     }
 
     #[test]

@@ -108,8 +108,9 @@ impl SelectionArgs {
             belonging: output.wants_belonging() || has_word,
             exe: output.wants_exe() || has_word || !self.process_names.is_empty(),
             backend: self.backend,
-            spaces: self.space_choice(),
+            spaces: SpaceChoice::of_names(&self.spaces),
             helpers: !self.no_helpers,
+            ..Need::default()
         }
     }
 
@@ -148,14 +149,6 @@ impl SelectionArgs {
             spaces: self.spaces.clone(),
             ports: self.ports.clone(),
             peers: self.peers.clone(),
-        }
-    }
-
-    fn space_choice(&self) -> SpaceChoice {
-        match &self.spaces[..] {
-            [] => SpaceChoice::Containers,
-            names if names.iter().any(|name| name == "all") => SpaceChoice::All,
-            names => SpaceChoice::Named(names.to_vec()),
         }
     }
 

@@ -1,12 +1,14 @@
 //! One file a command: its arguments and the glue between collecting and rendering.
 
 mod completions;
+mod info;
 mod list;
 mod man;
 mod pager;
 mod schema;
 mod services;
 mod spaces;
+mod usage;
 
 use std::ffi::OsString;
 
@@ -26,6 +28,8 @@ Examples:
   sudo portscope -l               listeners with every owner
   portscope -l --exposure any     listeners that every interface can reach
   portscope spaces                the port spaces here, and the numbers that they share
+  portscope info 5432             everything about one number
+  portscope usage                 will the numbers run out?
   portscope services 5432         what a port is registered for
   portscope --json | jq '.sockets[] | select(.state == \"LISTEN\")'
 ";
@@ -66,6 +70,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Spaces(spaces::Args),
+    Info(info::Args),
+    Usage(usage::Args),
     Services(services::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -85,6 +91,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
     let status = match cli.command {
         None => list::run(&cli.list, context),
         Some(Command::Spaces(args)) => spaces::run(&args, context),
+        Some(Command::Info(args)) => info::run(&args, context),
+        Some(Command::Usage(args)) => usage::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),

@@ -95,5 +95,6 @@ fn need(args: &Args) -> Need {
         backend: args.backend,
         spaces: SpaceChoice::All,
         helpers: !args.no_helpers,
+        ..Need::default()
     }
 }

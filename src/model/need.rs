@@ -1,6 +1,8 @@
 //! What a command needs from the system, so that the rest is not collected.
 
-use super::{Family, Protocol, Socket, Space, SpaceKind, State};
+use std::collections::BTreeSet;
+
+use super::{Family, Port, Protocol, Socket, Space, SpaceKind, State};
 
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -42,6 +44,25 @@ pub enum SpaceChoice {
     Named(Vec<String>),
 }
 
+impl SpaceChoice {
+    /// What `--space` names: labels, ids, or `all`.
+    pub fn of_names(names: &[String]) -> SpaceChoice {
+        match names {
+            [] => SpaceChoice::Containers,
+            names if names.iter().any(|name| name == "all") => SpaceChoice::All,
+            names => SpaceChoice::Named(names.to_vec()),
+        }
+    }
+
+    /// Says whether a space that was collected is meant: a source may give more than was asked for by name.
+    pub fn admits(&self, space: &Space) -> bool {
+        match self {
+            SpaceChoice::Own | SpaceChoice::Containers | SpaceChoice::All => true,
+            SpaceChoice::Named(names) => names.iter().any(|name| space.is_called(name)),
+        }
+    }
+}
+
 /// What to collect. It only skips work: nothing here chooses rows by meaning, and a source may give more.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Need {
@@ -51,12 +72,19 @@ pub struct Need {
     pub families: Vec<Family>,
     /// The states whose sockets are wanted; all of them when absent.
     pub states: Option<Vec<State>>,
+    /// The local ports whose sockets are wanted; all of them when absent.
+    pub ports: Option<BTreeSet<Port>>,
     /// Whether the arguments of owners are wanted.
     pub argv: bool,
     /// Whether the units and containers of owners are wanted.
     pub belonging: bool,
     /// Whether the files that owners run are wanted.
     pub exe: bool,
+    /// Whether the rest is wanted too that can be told of owners: the processes that they descend from, the folder that
+    /// they work in, whether the file that they run is still there.
+    pub dossier: bool,
+    /// Whether the counters of the spaces are wanted.
+    pub counters: bool,
     /// Who is to be asked.
     pub backend: BackendChoice,
     /// The port spaces whose sockets are wanted.
@@ -65,7 +93,32 @@ pub struct Need {
     pub helpers: bool,
 }
 
+impl Default for Need {
+    /// Every socket, and of its owners what costs nothing more.
+    fn default() -> Need {
+        Need {
+            protocols: Protocol::ALL.to_vec(),
+            families: Family::ALL.to_vec(),
+            states: None,
+            ports: None,
+            argv: false,
+            belonging: false,
+            exe: false,
+            dossier: false,
+            counters: false,
+            backend: BackendChoice::default(),
+            spaces: SpaceChoice::default(),
+            helpers: true,
+        }
+    }
+}
+
 impl Need {
+    /// Says whether sockets on this local port are wanted.
+    pub fn wants_port(&self, port: Port) -> bool {
+        self.ports.as_ref().is_none_or(|ports| ports.contains(&port))
+    }
+
     /// Says whether the sockets of the space that this process is in are wanted.
     pub fn wants_own(&self, own: &Space) -> bool {
         match &self.spaces {

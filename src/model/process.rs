@@ -1,4 +1,4 @@
-//! A process that holds a socket.
+//! A process that holds a socket, or that one descends from.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +19,10 @@ pub struct Process {
     pub exe: Option<PathBuf>,
     /// Its arguments, read only when asked for: they carry secrets.
     pub argv: Option<Vec<OsString>>,
+    /// The folder that it works in, read only when asked for; absent when this user may not know.
+    pub cwd: Option<PathBuf>,
+    /// Whether the file that it runs is no longer there, as after an upgrade; absent when nobody looked, or may look.
+    pub exe_deleted: Option<bool>,
     /// When it started, to the second.
     pub started_at: Option<SystemTime>,
     /// The user it runs as (effective).

@@ -103,7 +103,8 @@ pub struct Snapshot {
     pub further_spaces: Option<usize>,
     /// The sockets of those spaces.
     pub sockets: Vec<Socket>,
-    /// Every process that holds one of the sockets and still could be described.
+    /// Every process that holds one of the sockets and still could be described; when asked for, those too that they
+    /// descend from.
     pub processes: BTreeMap<Pid, Process>,
     /// The names of the users that sockets and processes belong to, where they have one.
     pub users: BTreeMap<Uid, String>,
@@ -117,6 +118,21 @@ impl Snapshot {
     /// Returns the space with that id, when it was listed.
     pub fn space(&self, id: SpaceId) -> Option<&Space> {
         self.spaces.iter().find(|space| space.id == id)
+    }
+
+    /// The processes that a process descends from as far as they are known, its parent first.
+    pub fn ancestors(&self, process: &Process) -> Vec<&Process> {
+        let mut found: Vec<&Process> = Vec::new();
+        let mut parent = process.parent;
+        while let Some(ancestor) = parent.and_then(|parent| self.processes.get(&parent)) {
+            // Numbers of a system that does not keep them true may lead in a circle.
+            if ancestor.pid == process.pid || found.iter().any(|known| known.pid == ancestor.pid) {
+                break;
+            }
+            found.push(ancestor);
+            parent = ancestor.parent;
+        }
+        found
     }
 
     /// Returns the user's name.

@@ -52,6 +52,9 @@ pub struct Space {
     pub reserved: Option<Vec<PortRange>>,
     /// The lowest port that a process may bind without a privilege.
     pub unprivileged_start: Option<u32>,
+    /// Connections that listeners lost since the space began because their accept queue was full. Source: the counter
+    /// `ListenOverflows` of Linux; read only when asked for.
+    pub listen_overflows: Option<u64>,
 }
 
 impl Space {
@@ -75,6 +78,7 @@ impl Space {
             ephemeral: None,
             reserved: None,
             unprivileged_start: None,
+            listen_overflows: None,
         }
     }
 }

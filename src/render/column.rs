@@ -315,7 +315,7 @@ fn address(row: &Row<'_>, charset: Charset) -> Text {
 }
 
 /// The short name, or that of the file when the process has blanked it (C34).
-fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
+pub(super) fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
     let process = process?;
     let own = process.name.as_deref().filter(|name| !name.is_empty());
     let exe = process.exe.as_deref().and_then(Path::file_name);
@@ -376,7 +376,7 @@ fn hidden_cell(row: &Row<'_>, because: HiddenBecause, charset: Charset) -> Text 
 }
 
 /// The runtime, and the name or as much of the id as its own tools show.
-fn container(container: &Container, charset: Charset) -> Text {
+pub(super) fn container(container: &Container, charset: Charset) -> Text {
     Text::join(&[Text::plain(container.runtime), Text::of(container.short_name(), charset)], " ")
 }
 
@@ -396,7 +396,8 @@ fn user(row: &Row<'_>, charset: Charset) -> Option<Text> {
     }
 }
 
-fn command_line(argv: &[std::ffi::OsString], charset: Charset) -> Option<Text> {
+/// The arguments, the usual secrets masked.
+pub(super) fn command_line(argv: &[std::ffi::OsString], charset: Charset) -> Option<Text> {
     let masked = super::secrets::masked(argv);
     list(masked.iter().map(|argument| Some(quoted(argument, charset))))
 }

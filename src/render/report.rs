@@ -385,7 +385,7 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
     }
 }
 
-fn service(service: Service<'_>) -> ServiceReport<'_> {
+pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
     ServiceReport { name: service.name, source: service.source.name(), description: service.description }
 }
 

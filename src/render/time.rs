@@ -1,6 +1,6 @@
 //! Points in time as text.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::{Timestamp, Unit};
 
@@ -9,4 +9,42 @@ pub fn rfc3339(time: SystemTime) -> String {
     // A clock outside the years -9999 to 9999 is not worth losing a listing for.
     let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
     timestamp.round(Unit::Second).unwrap_or(timestamp).to_string()
+}
+
+/// Writes a span of time in its two largest units: `12 s`, `5 min 3 s`, `3 h 12 min`, `4 d 6 h`.
+pub fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    let two = |large: u64, unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{large} {unit}"),
+        small => format!("{large} {unit} {small} {small_unit}"),
+    };
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => two(minutes, "min", seconds % 60, "s"),
+        3600..86_400 => two(hours, "h", minutes % 60, "min"),
+        86_400.. => two(days, "d", hours % 24, "h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        for (seconds, shown) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3599, "59 min 59 s"),
+            (3600, "1 h"),
+            (11_520, "3 h 12 min"),
+            (86_399, "23 h 59 min"),
+            (86_400, "1 d"),
+            (367_199, "4 d 5 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), shown);
+        }
+    }
 }

@@ -112,7 +112,7 @@ impl Listed {
         let mut opened = Vec::new();
         let mut refused = 0;
         let mut why = None;
-        for entered in spaces::enter(chosen) {
+        for entered in spaces::enter(chosen, need) {
             match entered {
                 Entered::Open(space, tables) => opened.push((*space, tables)),
                 Entered::Gone => {}

@@ -1,7 +1,9 @@
 //! What Linux tells through netlink and /proc.
 
 mod activation;
+mod ancestry;
 mod cgroup;
+mod counters;
 mod crew;
 mod deadline;
 pub mod entry;

@@ -1,7 +1,7 @@
 //! The native backend: sockets by netlink, holders by the kernel's iterator or by /proc, details through /proc.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::SystemTime;
 
@@ -9,14 +9,17 @@ use super::listed::Listed;
 use super::names::Names;
 use super::redirects::{self, Redirects};
 use super::tables::Tables;
-use super::{activation, cgroup, host, owners, process, published, spaces, users};
+use super::{activation, cgroup, counters, host, owners, process, published, spaces, users};
 use crate::collect::{CollectError, hidden_owners};
 use crate::model::{Backend, Missing, Need, Snapshot, SpaceChoice, State, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();
-    let own = spaces::current();
+    let mut own = spaces::current();
+    if need.counters {
+        own.listen_overflows = counters::listen_overflows(Path::new("/proc/thread-self/net"));
+    }
     let mut finder = owners::Finder::start(need);
     let looking = (need.spaces != SpaceChoice::Own).then(|| thread::spawn(spaces::find));
     let wants_redirects = need.wants_own(&own) && need.wants_state(State::Redirect);
@@ -37,6 +40,8 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         }
     };
     listed.add_others(&mut found, &mut names, &own, need)?;
+    // Only now: the sockets of every port tell which of the kept spaces have been listed.
+    listed.sockets.retain(|socket| need.wants_port(socket.local.port));
     let (seen, met) = owners::assign(&mut listed.sockets, &mut finder, |in_doubt| listed.tables.again(in_doubt, need))?;
     let mut processes = process::describe(&listed.sockets, need, &met);
     let mut cgroups = cgroup::belongings(&listed.sockets.iter().filter_map(|socket| socket.cgroup).collect());

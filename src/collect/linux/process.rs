@@ -12,10 +12,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::ancestry::ancestors;
 use super::cgroup;
 use super::crew;
 use super::deadline::within;
@@ -36,7 +37,15 @@ const MOST_PROOFS: usize = 16;
 /// A process, and what it was seen to hold.
 type Held = (Pid, Vec<(u32, Inode)>);
 
-/// Describes every process that holds one of the sockets; those that have ended are left out.
+/// What one worker has put together.
+#[derive(Default)]
+struct Described {
+    holders: Vec<Process>,
+    ancestors: Vec<Process>,
+}
+
+/// Describes every process that holds one of the sockets, and where that is needed those that they descend from; those
+/// that have ended are left out.
 ///
 /// Where the search for holders has told enough of a process, it is not asked for again.
 pub fn describe(sockets: &[Socket], need: &Need, met: &Met) -> BTreeMap<Pid, Process> {
@@ -52,20 +61,33 @@ pub fn describe(sockets: &[Socket], need: &Need, met: &Met) -> BTreeMap<Pid, Pro
     let boot = boot_time();
     let jobs: Vec<Held> = held.into_iter().collect();
     let workers = jobs.len() / 64 + 1;
-    let parts = crew::share(jobs, workers, |held, described: &mut Vec<Process>| {
-        described.extend(process(&held, need, met.get(&held.0), boot));
+    let parts = crew::share(jobs, workers, |held, described: &mut Described| {
+        let holder = process(&held, need, met.get(&held.0), boot, &mut described.ancestors);
+        described.holders.extend(holder);
         Vec::new()
     });
-    parts.into_iter().flatten().map(|process| (process.pid, process)).collect()
+    let by_pid = |process: Process| (process.pid, process);
+    let (holders, ancestors): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.holders, part.ancestors)).unzip();
+    // More is known of one that is both as a holder.
+    let mut described: BTreeMap<Pid, Process> = ancestors.into_iter().flatten().map(by_pid).collect();
+    described.extend(holders.into_iter().flatten().map(by_pid));
+    described
 }
 
-fn process((pid, held): &Held, need: &Need, met: Option<&Facts>, boot: Option<Duration>) -> Option<Process> {
+fn process(
+    (pid, held): &Held,
+    need: &Need,
+    met: Option<&Facts>,
+    boot: Option<Duration>,
+    others: &mut Vec<Process>,
+) -> Option<Process> {
     let met = met.map(|facts| as_met(*pid, facts, boot));
     if let Some(process) = &met
         && process.name.is_some()
         && !need.exe
         && !need.argv
         && !need.belonging
+        && !need.dossier
     {
         return met;
     }
@@ -76,23 +98,41 @@ fn process((pid, held): &Held, need: &Need, met: Option<&Facts>, boot: Option<Du
     }
     if let Some(process) = met
         && !need.argv
+        && !need.dossier
     {
         let exe = need.exe.then(|| link(directory, "exe").map(PathBuf::from)).flatten();
         return Some(Process { exe, belonging: belonging(directory, need), ..process });
     }
-    let stat = Stat::parse(&read(directory, "stat", 1024).ok()?)?;
-    Some(Process {
-        pid: *pid,
-        parent: Some(Pid(stat.parent)).filter(|parent| parent.0 != 0),
-        name: Some(stat.name.clone()),
-        // A process may have blanked its name; the file's is shown then.
-        exe: if need.exe || stat.name.is_empty() { link(directory, "exe").map(PathBuf::from) } else { None },
+    let stat = Stat::read(directory)?;
+    // A process may have blanked its name; the file's is shown then.
+    let exe = if need.exe || stat.name.is_empty() { link(directory, "exe") } else { None };
+    let mut described = Process {
         // Reading the arguments of a process in uninterruptible sleep can block as long as the sleep lasts.
         argv: (need.argv && stat.state != b'D').then(|| arguments(directory)).flatten(),
-        started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(stat.started)),
-        uid: effective_uid(directory),
+        exe: exe.map(PathBuf::from),
         belonging: belonging(directory, need),
-    })
+        ..stat.process(*pid, directory, boot)
+    };
+    if need.dossier {
+        described.cwd = link(directory, "cwd").map(PathBuf::from);
+        described.exe_deleted = described.exe.as_deref().and_then(|exe| is_deleted(directory, exe.as_os_str()));
+        let ancestors = ancestors(directory, boot);
+        // Whoever loses its parent gets another one; what was read first may be out of date.
+        described.parent = ancestors.first().map(|parent| parent.pid).or(described.parent);
+        others.extend(ancestors);
+    }
+    Some(described)
+}
+
+/// Says whether the file that a process runs is gone; the kernel marks its path then, but a file may be called so (C36).
+fn is_deleted(directory: BorrowedFd<'_>, exe: &OsStr) -> Option<bool> {
+    if !exe.as_bytes().ends_with(b" (deleted)") {
+        return Some(false);
+    }
+    let directory = directory.try_clone_to_owned().ok()?;
+    // A file system that is gone for good may never answer (C45).
+    let file = within(PATIENCE, move || statat(directory, "exe", AtFlags::empty()))?.ok()?;
+    Some(file.st_nlink == 0)
 }
 
 /// What is known from the search for holders alone; a name that was blanked is none.
@@ -105,6 +145,8 @@ fn as_met(pid: Pid, facts: &Facts, boot: Option<Duration>) -> Process {
         name: name.filter(|name| !name.is_empty()),
         exe: None,
         argv: None,
+        cwd: None,
+        exe_deleted: None,
         started_at: boot.map(|boot| UNIX_EPOCH + boot + Duration::from_nanos(facts.started)),
         uid: Some(Uid(facts.effective_uid)),
         belonging: None,
@@ -122,7 +164,8 @@ pub fn arguments_of(pid: Pid, held: Option<(u32, Inode)>) -> Option<Vec<OsString
     still_holds(directory.as_fd(), held.as_slice()).then(|| arguments(directory.as_fd())).flatten()
 }
 
-fn open_process(pid: Pid) -> Option<OwnedFd> {
+/// Opens `/proc/PID`, which stays that of the process that had this number now.
+pub fn open_process(pid: Pid) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(CWD, format!("/proc/{}", pid.0), flags, Mode::empty()).ok()
 }
@@ -156,15 +199,37 @@ fn ticks(count: u64) -> Duration {
 
 /// The fields of `/proc/PID/stat` that are of use here. Source: proc_pid_stat(5).
 #[derive(Debug, Eq, PartialEq)]
-struct Stat {
+pub struct Stat {
     name: OsString,
     state: u8,
-    parent: u32,
+    /// The number of its parent; 0 without one, or with one outside of the pid namespace.
+    pub parent: u32,
     /// In ticks since the start of the system.
     started: u64,
 }
 
 impl Stat {
+    /// Reads that of the process behind the handle.
+    pub fn read(directory: BorrowedFd<'_>) -> Option<Stat> {
+        Stat::parse(&read(directory, "stat", 1024).ok()?)
+    }
+
+    /// What it tells of the process, and whose that is.
+    pub fn process(self, pid: Pid, directory: BorrowedFd<'_>, boot: Option<Duration>) -> Process {
+        Process {
+            pid,
+            parent: Some(Pid(self.parent)).filter(|parent| parent.0 != 0),
+            name: Some(self.name),
+            exe: None,
+            argv: None,
+            cwd: None,
+            exe_deleted: None,
+            started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(self.started)),
+            uid: effective_uid(directory),
+            belonging: None,
+        }
+    }
+
     /// The name stands in parentheses and may hold any byte, parentheses too; so the last one closes it.
     fn parse(text: &[u8]) -> Option<Stat> {
         let open = text.iter().position(|byte| *byte == b'(')?;

@@ -25,7 +25,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let (sockets, mut gaps) = system::sockets(need, &space)?;
     let holders: BTreeSet<Pid> =
         sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();
-    let processes = processes::details(&holders, need.argv).unwrap_or_else(|error| {
+    let processes = processes::details(&holders, need).unwrap_or_else(|error| {
         gaps.push(Gap {
             missing: Missing::Processes,
             reason: Reason::Backend,

@@ -40,6 +40,9 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
     for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
         for listed in sockets::list(protocol, space.id)? {
             let mut socket = listed.socket;
+            if !need.wants_port(socket.local.port) {
+                continue;
+            }
             socket.owner = owner(&socket, &listed.pids);
             // macOS gives a row for each descriptor of a socket, and no number that tells sockets apart.
             let key = (socket.protocol, socket.family, socket.local, socket.peer, socket.state);

@@ -5,32 +5,60 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-use crate::model::{Host, Pid, Process, Uid};
+use crate::model::{Host, Need, Pid, Process, Uid};
 
-/// Describes the processes; those that have ended are left out.
-pub fn details(pids: &BTreeSet<Pid>, argv: bool) -> Result<BTreeMap<Pid, Process>, sysinfo::Error> {
-    let wanted: Vec<sysinfo::Pid> = pids.iter().map(|pid| sysinfo::Pid::from_u32(pid.0)).collect();
+/// Describes the processes, and where that is needed those that they descend from; those that have ended are left out.
+pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> Result<BTreeMap<Pid, Process>, sysinfo::Error> {
     let mut kind = ProcessRefreshKind::nothing()
         .without_tasks()
         .with_exe(UpdateKind::OnlyIfNotSet)
         .with_user(UpdateKind::OnlyIfNotSet);
-    if argv {
+    if need.argv {
         kind = kind.with_cmd(UpdateKind::OnlyIfNotSet);
     }
+    if need.dossier {
+        kind = kind.with_cwd(UpdateKind::OnlyIfNotSet);
+    }
     let mut system = System::new()?;
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&wanted), false, kind);
-    let described = |pid: &Pid| Some((*pid, process(*pid, system.process(sysinfo::Pid::from_u32(pid.0))?, argv)));
-    Ok(pids.iter().filter_map(described).collect())
+    let mut described = BTreeMap::new();
+    let mut wanted = pids.clone();
+    while !wanted.is_empty() {
+        let ids: Vec<sysinfo::Pid> = wanted.iter().map(|pid| sysinfo::Pid::from_u32(pid.0)).collect();
+        system.refresh_processes_specifics(ProcessesToUpdate::Some(&ids), false, kind);
+        let found = |pid: &Pid| Some((*pid, process(*pid, system.process(sysinfo::Pid::from_u32(pid.0))?, need)));
+        let generation: BTreeMap<Pid, Process> = wanted.iter().filter_map(found).collect();
+        let parents = generation.values().filter_map(|process| process.parent);
+        wanted = if need.dossier { parents.collect() } else { BTreeSet::new() };
+        described.extend(generation);
+        // What is known already ends the walk, also where a reused number leads in a circle.
+        wanted.retain(|parent| !described.contains_key(parent));
+    }
+    forget_strangers(&mut described);
+    Ok(described)
 }
 
-fn process(pid: Pid, process: &sysinfo::Process, argv: bool) -> Process {
+/// Windows names the parent also after it has ended; whoever has its number now and started later is a stranger.
+fn forget_strangers(described: &mut BTreeMap<Pid, Process>) {
+    let started: BTreeMap<Pid, Option<SystemTime>> =
+        described.values().map(|process| (process.pid, process.started_at)).collect();
+    for process in described.values_mut() {
+        let parent_started = process.parent.and_then(|parent| started.get(&parent).copied().flatten());
+        if parent_started.zip(process.started_at).is_some_and(|(parent, child)| parent > child) {
+            process.parent = None;
+        }
+    }
+}
+
+fn process(pid: Pid, process: &sysinfo::Process, need: &Need) -> Process {
     let started = Some(process.start_time()).filter(|seconds| *seconds > 0);
     Process {
         pid,
         parent: process.parent().map(|parent| Pid(parent.as_u32())).filter(|parent| parent.0 != 0),
         name: Some(process.name().to_owned()),
         exe: process.exe().map(std::path::Path::to_owned),
-        argv: argv.then(|| process.cmd().to_vec()),
+        argv: need.argv.then(|| process.cmd().to_vec()),
+        cwd: process.cwd().map(std::path::Path::to_owned),
+        exe_deleted: None,
         started_at: started.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
         uid: effective_uid(process),
         belonging: None,

@@ -10,9 +10,9 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Found, tables_of};
 use crate::collect::linux::sock_diag::DumpError;
-use crate::collect::linux::sysctl;
 use crate::collect::linux::tables::Tables;
-use crate::model::Space;
+use crate::collect::linux::{counters, sysctl};
+use crate::model::{Need, Space};
 
 /// What became of a namespace.
 pub enum Entered {
@@ -28,16 +28,17 @@ pub enum Entered {
 const MOST_TRIED: usize = 32;
 
 /// Opens the tables of each namespace, in the same order.
-pub fn enter(found: &[&Found]) -> Vec<Entered> {
+pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
     if found.is_empty() {
         return Vec::new();
     }
-    let all = || found.iter().map(|found| in_this_thread(found)).collect();
+    let all = || found.iter().map(|found| in_this_thread(found, need)).collect();
     // The thread stays in the last one, so it must not be one that goes on.
     std::thread::scope(|scope| scope.spawn(all).join().expect("entering does not panic"))
 }
 
-fn in_this_thread(found: &Found) -> Entered {
+fn in_this_thread(found: &Found, need: &Need) -> Entered {
+    let overflows = |tables: &Path| need.counters.then(|| counters::listen_overflows(tables)).flatten();
     let moved = open(found)
         .and_then(|namespace| Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?));
     let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
@@ -50,6 +51,7 @@ fn in_this_thread(found: &Found) -> Entered {
                 ephemeral: sysctl::ephemeral_range(),
                 reserved: sysctl::reserved_ports(),
                 unprivileged_start: sysctl::unprivileged_start(),
+                listen_overflows: overflows(Path::new("/proc/thread-self/net")),
                 ..found.space.clone()
             };
             Entered::Open(Box::new(space), tables)
@@ -59,8 +61,10 @@ fn in_this_thread(found: &Found) -> Entered {
             let mut readable = text.filter(|(pid, _)| tables_of(&pid.to_string()) == found.tables);
             match readable.next() {
                 Some((_, text)) => {
+                    let listen_overflows = overflows(&text);
                     let tables = Tables::as_text(found.space.id, text, DumpError::NotEntered(error));
-                    Entered::Open(Box::new(Space { source: tables.source(), ..found.space.clone() }), tables)
+                    let space = Space { source: tables.source(), listen_overflows, ..found.space.clone() };
+                    Entered::Open(Box::new(space), tables)
                 }
                 None if found.mounts.is_empty() && found.handle.is_none() => Entered::Gone,
                 None => Entered::Refused(error),

@@ -1,0 +1,156 @@
+//! `portscope info`: everything about one number.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use super::pager;
+use crate::analyse::dossier::Dossier;
+use crate::catalogue::Catalogue;
+use crate::cli::{StyleArgs, one_of};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::model::{BackendChoice, Need, Port, Protocol, Row, SpaceChoice};
+use crate::render::report_info::InfoReport;
+use crate::render::sanitize::Text;
+use crate::render::style::Style;
+use crate::render::{info as text, json, summary};
+use crate::{join, select};
+
+/// Tell everything about one port: its category and services, whether to use it, and who has it in every port space
+///
+/// A name is told port by port. Owners are told in full: what they descend from, unit, container, user, start, file,
+/// folder and arguments, the usual secrets masked.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 told, 1 no service has the name, 2 the command line is wrong")]
+pub struct Args {
+    /// A port, or the name or alias of a service
+    #[arg(value_name = "PORT|NAME", value_parser = parse_subject)]
+    subject: Subject,
+
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+
+    /// Exit with 3 when something was hidden
+    #[arg(long)]
+    strict: bool,
+
+    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
+    backend: BackendChoice,
+
+    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
+    #[arg(long)]
+    no_helpers: bool,
+
+    #[command(flatten)]
+    style: StyleArgs,
+}
+
+/// What the dossier is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Subject {
+    Port(Port),
+    Name(String),
+}
+
+/// Names may begin with a digit (`3gpp-cbsp`), so only what looks like a port in every letter is one.
+fn parse_subject(text: &str) -> Result<Subject, String> {
+    let number = text.strip_prefix(':').unwrap_or(text);
+    if text.is_empty() {
+        return Err("an empty name has no dossier: expected a port or the name of a service".to_owned());
+    }
+    if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') || text.starts_with(':') {
+        return number.parse().map(Subject::Port).map_err(|error| format!("{error}, or the name of a service"));
+    }
+    Ok(Subject::Name(text.to_owned()))
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let style = args.style.style(context);
+    let ports: BTreeSet<Port> = match &args.subject {
+        Subject::Port(port) => BTreeSet::from([*port]),
+        Subject::Name(name) => catalogue.ports_named(name).into_iter().map(|(port, _)| port).collect(),
+    };
+    if let (Subject::Name(name), true) = (&args.subject, ports.is_empty()) {
+        writeln!(context.stdout, "{}", unknown(name, &catalogue, style))?;
+        return Ok(ExitStatus::No);
+    }
+    let need = Need {
+        ports: Some(ports.clone()),
+        argv: true,
+        belonging: true,
+        exe: true,
+        dossier: true,
+        backend: args.backend,
+        spaces: SpaceChoice::All,
+        helpers: !args.no_helpers,
+        ..Need::default()
+    };
+    let mut snapshot = context.source.snapshot(&need)?;
+    if !snapshot.sockets.iter().any(|socket| need.wants_port(socket.local.port)) {
+        // The kernel's table is not read in one moment; that nothing is there needs two agreeing looks.
+        snapshot = context.source.snapshot(&need)?;
+    }
+    let mut listing = join::listing(&snapshot, Some(&catalogue));
+    // A source may give more than was asked for.
+    listing.rows.retain(|row| need.wants_port(row.socket.local.port));
+    listing.rows.sort_by(select::by_default_order);
+    let dossiers: Vec<Dossier<'_>> =
+        ports.iter().map(|port| Dossier::new(*port, &snapshot, &listing.rows, &catalogue)).collect();
+    // VERDICT: whether `check` could bind each of `ports` is told here, from the same snapshot: below each dossier in
+    // the text, as a field of each port in the document.
+    let program = context.program.clone();
+    if args.json {
+        let report = InfoReport::new(&listing, &dossiers, program.as_deref());
+        json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
+    } else {
+        let mut written = Vec::new();
+        for (place, dossier) in dossiers.iter().enumerate() {
+            if place > 0 {
+                writeln!(written)?;
+            }
+            text::write(&mut written, &listing, dossier, program.as_deref(), style)?;
+        }
+        pager::show(&written, !args.style.no_pager, context)?;
+        context.stdout.flush()?;
+        if let Some(line) = summary::hidden(&listing, program.as_deref()) {
+            context.note(&line);
+        }
+    }
+    let is_incomplete = listing.rows.iter().any(Row::is_hidden);
+    Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+}
+
+/// Says that nothing has the name, and what comes near it.
+fn unknown(name: &str, catalogue: &Catalogue, style: Style) -> String {
+    const MOST: usize = 5;
+    let mut near: Vec<String> = Vec::new();
+    for entry in catalogue.search(name).iter().filter(|entry| entry.protocol == Protocol::Tcp).take(MOST) {
+        near.push(format!("{} ({})", Text::of(entry.service.name, style.charset).as_str(), entry.port));
+    }
+    let name = Text::of(name, style.charset);
+    let near = if near.is_empty() { String::new() } else { format!("; near it: {}", near.join(", ")) };
+    format!("no service has the name {}{near}", name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subject_is_a_port_or_a_name() {
+        let port = |number| Ok(Subject::Port(Port::new(number)));
+        let name = |text: &str| Ok(Subject::Name(text.to_owned()));
+        for (text, subject) in
+            [("80", port(80)), (":8080", port(8080)), ("http", name("http")), ("3gpp-cbsp", name("3gpp-cbsp"))]
+        {
+            assert_eq!(parse_subject(text), subject, "{text}");
+        }
+        for text in ["", "0", "70000", "80-90", ":", ":x", "-", "99999999999"] {
+            assert!(parse_subject(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `portscope usage`: will the numbers run out?
+
+use super::pager;
+use crate::analyse::usage;
+use crate::cli::{StyleArgs, one_of};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::join;
+use crate::model::{BackendChoice, Need, Row, Snapshot, SpaceChoice};
+use crate::render::report_usage::UsageReport;
+use crate::render::usage::{MARKED_ABOVE, UsageOptions};
+use crate::render::{json, summary, usage as text};
+
+/// Show how full each category, the ephemeral range and the accept queues are, and because of whom
+///
+/// A number is used up per port space of this host, never by another computer. A TCP client's number is used up for one
+/// destination only (local address, peer address, peer port), so the fullest destinations are shown.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 nothing is above --warn, 1 something is, 2 the command line is wrong")]
+pub struct Args {
+    /// Exit with 1 when a category, a destination, UDP's ephemeral range or an accept queue is above this share
+    #[arg(long, value_name = "PERCENT", value_parser = parse_share)]
+    warn: Option<f64>,
+
+    /// How many destinations and queues of each space
+    #[arg(long, value_name = "NUMBER", default_value = "10", value_parser = parse_count)]
+    top: usize,
+
+    /// Port space, by label or id; all for every space
+    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',')]
+    spaces: Vec<String>,
+
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+
+    /// Exit with 3 when something was hidden
+    #[arg(long)]
+    strict: bool,
+
+    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
+    backend: BackendChoice,
+
+    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
+    #[arg(long)]
+    no_helpers: bool,
+
+    #[command(flatten)]
+    style: StyleArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    // A label is of no use here, but a wrong one is still wrong.
+    config::catalogue(&args.style.labels, &context.environment)?;
+    let spaces = SpaceChoice::of_names(&args.spaces);
+    let need = Need { counters: true, backend: args.backend, spaces, helpers: !args.no_helpers, ..Need::default() };
+    let snapshot = context.source.snapshot(&need)?;
+    let mut listing = join::listing(&snapshot, None);
+    let is_asked = |row: &Row<'_>| need.spaces.admits(row.space);
+    listing.rows.retain(is_asked);
+    let mut spaces = usage::usage(&listing);
+    spaces.retain(|space| need.spaces.admits(space.space));
+    if spaces.is_empty() {
+        return Err(Error::Usage(unknown_space(&args.spaces, &snapshot)));
+    }
+    let program = context.program.clone();
+    if args.json {
+        let report = UsageReport::new(&listing, &spaces, args.top, args.warn, program.as_deref());
+        json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
+    } else {
+        let above = args.warn.unwrap_or(MARKED_ABOVE);
+        let options = UsageOptions { top: args.top, above, style: args.style.style(context) };
+        let mut written = Vec::new();
+        text::write(&mut written, &listing, &spaces, options)?;
+        pager::show(&written, !args.style.no_pager, context)?;
+        context.stdout.flush()?;
+        if let Some(line) = summary::hidden(&listing, program.as_deref()) {
+            context.note(&line);
+        }
+    }
+    let is_above = args.warn.is_some_and(|warn| spaces.iter().any(|space| !space.above(warn).is_empty()));
+    let is_incomplete = listing.rows.iter().any(Row::is_hidden);
+    Ok(match (args.strict && is_incomplete, is_above) {
+        (true, _) => ExitStatus::Incomplete,
+        (false, true) => ExitStatus::No,
+        (false, false) => ExitStatus::Yes,
+    })
+}
+
+fn unknown_space(names: &[String], snapshot: &Snapshot) -> String {
+    let known: Vec<&str> = snapshot.spaces.iter().map(|space| space.label.as_str()).collect();
+    format!("no port space is called `{}`: expected all or one of {}", names.join(","), known.join(", "))
+}
+
+/// Reads `80%` or `80` as 0.8.
+fn parse_share(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let is_plain = number.starts_with(|first: char| first.is_ascii_digit())
+        && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let percent = number.parse().ok().filter(|percent| is_plain && (0.0..=100.0).contains(percent));
+    percent
+        .map(|percent: f64| percent / 100.0)
+        .ok_or_else(|| format!("`{text}` is not a share: expected 0% to 100%, such as 80%"))
+}
+
+fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a number of lines: expected 0 or more"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_a_percentage_with_or_without_its_sign() {
+        for (text, share) in [("80%", 0.8), ("80", 0.8), ("0", 0.0), ("100%", 1.0), ("99.5%", 0.995)] {
+            assert!((parse_share(text).unwrap() - share).abs() < 1e-12, "{text}");
+        }
+        for text in ["", "%", "-1", "101%", "80%%", "inf", "nan", "1e1", "+5", ".5", "8O%"] {
+            assert_eq!(
+                parse_share(text).unwrap_err(),
+                format!("`{text}` is not a share: expected 0% to 100%, such as 80%")
+            );
+        }
+    }
+}

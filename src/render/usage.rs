@@ -1,0 +1,359 @@
+//! How full each port space is, for people.
+
+use std::io::{self, Write};
+
+use super::column;
+use super::paragraph;
+use super::sanitize::{Charset, Text};
+use super::style::Style;
+use super::summary;
+use super::table::{self, Cells, Emphasis, Frame, Head};
+use crate::analyse::usage::{Causes, Destination, Excess, Gauge, Measured, QueueUse, Share, SpaceUsage};
+use crate::model::{Listing, Protocol};
+
+/// Above this part of a limit a line is marked, unless `--warn` says another.
+pub const MARKED_ABOVE: f64 = 0.8;
+
+/// The columns of a gauge's bar.
+const BAR: usize = 20;
+/// The processes that are named for one destination.
+const MOST_CAUSES: usize = 3;
+
+/// What is shown of it.
+#[derive(Clone, Copy, Debug)]
+pub struct UsageOptions {
+    /// How many destinations and queues of each space.
+    pub top: usize,
+    /// Above which part of its limit something is marked.
+    pub above: f64,
+    /// The look.
+    pub style: Style,
+}
+
+/// Writes the spaces one after the other, then the answer.
+pub fn write(
+    out: &mut dyn Write,
+    listing: &Listing<'_>,
+    spaces: &[SpaceUsage<'_>],
+    options: UsageOptions,
+) -> io::Result<()> {
+    let Style { charset, width, .. } = options.style;
+    writeln!(out, "{}", summary::title(listing.snapshot, charset).as_str())?;
+    for space in spaces {
+        if spaces.len() > 1 {
+            let label = Text::of(&space.space.label, charset);
+            writeln!(out, "\nport space {} ({})", label.as_str(), space.space.kind.name())?;
+        }
+        write_gauges(out, space, options)?;
+        write_destinations(out, space, options)?;
+        write_queues(out, space, options)?;
+    }
+    writeln!(out)?;
+    let excesses: Vec<(&SpaceUsage<'_>, Excess<'_, '_>)> = spaces
+        .iter()
+        .flat_map(|space| space.above(options.above).into_iter().map(move |excess| (space, excess)))
+        .collect();
+    for (space, excess) in &excesses {
+        let place = if spaces.len() > 1 {
+            format!(" in {}", Text::of(&space.space.label, charset).as_str())
+        } else {
+            String::new()
+        };
+        let line = format!("above {}: {}{place}", percent(options.above), described(excess));
+        paragraph::sentence(out, &line, width)?;
+    }
+    paragraph::sentence(out, &answer(spaces), width)
+}
+
+/// The fullest of all limits, and whose numbers these are.
+fn answer(spaces: &[SpaceUsage<'_>]) -> String {
+    let all = spaces.iter().flat_map(|space| space.above(-1.0));
+    let fullest = all.max_by(|a, b| share_of(a).part().total_cmp(&share_of(b).part()));
+    let fullest = fullest.map(|fullest| format!("Fullest: {}. ", described(&fullest))).unwrap_or_default();
+    format!("{fullest}Numbers are per host, and per port space on it: other computers do not use them up.")
+}
+
+fn share_of(excess: &Excess<'_, '_>) -> Share {
+    match excess {
+        Excess::Gauge(gauge) => gauge.share,
+        Excess::Destination(destination) => destination.share().unwrap_or(Share { used: 0, limit: 0 }),
+        Excess::Queue(queue) => queue.share(),
+    }
+}
+
+/// What it is, and how much of it is used, in words.
+pub fn described(excess: &Excess<'_, '_>) -> String {
+    let share = share_of(excess);
+    let what = match excess {
+        Excess::Gauge(gauge) => format!("{} {} numbers", gauge.protocol.name(), measured(gauge.measured)),
+        Excess::Destination(Destination { local, peer, .. }) => format!("numbers for tcp {local} to {peer}"),
+        Excess::Queue(QueueUse { row, .. }) => {
+            format!("accept queue of {} {}", row.socket.protocol.name(), row.socket.local)
+        }
+    };
+    format!("{what}, {} of {} ({})", share.used, share.limit, percent(share.part()))
+}
+
+/// What a gauge measures, by name.
+pub const fn measured(measured: Measured) -> &'static str {
+    match measured {
+        Measured::Category(category) => category.name(),
+        Measured::Ephemeral => "ephemeral",
+    }
+}
+
+/// Cut off, not rounded: what is not full is not called 100 %.
+fn percent(part: f64) -> String {
+    let tenths = (part * 1000.0 + 1e-9).floor() / 10.0;
+    format!("{tenths:.1} %")
+}
+
+fn number(number: usize) -> Text {
+    Text::plain(number.to_string())
+}
+
+/// The share, marked where it is above.
+fn share_cell(share: Option<Share>, is_a_limit: bool, above: f64) -> (Text, Emphasis) {
+    match share {
+        None => (Text::unknown(), Emphasis::None),
+        Some(share) if is_a_limit && share.part() > above => {
+            (Text::plain(format!("{} !", percent(share.part()))), Emphasis::Yellow)
+        }
+        Some(share) => (Text::plain(format!("{}  ", percent(share.part()))), Emphasis::None),
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a few columns of a bar"
+)]
+fn bar(share: Share, charset: Charset) -> Text {
+    // Something is never shown as nothing.
+    let full = ((share.part().min(1.0) * BAR as f64) as usize).max(usize::from(share.used > 0));
+    let (used, unused) = if charset == Charset::Unicode { ("█", "░") } else { ("#", ".") };
+    Text::of(&format!("{}{}", used.repeat(full), unused.repeat(BAR - full)), charset)
+}
+
+/// The titles of columns, and which of them are numbers.
+type Titles<'a> = &'a [(&'a str, bool)];
+
+fn shape(titles: Titles<'_>, rows: &[Cells]) -> Vec<Head> {
+    let width = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0);
+    let head = |(place, (title, is_number)): (usize, &(&str, bool))| Head {
+        title: (*title).to_owned(),
+        width: width(place).max(title.len()),
+        is_number: *is_number,
+    };
+    titles.iter().enumerate().map(head).collect()
+}
+
+fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
+    let style = options.style;
+    let row = |gauge: &Gauge| -> Cells {
+        let plain = |text: &str| (Text::plain(text), Emphasis::None);
+        vec![
+            plain(gauge.protocol.name()),
+            plain(measured(gauge.measured)),
+            plain(&gauge.range.to_string()),
+            (number(gauge.share.used), Emphasis::Strong),
+            (number(gauge.share.limit), Emphasis::None),
+            share_cell(Some(gauge.share), gauge.is_a_limit(), options.above),
+            (bar(gauge.share, style.charset), Emphasis::Dim),
+        ]
+    };
+    let mut rows: Vec<Cells> = space.gauges.iter().map(row).collect();
+    let mut titles: Vec<(&str, bool)> = vec![
+        ("PROTO", false),
+        ("NUMBERS", false),
+        ("RANGE", true),
+        ("USED", true),
+        ("OF", true),
+        ("SHARE", true),
+        ("", false),
+    ];
+    let needed: usize = shape(&titles, &rows).iter().map(|head| head.width + usize::from(super::layout::GAP)).sum();
+    if style.width.is_some_and(|width| width + usize::from(super::layout::GAP) < needed) {
+        titles.pop();
+        for row in &mut rows {
+            row.truncate(titles.len());
+        }
+    }
+    let shape = shape(&titles, &rows);
+    table::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, style)?;
+    let reserved = match (space.space.ephemeral, space.reserved) {
+        (None, _) => {
+            "the range that is handed out to clients is not known here, so nothing can be said of its limits; "
+        }
+        (Some(_), 0) => "",
+        (Some(_), 1) => "one number of the ephemeral range is reserved; ",
+        (Some(_), count) => &format!("{count} numbers of the ephemeral range are reserved; "),
+    };
+    let rule = format!(
+        "{reserved}TCP can use an ephemeral number once for each destination (local address, peer address, peer port), \
+         so a destination runs out, not the range; UDP uses the range as a whole"
+    );
+    paragraph::sentence(out, &rule, style.width)
+}
+
+fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
+    let Style { charset, width, .. } = options.style;
+    let count = space.destinations.len();
+    let shown = &space.destinations[..count.min(options.top)];
+    let heading = match (count, shown.len()) {
+        (0, _) => "no TCP connection is on an ephemeral number".to_owned(),
+        (1, 1) => "1 destination of TCP connections on ephemeral numbers".to_owned(),
+        (_, all) if all == count => {
+            format!("{count} destinations of TCP connections on ephemeral numbers, the fullest first")
+        }
+        (_, some) => format!("the fullest {some} of {count} destinations of TCP connections on ephemeral numbers"),
+    };
+    writeln!(out)?;
+    paragraph::sentence(out, &heading, width)?;
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let row = |destination: &Destination<'_>| -> Cells {
+        let text = |text: String| (Text::plain(text), Emphasis::None);
+        vec![
+            text(destination.local.to_string()),
+            text(destination.peer.address.to_string()),
+            text(destination.peer.port.to_string()),
+            (number(destination.used), Emphasis::Strong),
+            (destination.limit.map_or_else(Text::unknown, number), Emphasis::None),
+            share_cell(destination.share(), true, options.above),
+            (number(destination.time_wait), Emphasis::None),
+        ]
+    };
+    let rows: Vec<Cells> = shown.iter().map(row).collect();
+    let titles = [
+        ("LOCAL ADDRESS", false),
+        ("PEER ADDRESS", false),
+        ("PORT", true),
+        ("USED", true),
+        ("OF", true),
+        ("SHARE", true),
+        ("TIME_WAIT", true),
+    ];
+    let shape = shape(&titles, &rows);
+    let mut heads = Some(&shape[..]);
+    for (destination, row) in shown.iter().zip(rows) {
+        table::draw(out, heads.take(), &shape, &mut std::iter::once(row), Frame::Plain, options.style)?;
+        let causes = causes(&destination.causes, destination.used - destination.time_wait, charset);
+        if let Some(causes) = causes {
+            paragraph::sentence(out, &format!("  held by {}", causes.as_str()), width)?;
+        }
+    }
+    Ok(())
+}
+
+/// The processes with the most connections: `node (812): 40, curl (90): 3, 2 more: 5`.
+fn causes(causes: &Causes<'_>, connections: usize, charset: Charset) -> Option<Text> {
+    let named = |(pid, process, count): &(_, Option<&_>, usize)| {
+        let name = column::name(*process, charset).unwrap_or_else(Text::unknown);
+        let crate::model::Pid(pid) = pid;
+        Text::join(&[name, Text::plain(format!("({pid}): {count}"))], " ")
+    };
+    let mut parts: Vec<Text> = causes.iter().take(MOST_CAUSES).map(named).collect();
+    if causes.len() > MOST_CAUSES {
+        let rest: usize = causes[MOST_CAUSES..].iter().map(|(_, _, count)| count).sum();
+        parts.push(Text::plain(format!("{} more: {rest}", causes.len() - MOST_CAUSES)));
+    }
+    let known: usize = causes.iter().map(|(_, _, count)| count).sum();
+    if known < connections {
+        parts.push(Text::plain(format!("nobody or not seen: {}", connections - known)));
+    }
+    (!parts.is_empty()).then(|| Text::join(&parts, ", "))
+}
+
+fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
+    let Style { charset, width, .. } = options.style;
+    let waiting: Vec<&QueueUse<'_>> = space.queues.iter().filter(|queue| queue.queue.used > 0).collect();
+    let lost = match space.space.listen_overflows {
+        None => "how many connections were lost to full queues is not known here".to_owned(),
+        Some(count) => format!("connections lost to full queues since the space began (ListenOverflows): {count}"),
+    };
+    let queues = match (space.queues.len(), waiting.len()) {
+        (0, _) => "no accept queue is known here".to_owned(),
+        (count, 0) => format!("accept queues: all {count} are empty"),
+        (count, waiting) => format!("accept queues: connections wait in {waiting} of {count}"),
+    };
+    writeln!(out)?;
+    paragraph::sentence(out, &format!("{queues}; {lost}"), width)?;
+    let shown = &waiting[..waiting.len().min(options.top)];
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let row = |queue: &&QueueUse<'_>| -> Cells {
+        let local = queue.row.socket.local;
+        let process = queue.row.processes.first();
+        let name = process.and_then(|(_, process)| column::name(*process, charset)).unwrap_or_else(Text::unknown);
+        let pid = process.map_or_else(Text::unknown, |(pid, _)| Text::plain(pid.0.to_string()));
+        vec![
+            (Text::plain(Protocol::Tcp.name()), Emphasis::None),
+            (Text::plain(local.address.to_string()), Emphasis::None),
+            (Text::plain(local.port.to_string()), Emphasis::Strong),
+            (Text::plain(queue.queue.used.to_string()), Emphasis::Strong),
+            (Text::plain(queue.queue.limit.to_string()), Emphasis::None),
+            share_cell(Some(queue.share()), true, options.above),
+            (pid, Emphasis::None),
+            (name, Emphasis::None),
+        ]
+    };
+    let rows: Vec<Cells> = shown.iter().map(row).collect();
+    let titles = [
+        ("PROTO", false),
+        ("LOCAL ADDRESS", false),
+        ("PORT", true),
+        ("WAIT", true),
+        ("OF", true),
+        ("SHARE", true),
+        ("PID", true),
+        ("PROCESS", false),
+    ];
+    let shape = shape(&titles, &rows);
+    table::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, options.style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::usage::usage;
+    use crate::model::{Queue, State};
+    use crate::{join, testing};
+
+    fn text(width: Option<usize>, charset: Charset) -> String {
+        let mut snapshot = testing::snapshot();
+        snapshot.spaces[0].reserved = Some(Vec::new());
+        snapshot.spaces[0].listen_overflows = Some(7);
+        snapshot.sockets[1].local.port = crate::model::Port::new(40_001);
+        snapshot.sockets[1].state = Some(State::Established);
+        snapshot.sockets[3].queue = Some(Queue { used: 120, limit: 128 });
+        snapshot.sockets[4].queue = Some(Queue { used: 0, limit: 128 });
+        let listing = join::listing(&snapshot, None);
+        let style = Style { color: false, charset, width };
+        let mut text = Vec::new();
+        write(&mut text, &listing, &usage(&listing), UsageOptions { top: 10, above: MARKED_ABOVE, style }).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_is_enough() {
+        let text = text(Some(80), Charset::Unicode);
+        assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{text}");
+        insta::assert_snapshot!("usage_80", text);
+    }
+
+    #[test]
+    fn what_is_almost_full_is_not_called_full() {
+        for (used, limit, shown) in [(0, 0, "0.0 %"), (1, 0, "100.0 %"), (9999, 10_000, "99.9 %"), (29, 100, "29.0 %")]
+        {
+            assert_eq!(percent(Share { used, limit }.part()), shown, "{used} of {limit}");
+        }
+        let shown = |used, limit| bar(Share { used, limit }, Charset::Ascii).into_string();
+        assert_eq!(shown(1, 60_000), format!("#{}", ".".repeat(19)));
+        assert_eq!(shown(0, 60_000), ".".repeat(20));
+        assert_eq!(shown(3, 2), "#".repeat(20));
+    }
+}
