@@ -134,6 +134,19 @@ fn c9_a_client_is_not_called_a_listener() {
 }
 
 #[test]
+fn c10_sockets_of_other_protocols_are_not_taken_for_tcp_or_udp() {
+    let Some(scene) = Scene::start("udplite") else { return };
+    let port = &scene.sockets()[0]["port"];
+    let rows = portscope(["-tu", "--json"]).arg(port).success().sockets();
+    assert!(rows.iter().all(|row| row["inode"] != scene.sockets()[0]["inode"]), "{rows:#?}");
+    let help = portscope(["--help"]).success().stdout;
+    assert!(
+        help.contains("TCP sockets (the default)") && help.contains("UDP sockets; -tu for both"),
+        "what is covered is said"
+    );
+}
+
+#[test]
 fn c11_every_subflow_of_mptcp_has_the_owner() {
     let Some((scene, _)) = is_whole_inside("mptcp") else { return };
     assert!(scene.sockets().len() > 3);
@@ -273,7 +286,7 @@ fn c27_c28_a_proc_that_hides_is_named() {
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
-    let report = under_mount("mount -o remount,hidepid=2 /proc || mount -t proc -o hidepid=2 proc /proc");
+    let report = under_mount("mount -t proc -o hidepid=2 proc /proc");
     let owner = &report["sockets"][0]["owner"];
     assert_eq!((&owner["tier"], &owner["reason"]), (&"user".into(), &"permission".into()));
     let told = report["visibility"]["reasons"][0]["detail"].as_str().unwrap();

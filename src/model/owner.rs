@@ -82,6 +82,8 @@ pub enum HiddenBecause {
     NotFound,
     /// The table of processes itself could not be read.
     NoProcesses,
+    /// The kernel gave its number to another socket too, so the holder could be of either (C33).
+    Ambiguous,
     /// The system gives sockets without their process.
     Unsupported,
 }
@@ -95,6 +97,7 @@ impl HiddenBecause {
             HiddenBecause::PidNamespace => "pid-namespace",
             HiddenBecause::NotFound => "not-found",
             HiddenBecause::NoProcesses => "no-processes",
+            HiddenBecause::Ambiguous => "ambiguous",
             HiddenBecause::Unsupported => "unsupported",
         }
     }

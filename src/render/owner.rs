@@ -180,6 +180,7 @@ const fn hidden(because: HiddenBecause) -> &'static str {
         HiddenBecause::PidNamespace => "hidden: it may be outside of this pid namespace",
         HiddenBecause::NotFound => "not found: no process holds it that could be read",
         HiddenBecause::NoProcesses => "hidden: the table of processes cannot be read",
+        HiddenBecause::Ambiguous => "the kernel gave several sockets the same inode",
         HiddenBecause::Unsupported => "hidden: the system does not tell who",
     }
 }

@@ -209,7 +209,7 @@ pub struct OwnerReport<'a> {
     /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`,
     /// `redirected`;
     /// where the holder is hidden one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
-    /// `unsupported`.
+    /// `ambiguous`, `unsupported`.
     pub reason: Option<&'a str>,
     /// Every process that holds it, the foremost first.
     pub processes: Vec<ProcessReport<'a>>,

@@ -312,6 +312,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn c29_a_process_that_does_not_hold_the_socket_is_not_the_one_that_was_seen() {
+        use std::os::fd::AsRawFd;
+        use std::os::unix::fs::MetadataExt;
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let fd = u32::try_from(listener.as_raw_fd()).unwrap();
+        let inode = std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap().ino();
+        let own = open_process(Pid(std::process::id())).unwrap();
+        assert!(still_holds(own.as_fd(), &[(fd, Inode(inode))]));
+        assert!(!still_holds(own.as_fd(), &[(fd, Inode(inode + 1))]), "another socket in its place");
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        let handle = open_process(Pid(ended.id())).unwrap();
+        ended.wait().unwrap();
+        // Whoever has the number now, through the handle there is nothing.
+        assert!(read(handle.as_fd(), "stat", 1024).is_err());
+        assert_eq!(link(handle.as_fd(), "exe"), None);
+    }
+
+    #[test]
     fn c34_the_last_parenthesis_closes_the_name() {
         let rest = "S 41 2 2 0 -1 1 1 0 0 0 0 0 0 0 20 0 1 0 31337 1";
         for name in ["sshd", "x) S 1 (y", "", ")", "(", "a b\nc"] {

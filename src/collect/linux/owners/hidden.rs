@@ -41,6 +41,7 @@ pub fn explain(because: HiddenBecause, seen: Seen) -> String {
         }
         HiddenBecause::NotFound => format!("none of {all} processes holds them: the kernel itself may"),
         HiddenBecause::NoProcesses => "/proc could not be read".to_owned(),
+        HiddenBecause::Ambiguous => "the kernel gave the same inode to several sockets".to_owned(),
         HiddenBecause::Unsupported => "the system does not say".to_owned(),
     }
 }

@@ -66,7 +66,7 @@ pub fn assign(
     finder: &mut Finder,
     mut list_again: impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
 ) -> Result<(Seen, Met), CollectError> {
-    let wanted = sockets.iter().filter_map(|socket| socket.inode).collect();
+    let wanted: BTreeSet<Inode> = sockets.iter().filter_map(|socket| socket.inode).collect();
     let Ok(scan) = finder.find(&wanted) else {
         hide_unresolved(sockets, HiddenBecause::NoProcesses);
         return Ok((Seen::default(), Met::new()));
@@ -90,6 +90,7 @@ pub fn assign(
     }
     name_in_flight(sockets, in_flight, seen);
     hide_unresolved(sockets, hidden::reason(seen));
+    hide_ambiguous(sockets, wanted.len());
     Ok((seen, met))
 }
 
@@ -177,10 +178,55 @@ fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: Seen) {
     }
 }
 
+/// Takes back the owners of sockets that share an inode and are not one: its 32 bits wrap around on a host that has been up
+/// for long. Subflows of MPTCP share theirs rightly: they are of one protocol, space and user.
+fn hide_ambiguous(sockets: &mut [Socket], different: usize) {
+    if sockets.iter().filter(|socket| socket.inode.is_some()).count() == different {
+        return;
+    }
+    let is_one = |a: &Socket, b: &Socket| (a.protocol, a.space, a.uid) == (b.protocol, b.space, b.uid);
+    let mut first: HashMap<Inode, &Socket> = HashMap::new();
+    let mut ambiguous = BTreeSet::new();
+    for socket in sockets.iter() {
+        let Some(inode) = socket.inode else { continue };
+        if !is_one(first.entry(inode).or_insert(socket), socket) {
+            ambiguous.insert(inode);
+        }
+    }
+    for socket in sockets.iter_mut().filter(|socket| socket.inode.is_some_and(|inode| ambiguous.contains(&inode))) {
+        socket.owner = Owner::Hidden(HiddenBecause::Ambiguous);
+    }
+}
+
 fn hide_unresolved(sockets: &mut [Socket], because: HiddenBecause) {
     for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
         if !matches!(socket.owner, Owner::Nobody(_)) {
             socket.owner = Owner::Hidden(because);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Protocol, Uid};
+    use crate::testing;
+
+    #[test]
+    fn c33_an_inode_that_two_sockets_have_names_no_owner() {
+        let listener =
+            testing::snapshot().sockets.into_iter().find(|socket| !socket.owner.holders().is_empty()).unwrap();
+        let subflow = Socket { cookie: Some(2), ..listener.clone() };
+        let mut mptcp = vec![listener.clone(), subflow];
+        hide_ambiguous(&mut mptcp, 1);
+        assert!(mptcp.iter().all(|socket| !socket.owner.holders().is_empty()));
+        for twin in [
+            Socket { protocol: Protocol::Udp, ..listener.clone() },
+            Socket { uid: Some(Uid(4_000_000)), ..listener.clone() },
+        ] {
+            let mut both = vec![listener.clone(), twin];
+            hide_ambiguous(&mut both, 1);
+            assert!(both.iter().all(|socket| socket.owner == Owner::Hidden(HiddenBecause::Ambiguous)));
         }
     }
 }

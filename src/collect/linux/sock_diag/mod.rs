@@ -229,7 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_sends_only_the_states_that_are_asked_for() {
+    fn c5_a_message_that_did_not_fit_is_not_a_short_table() {
+        let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let mut diag = SockDiag::open().unwrap();
+        diag.buffer.truncate(64);
+        let all =
+            Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: Query::ALL_STATES, autobound: false };
+        let error = diag.dump(all, &|_| true, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, DumpError::Incomplete("a truncated message")), "{error}");
+    }
+
+    #[test]
+    fn c20_the_kernel_sends_only_the_states_that_are_asked_for() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(has_port(&dump(Protocol::Tcp, 1 << 10, false), port));

@@ -66,7 +66,9 @@ fn in_this_thread(found: &Found, need: &Need) -> Entered {
                     let space = Space { source: tables.source(), listen_overflows, ..found.space.clone() };
                     Entered::Open(Box::new(space), tables)
                 }
+                // Its last process has ended, or it was unmounted.
                 None if found.mounts.is_empty() && found.handle.is_none() => Entered::Gone,
+                None if error.kind() == io::ErrorKind::NotFound => Entered::Gone,
                 None => Entered::Refused(error),
             }
         }
