@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::collect::{Source, System};
+use crate::collect::{Saved, Source, System};
 use crate::error::Error;
 use crate::render::sanitize::{Charset, Text};
 
@@ -99,6 +99,14 @@ impl Context {
             source: Box::new(System),
             program: std::env::current_exe().ok(),
         }
+    }
+
+    /// Takes the facts from a saved report, where one is named, instead of from this machine.
+    pub(crate) fn read_from(&mut self, report: Option<&Path>) -> Result<(), Error> {
+        if let Some(path) = report {
+            self.source = Box::new(Saved::open(path)?);
+        }
+        Ok(())
     }
 
     /// Writes one line to standard error.

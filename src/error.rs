@@ -49,6 +49,14 @@ pub enum Error {
     /// Standard output.
     #[error("cannot write the output: {0}")]
     Output(io::Error),
+    /// A file that was to be written.
+    #[error("cannot write {}: {error}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system answered.
+        error: io::Error,
+    },
     /// A file of the user's or the host's configuration.
     #[error("{}: {problem}", .path.display())]
     Config {

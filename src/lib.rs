@@ -24,6 +24,7 @@ mod commands;
 mod config;
 mod context;
 mod error;
+mod file;
 mod join;
 mod model;
 mod render;

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::{
     Backend, Endpoint, Family, Gap, HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid,
-    Process, Protocol, Reason, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Process, Protocol, Reason, Scope, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 
 const SPACE: SpaceId = SpaceId(4_026_531_840);
@@ -76,6 +76,7 @@ pub fn snapshot() -> Snapshot {
             captured_at: UNIX_EPOCH + Duration::from_secs(1_700_009_999),
         },
         backend: Backend::Portable,
+        scope: Scope::default(),
         socket_source: SocketSource::Netstat2,
         owner_source: OwnerSource::FdScan,
         owner_fallback: None,
@@ -108,5 +109,7 @@ pub fn snapshot() -> Snapshot {
             count: Some(1),
             detail: "70 of 90 processes may not be read by uid 1000".to_owned(),
         }],
+        saved: None,
+        warnings: Vec::new(),
     }
 }

@@ -61,7 +61,18 @@ fn the_documents_fields_are_those_of_the_contract() {
     };
     same(
         &report,
-        &["schema", "backend", "socket_source", "owner_source", "host", "spaces", "sockets", "visibility", "warnings"],
+        &[
+            "schema",
+            "backend",
+            "socket_source",
+            "owner_source",
+            "scope",
+            "host",
+            "spaces",
+            "sockets",
+            "visibility",
+            "warnings",
+        ],
     );
     same(&report["host"], &["name", "os", "kernel", "boot_id", "captured_at"]);
     let of_space =
@@ -84,6 +95,8 @@ fn the_documents_fields_are_those_of_the_contract() {
         "uid",
         "user",
         "cookie",
+        "autobound",
+        "time_left_ms",
         "forward",
         "activation",
         "owner",

@@ -1,5 +1,6 @@
 //! Answers that take more than one row: pure functions over listings.
 
+pub mod diff;
 pub mod dossier;
 pub mod spaces;
 pub mod usage;

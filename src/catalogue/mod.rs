@@ -41,11 +41,14 @@ impl Catalogue {
 
     /// What the port is assigned to.
     pub fn service(&self, port: Port, protocol: Protocol) -> Option<Service<'_>> {
-        if let Some(label) = self.labels.iter().find(|label| label.covers(port, protocol)) {
-            return Some(Service { name: &label.name, description: None, source: ServiceSource::User });
-        }
-        let well_known = if protocol == Protocol::Tcp { well_known::service(port) } else { None };
-        well_known.or_else(|| self.registered(port, protocol))
+        let well_known = || if protocol == Protocol::Tcp { well_known::service(port) } else { None };
+        self.label(port, protocol).or_else(well_known).or_else(|| self.registered(port, protocol))
+    }
+
+    /// What the user calls the port.
+    pub fn label(&self, port: Port, protocol: Protocol) -> Option<Service<'_>> {
+        let label = self.labels.iter().find(|label| label.covers(port, protocol))?;
+        Some(Service { name: &label.name, description: None, source: ServiceSource::User })
     }
 
     /// The host's name where it has one of its own. Where it only repeats IANA, the name is IANA's.

@@ -3,11 +3,13 @@
 mod complaint;
 mod output;
 mod selection;
+mod source;
 mod style;
 
 pub use complaint::one_line;
 pub use output::{Format, OutputArgs};
 pub use selection::SelectionArgs;
+pub use source::SourceArgs;
 pub use style::StyleArgs;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::{OutputArgs, one_of};
-use crate::model::{
-    BackendChoice, Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol, SpaceChoice, State,
-};
+use super::{OutputArgs, SourceArgs, one_of};
+use crate::model::{Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol, SpaceChoice, State};
 use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
@@ -86,13 +84,8 @@ pub struct SelectionArgs {
     #[arg(long = "peer", value_name = "PEER", value_delimiter = ',', help_heading = "Filters")]
     pub peers: Vec<Peer>,
 
-    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
-    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto", help_heading = "Filters")]
-    pub backend: BackendChoice,
-
-    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
-    #[arg(long, help_heading = "Filters")]
-    pub no_helpers: bool,
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 impl SelectionArgs {
@@ -100,18 +93,16 @@ impl SelectionArgs {
     pub fn need(&self, output: &OutputArgs) -> Need {
         let has_word = self.targets.iter().any(|target| matches!(target, Target::Word(_)));
         let families = self.families();
-        Need {
+        self.source.asked(Need {
             protocols: self.protocols(),
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
             argv: output.wants_argv(),
             belonging: output.wants_belonging() || has_word,
             exe: output.wants_exe() || has_word || !self.process_names.is_empty(),
-            backend: self.backend,
             spaces: SpaceChoice::of_names(&self.spaces),
-            helpers: !self.no_helpers,
             ..Need::default()
-        }
+        })
     }
 
     /// Says whether the question is about particular sockets, so that finding none is an answer of its own.

@@ -3,6 +3,7 @@
 //! The one place, with the portable backend, that asks which system this is.
 
 mod portable;
+mod saved;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -13,6 +14,9 @@ mod runtime;
 pub use linux::fuzzing;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub use saved::Saved;
 
 use crate::model::{BackendChoice, Gap, HiddenBecause, Missing, Need, Owner, Protocol, Reason, Snapshot, Socket};
 
@@ -49,6 +53,14 @@ pub enum CollectError {
         protocol: Protocol,
         /// What the system answered.
         reason: String,
+    },
+    /// A saved report is none.
+    #[error("{}: {problem}", .path.display())]
+    Saved {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// No port space is called so.
     #[error("no port space is called `{name}`: expected all or one of {known}")]

@@ -6,11 +6,11 @@ use std::io::Write;
 use super::pager;
 use crate::analyse::dossier::Dossier;
 use crate::catalogue::Catalogue;
-use crate::cli::{StyleArgs, one_of};
+use crate::cli::{SourceArgs, StyleArgs};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{BackendChoice, Need, Port, Protocol, Row, SpaceChoice};
+use crate::model::{Need, Port, Protocol, Row, SpaceChoice};
 use crate::render::report_info::InfoReport;
 use crate::render::sanitize::Text;
 use crate::render::style::Style;
@@ -36,13 +36,8 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
-    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
-    backend: BackendChoice,
-
-    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
-    #[arg(long)]
-    no_helpers: bool,
+    #[command(flatten)]
+    source: SourceArgs,
 
     #[command(flatten)]
     style: StyleArgs,
@@ -78,18 +73,16 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         writeln!(context.stdout, "{}", unknown(name, &catalogue, style))?;
         return Ok(ExitStatus::No);
     }
-    let need = Need {
+    let need = args.source.asked(Need {
         ports: Some(ports.clone()),
         argv: true,
         belonging: true,
         exe: true,
         dossier: true,
-        backend: args.backend,
         spaces: SpaceChoice::All,
-        helpers: !args.no_helpers,
         ..Need::default()
-    };
-    let mut snapshot = context.source.snapshot(&need)?;
+    });
+    let mut snapshot = super::snapshot(&need, &args.source, context)?;
     if !snapshot.sockets.iter().any(|socket| need.wants_port(socket.local.port)) {
         // The kernel's table is not read in one moment; that nothing is there needs two agreeing looks.
         snapshot = context.source.snapshot(&need)?;

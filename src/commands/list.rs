@@ -27,7 +27,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let filter = args.selection.filter(|word| catalogue.ports_named(word));
     let names = (!args.output.numeric).then_some(&catalogue);
     let need = args.selection.need(&args.output);
-    let mut snapshot = context.source.snapshot(&need)?;
+    let mut snapshot = super::snapshot(&need, &args.selection.source, context)?;
     if args.selection.is_specific() && !join::listing(&snapshot, names).rows.iter().any(|row| filter.admits(row)) {
         // The kernel's table is not read in one moment; that nothing is there needs two agreeing looks.
         snapshot = context.source.snapshot(&need)?;
@@ -36,7 +36,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         context.note(&summary::sources(&snapshot));
     }
     let mut listing = join::listing(&snapshot, names);
-    listing.rows.retain(|row| filter.admits(row));
+    listing.retain(|row| filter.admits(row));
     match args.output.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => listing.rows.sort_unstable_by(select::by_default_order),

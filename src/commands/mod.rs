@@ -1,12 +1,14 @@
 //! One file a command: its arguments and the glue between collecting and rendering.
 
 mod completions;
+mod diff;
 mod info;
 mod list;
 mod man;
 mod pager;
 mod schema;
 mod services;
+mod snapshot;
 mod spaces;
 mod usage;
 
@@ -15,9 +17,11 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::cli;
+use crate::cli::{self, SourceArgs};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
+use crate::model::{Need, Snapshot};
+use crate::render::summary;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,6 +76,8 @@ enum Command {
     Spaces(spaces::Args),
     Info(info::Args),
     Usage(usage::Args),
+    Snapshot(snapshot::Args),
+    Diff(diff::Args),
     Services(services::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -93,12 +99,24 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Spaces(args)) => spaces::run(&args, context),
         Some(Command::Info(args)) => info::run(&args, context),
         Some(Command::Usage(args)) => usage::run(&args, context),
+        Some(Command::Diff(args)) => diff::run(&args, context),
+        Some(Command::Snapshot(args)) => snapshot::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),
         Some(Command::Man(args)) => man::run(&args, Cli::command(), context),
     }?;
     finish(context, status)
+}
+
+/// Takes the facts that are needed from where the command line says.
+fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<Snapshot, Error> {
+    context.read_from(source.from.as_deref())?;
+    let snapshot = context.source.snapshot(need)?;
+    if let Some(line) = summary::left_out(&snapshot, need) {
+        context.note(&line);
+    }
+    Ok(snapshot)
 }
 
 /// The output is complete only when the last block has been taken.

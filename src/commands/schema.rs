@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
+use crate::render::diff::DiffReport;
 use crate::render::json;
 use crate::render::report::Report;
 use crate::render::report_info::InfoReport;
@@ -12,8 +13,8 @@ use crate::render::report_usage::UsageReport;
 /// Print the JSON Schema of a JSON document
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which document: the report of a listing, or the answer of `info`, `usage`, `services` or `spaces`
-    #[arg(value_name = "DOCUMENT", value_parser = ["report", "info", "usage", "services", "spaces"], default_value = "report")]
+    /// Which document: the report of a listing, or the answer of `info`, `usage`, `diff`, `services` or `spaces`
+    #[arg(value_name = "DOCUMENT", value_parser = ["report", "info", "usage", "diff", "services", "spaces"], default_value = "report")]
     document: String,
 }
 
@@ -21,6 +22,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     match args.document.as_str() {
         "info" => json::write_schema::<InfoReport<'_>>(&mut context.stdout)?,
         "usage" => json::write_schema::<UsageReport<'_>>(&mut context.stdout)?,
+        "diff" => json::write_schema::<DiffReport<'_>>(&mut context.stdout)?,
         "services" => json::write_schema::<ServicesReport<'_>>(&mut context.stdout)?,
         "spaces" => json::write_schema::<SpacesReport<'_>>(&mut context.stdout)?,
         _ => json::write_schema::<Report<'_>>(&mut context.stdout)?,

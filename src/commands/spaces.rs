@@ -1,13 +1,16 @@
 //! `portscope spaces`: the port spaces of this machine, and which numbers are open in several of them.
 
+use std::path::{Path, PathBuf};
+
 use super::pager;
 use crate::analyse;
-use crate::cli::{StyleArgs, one_of};
+use crate::cli::{SourceArgs, StyleArgs};
+use crate::collect::Saved;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{BackendChoice, Family, Listing, Need, Protocol, Snapshot, SpaceChoice};
+use crate::model::{Family, Listing, Need, Protocol, Snapshot, SpaceChoice};
 use crate::render::report_spaces::SpacesReport;
 use crate::render::{json, spaces, summary};
 
@@ -17,6 +20,10 @@ use crate::render::{json, spaces, summary};
 /// of them is no conflict.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Reports of other hosts, as `snapshot` or --json writes them, to look at together with this one
+    #[arg(value_name = "REPORT")]
+    reports: Vec<PathBuf>,
+
     /// Ports down, spaces across
     #[arg(long, conflicts_with = "json")]
     matrix: bool,
@@ -37,13 +44,8 @@ pub struct Args {
     #[arg(short = 'H', long)]
     no_header: bool,
 
-    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
-    #[arg(long)]
-    no_helpers: bool,
-
-    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
-    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
-    backend: BackendChoice,
+    #[command(flatten)]
+    source: SourceArgs,
 
     #[command(flatten)]
     style: StyleArgs,
@@ -51,7 +53,11 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
-    let snapshots: Vec<Snapshot> = vec![context.source.snapshot(&need(args))?];
+    let need = need(args);
+    let mut snapshots: Vec<Snapshot> = vec![super::snapshot(&need, &args.source, context)?];
+    for path in &args.reports {
+        snapshots.push(report(path, &snapshots, &need, context)?);
+    }
     let listings: Vec<Listing<'_>> =
         snapshots.iter().map(|snapshot| join::listing(snapshot, Some(&catalogue))).collect();
     let overview = analyse::spaces::overview(&listings);
@@ -79,22 +85,35 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     Ok(ExitStatus::Yes)
 }
 
+/// Reads the report of a further host.
+fn report(path: &Path, others: &[Snapshot], need: &Need, context: &mut Context) -> Result<Snapshot, Error> {
+    let snapshot = Saved::open(path)?.into_snapshot();
+    let identity = |snapshot: &Snapshot| (snapshot.host.name.clone(), snapshot.host.boot_id.clone());
+    if others.iter().any(|other| identity(other) == identity(&snapshot)) {
+        let name = snapshot.host.name.unwrap_or_else(|| "unknown".to_owned());
+        let problem = format!("{} is of the host {name} too: expected one report a host", path.display());
+        return Err(Error::Usage(format!("{problem}; two of one host are compared by `portscope diff`")));
+    }
+    if let Some(line) = summary::left_out(&snapshot, need) {
+        context.note(&format!("{}: {line}", path.display()));
+    }
+    Ok(snapshot)
+}
+
 fn need(args: &Args) -> Need {
     let protocols = match (args.tcp, args.udp) {
         (true, false) => vec![Protocol::Tcp],
         (false, true) => vec![Protocol::Udp],
         _ => Protocol::ALL.to_vec(),
     };
-    Need {
+    args.source.asked(Need {
         protocols,
         families: Family::ALL.to_vec(),
         states: None,
         argv: false,
         belonging: true,
         exe: args.json,
-        backend: args.backend,
         spaces: SpaceChoice::All,
-        helpers: !args.no_helpers,
         ..Need::default()
-    }
+    })
 }

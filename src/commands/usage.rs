@@ -2,12 +2,12 @@
 
 use super::pager;
 use crate::analyse::usage;
-use crate::cli::{StyleArgs, one_of};
+use crate::cli::{SourceArgs, StyleArgs};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{BackendChoice, Need, Row, Snapshot, SpaceChoice};
+use crate::model::{Need, Row, Snapshot, SpaceChoice};
 use crate::render::report_usage::UsageReport;
 use crate::render::usage::{MARKED_ABOVE, UsageOptions};
 use crate::render::{json, summary, usage as text};
@@ -39,13 +39,8 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
 
-    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
-    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
-    backend: BackendChoice,
-
-    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
-    #[arg(long)]
-    no_helpers: bool,
+    #[command(flatten)]
+    source: SourceArgs,
 
     #[command(flatten)]
     style: StyleArgs,
@@ -55,8 +50,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     // A label is of no use here, but a wrong one is still wrong.
     config::catalogue(&args.style.labels, &context.environment)?;
     let spaces = SpaceChoice::of_names(&args.spaces);
-    let need = Need { counters: true, backend: args.backend, spaces, helpers: !args.no_helpers, ..Need::default() };
-    let snapshot = context.source.snapshot(&need)?;
+    let need = args.source.asked(Need { counters: true, spaces, ..Need::default() });
+    let snapshot = super::snapshot(&need, &args.source, context)?;
     let mut listing = join::listing(&snapshot, None);
     let is_asked = |row: &Row<'_>| need.spaces.admits(row.space);
     listing.rows.retain(is_asked);

@@ -8,7 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::catalogue::Catalogue;
 use crate::model::{
-    Category, Holder, Listing, Pid, Port, PortRange, Process, Protocol, Row, Service, Snapshot, Socket, State,
+    Category, Holder, Listing, Pid, Port, PortRange, Process, Protocol, Row, SavedService, Service, Snapshot, Socket,
+    State,
 };
 
 /// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
@@ -17,10 +18,25 @@ pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> 
     let mut services: HashMap<(Port, Protocol), Option<Service<'a>>> = HashMap::new();
     let mut service = |socket: &Socket| {
         let key = (socket.local.port, socket.protocol);
-        *services.entry(key).or_insert_with(|| catalogue.and_then(|catalogue| catalogue.service(key.0, key.1)))
+        *services.entry(key).or_insert_with(|| catalogue.and_then(|catalogue| self::service(key, snapshot, catalogue)))
     };
     let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect();
-    Listing { snapshot, rows }
+    Listing { snapshot, rows, filtered: false }
+}
+
+/// What the port is assigned to. A saved report has the names of its own host; labels given here come before them.
+fn service<'a>(
+    (port, protocol): (Port, Protocol),
+    snapshot: &'a Snapshot,
+    catalogue: &'a Catalogue,
+) -> Option<Service<'a>> {
+    match &snapshot.saved {
+        None => catalogue.service(port, protocol),
+        Some(saved) => {
+            let of_report = || saved.get(&(port, protocol)).map(SavedService::as_service);
+            catalogue.label(port, protocol).or_else(of_report)
+        }
+    }
 }
 
 fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'a>>) -> Option<Row<'a>> {

@@ -24,6 +24,18 @@ pub enum Missing {
 }
 
 impl Missing {
+    /// Every kind.
+    pub const ALL: [Missing; 8] = [
+        Missing::Owners,
+        Missing::Sockets,
+        Missing::Processes,
+        Missing::Attributes,
+        Missing::UdpPeers,
+        Missing::Spaces,
+        Missing::Redirects,
+        Missing::Names,
+    ];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -53,6 +65,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The reasons that are not about one owner.
+    pub const PLAIN: [Reason; 3] = [Reason::Refused, Reason::Backend, Reason::NotLookedFor];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {

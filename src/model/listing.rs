@@ -109,9 +109,18 @@ pub struct Listing<'a> {
     pub snapshot: &'a Snapshot,
     /// The rows.
     pub rows: Vec<Row<'a>>,
+    /// Whether some were left out because they were not asked for.
+    pub filtered: bool,
 }
 
-impl Listing<'_> {
+impl<'a> Listing<'a> {
+    /// Leaves out the rows that are not asked for.
+    pub fn retain(&mut self, is_wanted: impl Fn(&Row<'a>) -> bool) {
+        let before = self.rows.len();
+        self.rows.retain(is_wanted);
+        self.filtered |= self.rows.len() < before;
+    }
+
     /// Says whether its rows are of more than one port space.
     pub fn has_several_spaces(&self) -> bool {
         let mut ids = self.rows.iter().map(|row| row.space.id);

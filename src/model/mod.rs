@@ -20,6 +20,6 @@ pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid,
 pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use service::{Registered, Service, ServiceSource};
-pub use snapshot::{Backend, Host, OwnerSource, Snapshot, SocketSource};
+pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{Activation, Endpoint, Family, Forward, ForwardedBy, Inode, Protocol, Queue, Socket, State};
 pub use space::{Space, SpaceId, SpaceKind};

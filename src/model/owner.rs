@@ -56,6 +56,16 @@ pub enum Nobody {
 }
 
 impl Nobody {
+    /// Every reason.
+    pub const ALL: [Nobody; 6] = [
+        Nobody::TimeWait,
+        Nobody::Handshake,
+        Nobody::Closing,
+        Nobody::Unaccepted,
+        Nobody::InFlight,
+        Nobody::Redirected,
+    ];
+
     /// The name in JSON and in tables.
     pub const fn name(self) -> &'static str {
         match self {
@@ -89,6 +99,17 @@ pub enum HiddenBecause {
 }
 
 impl HiddenBecause {
+    /// Every reason.
+    pub const ALL: [HiddenBecause; 7] = [
+        HiddenBecause::Permission,
+        HiddenBecause::Protected,
+        HiddenBecause::PidNamespace,
+        HiddenBecause::NotFound,
+        HiddenBecause::NoProcesses,
+        HiddenBecause::Ambiguous,
+        HiddenBecause::Unsupported,
+    ];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -128,6 +149,9 @@ pub struct Container {
 }
 
 impl Container {
+    /// Everything that runs containers, as far as it is known here.
+    pub const RUNTIMES: [&str; 7] = ["docker", "podman", "containerd", "cri-o", "cri", "lxc", "nspawn"];
+
     /// A container of which only the id is known.
     pub fn of_id(runtime: &'static str, id: String) -> Container {
         Container { runtime, id, name: None, image: None, pod: None }

@@ -16,6 +16,10 @@ pub enum ServiceSource {
 }
 
 impl ServiceSource {
+    /// Every source, in the order in which they win.
+    pub const ALL: [ServiceSource; 4] =
+        [ServiceSource::User, ServiceSource::WellKnown, ServiceSource::Host, ServiceSource::Iana];
+
     /// The name in every output.
     pub const fn name(self) -> &'static str {
         match self {

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::{Belonging, Gap, Pid, Process, Socket, Space, SpaceId, Uid};
+use super::{
+    Belonging, Family, Gap, Need, Pid, Port, Process, Protocol, Service, ServiceSource, Socket, Space, SpaceId, Uid,
+};
+
+/// The version of the JSON report; it changes only when a field changes its meaning or leaves.
+pub const SCHEMA: &str = "portscope/1";
 
 /// The machine that was looked at.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +35,9 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// Both.
+    pub const ALL: [Backend; 2] = [Backend::Native, Backend::Portable];
+
     /// The name in JSON and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,6 +59,9 @@ pub enum SocketSource {
 }
 
 impl SocketSource {
+    /// Every source.
+    pub const ALL: [SocketSource; 3] = [SocketSource::Netlink, SocketSource::ProcNet, SocketSource::Netstat2];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -69,11 +80,13 @@ pub enum OwnerSource {
     /// Reading `/proc/PID/fd`.
     FdScan,
     /// The system gives each socket with its processes.
-    #[allow(dead_code, reason = "made on systems other than Linux")]
     System,
 }
 
 impl OwnerSource {
+    /// Every source.
+    pub const ALL: [OwnerSource; 3] = [OwnerSource::TaskIter, OwnerSource::FdScan, OwnerSource::System];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -84,6 +97,46 @@ impl OwnerSource {
     }
 }
 
+/// Which sockets a snapshot was to have.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Scope {
+    /// Of these protocols; empty where that is not known.
+    pub protocols: Vec<Protocol>,
+    /// Of these families; empty where that is not known.
+    pub families: Vec<Family>,
+    /// Whether some of those were left out.
+    pub filtered: bool,
+}
+
+impl Scope {
+    /// What is collected for this need.
+    pub fn of(need: &Need) -> Scope {
+        Scope {
+            protocols: need.protocols.clone(),
+            families: need.families.clone(),
+            filtered: need.states.is_some() || need.ports.is_some(),
+        }
+    }
+}
+
+/// A service's name that came with a saved report.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SavedService {
+    /// Its short name.
+    pub name: String,
+    /// What it is, in words.
+    pub description: Option<String>,
+    /// Where the name came from, there.
+    pub source: ServiceSource,
+}
+
+impl SavedService {
+    /// The same, as a look-up gives it.
+    pub fn as_service(&self) -> Service<'_> {
+        Service { name: &self.name, description: self.description.as_deref(), source: self.source }
+    }
+}
+
 /// The facts as the operating system states them, before any meaning is added.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Snapshot {
@@ -91,6 +144,8 @@ pub struct Snapshot {
     pub host: Host,
     /// How the facts were collected.
     pub backend: Backend,
+    /// Which sockets were to be collected.
+    pub scope: Scope,
     /// Where the table of sockets was read.
     pub socket_source: SocketSource,
     /// How the holders were found.
@@ -112,6 +167,10 @@ pub struct Snapshot {
     pub cgroups: BTreeMap<u64, Belonging>,
     /// What was not seen.
     pub gaps: Vec<Gap>,
+    /// The names of services that came with a saved report; absent where this machine was looked at.
+    pub saved: Option<BTreeMap<(Port, Protocol), SavedService>>,
+    /// What else a reader should know, in words.
+    pub warnings: Vec<String>,
 }
 
 impl Snapshot {

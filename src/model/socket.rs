@@ -174,6 +174,9 @@ pub enum ForwardedBy {
 }
 
 impl ForwardedBy {
+    /// Both.
+    pub const ALL: [ForwardedBy; 2] = [ForwardedBy::Proxy, ForwardedBy::Nat];
+
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {

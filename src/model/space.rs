@@ -20,6 +20,9 @@ pub enum SpaceKind {
 }
 
 impl SpaceKind {
+    /// Every kind.
+    pub const ALL: [SpaceKind; 4] = [SpaceKind::Host, SpaceKind::Container, SpaceKind::Unit, SpaceKind::Netns];
+
     /// The name in JSON and in tables.
     pub const fn name(self) -> &'static str {
         match self {

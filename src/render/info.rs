@@ -72,7 +72,7 @@ fn not_seen(listing: &Listing<'_>, program: Option<&Path>) -> Vec<String> {
     let matters = |gap: &&Gap| {
         matches!(gap.missing, Missing::Spaces | Missing::Redirects | Missing::Sockets | Missing::Processes)
     };
-    let line = |gap: &Gap| match summary::hint(gap.reason, program) {
+    let line = |gap: &Gap| match summary::hint(gap.reason, listing.snapshot, program) {
         Some(hint) => format!("{}; {hint}", gap.detail),
         None => gap.detail.clone(),
     };

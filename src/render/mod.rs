@@ -3,6 +3,7 @@
 mod blocks;
 pub mod column;
 pub mod csv;
+pub mod diff;
 mod grid;
 pub mod info;
 pub mod json;
@@ -16,6 +17,7 @@ pub mod report_info;
 pub mod report_services;
 pub mod report_spaces;
 pub mod report_usage;
+mod report_visibility;
 pub mod sanitize;
 mod secrets;
 pub mod services;

@@ -8,14 +8,14 @@ use std::ffi::{OsStr, OsString};
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use super::{secrets, summary, time};
+pub use super::report_visibility::{Visibility, visibility};
+use super::{secrets, time};
 use crate::model::{
     Container, Endpoint, Forward, Gap, Holder, Host, Listing, Missing, Owner, Pid, PortRange, Process, Row, Service,
     Space, Uid,
 };
 
-/// The version of the document; it changes only when a field changes its meaning or leaves.
-pub const SCHEMA: &str = "portscope/1";
+pub use crate::model::SCHEMA;
 
 /// Sockets of one host and who holds them. Absent knowledge is null.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,6 +29,8 @@ pub struct Report<'a> {
     pub socket_source: &'a str,
     /// How holders were found: `task-iter` (a BPF iterator), `fd-scan` (`/proc/PID/fd`) or `system`.
     pub owner_source: &'a str,
+    /// Which sockets the report was to have.
+    pub scope: ScopeReport,
     /// The machine.
     pub host: HostReport<'a>,
     /// The port spaces that were listed.
@@ -57,6 +59,18 @@ impl Serialize for Sockets<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(socket))
     }
+}
+
+/// Which sockets a report was to have.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Scope")]
+pub struct ScopeReport {
+    /// Sockets of these protocols; empty where that is not known.
+    pub protocols: Vec<&'static str>,
+    /// Sockets of these families; empty where that is not known.
+    pub families: Vec<&'static str>,
+    /// Whether some of those were left out because they were not asked for.
+    pub filtered: bool,
 }
 
 /// The machine that was looked at.
@@ -147,6 +161,10 @@ pub struct SocketReport<'a> {
     pub user: Option<&'a str>,
     /// The kernel's unique number for it since boot.
     pub cookie: Option<u64>,
+    /// Whether the kernel chose the local port of a UDP socket; null where that is not told.
+    pub autobound: Option<bool>,
+    /// How long a connection in TIME_WAIT keeps its numbers, in milliseconds.
+    pub time_left_ms: Option<u64>,
     /// Where a published port leads.
     pub forward: Option<ForwardReport<'a>>,
     /// The units of systemd that a listener of process 1 is held for.
@@ -265,39 +283,6 @@ pub struct ProcessReport<'a> {
     pub undecodable: Vec<&'a str>,
 }
 
-/// What the run could not see.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Visibility {
-    /// Whether every socket of the listed spaces and every owner of the sockets above was seen.
-    pub complete: bool,
-    /// Sockets above that somebody may hold, and this run could not see who.
-    pub hidden_owners: usize,
-    /// Port spaces that were asked for and are out of this user's reach; null when that cannot be counted.
-    pub unseen_spaces: Option<usize>,
-    /// Port spaces that were found and not asked for (`--space all`), at least; null when nobody looked.
-    pub further_spaces: Option<usize>,
-    /// Whether ports that are forwarded without a socket were looked for.
-    pub redirects_checked: bool,
-    /// What is missing and why.
-    pub reasons: Vec<GapReport>,
-}
-
-/// Something that was not seen.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Gap")]
-pub struct GapReport {
-    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects` or `names`.
-    pub missing: &'static str,
-    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell) or `not-looked-for`.
-    pub reason: &'static str,
-    /// How many sockets of the whole listing it concerns, where that can be counted.
-    pub count: Option<usize>,
-    /// The circumstances in words.
-    pub detail: String,
-    /// What would show it.
-    pub hint: Option<String>,
-}
-
 impl<'a> Report<'a> {
     /// Turns a listing into the document.
     pub fn new(listing: &'a Listing<'a>, program: Option<&std::path::Path>) -> Report<'a> {
@@ -307,12 +292,22 @@ impl<'a> Report<'a> {
             backend: snapshot.backend.name(),
             socket_source: snapshot.socket_source.name(),
             owner_source: snapshot.owner_source.name(),
+            scope: scope(listing),
             host: host(&snapshot.host),
             spaces: snapshot.spaces.iter().map(space).collect(),
             sockets: Sockets(&listing.rows),
             visibility: visibility(listing, program),
-            warnings: Vec::new(),
+            warnings: snapshot.warnings.clone(),
         }
+    }
+}
+
+fn scope(listing: &Listing<'_>) -> ScopeReport {
+    let scope = &listing.snapshot.scope;
+    ScopeReport {
+        protocols: scope.protocols.iter().map(|protocol| protocol.name()).collect(),
+        families: scope.families.iter().map(|family| family.name()).collect(),
+        filtered: scope.filtered || listing.filtered,
     }
 }
 
@@ -376,6 +371,8 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         uid: socket.uid.map(|Uid(uid)| uid),
         user: row.user,
         cookie: socket.cookie,
+        autobound: socket.autobound,
+        time_left_ms: socket.time_left.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         forward: socket.forward.as_ref().map(forward),
         activation: socket
             .activation
@@ -469,27 +466,4 @@ fn argv_report(argv: &[OsString], undecodable: &mut Vec<&str>) -> Vec<String> {
         undecodable.push("argv");
     }
     secrets::masked(argv).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
-}
-
-pub fn visibility(listing: &Listing<'_>, program: Option<&std::path::Path>) -> Visibility {
-    let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
-    let gaps = &listing.snapshot.gaps;
-    let misses = |missing| gaps.iter().any(|gap| gap.missing == missing);
-    // Where one kind of them cannot be counted, nor can all.
-    let unseen = gaps.iter().filter(|gap| gap.missing == Missing::Spaces).map(|gap| gap.count).sum();
-    let report = |gap: &Gap| GapReport {
-        missing: gap.missing.name(),
-        reason: gap.reason.name(),
-        count: gap.count,
-        detail: gap.detail.clone(),
-        hint: summary::hint(gap.reason, program),
-    };
-    Visibility {
-        complete: hidden_owners == 0 && !misses(Missing::Sockets),
-        hidden_owners,
-        unseen_spaces: unseen,
-        further_spaces: listing.snapshot.further_spaces,
-        redirects_checked: !misses(Missing::Redirects),
-        reasons: gaps.iter().map(report).collect(),
-    }
 }

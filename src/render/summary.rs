@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::column::Column;
 use super::sanitize::{Charset, Text};
-use crate::model::{Gap, Listing, Missing, Reason, Snapshot, State};
+use crate::model::{Gap, Listing, Missing, Need, Protocol, Reason, Snapshot, State};
 
 /// Spaces that the title names.
 const MOST_NAMED: usize = 4;
@@ -80,8 +80,22 @@ pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<Stri
     let count: Option<usize> = gaps.iter().map(|gap| gap.count).sum();
     let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
     let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
-    let hint = hint(gaps.first()?.reason, program).map(|hint| format!("; {hint}")).unwrap_or_default();
+    let hint = hint(gaps.first()?.reason, snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
     Some(format!("{count} port spaces are not listed: {}{hint}", details.join("; ")))
+}
+
+/// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
+pub fn left_out(snapshot: &Snapshot, need: &Need) -> Option<String> {
+    snapshot.saved.as_ref()?;
+    let scope = &snapshot.scope;
+    let missing = |protocol: &&Protocol| !scope.protocols.is_empty() && !scope.protocols.contains(protocol);
+    let missing: Vec<&str> = need.protocols.iter().filter(missing).map(|protocol| protocol.name()).collect();
+    let wholly = "`portscope snapshot` writes a whole one";
+    match (missing.is_empty(), scope.filtered) {
+        (true, false) => None,
+        (true, true) => Some(format!("the report was written with filters, so sockets may be missing; {wholly}")),
+        (false, _) => Some(format!("the report has no {} sockets; {wholly}", missing.join(" and "))),
+    }
 }
 
 /// Says which columns had no room.
@@ -100,7 +114,7 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
     let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
     let noun = if listing.rows.len() == 1 { "socket" } else { "sockets" };
     let mut line = format!("owners hidden for {hidden} of {} {noun}: {}", listing.rows.len(), details.join("; "));
-    let hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason, program)).collect();
+    let hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason, listing.snapshot, program)).collect();
     if !hints.is_empty() {
         line = format!("{line}; {}", hints.join("; "));
     }
@@ -108,8 +122,12 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
 }
 
 /// What would show the missing fact.
-pub fn hint(reason: Reason, program: Option<&Path>) -> Option<String> {
+pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     use crate::model::HiddenBecause;
+    // What was not seen when a report was written cannot be seen in it.
+    if snapshot.saved.is_some() {
+        return None;
+    }
     match reason {
         Reason::Owner(HiddenBecause::Permission) | Reason::Refused => {
             // sudo searches its own PATH, so only an absolute path is sure to be found.

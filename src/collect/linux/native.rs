@@ -11,7 +11,7 @@ use super::redirects::{self, Redirects};
 use super::tables::Tables;
 use super::{activation, cgroup, counters, host, owners, process, published, spaces, users};
 use crate::collect::{CollectError, hidden_owners};
-use crate::model::{Backend, Missing, Need, Snapshot, SpaceChoice, State, Uid};
+use crate::model::{Backend, Missing, Need, Scope, Snapshot, SpaceChoice, State, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
@@ -63,6 +63,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     Ok(Snapshot {
         host: host::describe(captured_at),
         backend: Backend::Native,
+        scope: Scope::of(need),
         socket_source: listed.source(),
         owner_source: finder.source(),
         owner_fallback: finder.failure().map(ToString::to_string),
@@ -73,5 +74,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         sockets: listed.sockets,
         processes,
         gaps,
+        saved: None,
+        warnings: Vec::new(),
     })
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::CollectError;
-use crate::model::{Backend, Gap, Missing, Need, Pid, Reason, Snapshot, Socket, SocketSource, SpaceChoice, Uid};
+use crate::model::{Backend, Gap, Missing, Need, Pid, Reason, Scope, Snapshot, Socket, SocketSource, SpaceChoice, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
@@ -41,6 +41,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     Ok(Snapshot {
         host: processes::host(captured_at, system::boot_id()),
         backend: Backend::Portable,
+        scope: Scope::of(need),
         socket_source: SocketSource::Netstat2,
         owner_source: system::OWNER_SOURCE,
         owner_fallback: None,
@@ -51,6 +52,8 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         processes,
         cgroups: BTreeMap::new(),
         gaps,
+        saved: None,
+        warnings: Vec::new(),
     })
 }
 

@@ -1,0 +1,152 @@
+//! The report as it is read: apart from the one that is written, since older and later ones are read too.
+//!
+//! A field that an older report does not have is absent; one that a later report has more is passed over.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub struct Document {
+    pub backend: String,
+    pub socket_source: String,
+    pub owner_source: String,
+    pub scope: Option<Scope>,
+    pub host: Host,
+    pub spaces: Vec<Space>,
+    pub sockets: Vec<Socket>,
+    pub visibility: Visibility,
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Scope {
+    pub protocols: Vec<String>,
+    pub families: Vec<String>,
+    pub filtered: bool,
+}
+
+#[derive(Deserialize)]
+pub struct Host {
+    pub name: Option<String>,
+    pub os: Option<String>,
+    pub kernel: Option<String>,
+    pub boot_id: Option<String>,
+    pub captured_at: String,
+}
+
+#[derive(Deserialize)]
+pub struct Space {
+    pub id: u64,
+    pub kind: String,
+    pub label: String,
+    pub source: Option<String>,
+    pub processes: Option<usize>,
+    #[serde(default)]
+    pub containers: Vec<Container>,
+    pub ephemeral: Option<[u16; 2]>,
+    pub reserved: Option<Vec<[u16; 2]>>,
+    pub unprivileged_start: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub struct Container {
+    pub runtime: String,
+    pub id: String,
+    pub name: Option<String>,
+    pub image: Option<String>,
+    pub pod: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Endpoint {
+    pub address: IpAddr,
+    pub port: u16,
+}
+
+#[derive(Deserialize)]
+pub struct Socket {
+    pub space: u64,
+    pub protocol: String,
+    pub family: String,
+    pub local: Endpoint,
+    pub peer: Option<Endpoint>,
+    pub state: Option<String>,
+    pub service: Option<Service>,
+    pub device: Option<String>,
+    pub v6only: Option<bool>,
+    pub queue: Option<Queue>,
+    pub inode: Option<u64>,
+    pub uid: Option<u32>,
+    pub user: Option<String>,
+    pub cookie: Option<u64>,
+    pub autobound: Option<bool>,
+    pub time_left_ms: Option<u64>,
+    pub forward: Option<Forward>,
+    pub activation: Option<Activation>,
+    pub owner: Owner,
+}
+
+#[derive(Deserialize)]
+pub struct Service {
+    pub name: String,
+    pub source: String,
+    pub description: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Queue {
+    pub used: u32,
+    pub limit: u32,
+}
+
+#[derive(Deserialize)]
+pub struct Forward {
+    pub by: String,
+    pub to: Endpoint,
+    pub container: Option<Container>,
+}
+
+#[derive(Deserialize)]
+pub struct Activation {
+    pub socket: String,
+    pub service: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Owner {
+    pub tier: String,
+    pub reason: Option<String>,
+    pub processes: Vec<Process>,
+    pub unit: Option<String>,
+    pub container: Option<Container>,
+}
+
+#[derive(Deserialize)]
+pub struct Process {
+    pub pid: u32,
+    #[serde(default)]
+    pub fds: Vec<u32>,
+    pub name: Option<String>,
+    pub exe: Option<String>,
+    pub argv: Option<Vec<String>>,
+    pub started_at: Option<String>,
+    pub uid: Option<u32>,
+    pub user: Option<String>,
+    pub parent: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub struct Visibility {
+    pub further_spaces: Option<usize>,
+    pub reasons: Vec<Gap>,
+}
+
+#[derive(Deserialize)]
+pub struct Gap {
+    pub missing: String,
+    pub reason: String,
+    pub count: Option<usize>,
+    pub detail: String,
+}

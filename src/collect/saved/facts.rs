@@ -1,0 +1,230 @@
+//! The report's words back into the facts that they were made from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, SystemTime};
+
+use super::document as saved;
+use crate::model::{
+    Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardedBy, Gap, HiddenBecause, Holder,
+    Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Protocol, Queue, Reason,
+    SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+};
+
+/// Finds what has the name; says what was expected where nothing has.
+fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, word: &str, what: &str) -> Result<T, String> {
+    all.iter()
+        .copied()
+        .find(|one| name(*one) == word)
+        .ok_or_else(|| format!("{word:?} is no {what} that this version knows"))
+}
+
+/// Turns the document into a snapshot.
+pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
+    let mut users = BTreeMap::new();
+    let mut processes = BTreeMap::new();
+    let mut cgroups = Cgroups::default();
+    let mut services = BTreeMap::new();
+    let mut sockets = Vec::with_capacity(document.sockets.len());
+    for socket in document.sockets {
+        users.extend(socket.uid.map(Uid).zip(socket.user.clone()));
+        for process in &socket.owner.processes {
+            users.extend(process.uid.map(Uid).zip(process.user.clone()));
+            processes.insert(Pid(process.pid), self::process(process)?);
+        }
+        let protocol = named(&Protocol::ALL, Protocol::name, &socket.protocol, "protocol")?;
+        if let Some(service) = &socket.service {
+            services.insert((Port::new(socket.local.port), protocol), self::service(service)?);
+        }
+        sockets.push(self::socket(socket, protocol, &mut cgroups)?);
+    }
+    let spaces = document.spaces.into_iter().map(space).collect::<Result<Vec<_>, _>>()?;
+    if spaces.is_empty() {
+        return Err("it names no port space".to_owned());
+    }
+    if let Some(stray) = sockets.iter().find(|socket| !spaces.iter().any(|space| space.id == socket.space)) {
+        return Err(format!("a socket is in the port space {}, which it does not name", stray.space.0));
+    }
+    Ok(Snapshot {
+        host: Host {
+            name: document.host.name,
+            os: document.host.os,
+            kernel: document.host.kernel,
+            boot_id: document.host.boot_id,
+            captured_at: time(&document.host.captured_at)?,
+        },
+        backend: named(&Backend::ALL, Backend::name, &document.backend, "backend")?,
+        socket_source: named(&SocketSource::ALL, SocketSource::name, &document.socket_source, "source of sockets")?,
+        owner_source: named(&OwnerSource::ALL, OwnerSource::name, &document.owner_source, "source of owners")?,
+        owner_fallback: None,
+        scope: document.scope.map_or_else(|| Ok(Scope::default()), scope)?,
+        spaces,
+        further_spaces: document.visibility.further_spaces,
+        sockets,
+        processes,
+        users,
+        cgroups: cgroups.found,
+        gaps: document.visibility.reasons.into_iter().map(gap).collect::<Result<_, _>>()?,
+        saved: Some(services),
+        warnings: document.warnings,
+    })
+}
+
+/// Numbers for what sockets belong to: a report tells it without the number of the cgroup.
+#[derive(Default)]
+struct Cgroups {
+    known: HashMap<(Option<String>, Option<String>), u64>,
+    found: BTreeMap<u64, Belonging>,
+}
+
+impl Cgroups {
+    fn number_of(&mut self, belonging: Belonging) -> Option<u64> {
+        let key = (belonging.unit.clone(), belonging.container.as_ref().map(|container| container.id.clone()));
+        if key == (None, None) {
+            return None;
+        }
+        let next = self.known.len() as u64 + 1;
+        let number = *self.known.entry(key).or_insert(next);
+        self.found.entry(number).or_insert(belonging);
+        Some(number)
+    }
+}
+
+fn scope(scope: saved::Scope) -> Result<Scope, String> {
+    let protocol = |name: &String| named(&Protocol::ALL, Protocol::name, name, "protocol");
+    let family = |name: &String| named(&Family::ALL, Family::name, name, "family");
+    Ok(Scope {
+        protocols: scope.protocols.iter().map(protocol).collect::<Result<_, _>>()?,
+        families: scope.families.iter().map(family).collect::<Result<_, _>>()?,
+        filtered: scope.filtered,
+    })
+}
+
+fn space(space: saved::Space) -> Result<Space, String> {
+    let source = space.source.as_deref().unwrap_or(SocketSource::Netlink.name());
+    Ok(Space {
+        processes: space.processes,
+        containers: space.containers.into_iter().map(container).collect::<Result<_, _>>()?,
+        ephemeral: space.ephemeral.map(range).transpose()?,
+        reserved: space.reserved.map(|ranges| ranges.into_iter().map(range).collect()).transpose()?,
+        unprivileged_start: space.unprivileged_start,
+        ..Space::new(
+            SpaceId(space.id),
+            named(&SpaceKind::ALL, SpaceKind::name, &space.kind, "kind of space")?,
+            space.label,
+            named(&SocketSource::ALL, SocketSource::name, source, "source of sockets")?,
+        )
+    })
+}
+
+fn range([first, last]: [u16; 2]) -> Result<PortRange, String> {
+    PortRange::new(Port::new(first), Port::new(last)).ok_or_else(|| format!("[{first}, {last}] is no range of ports"))
+}
+
+fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> Result<Socket, String> {
+    let owner = owner(&socket.owner)?;
+    let activation = socket.activation.map(|units| Activation { socket: units.socket, service: units.service });
+    let belonging =
+        Belonging { unit: socket.owner.unit, container: socket.owner.container.map(container).transpose()? };
+    Ok(Socket {
+        space: SpaceId(socket.space),
+        protocol,
+        family: named(&Family::ALL, Family::name, &socket.family, "family")?,
+        local: endpoint(&socket.local),
+        peer: socket.peer.as_ref().map(endpoint),
+        state: socket.state.map(|state| named(&State::ALL, State::name, &state, "state")).transpose()?,
+        device: socket.device,
+        v6only: socket.v6only,
+        queue: socket.queue.map(|queue| Queue { used: queue.used, limit: queue.limit }),
+        inode: socket.inode.map(Inode),
+        uid: socket.uid.map(Uid),
+        cookie: socket.cookie,
+        autobound: socket.autobound,
+        time_left: socket.time_left_ms.map(Duration::from_millis),
+        cgroup: cgroups.number_of(belonging),
+        forward: socket.forward.map(forward).transpose()?,
+        activation,
+        owner,
+    })
+}
+
+fn endpoint(end: &saved::Endpoint) -> Endpoint {
+    Endpoint::new(end.address, end.port)
+}
+
+fn forward(forward: saved::Forward) -> Result<Forward, String> {
+    Ok(Forward {
+        by: named(&ForwardedBy::ALL, ForwardedBy::name, &forward.by, "way to forward")?,
+        to: endpoint(&forward.to),
+        container: forward.container.map(container).transpose()?,
+    })
+}
+
+fn container(saved: saved::Container) -> Result<Container, String> {
+    let runtime = Container::RUNTIMES.into_iter().find(|known| *known == saved.runtime);
+    Ok(Container {
+        name: saved.name,
+        image: saved.image,
+        pod: saved.pod,
+        ..Container::of_id(
+            runtime.ok_or_else(|| format!("{:?} is no runtime that this version knows", saved.runtime))?,
+            saved.id,
+        )
+    })
+}
+
+fn owner(owner: &saved::Owner) -> Result<Owner, String> {
+    if !owner.processes.is_empty() {
+        let of = |process: &saved::Process| {
+            let pid = Pid(process.pid);
+            let fds: Vec<Option<u32>> =
+                if process.fds.is_empty() { vec![None] } else { process.fds.iter().copied().map(Some).collect() };
+            fds.into_iter().map(move |fd| Holder { pid, fd })
+        };
+        let mut holders: Vec<Holder> = owner.processes.iter().flat_map(of).collect();
+        holders.sort_unstable();
+        return Ok(Owner::Processes(holders));
+    }
+    let reason = owner.reason.as_deref().unwrap_or_default();
+    if owner.tier == "none" {
+        return named(&Nobody::ALL, Nobody::name, reason, "reason for no owner").map(Owner::Nobody);
+    }
+    named(&HiddenBecause::ALL, HiddenBecause::name, reason, "reason for a hidden owner").map(Owner::Hidden)
+}
+
+fn process(process: &saved::Process) -> Result<Process, String> {
+    Ok(Process {
+        pid: Pid(process.pid),
+        parent: process.parent.map(Pid),
+        name: process.name.clone().map(Into::into),
+        exe: process.exe.clone().map(Into::into),
+        argv: process.argv.as_ref().map(|argv| argv.iter().map(Into::into).collect()),
+        started_at: process.started_at.as_deref().map(time).transpose()?,
+        uid: process.uid.map(Uid),
+        belonging: None,
+        cwd: None,
+        exe_deleted: None,
+    })
+}
+
+fn service(service: &saved::Service) -> Result<SavedService, String> {
+    Ok(SavedService {
+        name: service.name.clone(),
+        description: service.description.clone(),
+        source: named(&ServiceSource::ALL, ServiceSource::name, &service.source, "source of names")?,
+    })
+}
+
+fn gap(gap: saved::Gap) -> Result<Gap, String> {
+    let of_owner = || named(&HiddenBecause::ALL, HiddenBecause::name, &gap.reason, "reason").map(Reason::Owner);
+    let plain = || named(&Reason::PLAIN, Reason::name, &gap.reason, "reason");
+    let missing = named(&Missing::ALL, Missing::name, &gap.missing, "missing fact")?;
+    let reason = if missing == Missing::Owners { of_owner()? } else { plain()? };
+    Ok(Gap { missing, reason, count: gap.count, detail: gap.detail })
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    let wrong = || format!("{text:?} is no point in time");
+    let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
+    let since = u64::try_from(time.as_second()).map(Duration::from_secs).map_err(|_| wrong())?;
+    SystemTime::UNIX_EPOCH.checked_add(since).ok_or_else(wrong)
+}

@@ -1,0 +1,146 @@
+//! A report that was written before, here or on another machine, in the place of this machine.
+
+mod document;
+mod facts;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::{CollectError, Source};
+use crate::model::{Need, Snapshot, SpaceChoice};
+
+/// A larger file is no report of one host.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// A saved report as a source.
+pub struct Saved(Snapshot);
+
+impl Saved {
+    /// Reads the report in the file; `-` stands for standard input.
+    pub fn open(path: &Path) -> Result<Saved, CollectError> {
+        let failed = |problem: String| CollectError::Saved { path: path.to_owned(), problem };
+        let mut text = Vec::new();
+        let read =
+            |reader: &mut dyn Read, text: &mut Vec<u8>| reader.take(MOST_BYTES + 1).read_to_end(text).map(|_| ());
+        let result = if path == Path::new("-") {
+            read(&mut io::stdin().lock(), &mut text)
+        } else {
+            File::open(path).and_then(|mut file| read(&mut file, &mut text))
+        };
+        result.map_err(|error| failed(error.to_string()))?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(failed("it is larger than 1 GiB".to_owned()));
+        }
+        parse(&text).map(Saved).map_err(failed)
+    }
+
+    /// What the report says.
+    pub fn into_snapshot(self) -> Snapshot {
+        self.0
+    }
+}
+
+impl Source for Saved {
+    /// Gives all that was saved; what is not needed does no harm.
+    fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError> {
+        if let SpaceChoice::Named(names) = &need.spaces
+            && let Some(name) = names.iter().find(|name| !self.0.spaces.iter().any(|space| space.is_called(name)))
+        {
+            let known: Vec<&str> = self.0.spaces.iter().map(|space| space.label.as_str()).collect();
+            return Err(CollectError::NoSuchSpace { name: name.clone(), known: known.join(", ") });
+        }
+        Ok(self.0.clone())
+    }
+}
+
+/// Reads a report; says in one line what is wrong with it.
+fn parse(text: &[u8]) -> Result<Snapshot, String> {
+    /// No more than says which document it is.
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        schema: Option<String>,
+    }
+    let malformed = |error: serde_json::Error| format!("it is no report of portscope: {error}");
+    let kind: Kind = serde_json::from_slice(text).map_err(malformed)?;
+    match kind.schema.as_deref() {
+        Some(crate::model::SCHEMA) => {}
+        Some(other) => return Err(format!("its schema is {other:?}: expected {:?}", crate::model::SCHEMA)),
+        None => {
+            return Err(format!(
+                "it is no report of portscope: expected a field `schema` of {:?}",
+                crate::model::SCHEMA
+            ));
+        }
+    }
+    let document: document::Document = serde_json::from_slice(text).map_err(malformed)?;
+    facts::snapshot(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::join;
+    use crate::render::report::Report;
+    use crate::testing;
+
+    fn written(snapshot: &Snapshot) -> String {
+        let catalogue = crate::catalogue::Catalogue::default();
+        let listing = join::listing(snapshot, Some(&catalogue));
+        serde_json::to_string(&Report::new(&listing, None)).unwrap()
+    }
+
+    #[test]
+    fn a_report_is_the_same_after_it_was_read() {
+        let first = written(&testing::snapshot());
+        let read = parse(first.as_bytes()).unwrap();
+        let second = written(&read);
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let without_hints = |text: &str| {
+            let mut value = value(text);
+            for reason in value["visibility"]["reasons"].as_array_mut().unwrap() {
+                reason["hint"] = serde_json::Value::Null;
+            }
+            value
+        };
+        assert_eq!(without_hints(&first), without_hints(&second));
+        assert_eq!(value(&second)["visibility"]["reasons"][0]["hint"], serde_json::Value::Null, "sudo helps no file");
+    }
+
+    #[test]
+    fn what_is_no_report_is_said_in_one_line() {
+        for (text, problem) in [
+            ("", "it is no report of portscope: EOF while parsing a value at line 1 column 0"),
+            ("[]", "it is no report of portscope: "),
+            ("{}", "it is no report of portscope: expected a field `schema` of \"portscope/1\""),
+            (r#"{"schema":"portscope/2"}"#, "its schema is \"portscope/2\": expected \"portscope/1\""),
+            (r#"{"schema":"portscope/1"}"#, "it is no report of portscope: missing field"),
+        ] {
+            let error = parse(text.as_bytes()).unwrap_err();
+            assert!(error.starts_with(problem), "{text}: {error}");
+            assert_eq!(error.lines().count(), 1);
+        }
+        let whole = written(&testing::snapshot());
+        let error = parse(&whole.as_bytes()[..whole.len() / 2]).unwrap_err();
+        assert!(error.contains("EOF while parsing"), "{error}");
+    }
+
+    #[test]
+    fn fields_of_a_later_version_are_passed_over() {
+        let text = written(&testing::snapshot()).replacen("{\"schema\"", "{\"later\":[1,{}],\"schema\"", 1);
+        assert!(parse(text.as_bytes()).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn no_change_of_a_report_makes_it_panic(at in any::<prop::sample::Index>(), with in any::<Vec<u8>>()) {
+            let mut text = written(&testing::snapshot()).into_bytes();
+            let at = at.index(text.len());
+            let end = (at + with.len()).min(text.len());
+            text.splice(at..end, with);
+            let _ = parse(&text);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `portscope diff`: what changed between two reports, or since one.
+
+use std::path::PathBuf;
+
+use super::pager;
+use crate::analyse;
+use crate::cli::{SourceArgs, StyleArgs};
+use crate::collect::Saved;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::join;
+use crate::model::{Need, Snapshot, Socket, SpaceChoice, SpaceId};
+use crate::render::diff::{self, DiffReport};
+use crate::render::json;
+
+/// Compare two reports, or a report with this machine: opened, closed, another owner, wider exposure
+///
+/// A listener is known by its space, protocol and port, and its owner by program, unit, container and user: a restart is
+/// no change.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 the same, 1 different, 2 a report cannot be read, or the command line is wrong")]
+pub struct Args {
+    /// The report to compare with
+    #[arg(value_name = "BEFORE")]
+    before: PathBuf,
+
+    /// The later report; without one, this machine as it is now
+    #[arg(value_name = "AFTER", conflicts_with = "from")]
+    after: Option<PathBuf>,
+
+    /// Connections and ports that the kernel handed out too
+    #[arg(long)]
+    all: bool,
+
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+
+    /// No heads, and no lines above and below the table
+    #[arg(short = 'H', long)]
+    no_header: bool,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    style: StyleArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let mut before = Saved::open(&args.before)?.into_snapshot();
+    let need = args.source.asked(Need { belonging: true, exe: true, spaces: SpaceChoice::All, ..Need::default() });
+    let mut after = match &args.after {
+        Some(path) => Saved::open(path)?.into_snapshot(),
+        None => super::snapshot(&need, &args.source, context)?,
+    };
+    let notes =
+        [leave_out_of(&mut after, &before, "the first report"), leave_out_of(&mut before, &after, "the second report")];
+    for note in notes.into_iter().flatten() {
+        context.note(&note);
+    }
+    let (old, new) = (join::listing(&before, None), join::listing(&after, None));
+    let found = analyse::diff::diff(&old, &new, args.all);
+    if args.json {
+        json::write(&mut context.stdout, &DiffReport::new(&found, &before, &after), context.terminal.is_tty)?;
+    } else {
+        let mut text = Vec::new();
+        diff::write(&mut text, &found, &before, &after, args.no_header, args.style.style(context))?;
+        pager::show(&text, !args.style.no_pager, context)?;
+        context.stdout.flush()?;
+    }
+    Ok(if found.changes.is_empty() { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+/// Leaves out of one side what the other could not have, so that it seems neither opened nor closed; says what that is.
+fn leave_out_of(side: &mut Snapshot, other: &Snapshot, name: &str) -> Option<String> {
+    let protocols = &other.scope.protocols;
+    let has_protocol = |socket: &Socket| protocols.is_empty() || protocols.contains(&socket.protocol);
+    // Where not every space was listed, one that is missing there may have been there all the same.
+    let labels: Vec<&str> = other.spaces.iter().map(|space| space.label.as_str()).collect();
+    let lists_all = other.further_spaces == Some(0);
+    let mut unknown: Vec<SpaceId> =
+        side.spaces.iter().filter(|space| !labels.contains(&&*space.label)).map(|space| space.id).collect();
+    if lists_all {
+        unknown.clear();
+    }
+    let before = side.sockets.len();
+    side.sockets.retain(|socket| has_protocol(socket) && !unknown.contains(&socket.space));
+    let left_out = before - side.sockets.len();
+    match (left_out, other.scope.filtered) {
+        (0, false) => None,
+        (_, true) => Some(format!("{name} was written with filters: what it leaves out seems opened or closed")),
+        (count, false) => Some(format!(
+            "{count} sockets were not compared: {name} is not of their protocol or port space; `portscope snapshot` \
+             writes a whole one"
+        )),
+    }
+}

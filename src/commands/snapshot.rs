@@ -1,0 +1,83 @@
+//! `portscope snapshot`: everything that can be seen of this host, in a file.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::SourceArgs;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::model::{Need, Snapshot, SpaceChoice};
+use crate::render::{json, summary};
+use crate::{config, file, join, select};
+
+/// Write a report of every socket in every port space, to be looked at later or elsewhere
+///
+/// `portscope --from FILE` and every other command that reads this machine reads the report in its place; `diff` compares
+/// two of them.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The file, replaced at once when it is whole, readable by you only; without one, or as -, standard output
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Leave out peer addresses, users and arguments
+    #[arg(long)]
+    redact: bool,
+
+    /// The arguments of processes too, the usual secrets masked
+    #[arg(long, conflicts_with = "redact")]
+    argv: bool,
+
+    /// Exit with 3 when something was hidden
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let catalogue = config::catalogue(&[], &context.environment)?;
+    let need = args.source.asked(Need {
+        argv: args.argv,
+        belonging: true,
+        exe: true,
+        spaces: SpaceChoice::All,
+        ..Need::default()
+    });
+    let mut snapshot = super::snapshot(&need, &args.source, context)?;
+    if args.redact {
+        redact(&mut snapshot);
+    }
+    let mut listing = join::listing(&snapshot, Some(&catalogue));
+    listing.rows.sort_unstable_by(select::by_default_order);
+    let program = context.program.clone();
+    match args.file.as_deref().filter(|path| *path != Path::new("-")) {
+        None => json::write_report(&mut context.stdout, &listing, program.as_deref(), false)?,
+        Some(path) => {
+            let mut text = Vec::new();
+            json::write_report(&mut text, &listing, program.as_deref(), false)?;
+            file::replace(path, &text, file::Mode::Private)
+                .map_err(|error| Error::Write { path: path.to_owned(), error })?;
+        }
+    }
+    context.stdout.flush()?;
+    if let Some(line) = summary::hidden(&listing, program.as_deref()) {
+        context.note(&line);
+    }
+    let is_incomplete = listing.rows.iter().any(crate::model::Row::is_hidden);
+    Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+}
+
+/// Takes out what tells of people: who is connected, who runs what.
+fn redact(snapshot: &mut Snapshot) {
+    for socket in &mut snapshot.sockets {
+        socket.peer = None;
+        socket.uid = None;
+    }
+    for process in snapshot.processes.values_mut() {
+        process.uid = None;
+        process.argv = None;
+    }
+    snapshot.users.clear();
+    snapshot.warnings.push("redacted: peers, users and arguments were left out".to_owned());
+}

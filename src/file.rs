@@ -1,0 +1,46 @@
+//! Files that are there as a whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// Its user only.
+    Private,
+}
+
+/// Replaces the file: the text is written beside it, forced to the disk and then takes its name, so that a reader sees
+/// the old or the new one, and a full disk costs neither.
+pub fn replace(path: &Path, text: &[u8], mode: Mode) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
+    let beside = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = create(&beside, mode).and_then(|mut file| {
+        file.write_all(text)?;
+        file.sync_all()
+    });
+    let replaced = written.and_then(|()| fs::rename(&beside, path));
+    if replaced.is_err() {
+        // Nothing is left behind; that it could not be removed either adds nothing to the first error.
+        let _ = fs::remove_file(&beside);
+    }
+    replaced
+}
+
+/// A file that was not there: whatever somebody has put in its place is neither followed nor written to.
+fn create(path: &Path, mode: Mode) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(match mode {
+            Mode::Private => 0o600,
+        });
+    }
+    #[cfg(not(unix))]
+    let Mode::Private = mode;
+    options.open(path)
+}

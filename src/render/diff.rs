@@ -1,0 +1,209 @@
+//! A comparison of two listings as text and as JSON.
+
+use std::io::{self, Write};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::report::{self, HostReport, SCHEMA};
+use super::sanitize::Text;
+use super::style::Style;
+use super::{grid, time};
+use crate::analyse::diff::{Change, Diff, Holder, Side};
+use crate::model::{Host, Snapshot};
+
+/// Writes what was compared, a row for each change, and what could not be compared.
+pub fn write(
+    out: &mut dyn Write,
+    diff: &Diff,
+    before: &Snapshot,
+    after: &Snapshot,
+    bare: bool,
+    style: Style,
+) -> io::Result<()> {
+    if !bare {
+        writeln!(out, "before: {}", moment(&before.host, style))?;
+        writeln!(out, "after:  {}", moment(&after.host, style))?;
+    }
+    let titles = [("CHANGE", false), ("PROTO", false), ("PORT", true), ("SPACE", false), ("WHAT", false)];
+    let rows: Vec<Vec<Text>> = diff.changes.iter().map(|change| cells(change, style)).collect();
+    if !rows.is_empty() {
+        grid::draw(out, &titles, &rows, bare, style)?;
+    }
+    if bare {
+        return Ok(());
+    }
+    match diff.changes.len() {
+        0 => writeln!(out, "no difference")?,
+        1 => writeln!(out, "1 difference")?,
+        count => writeln!(out, "{count} differences")?,
+    }
+    if diff.incomparable > 0 {
+        writeln!(out, "owners of {} listeners were not compared: they are hidden on one side", diff.incomparable)?;
+    }
+    Ok(())
+}
+
+fn moment(host: &Host, style: Style) -> String {
+    let name = Text::of(host.name.as_deref().unwrap_or("unknown"), style.charset);
+    format!("host {}, {}", name.as_str(), time::rfc3339(host.captured_at))
+}
+
+fn cells(change: &Change, style: Style) -> Vec<Text> {
+    let identity = &change.identity;
+    vec![
+        Text::plain(change.kind.name()),
+        Text::plain(identity.protocol.name()),
+        Text::plain(identity.port.get().to_string()),
+        Text::of(&identity.space, style.charset),
+        Text::of(&what(change), style.charset),
+    ]
+}
+
+/// The change in words: what it was, what it is.
+fn what(change: &Change) -> String {
+    use crate::analyse::diff::Kind;
+    let both = |of: &dyn Fn(&Side) -> String| {
+        let side = |side: &Option<Side>| side.as_ref().map(of).unwrap_or_default();
+        format!("{} -> {}", side(&change.before), side(&change.after))
+    };
+    match change.kind {
+        Kind::Opened => change.after.as_ref().map(whole).unwrap_or_default(),
+        Kind::Closed => change.before.as_ref().map(whole).unwrap_or_default(),
+        Kind::OwnerChanged => both(&holders),
+        Kind::ExposureWidened | Kind::ExposureNarrowed | Kind::AddressChanged => both(&addresses),
+        Kind::MovedSpace => format!("now in space {}", change.to_space.as_deref().unwrap_or_default()),
+        Kind::ForwardChanged => both(&|side| side.forward.clone().unwrap_or_else(|| "itself".to_owned())),
+    }
+}
+
+fn whole(side: &Side) -> String {
+    let forward = side.forward.as_ref().map(|forward| format!(", leads to {forward}")).unwrap_or_default();
+    format!("{} by {}{forward}", addresses(side), holders(side))
+}
+
+fn addresses(side: &Side) -> String {
+    let addresses: Vec<&str> = side.addresses.iter().map(String::as_str).collect();
+    let exposure = side.exposure.map_or("unknown", crate::model::Exposure::name);
+    format!("{} ({exposure})", addresses.join(", "))
+}
+
+fn holders(side: &Side) -> String {
+    let Some(holders) = &side.holders else { return "(hidden)".to_owned() };
+    if holders.is_empty() {
+        return "nobody".to_owned();
+    }
+    let words = |holder: &Holder| {
+        let mut words = vec![holder.program.clone().unwrap_or_else(|| "-".to_owned())];
+        words.extend(holder.unit.as_ref().map(|unit| format!("unit {unit}")));
+        words.extend(holder.container.as_ref().map(|container| format!("container {container}")));
+        words.extend(holder.user.as_ref().map(|user| format!("user {user}")));
+        words.join(", ")
+    };
+    holders.iter().map(words).collect::<Vec<_>>().join("; ")
+}
+
+/// What changed between two reports.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope diff", rename = "Diff")]
+pub struct DiffReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// The host of the first report, and when it was taken.
+    pub before: HostReport<'a>,
+    /// The host of the second one.
+    pub after: HostReport<'a>,
+    /// The changes, by port, protocol and space.
+    pub changes: Vec<ChangeReport<'a>>,
+    /// Listeners on both sides whose owners are hidden on one, and so were not compared.
+    pub incomparable_owners: usize,
+}
+
+/// One change.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Change")]
+pub struct ChangeReport<'a> {
+    /// `opened`, `closed`, `owner-changed`, `exposure-widened`, `exposure-narrowed`, `address-changed`, `moved-space` or
+    /// `forward-changed`.
+    pub kind: &'a str,
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// The port.
+    pub port: u16,
+    /// The label of the space; for a move the one that it was in.
+    pub space: &'a str,
+    /// The label of the space that it moved to.
+    pub to_space: Option<&'a str>,
+    /// How it was; null for one that was opened.
+    pub before: Option<SideReport<'a>>,
+    /// How it is; null for one that was closed.
+    pub after: Option<SideReport<'a>>,
+}
+
+/// A listener on one side.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Side")]
+pub struct SideReport<'a> {
+    /// The addresses that it is bound to.
+    pub addresses: Vec<&'a str>,
+    /// Who can reach the widest of them.
+    pub exposure: Option<&'a str>,
+    /// Who holds it; null where one of them is hidden.
+    pub holders: Option<Vec<HolderReport<'a>>>,
+    /// Where a published port leads, in words.
+    pub forward: Option<&'a str>,
+}
+
+/// Who holds a listener, as far as a restart leaves it the same.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Holder")]
+pub struct HolderReport<'a> {
+    /// The file that it runs; its name where that is not known.
+    pub program: Option<&'a str>,
+    /// The systemd unit.
+    pub unit: Option<&'a str>,
+    /// The container, by name.
+    pub container: Option<&'a str>,
+    /// The user that it runs as.
+    pub user: Option<&'a str>,
+}
+
+impl<'a> DiffReport<'a> {
+    /// Turns a comparison into the document.
+    pub fn new(diff: &'a Diff, before: &'a Snapshot, after: &'a Snapshot) -> DiffReport<'a> {
+        let change = |change: &'a Change| ChangeReport {
+            kind: change.kind.name(),
+            protocol: change.identity.protocol.name(),
+            port: change.identity.port.get(),
+            space: &change.identity.space,
+            to_space: change.to_space.as_deref(),
+            before: change.before.as_ref().map(side),
+            after: change.after.as_ref().map(side),
+        };
+        DiffReport {
+            schema: SCHEMA,
+            before: report::host(&before.host),
+            after: report::host(&after.host),
+            changes: diff.changes.iter().map(change).collect(),
+            incomparable_owners: diff.incomparable,
+        }
+    }
+}
+
+fn side(side: &Side) -> SideReport<'_> {
+    SideReport {
+        addresses: side.addresses.iter().map(String::as_str).collect(),
+        exposure: side.exposure.map(crate::model::Exposure::name),
+        holders: side.holders.as_ref().map(|holders| holders.iter().map(holder_report).collect()),
+        forward: side.forward.as_deref(),
+    }
+}
+
+fn holder_report(holder: &Holder) -> HolderReport<'_> {
+    HolderReport {
+        program: holder.program.as_deref(),
+        unit: holder.unit.as_deref(),
+        container: holder.container.as_deref(),
+        user: holder.user.as_deref(),
+    }
+}

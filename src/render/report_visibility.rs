@@ -1,0 +1,66 @@
+//! What a run could not see, as JSON.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::summary;
+use crate::model::{Gap, Listing, Missing};
+
+/// What the run could not see.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Visibility {
+    /// Whether every socket of the listed spaces and every owner of the sockets above was seen.
+    pub complete: bool,
+    /// Sockets above that somebody may hold, and this run could not see who.
+    pub hidden_owners: usize,
+    /// Port spaces that were asked for and are out of this user's reach; null when that cannot be counted.
+    pub unseen_spaces: Option<usize>,
+    /// Port spaces that were found and not asked for (`--space all`), at least; null when nobody looked.
+    pub further_spaces: Option<usize>,
+    /// Whether ports that are forwarded without a socket were looked for.
+    pub redirects_checked: bool,
+    /// What is missing and why.
+    pub reasons: Vec<GapReport>,
+}
+
+/// Something that was not seen.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Gap")]
+pub struct GapReport {
+    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects` or `names`.
+    pub missing: &'static str,
+    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell) or `not-looked-for`.
+    pub reason: &'static str,
+    /// How many sockets of the whole listing it concerns, where that can be counted.
+    pub count: Option<usize>,
+    /// The circumstances in words.
+    pub detail: String,
+    /// What would show it.
+    pub hint: Option<String>,
+}
+
+/// Turns what the snapshot misses of the listing into the document's words.
+pub fn visibility(listing: &Listing<'_>, program: Option<&Path>) -> Visibility {
+    let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
+    let gaps = &listing.snapshot.gaps;
+    let misses = |missing| gaps.iter().any(|gap| gap.missing == missing);
+    // Where one kind of them cannot be counted, nor can all.
+    let unseen = gaps.iter().filter(|gap| gap.missing == Missing::Spaces).map(|gap| gap.count).sum();
+    let report = |gap: &Gap| GapReport {
+        missing: gap.missing.name(),
+        reason: gap.reason.name(),
+        count: gap.count,
+        detail: gap.detail.clone(),
+        hint: summary::hint(gap.reason, listing.snapshot, program),
+    };
+    Visibility {
+        complete: hidden_owners == 0 && !misses(Missing::Sockets),
+        hidden_owners,
+        unseen_spaces: unseen,
+        further_spaces: listing.snapshot.further_spaces,
+        redirects_checked: !misses(Missing::Redirects),
+        reasons: gaps.iter().map(report).collect(),
+    }
+}

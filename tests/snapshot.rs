@@ -1,0 +1,125 @@
+//! `portscope snapshot` and `--from`: a report in the place of the machine.
+
+mod support;
+
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::Value;
+use support::{Folder, portscope};
+
+fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+/// The report without what a later reading cannot have: hints of what would have shown more.
+fn without_hints(mut report: Value) -> Value {
+    for reason in report["visibility"]["reasons"].as_array_mut().unwrap() {
+        reason["hint"] = Value::Null;
+    }
+    report
+}
+
+#[test]
+fn a_report_that_was_saved_is_read_back_the_same() {
+    let (listener, port) = listener();
+    let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let folder = Folder::new();
+    let file = folder.join("report.json");
+    let written = portscope(["-tu", "--json", "--argv", "--space", "all"]).success().json();
+    std::fs::write(&file, written.to_string()).unwrap();
+    let read = portscope(["-tu", "--json", "--argv", "--space", "all", "--from"]).arg(file.display()).success().json();
+    assert_eq!(without_hints(written.clone()), without_hints(read));
+    assert!(written["sockets"].as_array().unwrap().len() >= 3);
+    drop((listener, client));
+    // The machine has moved on; the report has not.
+    let row =
+        portscope(["--json", "--state", "listen", "--from"]).arg(file.display()).arg(port).success().only_socket();
+    assert_eq!(row["owner"]["processes"][0]["pid"], std::process::id());
+    let none = portscope(["--json", "--state", "listen"]).arg(port).success().sockets();
+    assert!(none.is_empty());
+}
+
+#[test]
+fn a_snapshot_is_whole_private_and_read_by_every_command() {
+    let (_listener, port) = listener();
+    let folder = Folder::new();
+    let file = folder.join("snapshot.json");
+    let output = portscope(["snapshot"]).arg(file.display()).any_stderr().success();
+    assert!(output.stdout.is_empty());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        report["scope"],
+        serde_json::json!({
+            "protocols": ["tcp", "udp"], "families": ["ipv4", "ipv6"], "filtered": false
+        })
+    );
+    let schema = portscope(["schema"]).success().json();
+    assert!(jsonschema::draft202012::new(&schema).unwrap().is_valid(&report));
+    let from = |command: &[&str]| {
+        portscope(command.iter().copied()).arg("--from").arg(file.display()).any_stderr().success().stdout
+    };
+    assert!(from(&["-l"]).contains(&port.to_string()));
+    assert!(from(&["info", &port.to_string()]).contains(&format!("tcp 127.0.0.1:{port} LISTEN")));
+    assert!(from(&["usage"]).contains("Numbers are per host"));
+    assert!(from(&["spaces"]).contains("65,536"));
+    let to_stdout = portscope(["snapshot", "-"]).any_stderr().success().json();
+    assert_eq!(to_stdout["schema"], "portscope/1");
+}
+
+#[test]
+fn a_redacted_snapshot_names_no_people_and_says_so() {
+    let (_listener, port) = listener();
+    let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let report = portscope(["snapshot", "--redact"]).any_stderr().success().json();
+    for socket in report["sockets"].as_array().unwrap() {
+        assert_eq!((&socket["peer"], &socket["user"], &socket["uid"]), (&Value::Null, &Value::Null, &Value::Null));
+        for process in socket["owner"]["processes"].as_array().unwrap() {
+            assert_eq!(
+                (&process["user"], &process["uid"], &process["argv"]),
+                (&Value::Null, &Value::Null, &Value::Null)
+            );
+        }
+    }
+    assert!(report["warnings"][0].as_str().unwrap().starts_with("redacted:"), "{}", report["warnings"]);
+}
+
+#[test]
+fn a_file_that_is_no_report_is_one_line_and_exit_2() {
+    let folder = Folder::new();
+    let file = folder.join("bad.json");
+    let whole = portscope(["--json"]).success().stdout;
+    for (text, problem) in [
+        (String::new(), "it is no report of portscope: EOF"),
+        ("{}".to_owned(), "expected a field `schema` of"),
+        (whole.replace("portscope/1", "portscope/2"), "its schema is \"portscope/2\": expected \"portscope/1\""),
+        (whole[..whole.len() / 2].to_owned(), "it is no report of portscope: EOF"),
+        (whole.replacen("\"spaces\":[", "\"spaces\":[],\"x\":[", 1), "it names no port space"),
+        (whole.replace("\"LISTEN\"", "\"\u{1b}[2J\""), ""),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let output = portscope(["--from"]).arg(file.display()).stderr_contains(problem).exits(2);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+        assert!(output.stderr.contains("bad.json"), "{}", output.stderr);
+        assert!(!output.stderr.contains('\u{1b}'), "{:?}", output.stderr);
+    }
+    let _ = portscope(["--from", "/nonexistent/report.json"]).stderr_contains("No such file or directory").exits(2);
+    let _ = portscope(["snapshot", "/nonexistent/report.json"]).stderr_contains("cannot write /nonexistent/").exits(2);
+}
+
+#[test]
+fn what_a_report_leaves_out_is_said() {
+    let folder = Folder::new();
+    let file = folder.join("tcp.json");
+    std::fs::write(&file, portscope(["--json", "-l"]).success().stdout).unwrap();
+    let _ = portscope(["-l", "--from"]).arg(file.display()).stderr_contains("written with filters").success();
+    let _ =
+        portscope(["usage", "--from"]).arg(file.display()).stderr_contains("the report has no udp sockets").success();
+}
