@@ -2,4 +2,5 @@
 
 pub mod dossier;
 pub mod spaces;
+pub mod stop;
 pub mod usage;
