@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 /// A layer, and the layers of this crate that it may name.
 const ALLOWED: [(&str, &[&str]); 14] = [
     ("model", &[]),
-    ("analyse", &["model", "catalogue"]),
     ("catalogue", &["model"]),
     ("collect", &["model"]),
     ("join", &["model", "catalogue"]),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Endpoint, HiddenBecause, Inode, Listing, Managed, Nobody, Owner, Pid, Process, Protocol, Row, State,
+    Endpoint, HiddenBecause, Inode, Listing, Managed, Manager, Nobody, Owner, Pid, Process, Protocol, Row, State,
 };
 
 /// Says whether the socket waits for others. Whoever names a port means its UDP socket too where the kernel chose it.
@@ -202,9 +202,15 @@ fn is_proxy(row: &Row<'_>, process: Option<&Process>) -> bool {
     row.socket.forward.is_some() || [file, name].into_iter().flatten().any(|name| name.to_str().is_some_and(is_one))
 }
 
+/// The units of systemd that a listener is held for until somebody connects: the one that holds it, the one it starts.
+pub fn activated(row: &Row<'_>) -> Vec<Managed> {
+    let Some(activation) = &row.socket.activation else { return Vec::new() };
+    let names = std::iter::once(&activation.socket).chain(&activation.service);
+    names.filter_map(|name| Managed::new(Manager::Systemd, name)).collect()
+}
+
 /// The container that a published port leads to.
 pub fn forwarded_to(row: &Row<'_>) -> Option<Managed> {
-    use crate::model::Manager;
     let container = row.socket.forward.as_ref()?.container.as_ref()?;
     let manager = match container.runtime {
         "docker" => Manager::Docker,

@@ -1,7 +1,9 @@
 //! One file a command: its arguments and the glue between collecting and rendering.
 
+mod close;
 mod completions;
 mod info;
+mod kill;
 mod list;
 mod man;
 mod pager;
@@ -9,6 +11,7 @@ mod schema;
 mod services;
 mod spaces;
 mod usage;
+mod wait;
 
 use std::ffi::OsString;
 
@@ -30,6 +33,8 @@ Examples:
   portscope spaces                the port spaces here, and the numbers that they share
   portscope info 5432             everything about one number
   portscope usage                 will the numbers run out?
+  portscope wait 8080             until somebody listens on port 8080
+  portscope kill --dry-run 8080   who would be stopped for port 8080 to be free
   portscope services 5432         what a port is registered for
   portscope --json | jq '.sockets[] | select(.state == \"LISTEN\")'
 ";
@@ -72,6 +77,9 @@ enum Command {
     Spaces(spaces::Args),
     Info(info::Args),
     Usage(usage::Args),
+    Wait(wait::Args),
+    Kill(kill::Args),
+    Close(close::Args),
     Services(services::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -93,6 +101,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Spaces(args)) => spaces::run(&args, context),
         Some(Command::Info(args)) => info::run(&args, context),
         Some(Command::Usage(args)) => usage::run(&args, context),
+        Some(Command::Wait(args)) => wait::run(&args, context),
+        Some(Command::Kill(args)) => kill::run(&args, context),
+        Some(Command::Close(args)) => close::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),

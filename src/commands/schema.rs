@@ -8,12 +8,13 @@ use crate::render::report_info::InfoReport;
 use crate::render::report_services::ServicesReport;
 use crate::render::report_spaces::SpacesReport;
 use crate::render::report_usage::UsageReport;
+use crate::render::wait::WaitReport;
 
 /// Print the JSON Schema of a JSON document
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which document: the report of a listing, or the answer of `info`, `usage`, `services` or `spaces`
-    #[arg(value_name = "DOCUMENT", value_parser = ["report", "info", "usage", "services", "spaces"], default_value = "report")]
+    /// Which document: the report of a listing, or the answer of `info`, `usage`, `services`, `spaces` or `wait`
+    #[arg(value_name = "DOCUMENT", value_parser = ["report", "info", "usage", "services", "spaces", "wait"], default_value = "report")]
     document: String,
 }
 
@@ -23,6 +24,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         "usage" => json::write_schema::<UsageReport<'_>>(&mut context.stdout)?,
         "services" => json::write_schema::<ServicesReport<'_>>(&mut context.stdout)?,
         "spaces" => json::write_schema::<SpacesReport<'_>>(&mut context.stdout)?,
+        "wait" => json::write_schema::<WaitReport<'_>>(&mut context.stdout)?,
         _ => json::write_schema::<Report<'_>>(&mut context.stdout)?,
     }
     Ok(ExitStatus::Yes)

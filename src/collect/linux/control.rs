@@ -264,21 +264,12 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use super::*;
-    use crate::model::{BackendChoice, Family, Need, Port, Protocol, SpaceChoice, State};
+    use crate::model::{Need, Port, Protocol, State};
 
     fn listener() -> (TcpListener, Socket) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = Port::new(listener.local_addr().unwrap().port());
-        let need = Need {
-            protocols: vec![Protocol::Tcp],
-            families: vec![Family::Ipv4],
-            states: Some(vec![State::Listen]),
-            argv: false,
-            exe: false,
-            backend: BackendChoice::Native,
-            spaces: SpaceChoice::Own,
-            helpers: false,
-        };
+        let need = Need { protocols: vec![Protocol::Tcp], states: Some(vec![State::Listen]), ..Need::default() };
         let sockets = crate::collect::linux::sockets(&need).unwrap();
         (listener, sockets.into_iter().find(|socket| socket.local.port == port).unwrap())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::collect::control::{ControlError, Signal, Standing};
-use crate::model::{BackendChoice, Family, Need, Pid, Socket, SpaceChoice};
+use crate::model::{BackendChoice, Need, Pid, Socket, SpaceChoice};
 
 /// A process by its number; another one may take the number when it ends.
 #[derive(Debug)]
@@ -24,13 +24,10 @@ impl ProcessHandle {
     pub fn holds(&self, socket: &Socket) -> Result<bool, ControlError> {
         let need = Need {
             protocols: vec![socket.protocol],
-            families: Family::ALL.to_vec(),
-            states: None,
-            argv: false,
-            exe: false,
             backend: BackendChoice::Portable,
             spaces: SpaceChoice::Own,
             helpers: false,
+            ..Need::default()
         };
         let listed = super::snapshot(&need).map_err(|error| ControlError::Failed(error.to_string()))?.sockets;
         let is_same = |other: &Socket| other.local == socket.local && other.peer == socket.peer;
