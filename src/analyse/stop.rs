@@ -288,6 +288,24 @@ mod tests {
     }
 
     #[test]
+    fn a_published_port_is_refused_in_favour_of_its_container() {
+        use crate::model::{Container, Forward, ForwardedBy};
+        let container = Container { name: Some("web".to_owned()), ..Container::of_id("docker", "a".repeat(64)) };
+        let mut snapshot = testing::snapshot();
+        let to = snapshot.sockets[3].local;
+        for (by, state) in [(ForwardedBy::Proxy, State::Listen), (ForwardedBy::Nat, State::Redirect)] {
+            let socket = &mut snapshot.sockets[3];
+            socket.forward = Some(Forward { by, to, container: Some(container.clone()) });
+            socket.state = Some(state);
+            let listing = join::listing(&snapshot, None);
+            let plan = plan(&listing, &[&listing.rows[3]], &known(&[(700, PLAIN)]));
+            let web = Managed::new(Manager::Docker, "web");
+            let why = if state == State::Listen { Why::Proxy(web) } else { Why::Redirect(web) };
+            assert_eq!((plan.victims.len(), &plan.refusals[0].why), (0, &why));
+        }
+    }
+
+    #[test]
     fn c33_a_listener_that_shares_its_inode_with_another_port_is_ambiguous() {
         let mut snapshot = testing::snapshot();
         let inode = snapshot.sockets.iter().find(|socket| socket.local.port.get() == 443 && socket.peer.is_none());

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::sanitize::{Charset, Text};
-use super::{holder, summary, time};
+use super::{holder, owner, summary, time};
 use crate::analyse::stop::{Plan, Refusal, Victim, Why, activated};
 use crate::model::{HiddenBecause, Managed, Reason, Row};
 
@@ -75,19 +75,19 @@ pub fn refusal(refusal: &Refusal<'_, '_>, charset: Charset, program: Option<&Pat
         Why::Elsewhere(managed) => format!("{who} lives in another pid namespace, a container's{}", instead(managed)),
         Why::Proxy(managed) => format!("{who} only stands in for a container{}", instead(managed)),
         Why::Redirect(managed) => {
-            format!("no process holds it, a rule of the firewall sends it to a container{}", instead(managed))
+            let to = refusal.row.socket.forward.as_ref().map(|forward| format!(" to {}", forward.to));
+            let instead = managed.as_ref().map(|_| instead(managed));
+            let (to, instead) = (to.unwrap_or_default(), instead.unwrap_or_default());
+            format!("no process holds it, a rule of the firewall sends what comes{to}{instead}")
         }
         Why::Refused => format!("{who} may not be signalled by this user{}", sudo(program)),
         Why::Unheld(problem) => format!("{who} cannot be held: {problem}"),
-        Why::Ambiguous => "a listener on another port has the same inode, so its holder is in doubt".to_owned(),
+        Why::Ambiguous => "a listener on another port has the same inode, so its owner is in doubt".to_owned(),
         Why::Hidden(because @ HiddenBecause::Permission) => {
             let hint = summary::hint(Reason::Owner(*because), program).map(|hint| format!("; {hint}"));
             format!("who holds it is hidden from this user{}", hint.unwrap_or_default())
         }
-        Why::Hidden(HiddenBecause::NotFound) => {
-            "no process that could be read holds it: the kernel does, or a process of another pid namespace".to_owned()
-        }
-        Why::Hidden(because) => format!("who holds it is hidden ({})", because.name()),
+        Why::Hidden(because) => format!("its owner is {}", owner::hidden(*because)),
         Why::Nobody(why) => format!("nobody holds it ({})", why.name()),
     };
     format!("{socket} is left alone: {why}")
