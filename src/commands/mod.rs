@@ -33,8 +33,6 @@ Examples:
   portscope spaces                the port spaces here, and the numbers that they share
   portscope info 5432             everything about one number
   portscope usage                 will the numbers run out?
-  portscope wait 8080             until somebody listens on port 8080
-  portscope kill --dry-run 8080   who would be stopped for port 8080 to be free
   portscope services 5432         what a port is registered for
   portscope --json | jq '.sockets[] | select(.state == \"LISTEN\")'
 ";
