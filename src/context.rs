@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::collect::{Saved, Source, System};
 use crate::error::Error;
@@ -33,6 +34,10 @@ pub struct Context {
     pub(crate) stdout: Box<dyn Write>,
     pub(crate) stderr: Box<dyn Write>,
     pub(crate) terminal: Terminal,
+    /// Whether standard error is a terminal, where progress may be drawn.
+    pub(crate) is_stderr_tty: bool,
+    /// What a person types; absent where nobody can be asked.
+    answers: Option<Box<dyn BufRead>>,
     pub(crate) environment: Environment,
     pub(crate) source: Box<dyn Source>,
     /// The absolute path of this program, for hints that must work under sudo.
@@ -95,6 +100,14 @@ impl Context {
                 size: size.map(|(width, height)| (width.0, height.0)),
                 is_unicode_by_default: cfg!(windows),
             },
+            is_stderr_tty: io::stderr().is_terminal(),
+            // What is asked about is shown on standard output, and the question on standard error: who sees only one of
+            // them cannot answer. And an answer in a pipe was not given to this question.
+            answers: if is_tty && io::stdin().is_terminal() && io::stderr().is_terminal() {
+                Some(Box::new(io::stdin().lock()))
+            } else {
+                None
+            },
             environment: Environment::of_process(),
             source: Box::new(System),
             program: std::env::current_exe().ok(),
@@ -114,6 +127,32 @@ impl Context {
         // Where standard error itself is broken there is nobody left to tell.
         let line = Text::of(line, Charset::Unicode);
         let _ = writeln!(self.stderr, "portscope: {}", line.as_str());
+    }
+
+    /// Asks the person at the terminal; anything but yes is no. Nothing where nobody can be asked.
+    pub(crate) fn ask(&mut self, question: &str) -> Option<bool> {
+        let answers = self.answers.as_mut()?;
+        let question = Text::of(question, Charset::Unicode);
+        let _ = write!(self.stderr, "{} [y/N] ", question.as_str());
+        let _ = self.stderr.flush();
+        let mut answer = String::new();
+        let is_answered = answers.read_line(&mut answer).is_ok();
+        if !answer.ends_with('\n') {
+            let _ = writeln!(self.stderr);
+        }
+        Some(is_answered && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+    }
+
+    /// A clock that only goes forward.
+    #[expect(clippy::unused_self, reason = "the clock has one door, like everything around a run")]
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Lets so much time go by.
+    #[expect(clippy::unused_self, reason = "the clock has one door, like everything around a run")]
+    pub(crate) fn pause(&self, time: Duration) {
+        std::thread::sleep(time);
     }
 
     /// Says on standard error what stopped the command.

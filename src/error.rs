@@ -46,6 +46,9 @@ pub enum Error {
     /// The system could not be asked.
     #[error(transparent)]
     Collect(#[from] CollectError),
+    /// Nothing of the kind can be done here.
+    #[error("{0}")]
+    Unable(String),
     /// Standard output.
     #[error("cannot write the output: {0}")]
     Output(io::Error),

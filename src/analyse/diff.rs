@@ -232,7 +232,9 @@ mod tests {
         let mut after = testing::snapshot();
         let holders = |socket: &mut crate::model::Socket| {
             if let Owner::Processes(holders) = &mut socket.owner {
-                holders.iter_mut().for_each(|holder| holder.pid = Pid(holder.pid.0 + 5000));
+                for holder in holders {
+                    holder.pid = Pid(holder.pid.0 + 5000);
+                }
             }
         };
         after.sockets.iter_mut().for_each(holders);

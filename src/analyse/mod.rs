@@ -3,4 +3,5 @@
 pub mod diff;
 pub mod dossier;
 pub mod spaces;
+pub mod stop;
 pub mod usage;

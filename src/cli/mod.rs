@@ -1,13 +1,17 @@
 //! The command line: flag groups that commands share, and the values that flags take.
 
 mod complaint;
+mod duration;
 mod output;
+mod ports;
 mod selection;
 mod source;
 mod style;
 
 pub use complaint::one_line;
+pub use duration::parse_duration;
 pub use output::{Format, OutputArgs};
+pub use ports::{PortTarget, ProtocolArgs, parse_port};
 pub use selection::SelectionArgs;
 pub use source::SourceArgs;
 pub use style::StyleArgs;

@@ -2,6 +2,8 @@
 //!
 //! The one place, with the portable backend, that asks which system this is.
 
+pub mod control;
+pub mod manager;
 mod portable;
 mod saved;
 
@@ -9,6 +11,11 @@ mod saved;
 mod linux;
 #[cfg(target_os = "linux")]
 mod runtime;
+
+#[cfg(target_os = "linux")]
+pub use linux::control::{ProcessHandle, ancestors, can_destroy, control_groups_of, destroy};
+#[cfg(not(target_os = "linux"))]
+pub use portable::control::{ProcessHandle, ancestors, can_destroy, control_groups_of, destroy};
 
 #[cfg(fuzzing)]
 pub use linux::fuzzing;
@@ -24,6 +31,11 @@ use crate::model::{BackendChoice, Gap, HiddenBecause, Missing, Need, Owner, Prot
 pub trait Source {
     /// Collects what is needed. What exists and cannot be seen is a gap in the snapshot, not an error.
     fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError>;
+
+    /// Lists the sockets of the own port space alone, for who only waits: their owners mean nothing.
+    fn sockets(&self, need: &Need) -> Result<Vec<Socket>, CollectError> {
+        Ok(self.snapshot(need)?.sockets)
+    }
 }
 
 /// The machine that this program runs on.
@@ -40,6 +52,14 @@ impl Source for System {
             #[cfg(not(target_os = "linux"))]
             BackendChoice::Native => Err(CollectError::NoNativeBackend),
         }
+    }
+
+    fn sockets(&self, need: &Need) -> Result<Vec<Socket>, CollectError> {
+        #[cfg(target_os = "linux")]
+        if need.backend != BackendChoice::Portable {
+            return linux::sockets(need);
+        }
+        Ok(self.snapshot(need)?.sockets)
     }
 }
 

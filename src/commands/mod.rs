@@ -1,8 +1,10 @@
 //! One file a command: its arguments and the glue between collecting and rendering.
 
+mod close;
 mod completions;
 mod diff;
 mod info;
+mod kill;
 mod list;
 mod man;
 mod pager;
@@ -11,6 +13,7 @@ mod services;
 mod snapshot;
 mod spaces;
 mod usage;
+mod wait;
 
 use std::ffi::OsString;
 
@@ -78,6 +81,9 @@ enum Command {
     Usage(usage::Args),
     Snapshot(snapshot::Args),
     Diff(diff::Args),
+    Wait(wait::Args),
+    Kill(kill::Args),
+    Close(close::Args),
     Services(services::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -101,6 +107,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Usage(args)) => usage::run(&args, context),
         Some(Command::Diff(args)) => diff::run(&args, context),
         Some(Command::Snapshot(args)) => snapshot::run(&args, context),
+        Some(Command::Wait(args)) => wait::run(&args, context),
+        Some(Command::Kill(args)) => kill::run(&args, context),
+        Some(Command::Close(args)) => close::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),

@@ -1,5 +1,9 @@
 //! `portscope schema`: the JSON Schema of the documents that portscope writes.
 
+use std::io::{self, Write};
+
+use clap::builder::PossibleValuesParser;
+
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::render::diff::DiffReport;
@@ -9,23 +13,35 @@ use crate::render::report_info::InfoReport;
 use crate::render::report_services::ServicesReport;
 use crate::render::report_spaces::SpacesReport;
 use crate::render::report_usage::UsageReport;
+use crate::render::wait::WaitReport;
+
+/// Writes one schema.
+type Writer = fn(&mut dyn Write) -> io::Result<()>;
+
+/// Every document: the report of a listing, and what commands answer with `--json`.
+const DOCUMENTS: &[(&str, Writer)] = &[
+    ("report", |out| json::write_schema::<Report<'_>>(out)),
+    ("info", |out| json::write_schema::<InfoReport<'_>>(out)),
+    ("usage", |out| json::write_schema::<UsageReport<'_>>(out)),
+    ("diff", |out| json::write_schema::<DiffReport<'_>>(out)),
+    ("services", |out| json::write_schema::<ServicesReport<'_>>(out)),
+    ("spaces", |out| json::write_schema::<SpacesReport<'_>>(out)),
+    ("wait", |out| json::write_schema::<WaitReport<'_>>(out)),
+];
 
 /// Print the JSON Schema of a JSON document
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which document: the report of a listing, or the answer of `info`, `usage`, `diff`, `services` or `spaces`
-    #[arg(value_name = "DOCUMENT", value_parser = ["report", "info", "usage", "diff", "services", "spaces"], default_value = "report")]
+    /// Which document: the report of a listing, or the answer of a command
+    #[arg(value_name = "DOCUMENT", value_parser = PossibleValuesParser::new(DOCUMENTS.iter().map(|(name, _)| *name)), default_value = "report")]
     document: String,
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    match args.document.as_str() {
-        "info" => json::write_schema::<InfoReport<'_>>(&mut context.stdout)?,
-        "usage" => json::write_schema::<UsageReport<'_>>(&mut context.stdout)?,
-        "diff" => json::write_schema::<DiffReport<'_>>(&mut context.stdout)?,
-        "services" => json::write_schema::<ServicesReport<'_>>(&mut context.stdout)?,
-        "spaces" => json::write_schema::<SpacesReport<'_>>(&mut context.stdout)?,
-        _ => json::write_schema::<Report<'_>>(&mut context.stdout)?,
-    }
+    let (_, write) = DOCUMENTS
+        .iter()
+        .find(|(name, _)| *name == args.document)
+        .expect("the command line takes only names that are in the table");
+    write(&mut context.stdout)?;
     Ok(ExitStatus::Yes)
 }

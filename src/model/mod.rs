@@ -4,6 +4,7 @@
 
 mod gap;
 mod listing;
+mod managed;
 mod need;
 mod owner;
 mod port;
@@ -15,6 +16,7 @@ mod space;
 
 pub use gap::{Gap, Missing, Reason};
 pub use listing::{Exposure, Listing, Row};
+pub use managed::{Managed, Manager};
 pub use need::{BackendChoice, Need, SpaceChoice};
 pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};
 pub use port::{Category, Port, PortError, PortRange};

@@ -173,14 +173,15 @@ const fn nobody(why: Nobody) -> &'static str {
     }
 }
 
-const fn hidden(because: HiddenBecause) -> &'static str {
+/// Why the owner is not known.
+pub const fn hidden(because: HiddenBecause) -> &'static str {
     match because {
         HiddenBecause::Permission => "hidden: this user may not see who",
         HiddenBecause::Protected => "hidden: the process is protected",
         HiddenBecause::PidNamespace => "hidden: it may be outside of this pid namespace",
         HiddenBecause::NotFound => "not found: no process holds it that could be read",
         HiddenBecause::NoProcesses => "hidden: the table of processes cannot be read",
-        HiddenBecause::Ambiguous => "the kernel gave several sockets the same inode",
+        HiddenBecause::Ambiguous => "in doubt: the kernel gave several sockets the same inode",
         HiddenBecause::Unsupported => "hidden: the system does not tell who",
     }
 }

@@ -11,8 +11,7 @@ use serde::{Serialize, Serializer};
 pub use super::report_visibility::{Visibility, visibility};
 use super::{secrets, time};
 use crate::model::{
-    Container, Endpoint, Forward, Gap, Holder, Host, Listing, Missing, Owner, Pid, PortRange, Process, Row, Service,
-    Space, Uid,
+    Container, Endpoint, Forward, Holder, Host, Listing, Owner, Pid, PortRange, Process, Row, Service, Space, Uid,
 };
 
 pub use crate::model::SCHEMA;

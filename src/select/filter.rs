@@ -111,7 +111,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    fn matches(&self, peer: Endpoint) -> bool {
+    /// Says whether the other end is meant.
+    pub fn matches(&self, peer: Endpoint) -> bool {
         self.network.is_none_or(|(network, bits)| shares_prefix(network, peer.address, bits))
             && self.port.is_none_or(|port| port == peer.port)
     }

@@ -4,6 +4,8 @@
 
 #[cfg(target_os = "linux")]
 pub mod apart;
+pub mod background;
+pub mod pty;
 pub mod scene;
 pub mod ss;
 

@@ -3,6 +3,7 @@
 mod activation;
 mod ancestry;
 mod cgroup;
+pub mod control;
 mod counters;
 mod crew;
 mod deadline;
@@ -22,7 +23,7 @@ mod sysctl;
 mod tables;
 pub mod users;
 
-pub use native::snapshot;
+pub use native::{snapshot, sockets};
 
 /// The decoders of what the kernel says, for the fuzzers in `fuzz/`.
 #[cfg(fuzzing)]

@@ -11,7 +11,7 @@ use super::redirects::{self, Redirects};
 use super::tables::Tables;
 use super::{activation, cgroup, counters, host, owners, process, published, spaces, users};
 use crate::collect::{CollectError, hidden_owners};
-use crate::model::{Backend, Missing, Need, Scope, Snapshot, SpaceChoice, State, Uid};
+use crate::model::{Backend, Missing, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
@@ -77,4 +77,10 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         saved: None,
         warnings: Vec::new(),
     })
+}
+
+/// Lists the sockets of this network namespace alone, their holders not looked for.
+pub fn sockets(need: &Need) -> Result<Vec<Socket>, CollectError> {
+    let mut tables = Tables::open(spaces::current().id, PathBuf::from("/proc/thread-self/net"));
+    tables.sockets(need, &|entry| need.wants_port(entry.local.port))
 }

@@ -3,6 +3,8 @@
 //! On Linux holders are found by our own scan: netstat2's loses owners of sockets that share an inode, panics without
 //! /proc and drops what it may not read without a word.
 
+#[cfg(not(target_os = "linux"))]
+pub mod control;
 mod processes;
 mod sockets;
 

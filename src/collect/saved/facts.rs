@@ -56,7 +56,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         socket_source: named(&SocketSource::ALL, SocketSource::name, &document.socket_source, "source of sockets")?,
         owner_source: named(&OwnerSource::ALL, OwnerSource::name, &document.owner_source, "source of owners")?,
         owner_fallback: None,
-        scope: document.scope.map_or_else(|| Ok(Scope::default()), scope)?,
+        scope: document.scope.as_ref().map_or_else(|| Ok(Scope::default()), scope)?,
         spaces,
         further_spaces: document.visibility.further_spaces,
         sockets,
@@ -89,7 +89,7 @@ impl Cgroups {
     }
 }
 
-fn scope(scope: saved::Scope) -> Result<Scope, String> {
+fn scope(scope: &saved::Scope) -> Result<Scope, String> {
     let protocol = |name: &String| named(&Protocol::ALL, Protocol::name, name, "protocol");
     let family = |name: &String| named(&Family::ALL, Family::name, name, "family");
     Ok(Scope {

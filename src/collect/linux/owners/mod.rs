@@ -33,6 +33,12 @@ pub struct Scan {
     pub refused: usize,
 }
 
+/// Says whether the process that has this number holds the socket in any way there is, by a thread or an io_uring too.
+pub fn holds_deeper(pid: Pid, inode: Inode) -> bool {
+    let scan = fd_scan::scan_some(Some(&BTreeSet::from([inode])), fd_scan::Depth::Threads, |other| other == pid.0);
+    scan.is_ok_and(|scan| scan.found.iter().any(|(_, holder)| holder.pid == pid))
+}
+
 /// How many processes were met.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Seen {

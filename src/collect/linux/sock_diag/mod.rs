@@ -5,6 +5,7 @@
 //! and that was never seen (case C4); a fresh socket for each dump missed a listener in up to a third of them.
 
 pub mod decode;
+pub mod destroy;
 
 use std::io;
 use std::os::fd::OwnedFd;

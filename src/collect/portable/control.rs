@@ -1,0 +1,141 @@
+//! Signals on systems that have no handle of a process: by number, right after the process was seen to hold the socket.
+
+use std::time::Duration;
+
+use crate::collect::control::{ControlError, Signal, Standing};
+use crate::model::{BackendChoice, Need, Pid, Socket, SpaceChoice};
+
+/// A process by its number; another one may take the number when it ends.
+#[derive(Debug)]
+pub struct ProcessHandle {
+    pid: Pid,
+}
+
+impl ProcessHandle {
+    /// Takes the number.
+    pub fn open(pid: Pid) -> Result<ProcessHandle, ControlError> {
+        if cfg!(unix) {
+            return Ok(ProcessHandle { pid });
+        }
+        Err(ControlError::Unsupported("this system has no signals: end the process with its own tools (taskkill)"))
+    }
+
+    /// Says whether the system names it as a holder of the socket at this moment.
+    pub fn holds(&self, socket: &Socket) -> Result<bool, ControlError> {
+        let need = Need {
+            protocols: vec![socket.protocol],
+            backend: BackendChoice::Portable,
+            spaces: SpaceChoice::Own,
+            helpers: false,
+            ..Need::default()
+        };
+        let listed = super::snapshot(&need).map_err(|error| ControlError::Failed(error.to_string()))?.sockets;
+        let is_same = |other: &Socket| other.local == socket.local && other.peer == socket.peer;
+        let is_holder = |other: &Socket| other.owner.holders().iter().any(|holder| holder.pid == self.pid);
+        Ok(listed.iter().any(|other| is_same(other) && is_holder(other)))
+    }
+
+    /// What it is, as far as that can be told here.
+    pub fn standing(&self) -> Result<Standing, ControlError> {
+        Ok(Standing { is_refused: system::test(self.pid) == Err(ControlError::Refused), ..Standing::default() })
+    }
+
+    /// Sends it the signal.
+    pub fn send(&self, signal: Signal) -> Result<(), ControlError> {
+        system::send(self.pid, signal)
+    }
+
+    /// Waits so long for its end; says whether it has come.
+    pub fn has_ended_within(&self, limit: Duration) -> bool {
+        let end = std::time::Instant::now() + limit;
+        loop {
+            if system::test(self.pid) == Err(ControlError::Gone) {
+                return true;
+            }
+            if std::time::Instant::now() >= end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10).min(limit));
+        }
+    }
+}
+
+/// The processes that this one descends from: only the nearest is told here.
+pub fn ancestors() -> Vec<Pid> {
+    system::parent().into_iter().collect()
+}
+
+/// Other systems have no cgroups.
+pub fn control_groups_of(_: Pid) -> Vec<String> {
+    Vec::new()
+}
+
+/// Says why no socket can be destroyed here at all.
+pub fn can_destroy() -> Result<(), ControlError> {
+    Err(ControlError::Unsupported("this system cannot close a socket from outside: only Linux can (SOCK_DESTROY)"))
+}
+
+/// Only Linux lets a socket be destroyed from outside.
+pub fn destroy(_: &Socket) -> Result<(), ControlError> {
+    can_destroy()
+}
+
+#[cfg(unix)]
+mod system {
+    use rustix::io::Errno;
+    use rustix::process::{getppid, kill_process, test_kill_process};
+
+    use super::{ControlError, Pid, Signal};
+
+    fn number(pid: Pid) -> Result<rustix::process::Pid, ControlError> {
+        i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw).ok_or(ControlError::Gone)
+    }
+
+    fn failed(error: Errno) -> ControlError {
+        match error {
+            Errno::SRCH => ControlError::Gone,
+            Errno::PERM => ControlError::Refused,
+            error => ControlError::Failed(std::io::Error::from(error).to_string()),
+        }
+    }
+
+    pub fn test(pid: Pid) -> Result<(), ControlError> {
+        test_kill_process(number(pid)?).map_err(failed)
+    }
+
+    pub fn send(pid: Pid, signal: Signal) -> Result<(), ControlError> {
+        use rustix::process::Signal as Numbered;
+        let signal = match signal {
+            Signal::Term => Numbered::TERM,
+            Signal::Int => Numbered::INT,
+            Signal::Hup => Numbered::HUP,
+            Signal::Quit => Numbered::QUIT,
+            Signal::Abort => Numbered::ABORT,
+            Signal::Usr1 => Numbered::USR1,
+            Signal::Usr2 => Numbered::USR2,
+            Signal::Kill => Numbered::KILL,
+        };
+        kill_process(number(pid)?, signal).map_err(failed)
+    }
+
+    pub fn parent() -> Option<Pid> {
+        getppid().map(|pid| Pid(pid.as_raw_nonzero().get().unsigned_abs()))
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use super::{ControlError, Pid, Signal};
+
+    pub fn test(_: Pid) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    pub fn send(_: Pid, _: Signal) -> Result<(), ControlError> {
+        Err(ControlError::Unsupported("this system has no signals"))
+    }
+
+    pub fn parent() -> Option<Pid> {
+        None
+    }
+}

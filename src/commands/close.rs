@@ -1,0 +1,150 @@
+//! `portscope close`: ends sockets and leaves their processes alone.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use super::kill::{Aims, charset, confirm};
+use crate::analyse::stop;
+use crate::cli::{PortTarget, ProtocolArgs};
+use crate::collect::control::ControlError;
+use crate::collect::{can_destroy, destroy};
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::join;
+use crate::model::{Endpoint, Listing, Row, Socket};
+use crate::render::holder;
+use crate::render::sanitize::Charset;
+use crate::select::Peer;
+
+/// Destroy sockets on a port and leave their processes running
+///
+/// Only Linux can (SOCK_DESTROY), and only for who has CAP_NET_ADMIN. The process reads ECONNABORTED from the socket; a
+/// peer is sent a reset. Without more flags the listeners are destroyed. A process that had bound its socket to the port
+/// by number keeps the port until it closes the descriptor: that is checked afterwards and said.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portscope close 8080                     the listeners on tcp 8080, after asking
+  portscope close 443 --peer 203.0.113.7   the connections of this peer
+  portscope close 5432 --clients --yes     every connection on the port, not the listener
+
+Exit codes: 0 destroyed, 1 there is none or it was refused, 2 the command line is wrong, the system cannot, or nobody
+could be asked and --yes was not given")]
+pub struct Args {
+    /// Ports: 8080, :8080, 8000-8100, 127.0.0.1:8080 or [::1]:8080
+    #[arg(value_name = "PORT", required = true)]
+    ports: Vec<PortTarget>,
+
+    #[command(flatten)]
+    protocols: ProtocolArgs,
+
+    /// The connections on the port instead of its listeners
+    #[arg(long)]
+    clients: bool,
+
+    /// The connections with this other end: ADDR, ADDR/BITS, ADDR:PORT or :PORT
+    #[arg(long = "peer", value_name = "PEER", value_delimiter = ',')]
+    peers: Vec<Peer>,
+
+    /// Only show what would be destroyed
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(short = 'y', long)]
+    yes: bool,
+}
+
+impl Args {
+    fn chosen<'r, 'a>(&self, aims: &Aims, listing: &'r Listing<'a>) -> Vec<&'r Row<'a>> {
+        let of_peer = |row: &Row<'_>| {
+            self.peers.is_empty() || row.socket.peer.is_some_and(|end| self.peers.iter().any(|peer| peer.matches(end)))
+        };
+        let is_meant = |row: &&Row<'_>| {
+            if self.wants_connections() { row.is_connection() && of_peer(row) } else { stop::waits(row) }
+        };
+        listing.rows.iter().filter(|row| aims.is_on_port(row)).filter(is_meant).collect()
+    }
+
+    fn wants_connections(&self) -> bool {
+        self.clients || !self.peers.is_empty()
+    }
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    can_destroy().map_err(|error| Error::Unable(error.to_string()))?;
+    let aims = Aims::new(&args.ports, args.protocols.protocols(), false);
+    let mut snapshot = context.source.snapshot(&Aims::need(false))?;
+    if args.chosen(&aims, &join::listing(&snapshot, None)).is_empty() {
+        // That nothing is there needs two agreeing looks.
+        snapshot = context.source.snapshot(&Aims::need(false))?;
+    }
+    let listing = join::listing(&snapshot, None);
+    let chosen = args.chosen(&aims, &listing);
+    let charset = charset(context);
+    if chosen.is_empty() {
+        let what = if args.wants_connections() { "no such connection is" } else { "nobody listens" };
+        context.note(&format!("{what} on {}", aims.names()));
+        return Ok(ExitStatus::No);
+    }
+    for row in &chosen {
+        writeln!(context.stdout, "{}", holder::socket_and_holders(row, charset))?;
+    }
+    context.stdout.flush()?;
+    let noun = if chosen.len() == 1 { "socket" } else { "sockets" };
+    if !confirm(args.dry_run, args.yes, &format!("Destroy {} {noun}?", chosen.len()), context)? {
+        return Ok(if args.dry_run { ExitStatus::Yes } else { ExitStatus::No });
+    }
+    let is_whole = destroy_all(&chosen, charset, context)?;
+    Ok(if is_whole { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+/// Destroys each, and says afterwards what the table shows of it; whether all were destroyed.
+fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> Result<bool, Error> {
+    let mut is_whole = true;
+    let mut destroyed = Vec::new();
+    for row in chosen {
+        match destroy(row.socket) {
+            Ok(()) => destroyed.push(*row),
+            Err(ControlError::Gone) => {
+                writeln!(context.stdout, "{}: was closed meanwhile", holder::socket(row, charset))?;
+            }
+            Err(ControlError::Refused) => {
+                context.note(&refused(context));
+                return Ok(false);
+            }
+            Err(ControlError::Unsupported(why)) if destroyed.is_empty() && is_whole => {
+                return Err(Error::Unable(why.to_owned()));
+            }
+            Err(error) => {
+                context.note(&format!("{} was not destroyed: {error}", holder::socket(row, charset)));
+                is_whole = false;
+            }
+        }
+    }
+    let now = context.source.sockets(&Aims::need(false))?;
+    let now: BTreeMap<Option<u64>, &Socket> = now.iter().map(|socket| (socket.cookie, socket)).collect();
+    for row in destroyed {
+        let line = format!("{}: destroyed", holder::socket(row, charset));
+        // A connection that was destroyed leaves nothing; what was bound by number stays bound.
+        let kept = now.get(&row.socket.cookie).map(|socket| socket.local).filter(is_bound);
+        match kept {
+            Some(end) => writeln!(
+                context.stdout,
+                "{line}; {} keeps {end} bound until it closes its descriptor or ends",
+                holder::all(row, charset)
+            )?,
+            None => writeln!(context.stdout, "{line}")?,
+        }
+    }
+    Ok(is_whole)
+}
+
+fn is_bound(end: &Endpoint) -> bool {
+    end.port.get() != 0
+}
+
+fn refused(context: &Context) -> String {
+    let program = context.program.as_deref().map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
+    format!("to destroy a socket takes root or CAP_NET_ADMIN, so nothing was done: sudo {program}")
+}

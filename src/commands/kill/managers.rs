@@ -1,0 +1,101 @@
+//! `--via-manager`: units and containers are stopped by those who run them.
+
+use std::io::Write;
+
+use super::hold::Held;
+use super::{Aims, Args, charset, confirm, note_refusals, outcome};
+use crate::analyse::stop::{Plan, Why, activated};
+use crate::collect::manager;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::model::{Managed, Pid, Row};
+use crate::render::sanitize::Charset;
+use crate::render::{holder, stop as words};
+
+/// Asks the managers whether the holders are theirs, and has them stopped.
+pub fn run(
+    args: &Args,
+    plan: Plan<'_, '_>,
+    chosen: &[&Row<'_>],
+    held: &Held,
+    aims: &Aims,
+    is_whole: bool,
+    context: &mut Context,
+) -> Result<ExitStatus, Error> {
+    let charset = charset(context);
+    words::write(&mut context.stdout, &plan, charset)?;
+    context.stdout.flush()?;
+    let (plan, found) = match all(plan, held, charset) {
+        Ok(found) => found,
+        Err(line) => {
+            context.note(&format!("{line}; nothing was done"));
+            return Ok(ExitStatus::No);
+        }
+    };
+    if found.is_empty() {
+        note_refusals(&plan, charset, context);
+        return Ok(ExitStatus::No);
+    }
+    let is_whole = note_refusals(&plan, charset, context) && is_whole;
+    let lines: Vec<String> = found.iter().map(|managed| format!("`{}`", managed.stop_line())).collect();
+    if args.dry_run {
+        writeln!(context.stdout, "would run {}", lines.join(", "))?;
+    }
+    if !confirm(args.dry_run, args.yes, &format!("Run {}?", lines.join(", ")), context)? {
+        return Ok(if args.dry_run && is_whole { ExitStatus::Yes } else { ExitStatus::No });
+    }
+    for managed in &found {
+        if let Err(problem) = manager::stop(managed) {
+            context.note(&format!("{} was not stopped: {problem}", managed.title()));
+            return Ok(ExitStatus::No);
+        }
+        writeln!(context.stdout, "{}: stopped", managed.title())?;
+    }
+    context.stdout.flush()?;
+    let is_free = outcome::settle(args, &plan, chosen, held, aims, charset, context)?;
+    Ok(if is_free && is_whole { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+/// The units and containers of every holder, each once, and the plan without what they settle.
+fn all<'r, 'a>(mut plan: Plan<'r, 'a>, held: &Held, charset: Charset) -> Result<(Plan<'r, 'a>, Vec<Managed>), String> {
+    let mut found: Vec<Managed> = Vec::new();
+    let mut add = |managed: &Managed| {
+        if !found.contains(managed) {
+            found.push(managed.clone());
+        }
+    };
+    for victim in &plan.victims {
+        let who = holder::process(victim.pid, victim.process, charset);
+        let Some(managed) = &victim.managed else {
+            return Err(format!("{who} runs in no unit or container that could be stopped"));
+        };
+        add(verified(managed, victim.pid, &who, held)?);
+    }
+    let mut refusals = Vec::new();
+    for refusal in std::mem::take(&mut plan.refusals) {
+        match (&refusal.why, refusal.holder) {
+            (Why::Elsewhere(Some(managed)), Some((pid, process))) => {
+                add(verified(managed, pid, &holder::process(pid, process, charset), held)?);
+            }
+            // The runtime itself has told that the port leads to its container.
+            (Why::Proxy(Some(managed)) | Why::Redirect(Some(managed)), _) => add(managed),
+            (Why::Init, _) if refusal.row.socket.activation.is_some() => {
+                // So has systemd of its socket units.
+                activated(refusal.row).iter().for_each(&mut add);
+            }
+            _ => refusals.push(refusal),
+        }
+    }
+    Ok((Plan { refusals, ..plan }, found))
+}
+
+/// A path of a cgroup is only a hint: the manager must say that the process is its own.
+fn verified<'m>(managed: &'m Managed, pid: Pid, who: &str, held: &Held) -> Result<&'m Managed, String> {
+    let standing = held.get(&pid).and_then(|hold| hold.standing.as_ref().ok());
+    let cgroups = standing.map(|standing| &standing.cgroups[..]).unwrap_or_default();
+    match manager::owns(managed, cgroups) {
+        Ok(true) => Ok(managed),
+        Ok(false) => Err(format!("{who} seems to belong to {}, but its manager knows nothing of it", managed.title())),
+        Err(problem) => Err(format!("whether {who} belongs to {} cannot be asked: {problem}", managed.title())),
+    }
+}

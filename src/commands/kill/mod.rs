@@ -1,0 +1,179 @@
+//! `portscope kill`: stops who listens on a port, and nobody else.
+
+mod aim;
+mod hold;
+mod managers;
+mod outcome;
+
+use std::io::Write;
+use std::time::Duration;
+
+pub use aim::Aims;
+use hold::Held;
+
+use crate::analyse::stop::{self, Plan};
+use crate::cli::{PortTarget, ProtocolArgs, parse_duration};
+use crate::collect::control::{ControlError, Signal};
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::join;
+use crate::render::sanitize::Charset;
+use crate::render::style::{ColorChoice, Style};
+use crate::render::{holder, stop as words};
+
+/// Stop the processes that listen on a port
+///
+/// Shows who would be signalled and everything else that would go with it, and asks. Each process is held by a pidfd and
+/// must still have the socket when it is signalled, so that a number that has passed to another process hits nobody.
+/// Then waits until the port is free.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  portscope kill 8080                      shows who listens on tcp 8080, asks, sends SIGTERM
+  portscope kill 8080 --dry-run            only shows it
+  portscope kill 8080 --yes --force-after 5s
+  portscope kill 127.0.0.1:8080            only who listens at this address
+  portscope kill 80 --via-manager          has systemd, docker or podman stop it for good
+
+Exit codes: 0 stopped and the port is free, 1 nobody listens or it was refused, 2 the command line is wrong, the
+system could not be asked, or nobody could be asked and --yes was not given")]
+pub struct Args {
+    /// Ports: 8080, :8080, 8000-8100, 127.0.0.1:8080 or [::1]:8080; never a name
+    #[arg(value_name = "PORT", required = true)]
+    ports: Vec<PortTarget>,
+
+    #[command(flatten)]
+    protocols: ProtocolArgs,
+
+    /// Also who has any other socket on the port, and this host's clients of it
+    #[arg(long)]
+    clients: bool,
+
+    /// Only show who would be signalled
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Do not ask
+    #[arg(short = 'y', long)]
+    yes: bool,
+
+    /// Signal to send
+    #[arg(long, value_name = "SIGNAL", default_value = "TERM")]
+    signal: Signal,
+
+    /// Send SIGKILL to what has not ended after so long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    force_after: Option<Duration>,
+
+    /// How long to wait for the port to be free, after the last signal
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
+    timeout: Duration,
+
+    /// Let systemd, docker or podman stop the unit or container instead of sending a signal
+    #[arg(long, conflicts_with_all = ["signal", "force_after", "clients"])]
+    via_manager: bool,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let aims = Aims::new(&args.ports, args.protocols.protocols(), args.clients);
+    let (snapshot, held) = hold::look(&aims, context)?;
+    let listing = join::listing(&snapshot, None);
+    let charset = charset(context);
+    let mut is_whole = true;
+    for line in aims.missing(&listing, charset) {
+        context.note(&line);
+        is_whole = false;
+    }
+    let meant = aims.chosen(&listing);
+    let plan = stop::plan(&listing, &meant, &hold::known(&held, &meant));
+    if args.via_manager {
+        return managers::run(args, plan, &meant, &held, &aims, is_whole, context);
+    }
+    words::write(&mut context.stdout, &plan, charset)?;
+    context.stdout.flush()?;
+    is_whole &= note_refusals(&plan, charset, context);
+    if plan.victims.is_empty() {
+        if !meant.is_empty() && plan.refusals.is_empty() {
+            context.note(&format!("who was on {} has ended by itself", aims.names()));
+        }
+        return Ok(ExitStatus::No);
+    }
+    let count = plan.victims.len();
+    let question = format!("Send {} to {}?", args.signal.name(), counted(count));
+    if !confirm(args.dry_run, args.yes, &question, context)? {
+        return Ok(if args.dry_run && is_whole { ExitStatus::Yes } else { ExitStatus::No });
+    }
+    is_whole &= send(args.signal, &plan, &held, charset, context)?;
+    let is_free = outcome::settle(args, &plan, &meant, &held, &aims, charset, context)?;
+    Ok(if is_free && is_whole { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+/// The characters that the output may have.
+pub fn charset(context: &Context) -> Charset {
+    Style::new(ColorChoice::Auto, &context.environment, context.terminal).charset
+}
+
+/// `1 process`, `3 processes`.
+fn counted(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+/// Says what is left alone; whether nothing is.
+fn note_refusals(plan: &Plan<'_, '_>, charset: Charset, context: &mut Context) -> bool {
+    let program = context.program.clone();
+    for refusal in &plan.refusals {
+        context.note(&words::refusal(refusal, charset, program.as_deref()));
+    }
+    plan.refusals.is_empty()
+}
+
+/// Says whether it shall be done: as `--yes` says, else as the person at the terminal does.
+pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Context) -> Result<bool, Error> {
+    if is_dry {
+        writeln!(context.stdout, "nothing was done (--dry-run)")?;
+        return Ok(false);
+    }
+    if is_agreed {
+        return Ok(true);
+    }
+    match context.ask(question) {
+        Some(true) => Ok(true),
+        Some(false) => {
+            writeln!(context.stdout, "nothing was done")?;
+            Ok(false)
+        }
+        None => Err(Error::Usage("nobody can be asked here, so nothing was done: --yes agrees beforehand".to_owned())),
+    }
+}
+
+/// Signals each process that still has one of its sockets; whether all were.
+fn send(
+    signal: Signal,
+    plan: &Plan<'_, '_>,
+    held: &Held,
+    charset: Charset,
+    context: &mut Context,
+) -> Result<bool, Error> {
+    let mut is_whole = true;
+    for victim in &plan.victims {
+        let Some(Ok(handle)) = held.get(&victim.pid).map(|known| known.handle.as_ref()) else { continue };
+        let who = holder::process(victim.pid, victim.process, charset);
+        // It was seen some time ago: meanwhile somebody has thought about it.
+        let still_holds = victim.meant.iter().try_fold(false, |found, row| Ok(found || handle.holds(row.socket)?));
+        let sent = still_holds.and_then(|holds| if holds { handle.send(signal).map(|()| true) } else { Ok(false) });
+        match sent {
+            Ok(true) => writeln!(context.stdout, "{who}: sent {}", signal.name())?,
+            Ok(false) if handle.has_ended_within(Duration::ZERO) => {
+                writeln!(context.stdout, "{who}: has ended by itself")?;
+            }
+            Ok(false) => writeln!(context.stdout, "{who}: does not hold the socket any more and was left alone")?,
+            Err(ControlError::Gone) => writeln!(context.stdout, "{who}: has ended by itself")?,
+            Err(error) => {
+                context.note(&format!("{who} was not signalled: {error}"));
+                is_whole = false;
+            }
+        }
+    }
+    context.stdout.flush()?;
+    Ok(is_whole)
+}

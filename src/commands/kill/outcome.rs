@@ -1,0 +1,163 @@
+//! What comes of it: whether the port is really free, and else who has it.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Duration;
+
+use super::hold::Held;
+use super::{Aims, Args};
+use crate::analyse::stop::Plan;
+use crate::collect::ProcessHandle;
+use crate::collect::control::{ControlError, Signal};
+use crate::context::Context;
+use crate::error::Error;
+use crate::join;
+use crate::model::{Endpoint, Inode, Pid, Row, Snapshot, Socket};
+use crate::render::holder;
+use crate::render::sanitize::Charset;
+use crate::render::wait::connections_left;
+
+/// The time between two looks, at first and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// What stays the same as long as a socket lives.
+type Identity = (Option<u64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>);
+
+fn identity(socket: &Socket) -> Identity {
+    match socket.cookie {
+        Some(cookie) => (Some(cookie), None, None, None),
+        None => (None, socket.inode, Some(socket.local), socket.peer),
+    }
+}
+
+/// How things stand after a look.
+enum Look {
+    /// Nothing keeps a server from the ports, and the sockets that were meant are gone.
+    Free(usize),
+    /// A socket that was not there before: somebody was faster.
+    Taken(String),
+    /// What was meant is still there.
+    Held(String),
+}
+
+/// Waits for the ends of the processes, forces them where that is wanted, and says how the ports are then.
+pub fn settle(
+    args: &Args,
+    plan: &Plan<'_, '_>,
+    chosen: &[&Row<'_>],
+    held: &Held,
+    aims: &Aims,
+    charset: Charset,
+    context: &mut Context,
+) -> Result<bool, Error> {
+    let names: Vec<(Pid, String)> =
+        plan.victims.iter().map(|victim| (victim.pid, holder::process(victim.pid, victim.process, charset))).collect();
+    let handle = |pid: &Pid| held.get(pid).and_then(|hold| hold.handle.as_ref().ok());
+    let mut running: Vec<(String, &ProcessHandle)> =
+        names.iter().filter_map(|(pid, name)| Some((name.clone(), handle(pid)?))).collect();
+    let spared: BTreeSet<Identity> = plan.refusals.iter().map(|refusal| identity(refusal.row.socket)).collect();
+    let mut meant: BTreeSet<Identity> = chosen.iter().map(|row| identity(row.socket)).collect();
+    meant.retain(|identity| !spared.contains(identity));
+    let started = context.now();
+    let mut force = args.force_after;
+    let mut limit = args.timeout + args.force_after.unwrap_or_default();
+    let mut pause = PAUSES.0;
+    let mut was_free = false;
+    loop {
+        let gone = context.now().duration_since(started);
+        let waited = pause.min(limit.saturating_sub(gone)).min(force.map_or(pause, |at| at.saturating_sub(gone)));
+        match running.first() {
+            Some((_, process)) => drop(process.has_ended_within(waited)),
+            None => context.pause(waited),
+        }
+        running.retain(|(_, process)| !process.has_ended_within(Duration::ZERO));
+        pause = (pause + pause / 2).min(PAUSES.1);
+        let gone = context.now().duration_since(started);
+        let snapshot = context.source.snapshot(&Aims::need(false))?;
+        let look = look(&snapshot, aims, &meant, &spared, charset);
+        if let (Look::Free(left), true) = (&look, was_free) {
+            say_free(*left, &running, aims, context)?;
+            return Ok(true);
+        }
+        was_free = matches!(look, Look::Free(_));
+        if let (Look::Taken(by), true) = (&look, running.is_empty()) {
+            context.note(&format!("{} was taken at once by {by}", aims.names()));
+            return Ok(false);
+        }
+        if !was_free && force.is_some_and(|at| gone >= at) {
+            force = None;
+            limit = gone + args.timeout;
+            pause = PAUSES.0;
+            send_kill(&running, context)?;
+        }
+        if gone >= limit && !was_free {
+            say_held(&look, &running, args, aims, context);
+            return Ok(false);
+        }
+    }
+}
+
+fn look(
+    snapshot: &Snapshot,
+    aims: &Aims,
+    meant: &BTreeSet<Identity>,
+    spared: &BTreeSet<Identity>,
+    charset: Charset,
+) -> Look {
+    let listing = join::listing(snapshot, None);
+    let say = |row: &Row<'_>| format!("{} ({})", holder::all(row, charset), holder::socket(row, charset));
+    // What was left alone stays, and was spoken of.
+    let blocking: Vec<&Row<'_>> =
+        aims.blocking(&listing).into_iter().filter(|row| !spared.contains(&identity(row.socket))).collect();
+    let is_meant = |row: &&&Row<'_>| meant.contains(&identity(row.socket));
+    if let Some(row) = blocking.iter().find(is_meant) {
+        return Look::Held(say(row));
+    }
+    if let Some(row) = blocking.first() {
+        return Look::Taken(say(row));
+    }
+    // Connections that were meant: without a process they are the kernel's and end by themselves.
+    let still = listing.rows.iter().filter(|row| !row.processes.is_empty());
+    match still.into_iter().find(|row| meant.contains(&identity(row.socket))) {
+        Some(row) => Look::Held(say(row)),
+        None => Look::Free(aims.left(&listing)),
+    }
+}
+
+fn send_kill(running: &[(String, &ProcessHandle)], context: &mut Context) -> Result<(), Error> {
+    for (name, process) in running {
+        match process.send(Signal::Kill) {
+            Ok(()) => writeln!(context.stdout, "{name}: has not ended, sent SIGKILL")?,
+            Err(ControlError::Gone) => {}
+            Err(error) => context.note(&format!("{name} was not signalled: {error}")),
+        }
+    }
+    context.stdout.flush()?;
+    Ok(())
+}
+
+fn say_free(
+    left: usize,
+    running: &[(String, &ProcessHandle)],
+    aims: &Aims,
+    context: &mut Context,
+) -> Result<(), Error> {
+    for (name, _) in running {
+        writeln!(context.stdout, "{name}: has let go of the port and still runs")?;
+    }
+    writeln!(context.stdout, "{} is free{}", aims.names(), connections_left(left))?;
+    Ok(())
+}
+
+fn say_held(look: &Look, running: &[(String, &ProcessHandle)], args: &Args, aims: &Aims, context: &mut Context) {
+    let (Look::Held(by) | Look::Taken(by)) = look else { return };
+    let mut line = format!("{} is not free after {:?}: {by}", aims.names(), args.timeout);
+    if !running.is_empty() {
+        let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
+        line = format!("{line}; still running: {}", names.join(", "));
+        if args.force_after.is_none() && args.signal != Signal::Kill && !args.via_manager {
+            line = format!("{line}; --force-after 5s sends SIGKILL");
+        }
+    }
+    context.note(&line);
+}

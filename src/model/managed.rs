@@ -1,0 +1,86 @@
+//! What starts a process again when it ends, and the command that stops it for good.
+
+use super::Uid;
+
+/// A program that keeps others running.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Manager {
+    /// systemd, the one of the system.
+    Systemd,
+    /// systemd, the one of a user.
+    SystemdOf(Uid),
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+}
+
+/// A unit or a container that a process runs in, by the path of its cgroup. A hint until its manager has been asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Managed {
+    /// Who runs it.
+    pub manager: Manager,
+    /// The unit's name, or the container's name or id, as its manager takes it.
+    pub name: String,
+}
+
+impl Managed {
+    /// Takes a name that can be nothing but a name: whoever names a cgroup could name it `x; reboot` or `--all`.
+    pub fn new(manager: Manager, name: &str) -> Option<Managed> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte);
+        let is_name = !name.is_empty() && name.len() <= 255 && !name.starts_with('-') && name.bytes().all(is_plain);
+        is_name.then(|| Managed { manager, name: name.to_owned() })
+    }
+
+    /// What it is: `unit nginx.service`, `container web`.
+    pub fn title(&self) -> String {
+        match self.manager {
+            Manager::Systemd => format!("unit {}", self.name),
+            Manager::SystemdOf(Uid(uid)) => format!("unit {} of user {uid}", self.name),
+            Manager::Docker | Manager::Podman => format!("container {}", self.name),
+        }
+    }
+
+    /// The program and the arguments that stop it for good.
+    pub fn stop_command(&self) -> (&'static str, Vec<&str>) {
+        match self.manager {
+            Manager::Systemd => ("systemctl", vec!["stop", &self.name]),
+            Manager::SystemdOf(_) => ("systemctl", vec!["--user", "stop", &self.name]),
+            Manager::Docker => ("docker", vec!["stop", &self.name]),
+            Manager::Podman => ("podman", vec!["stop", &self.name]),
+        }
+    }
+
+    /// The same as it is typed into a shell.
+    pub fn stop_line(&self) -> String {
+        let (program, arguments) = self.stop_command();
+        let quoted = |word: &str| if word.contains('\\') { format!("'{word}'") } else { word.to_owned() };
+        let words: Vec<String> = arguments.into_iter().map(quoted).collect();
+        format!("{program} {}", words.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_is_the_one_that_its_manager_takes() {
+        for (manager, name, line) in [
+            (Manager::Systemd, "nginx.service", "systemctl stop nginx.service"),
+            (Manager::Systemd, "a\\x2db@1.service", "systemctl stop 'a\\x2db@1.service'"),
+            (Manager::SystemdOf(Uid(1000)), "web.service", "systemctl --user stop web.service"),
+            (Manager::Docker, "web", "docker stop web"),
+            (Manager::Podman, "0123456789ab", "podman stop 0123456789ab"),
+        ] {
+            assert_eq!(Managed::new(manager, name).unwrap().stop_line(), line);
+        }
+    }
+
+    #[test]
+    fn c32_a_name_that_is_more_than_a_name_is_none() {
+        for name in ["", "-a", "--all", "a b.service", "a;reboot", "a$(x).service", "a'b", "a\nb", "é"] {
+            assert_eq!(Managed::new(Manager::Systemd, name), None, "{name}");
+        }
+    }
+}

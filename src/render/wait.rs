@@ -1,0 +1,142 @@
+//! What came of waiting.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::holder;
+use super::report::{self, SCHEMA, SocketReport};
+use super::sanitize::Charset;
+use crate::analyse::stop::blocks;
+use crate::model::{Port, Protocol, Row, State};
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Goal {
+    /// Somebody listens.
+    Listening,
+    /// Nobody keeps a server from the port.
+    Free,
+}
+
+impl Goal {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Goal::Listening => "listening",
+            Goal::Free => "free",
+        }
+    }
+}
+
+/// One port that was waited for.
+#[derive(Clone, Debug)]
+pub struct Outcome<'r, 'a> {
+    /// The port.
+    pub port: Port,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Whether it is as it should be.
+    pub is_reached: bool,
+    /// The sockets by which that was judged; where it is not reached all that are on the port.
+    pub rows: Vec<&'r Row<'a>>,
+}
+
+/// What came of waiting for a port.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope wait", rename = "Wait")]
+pub struct WaitReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// What was waited for: `listening` or `free`.
+    pub goal: &'a str,
+    /// Whether it came true for every port, or with `--any` for one.
+    pub reached: bool,
+    /// How long that took, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Each port and protocol.
+    pub ports: Vec<PortReport<'a>>,
+}
+
+/// One port that was waited for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WaitedPort")]
+pub struct PortReport<'a> {
+    /// The port.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// Whether it is as it should be.
+    pub reached: bool,
+    /// Who listens; where it is not reached every socket that was seen on the port instead.
+    pub sockets: Vec<SocketReport<'a>>,
+}
+
+impl<'a> WaitReport<'a> {
+    /// Turns outcomes into the document.
+    pub fn new(goal: Goal, reached: bool, elapsed: Duration, outcomes: &'a [Outcome<'a, 'a>]) -> WaitReport<'a> {
+        let port = |outcome: &'a Outcome<'a, 'a>| PortReport {
+            port: outcome.port.get(),
+            protocol: outcome.protocol.name(),
+            reached: outcome.is_reached,
+            sockets: outcome.rows.iter().map(|row| report::socket(row)).collect(),
+        };
+        WaitReport {
+            schema: SCHEMA,
+            goal: goal.name(),
+            reached,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            ports: outcomes.iter().map(port).collect(),
+        }
+    }
+}
+
+/// The lines of a port that is as it should be: who holds it.
+pub fn reached(goal: Goal, outcome: &Outcome<'_, '_>, charset: Charset) -> Vec<String> {
+    match goal {
+        Goal::Listening => outcome
+            .rows
+            .iter()
+            .map(|row| format!("{}: {}", holder::socket(row, charset), holder::all(row, charset)))
+            .collect(),
+        Goal::Free => vec![free(outcome.port, outcome.protocol, &outcome.rows)],
+    }
+}
+
+/// `tcp 8080 is free`, and what is left of connections.
+pub fn free(port: Port, protocol: Protocol, rows: &[&Row<'_>]) -> String {
+    let line = format!("{} {port} is free", protocol.name());
+    let is_left = |state| !blocks(protocol, state) && state != Some(State::Redirect);
+    let left = rows.iter().filter(|row| is_left(row.socket.state)).count();
+    format!("{line}{}", connections_left(left))
+}
+
+/// What is left on a port that is free: it keeps a server from the port only where that is strict about it.
+pub fn connections_left(count: usize) -> String {
+    let who_waits = "left, which only a program without SO_REUSEADDR must wait for";
+    match count {
+        0 => String::new(),
+        1 => format!("; 1 connection is {who_waits}"),
+        _ => format!("; {count} connections are {who_waits}"),
+    }
+}
+
+/// More sockets that were seen instead are only counted.
+const MOST_SEEN: usize = 3;
+
+/// The line of a port that is not as it should be: what was seen instead.
+pub fn missed(goal: Goal, outcome: &Outcome<'_, '_>, wanted: &[String], charset: Charset) -> String {
+    let (protocol, port) = (outcome.protocol.name(), outcome.port);
+    let line = match goal {
+        Goal::Listening if wanted.is_empty() => format!("nobody listens on {protocol} {port}"),
+        Goal::Listening => format!("no {} listens on {protocol} {port}", wanted.join(" or ")),
+        Goal::Free => format!("{protocol} {port} is not free"),
+    };
+    let seen = |row: &&Row<'_>| holder::socket_and_holders(row, charset);
+    let mut instead: Vec<String> = outcome.rows.iter().take(MOST_SEEN).map(seen).collect();
+    if outcome.rows.len() > MOST_SEEN {
+        instead.push(format!("{} more", outcome.rows.len() - MOST_SEEN));
+    }
+    if instead.is_empty() { format!("{line}: no socket is on it") } else { format!("{line}: {}", instead.join(", ")) }
+}
