@@ -38,6 +38,7 @@ use std::ffi::OsString;
 /// The readers of what others wrote, for the fuzzers in `fuzz/`.
 #[cfg(fuzzing)]
 pub mod fuzzing {
+    pub use crate::analyse::policy::fuzzing::policy;
     pub use crate::collect::fuzzing::*;
 }
 pub use context::Context;

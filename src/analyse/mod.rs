@@ -1,5 +1,7 @@
 //! Answers that take more than one row: pure functions over listings.
 
+pub mod audit;
 pub mod dossier;
+pub mod policy;
 pub mod spaces;
 pub mod usage;

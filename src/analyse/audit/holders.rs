@@ -1,0 +1,87 @@
+//! Who holds a socket, in words that a restart does not change.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use crate::model::{Row, State};
+
+/// The files that the row's processes run, by the kernel's word; absent where one is not known. A file that was deleted
+/// meanwhile is still called by its name.
+pub fn exes<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
+    let processes = row.processes.iter().map(|(_, process)| process.and_then(|process| process.exe.as_deref()));
+    processes
+        .map(|exe| {
+            let exe = exe?.as_os_str().to_string_lossy();
+            Some(match exe.strip_suffix(DELETED) {
+                Some(path) => Cow::Owned(path.to_owned()),
+                None => exe,
+            })
+        })
+        .collect()
+}
+
+/// What the kernel appends to the name of a file that is no longer there. Source: proc_pid_exe(5).
+pub const DELETED: &str = " (deleted)";
+
+/// The users of the row's processes, by name or else by number, or the one that made the socket where no process is
+/// known; absent where one is not known.
+pub fn users<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
+    let named = |uid: Option<crate::model::Uid>| {
+        let uid = uid?;
+        Some(row.user_name(uid).map_or_else(|| uid.0.to_string().into(), Cow::Borrowed))
+    };
+    if row.processes.is_empty() {
+        return vec![named(row.socket.uid)];
+    }
+    row.processes.iter().map(|(_, process)| named(process.and_then(|process| process.uid))).collect()
+}
+
+/// The name of the file, which is what programs are known by.
+pub fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Names the distinct programs and users: `/usr/sbin/nginx (root, www-data)`.
+pub fn summary(row: &Row<'_>) -> String {
+    if row.socket.state == Some(State::Redirect) || row.processes.is_empty() {
+        let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+        let unit = row.belonging.and_then(|belonging| belonging.unit.as_deref());
+        let user = row.user.map(|user| format!(" (made by {user})")).unwrap_or_default();
+        return match (&row.socket.forward, container, unit) {
+            (Some(forward), ..) => {
+                let to = forward.container.as_ref().map(|container| format!("container {}, ", container.short_name()));
+                format!("forwarded to {}{}", to.unwrap_or_default(), forward.to)
+            }
+            (None, Some(container), _) => format!("container {}{user}", container.short_name()),
+            (None, None, Some(unit)) => format!("{unit}{user}"),
+            (None, None, None) if row.is_hidden() => format!("hidden owner{user}"),
+            (None, None, None) => "no process".to_owned(),
+        };
+    }
+    let exes = exes(row).into_iter().zip(&row.processes).map(|(exe, (_, process))| {
+        let name = || process.and_then(|process| process.name.as_deref()).map(std::ffi::OsStr::to_string_lossy);
+        exe.or_else(name).unwrap_or("unknown program".into())
+    });
+    let exes: BTreeSet<Cow<'_, str>> = exes.collect();
+    let users: BTreeSet<Cow<'_, str>> = users(row).into_iter().flatten().collect();
+    let join = |texts: BTreeSet<Cow<'_, str>>| texts.into_iter().collect::<Vec<_>>().join(", ");
+    if users.is_empty() { join(exes) } else { format!("{} ({})", join(exes), join(users)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Host;
+    use super::*;
+    use crate::model::Protocol;
+
+    #[test]
+    fn an_owner_is_named_by_what_a_restart_does_not_change() {
+        let owner = |host: Host| summary(&crate::join::listing(&host.snapshot, None).rows[0]);
+        let several = [("/usr/sbin/nginx (deleted)", 0), ("/usr/sbin/nginx", 33), ("/usr/sbin/nginx", 33)];
+        let nginx = Host::new().socket(Protocol::Tcp, "0.0.0.0:80", &several);
+        assert_eq!(owner(nginx), "/usr/sbin/nginx (root, www-data)");
+        assert_eq!(owner(Host::new().listens("0.0.0.0:80", "/opt/x", 7777)), "/opt/x (7777)");
+        assert_eq!(owner(Host::new().hidden("0.0.0.0:80")), "hidden owner (made by root)");
+        assert_eq!(owner(Host::new().redirect("0.0.0.0:80")), "no process");
+    }
+}
