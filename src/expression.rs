@@ -8,9 +8,26 @@ use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
 use cel::{Context, Env, ExecutionError, Program, Value};
 
 /// The fields of the object, which an expression names as variables.
-pub const FIELDS: [&str; 17] = [
-    "space", "protocol", "family", "local", "peer", "state", "category", "service", "exposure", "device", "v6only",
-    "queue", "inode", "uid", "user", "cookie", "owner",
+pub const FIELDS: [&str; 19] = [
+    "space",
+    "protocol",
+    "family",
+    "local",
+    "peer",
+    "state",
+    "category",
+    "service",
+    "exposure",
+    "device",
+    "v6only",
+    "queue",
+    "inode",
+    "uid",
+    "user",
+    "cookie",
+    "forward",
+    "activation",
+    "owner",
 ];
 
 /// A longer text is not a condition that somebody wrote.

@@ -92,7 +92,7 @@ pub struct SelectionArgs {
     /// Condition in CEL over the fields of the JSON, such as 'local.port > 1023 && owner.tier == "process"'
     ///
     /// The fields of a socket are variables: space, protocol, family, local.address, local.port, peer, state, category,
-    /// service, exposure, device, v6only, queue, inode, uid, user, cookie, owner (`portscope schema` describes them). A
+    /// service, exposure, device, v6only, queue, inode, uid, user, cookie, forward, activation, owner (`portscope schema` describes them). A
     /// field that is not known is null: it equals only null, and looking into it is an error, so ask first:
     /// `peer != null && peer.port == 443`. Several are AND-ed.
     #[arg(long = "where", value_name = "CEL", help_heading = "Filters")]

@@ -1,5 +1,6 @@
 //! One file a command: its arguments and the glue between collecting and rendering.
 
+mod audit;
 mod completions;
 mod info;
 mod list;
@@ -73,6 +74,7 @@ enum Command {
     Info(info::Args),
     Usage(usage::Args),
     Services(services::Args),
+    Audit(audit::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -94,6 +96,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Info(args)) => info::run(&args, context),
         Some(Command::Usage(args)) => usage::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
+        Some(Command::Audit(args)) => audit::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),
         Some(Command::Man(args)) => man::run(&args, Cli::command(), context),

@@ -2,54 +2,52 @@
 
 use std::collections::BTreeSet;
 
-use super::holders::{DELETED, summary};
+use super::holders::{exe, is_deleted};
 use super::{Finding, Rule};
-use crate::model::Row;
+use crate::model::{Process, Row};
 
 /// Folders in which every user may put a file, and the kernel's name for a file that is in no folder.
 /// Source: hier(7), memfd_create(2).
-const OPEN_TO_ALL: [&str; 5] = ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", "/memfd:"];
+const OPEN_TO_ALL: [&str; 5] = ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", MEMORY];
+const MEMORY: &str = "/memfd:";
 
 /// Programs in a place where every user may put them.
 pub fn writable<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
-    let is_open_to_all = |path: &str| OPEN_TO_ALL.iter().any(|folder| path.starts_with(folder));
-    found(rule, open, is_open_to_all, |path| {
-        let evidence = if path.starts_with("/memfd:") {
+    let is_wrong = |_: &Process, path: &str| OPEN_TO_ALL.iter().any(|folder| path.starts_with(folder));
+    found(rule, open, is_wrong, |path| {
+        let evidence = if path.starts_with(MEMORY) {
             format!("it runs {path}, which is in memory alone")
         } else {
             format!("it runs {path}, where every user may put a file")
         };
-        (evidence, "find out who started it; a service belongs in /usr, /opt or /srv".to_owned())
+        (evidence, "find out who started it; a service belongs in /usr, /opt or /srv")
     })
 }
 
 /// Programs whose file is gone.
 pub fn deleted<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
-    let is_deleted = |path: &str| path.ends_with(DELETED) && !path.starts_with("/memfd:");
-    found(rule, open, is_deleted, |path| {
-        let path = path.trim_end_matches(DELETED);
+    let is_wrong = |process: &Process, path: &str| is_deleted(process) && !path.starts_with(MEMORY);
+    found(rule, open, is_wrong, |path| {
         let evidence =
             format!("its file {path} was deleted or replaced after it started, so it runs what is no longer there");
-        (
-            evidence,
-            "restart it, which is what an upgrade wants; if nothing was upgraded, find out who started it".to_owned(),
-        )
+        (evidence, "restart it, which is what an upgrade wants; if nothing was upgraded, find out who started it")
     })
 }
 
 fn found<'a>(
     rule: &'static Rule,
     open: &[&'a Row<'a>],
-    is_wrong: impl Fn(&str) -> bool,
-    words: impl Fn(&str) -> (String, String),
+    is_wrong: impl Fn(&Process, &str) -> bool,
+    words: impl Fn(&str) -> (String, &'static str),
 ) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
     for row in open {
-        let exes = row.processes.iter().filter_map(|(_, process)| process.and_then(|process| process.exe.as_deref()));
-        let exes: BTreeSet<String> = exes.map(|exe| exe.as_os_str().to_string_lossy().into_owned()).collect();
-        for exe in exes.iter().filter(|exe| is_wrong(exe)) {
-            let (evidence, remedy) = words(exe);
-            findings.push(Finding::new(rule, row, format!("held by {}: {evidence}", summary(row)), remedy));
+        let processes = row.processes.iter().filter_map(|(_, process)| *process);
+        let exes = processes.filter_map(|process| Some((process, exe(process)?)));
+        let wrong: BTreeSet<_> = exes.filter(|(process, path)| is_wrong(process, path)).map(|(_, path)| path).collect();
+        for path in wrong {
+            let (evidence, remedy) = words(&path);
+            findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
         }
     }
     findings
@@ -67,7 +65,7 @@ mod tests {
     #[test]
     fn a_program_in_a_place_of_all_users_is_found() {
         for exe in ["/tmp/x", "/var/tmp/a/b", "/dev/shm/x", "/tmp/x (deleted)", "/memfd:x (deleted)"] {
-            runs(exe).is_found_by("executable-writable", "high tcp 127.0.0.1:8080: held by ");
+            runs(exe).is_found_by("executable-writable", "high tcp 127.0.0.1:8080: it runs /");
         }
         for exe in ["/usr/sbin/nginx", "/tmpfs/x", "/opt/tmp/x", "/usr/bin/memfd:x", "", "/dev/shmx/y"] {
             runs(exe).is_clean_for("executable-writable");
@@ -80,6 +78,10 @@ mod tests {
         for exe in ["/usr/sbin/nginx", "/opt/x (deleted) y", "/memfd:x (deleted)", ""] {
             runs(exe).is_clean_for("executable-deleted");
         }
+        // A file that is there and is really called so.
+        let mut odd = runs("/opt/x (deleted)");
+        odd.snapshot.processes.values_mut().for_each(|process| process.exe_deleted = Some(false));
+        odd.is_clean_for("executable-deleted");
     }
 
     #[test]

@@ -3,25 +3,31 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::model::{Row, State};
+use crate::model::{Process, Row, State};
 
 /// The files that the row's processes run, by the kernel's word; absent where one is not known. A file that was deleted
 /// meanwhile is still called by its name.
 pub fn exes<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
-    let processes = row.processes.iter().map(|(_, process)| process.and_then(|process| process.exe.as_deref()));
-    processes
-        .map(|exe| {
-            let exe = exe?.as_os_str().to_string_lossy();
-            Some(match exe.strip_suffix(DELETED) {
-                Some(path) => Cow::Owned(path.to_owned()),
-                None => exe,
-            })
-        })
-        .collect()
+    row.processes.iter().map(|(_, process)| exe(process.as_ref()?)).collect()
+}
+
+/// The file that a process runs, without the kernel's mark that it is gone.
+pub fn exe(process: &Process) -> Option<Cow<'_, str>> {
+    let whole = process.exe.as_deref()?.as_os_str().to_string_lossy();
+    if !is_deleted(process) {
+        return Some(whole);
+    }
+    Some(whole.strip_suffix(DELETED).map(str::to_owned).map_or(whole, Cow::Owned))
+}
+
+/// Says whether the file is gone: the kernel marks its name, and no file is there that is really called so.
+pub fn is_deleted(process: &Process) -> bool {
+    let exe = process.exe.as_deref().map(|exe| exe.as_os_str().as_encoded_bytes()).unwrap_or_default();
+    exe.ends_with(DELETED.as_bytes()) && process.exe_deleted != Some(false)
 }
 
 /// What the kernel appends to the name of a file that is no longer there. Source: proc_pid_exe(5).
-pub const DELETED: &str = " (deleted)";
+const DELETED: &str = " (deleted)";
 
 /// The users of the row's processes, by name or else by number, or the one that made the socket where no process is
 /// known; absent where one is not known.
@@ -45,7 +51,7 @@ pub fn file_name(path: &str) -> &str {
 pub fn summary(row: &Row<'_>) -> String {
     if row.socket.state == Some(State::Redirect) || row.processes.is_empty() {
         let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
-        let unit = row.belonging.and_then(|belonging| belonging.unit.as_deref());
+        let unit = row.unit();
         let user = row.user.map(|user| format!(" (made by {user})")).unwrap_or_default();
         return match (&row.socket.forward, container, unit) {
             (Some(forward), ..) => {

@@ -22,7 +22,7 @@ pub use table::tables;
 
 use std::collections::BTreeMap;
 
-use crate::model::{Listing, Missing, Reason, Row, State};
+use crate::model::{Listing, Missing, Reason, Row};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -96,22 +96,17 @@ impl<'a> Finding<'a> {
     }
 }
 
-/// Says whether others can open a conversation here: a listener, or a port that a rule of the firewall sends on.
-pub fn is_open(row: &Row<'_>) -> bool {
-    row.is_listener || row.socket.state == Some(State::Redirect)
-}
-
 /// Returns what the built-in rules find among the open ports of the listing, but for those that are disabled.
 pub fn findings<'a>(listing: &'a Listing<'a>, is_enabled: &dyn Fn(&Rule) -> bool) -> Vec<Finding<'a>> {
-    let open: Vec<&Row<'_>> = listing.rows.iter().filter(|row| is_open(row)).collect();
+    let open: Vec<&Row<'_>> = listing.rows.iter().filter(|row| row.is_listener).collect();
     let checks = RULES.iter().filter(|rule| is_enabled(rule)).filter_map(|rule| Some((rule, rule.check?)));
     checks.flat_map(|(rule, check)| check(rule, &open)).collect()
 }
 
 /// Returns a finding for each thing that the run could not see. An audit must not call clean what it did not look at.
 pub fn incomplete<'a>(listing: &'a Listing<'a>, hint: &dyn Fn(Reason) -> Option<String>) -> Vec<Finding<'a>> {
-    let open = listing.rows.iter().filter(|row| is_open(row)).count();
-    let hidden = listing.rows.iter().filter(|row| is_open(row) && row.is_hidden()).count();
+    let open = listing.rows.iter().filter(|row| row.is_listener).count();
+    let hidden = listing.rows.iter().filter(|row| row.is_listener && row.is_hidden()).count();
     let owners =
         format!("owners are hidden for {hidden} of {open} {}", if open == 1 { "listener" } else { "listeners" });
     let gaps = listing.snapshot.gaps.iter().filter(|gap| gap.missing != Missing::Owners || hidden > 0);
@@ -122,7 +117,9 @@ pub fn incomplete<'a>(listing: &'a Listing<'a>, hint: &dyn Fn(Reason) -> Option<
                 missing => format!("{} were not seen: {}", missing.name(), gap.detail),
             };
             let remedy = hint(gap.reason).unwrap_or_else(|| "judge what was not seen by other means".to_owned());
-            Finding { subject: Subject::Run, ..about_run(evidence, remedy) }
+            let found = about_run(evidence, remedy);
+            // Without a container's name no rule but one that asks for the name knows less.
+            if gap.missing == Missing::Names { Finding { severity: Severity::Info, ..found } } else { found }
         })
         .collect();
     let explained = listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Owners);
@@ -130,7 +127,8 @@ pub fn incomplete<'a>(listing: &'a Listing<'a>, hint: &dyn Fn(Reason) -> Option<
         found.push(about_run(owners, "run it as root".to_owned()));
     }
     if let Some(count) = listing.snapshot.further_spaces.filter(|count| *count > 0) {
-        found.push(about_run(format!("{count} port spaces were not looked into"), "--space all".to_owned()));
+        let evidence = format!("further port spaces were not asked for and not looked into: {count}");
+        found.push(Finding { severity: Severity::Info, ..about_run(evidence, "--space all".to_owned()) });
     }
     found
 }

@@ -8,7 +8,8 @@ use crate::model::{Exposure, ForwardedBy, PortRange, Row, State};
 /// Listeners on numbers that the system hands out for outgoing connections.
 pub fn ephemeral<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
-    for row in open.iter().filter(|row| row.is_listener) {
+    // A port that is sent on has no socket that could fail to bind.
+    for row in open.iter().filter(|row| row.socket.state != Some(State::Redirect)) {
         let port = row.socket.local.port;
         let Some(range) = row.space.ephemeral.filter(|range| range.contains(port)) else { continue };
         let reserved = row.space.reserved.as_deref().unwrap_or_default();
@@ -87,6 +88,7 @@ mod tests {
         at(60999).is_found_by("ephemeral-listener", "low");
         at(32767).is_clean_for("ephemeral-listener");
         at(61000).is_clean_for("ephemeral-listener");
+        Host::new().redirect("0.0.0.0:40000").is_clean_for("ephemeral-listener");
         let mut reserved = at(40000);
         reserved.snapshot.spaces[0].reserved = Some(vec!["39000-40000".parse().unwrap()]);
         reserved.is_clean_for("ephemeral-listener");

@@ -30,9 +30,10 @@ pub fn unknown<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
         let evidence =
             format!("{} is the port of {}, and {strangers} is not known for it", socket.local.port, known.service);
         let remedy = format!(
-            "find out what it is: portscope :{}; where it is right, a rule of the policy says so: \
-             [[allow]] port = {} exe = \"…\" suppress = [\"{}\"]",
-            socket.local.port, socket.local.port, rule.id
+            "find out what it is: portscope :{port}; where it is right, let the policy say so: an [[allow]] with port = \
+             {port}, its exe, and suppress = [\"{}\"]",
+            rule.id,
+            port = socket.local.port
         );
         findings.push(Finding::new(rule, row, evidence, remedy));
     }

@@ -43,6 +43,9 @@ impl Host {
                 name,
                 exe: Some((*exe).into()).filter(|exe: &std::path::PathBuf| !exe.as_os_str().is_empty()),
                 argv: None,
+                cwd: None,
+                exe_deleted: None,
+                belonging: None,
                 started_at: None,
                 uid: Some(Uid(*uid)),
             };
@@ -84,6 +87,7 @@ impl Host {
             time_left: None,
             cgroup: None,
             forward: None,
+            activation: None,
             owner,
         });
         self

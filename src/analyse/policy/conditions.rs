@@ -88,7 +88,7 @@ impl Conditions {
             Fit::of(asks(&self.services, is_service)),
             Fit::of(asks(&self.exposures, |exposure| *exposure == row.exposure)),
             Fit::of(asks(&self.spaces, |space| space.matches(&row.space.label))),
-            Fit::of(asks(&self.units, |unit| self::unit(row).is_some_and(|name| unit.matches(name)))),
+            Fit::of(asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name)))),
             Fit::of(asks(&self.containers, |container| is_container(container, row))),
             holders(&self.exes, &exes(row), row, any),
             holders(&self.users, &users(row), row, any),
@@ -109,10 +109,6 @@ impl Conditions {
 
 fn asks<T>(wanted: &[T], fits: impl FnMut(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(fits)
-}
-
-fn unit<'a>(row: &Row<'a>) -> Option<&'a str> {
-    row.belonging.and_then(|belonging| belonging.unit.as_deref())
 }
 
 fn is_container(wanted: &Wildcard, row: &Row<'_>) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::analyse::audit::{Finding, Subject, exes, is_open, summary, users};
+use crate::analyse::audit::{Finding, Subject, exes, summary, users};
 use crate::model::{Exposure, Listing, Port, Protocol, Row};
 
 /// One rule to write: the listeners that differ in their exposure alone.
@@ -33,7 +33,7 @@ pub struct Entry {
 /// Returns a rule for everything that is open, by space, port and protocol.
 pub fn entries(listing: &Listing<'_>, found: &[Finding<'_>]) -> Vec<Entry> {
     let mut entries: BTreeMap<_, Entry> = BTreeMap::new();
-    for row in listing.rows.iter().filter(|row| is_open(row)) {
+    for row in listing.rows.iter().filter(|row| row.is_listener) {
         let entry = entry(row, found);
         let key = (
             entry.space.clone(),

@@ -137,7 +137,7 @@ pub fn judge<'a>(
             kept.push(finding);
         }
     }
-    let open: Vec<&Row<'_>> = scene.listing.rows.iter().filter(|row| audit::is_open(row)).collect();
+    let open: Vec<&Row<'_>> = scene.listing.rows.iter().filter(|row| row.is_listener).collect();
     let mut broken = about_rules(policy, scene, &open, day)?;
     for row in open {
         broken.extend(about_row(policy, scene, row, day)?);
