@@ -48,7 +48,7 @@ pub fn of_user<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
     for row in open.iter().filter(|row| row.category == Category::WellKnown && row.space.kind != SpaceKind::Container) {
         let held_by = row.processes.iter().filter_map(|(_, process)| process.and_then(|process| process.uid));
         let made_by = row.socket.uid.filter(|_| row.processes.is_empty());
-        let people: BTreeSet<Uid> = held_by.chain(made_by).filter(|uid| is_of_person(*uid)).collect();
+        let people: BTreeSet<Uid> = held_by.chain(made_by).filter(|uid| is_of_person(*uid, row)).collect();
         let Some(person) = people.first() else { continue };
         let name = row.user_name(*person).map_or_else(|| person.0.to_string(), str::to_owned);
         let evidence = format!(
@@ -63,10 +63,15 @@ pub fn of_user<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
     findings
 }
 
-/// The numbers that are given to people: from 1000, without those of systemd's dynamic users and of nobody; numbers
-/// above belong to containers. Source: login.defs(5), systemd.io/UIDS-GIDS.
-fn is_of_person(uid: Uid) -> bool {
-    (1000..=60513).contains(&uid.0)
+/// The numbers that are given to people: from 1000, without those of systemd's dynamic users and of nobody. Above are those
+/// of directories (LDAP, Active Directory), which have a name, and those of containers, which have none, or one that
+/// begins with `vu-`. Source: login.defs(5), systemd.io/UIDS-GIDS, nss-mymachines(8).
+fn is_of_person(uid: Uid, row: &Row<'_>) -> bool {
+    match uid.0 {
+        1000..=60513 => true,
+        65536.. => row.user_name(uid).is_some_and(|name| !name.starts_with("vu-")),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +125,11 @@ mod tests {
             ("0.0.0.0:1024", 1000),
         ] {
             at(local, uid).is_clean_for("user-on-system-port");
+        }
+        for (name, is_found) in [("carol@example.org", true), ("vu-web-0", false)] {
+            let mut named = at("0.0.0.0:80", 1_200_001);
+            named.snapshot.users.insert(Uid(1_200_001), name.to_owned());
+            assert_eq!(named.found_by("user-on-system-port").len(), usize::from(is_found), "{name}");
         }
         let mut contained = at("0.0.0.0:80", 1000);
         contained.snapshot.spaces[0].kind = SpaceKind::Container;

@@ -94,8 +94,8 @@ his file so that nobody finds it. The path is the kernel's (/proc/PID/exe), whic
         severity: Severity::High,
         explanation: "\
 Ports below 1024 are for root and the system's own users, so that what answers there can be trusted by other users. A \
-process whose effective user is a person's (1000 to 60513) came there by a capability, by a socket that was handed on or \
-by net.ipv4.ip_unprivileged_port_start. Where processes are hidden, the user that made the socket counts. The port \
+process whose effective user is a person's (1000 to 60513, or one of a directory) came there by a capability, by a \
+socket that was handed on or by net.ipv4.ip_unprivileged_port_start. Where processes are hidden, the user that made the socket counts. The port \
 spaces of containers are passed over: their users are their own.",
         check: Some(programs::of_user),
     },

@@ -82,18 +82,18 @@ impl Conditions {
         let is_service = |(name, ports): &(Wildcard, Vec<(Port, Protocol)>)| {
             ports.contains(&(port, protocol)) || row.service.is_some_and(|service| name.matches(service.name))
         };
-        let plain = [
-            Fit::of(asks(&self.protocols, |wanted| *wanted == protocol)),
-            Fit::of(asks(&self.ports, |ports| ports.contains(port))),
-            Fit::of(asks(&self.services, is_service)),
-            Fit::of(asks(&self.exposures, |exposure| *exposure == row.exposure)),
-            Fit::of(asks(&self.spaces, |space| space.matches(&row.space.label))),
-            Fit::of(asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name)))),
-            Fit::of(asks(&self.containers, |container| is_container(container, row))),
-            holders(&self.exes, &exes(row), row, any),
-            holders(&self.users, &users(row), row, any),
-        ];
-        let fit = plain.into_iter().min().unwrap_or(Fit::Yes);
+        // The cheapest first: of many rules nearly all fail on their port.
+        let is_it = asks(&self.ports, |ports| ports.contains(port))
+            && asks(&self.protocols, |wanted| *wanted == protocol)
+            && asks(&self.exposures, |exposure| *exposure == row.exposure)
+            && asks(&self.services, is_service)
+            && asks(&self.spaces, |space| space.matches(&row.space.label))
+            && asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name)))
+            && asks(&self.containers, |container| is_container(container, row));
+        if !is_it {
+            return Ok(Fit::No);
+        }
+        let fit = holders(&self.exes, &exes(row), row, any).min(holders(&self.users, &users(row), row, any));
         let Some((when, (line, column))) = &self.when else { return Ok(fit) };
         if fit == Fit::No {
             return Ok(fit);

@@ -26,6 +26,8 @@ pub struct Entry {
     pub owner: String,
     /// What the built-in rules find in them: the id of the rule, and the evidence with its severity.
     pub findings: BTreeMap<&'static str, String>,
+    /// Whether there are programs that could not be seen.
+    pub is_owner_hidden: bool,
     /// Whether the kernel chose the port, so that it changes at the next start.
     pub is_chosen_by_kernel: bool,
 }
@@ -73,6 +75,7 @@ fn entry(row: &Row<'_>, found: &[Finding<'_>]) -> Entry {
         findings: about
             .map(|finding| (finding.rule.id, format!("{}: {}", finding.severity.name(), finding.evidence)))
             .collect(),
+        is_owner_hidden: row.is_hidden() || exes(row).contains(&None),
         is_chosen_by_kernel: socket.autobound == Some(true),
     }
 }

@@ -155,6 +155,18 @@ fn an_expression_without_an_answer_names_its_place_and_the_socket() {
 }
 
 #[test]
+fn a_port_that_is_forwarded_without_a_socket_is_written_and_kept_too() {
+    let host = Host::new().redirect("0.0.0.0:8080");
+    let listing = join::listing(&host.snapshot, None);
+    let entries = entries(&listing, &[]);
+    assert!(!entries[0].is_owner_hidden && entries[0].exes.is_empty() && entries[0].users.is_empty());
+    let allow =
+        "default = \"deny\"\n[[allow]]\nspace = \"host\"\nprotocol = \"tcp\"\nport = 8080\nexposure = [\"any\"]";
+    assert!(found(&host, allow).is_empty());
+    assert_eq!(found(&host, "default = \"deny\""), ["policy-unlisted 0.0.0.0:8080"]);
+}
+
+#[test]
 fn the_entries_for_what_is_open_name_no_process_and_join_exposures() {
     let host = nginx().listens("127.0.0.1:6379", "/usr/bin/redis-server (deleted)", 7777).hidden("0.0.0.0:22");
     let host = host.listens("[::1]:6379", "/usr/bin/redis-server", 7777).listens(
@@ -165,6 +177,7 @@ fn the_entries_for_what_is_open_name_no_process_and_join_exposures() {
     let listing = join::listing(&host.snapshot, None);
     let built_in = audit::findings(&listing, &|rule| rule.id == "exposed-service");
     let entries = entries(&listing, &built_in);
+    assert_eq!(entries.iter().map(|entry| entry.is_owner_hidden).collect::<Vec<_>>(), [true, false, false]);
     let ports: Vec<u16> = entries.iter().map(|entry| entry.port.get()).collect();
     assert_eq!(ports, [22, 443, 6379]);
     assert!(entries[0].exes.is_empty() && entries[0].users.contains("root"));

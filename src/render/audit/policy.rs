@@ -39,7 +39,7 @@ fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>)
             ephemeral.map(|range| format!("; port = \"{range}\" would fit the next one too")).unwrap_or_default();
         writeln!(out, "# The kernel chose this port, so it changes at the next start{range}.")?;
     }
-    if entry.exes.is_empty() {
+    if entry.is_owner_hidden {
         writeln!(out, "# Not all of its programs could be seen; written by root this rule would name them.")?;
     }
     writeln!(out, "[[allow]]")?;
