@@ -10,7 +10,7 @@ use crate::cli::{StyleArgs, one_of};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{BackendChoice, Family, Listing, Need, Protocol, Row, Snapshot, SpaceChoice, State};
+use crate::model::{BackendChoice, Family, Listing, Need, Protocol, Row, SpaceChoice, State};
 use crate::render::audit::{Audit, Form, write, write_explanation, write_list, write_policy};
 use crate::render::{report, summary};
 use crate::{join, select};
@@ -103,7 +103,6 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let policy = path.as_deref().map(|path| read_policy(path, &catalogue)).transpose()?.unwrap_or_default();
     let snapshot = context.source.snapshot(&args.need())?;
     let mut listing = join::listing(&snapshot, Some(&catalogue));
-    args.check_spaces(&snapshot)?;
     let filter = select::Filter { spaces: args.spaces.clone(), ..select::Filter::default() };
     listing.rows.retain(|row| filter.admits(row));
     if args.init {
@@ -151,17 +150,6 @@ impl Args {
             dossier: true,
             ..Need::default()
         }
-    }
-
-    /// A space that is not there must not be called clean.
-    fn check_spaces(&self, snapshot: &Snapshot) -> Result<(), Error> {
-        let is_there = |name: &str| name == "all" || snapshot.spaces.iter().any(|space| space.is_called(name));
-        let Some(name) = self.spaces.iter().find(|name| !is_there(name)) else { return Ok(()) };
-        let labels: Vec<&str> = snapshot.spaces.iter().map(|space| space.label.as_str()).collect();
-        Err(Error::Usage(format!(
-            "--space: `{name}` is not a port space that was seen: expected all, {}",
-            labels.join(", ")
-        )))
     }
 
     fn is_enabled(&self, rule: &Rule, policy: &Policy) -> bool {

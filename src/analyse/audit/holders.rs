@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::model::{Process, Row, State};
+use crate::model::{Process, Row};
 
 /// The files that the row's processes run, by the kernel's word; absent where one is not known. A file that was deleted
 /// meanwhile is still called by its name.
@@ -47,23 +47,34 @@ pub fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Names the distinct programs and users: `/usr/sbin/nginx (root, www-data)`.
+/// Names the distinct programs and users, and whom they stand for: `/usr/sbin/nginx (root, www-data)`,
+/// `/usr/bin/docker-proxy (root) for container web, 172.17.0.2:80`.
 pub fn summary(row: &Row<'_>) -> String {
-    if row.socket.state == Some(State::Redirect) || row.processes.is_empty() {
-        let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
-        let unit = row.unit();
-        let user = row.user.map(|user| format!(" (made by {user})")).unwrap_or_default();
-        return match (&row.socket.forward, container, unit) {
-            (Some(forward), ..) => {
-                let to = forward.container.as_ref().map(|container| format!("container {}, ", container.short_name()));
-                format!("forwarded to {}{}", to.unwrap_or_default(), forward.to)
-            }
-            (None, Some(container), _) => format!("container {}{user}", container.short_name()),
-            (None, None, Some(unit)) => format!("{unit}{user}"),
-            (None, None, None) if row.is_hidden() => format!("hidden owner{user}"),
-            (None, None, None) => "no process".to_owned(),
-        };
+    let holders = if row.processes.is_empty() { None } else { Some(programs(row)) };
+    let target = row.socket.forward.as_ref().map(|forward| {
+        let container = forward.container.as_ref().map(|container| format!("container {}, ", container.short_name()));
+        format!("{}{}", container.unwrap_or_default(), forward.to)
+    });
+    match (holders, target) {
+        (Some(holders), Some(target)) => format!("{holders} for {target}"),
+        (Some(holders), None) => holders,
+        (None, Some(target)) => format!("forwarded to {target}"),
+        (None, None) => without_process(row),
     }
+}
+
+fn without_process(row: &Row<'_>) -> String {
+    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let user = row.user.map(|user| format!(" (made by {user})")).unwrap_or_default();
+    match (container, row.unit()) {
+        (Some(container), _) => format!("container {}{user}", container.short_name()),
+        (None, Some(unit)) => format!("{unit}{user}"),
+        (None, None) if row.is_hidden() => format!("hidden owner{user}"),
+        (None, None) => "no process".to_owned(),
+    }
+}
+
+fn programs(row: &Row<'_>) -> String {
     let exes = exes(row).into_iter().zip(&row.processes).map(|(exe, (_, process))| {
         let name = || process.and_then(|process| process.name.as_deref()).map(std::ffi::OsStr::to_string_lossy);
         exe.or_else(name).unwrap_or("unknown program".into())

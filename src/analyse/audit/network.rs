@@ -55,11 +55,15 @@ pub fn published<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
     let mut findings = Vec::new();
     for row in open.iter().filter(|row| row.exposure != Exposure::Loopback) {
         let socket = row.socket;
-        let way = match (socket.state, &socket.forward) {
-            (Some(State::Redirect), _) => "a rule of the firewall",
-            (_, Some(forward)) if forward.by == ForwardedBy::Nat => "a rule of the firewall",
-            (_, Some(_)) => "a proxy, and commonly a rule of the firewall,",
-            (_, None) => continue,
+        let Some(forward) = &socket.forward else { continue };
+        // What is sent to another port of this host passes its input rules there.
+        let to = forward.to.address.to_canonical();
+        if to.is_unspecified() || to.is_loopback() {
+            continue;
+        }
+        let way = match forward.by {
+            ForwardedBy::Nat => "a rule of the firewall",
+            ForwardedBy::Proxy => "a proxy, and commonly a rule of the firewall,",
         };
         let port = socket.local.port;
         let evidence = format!(
@@ -138,12 +142,17 @@ mod tests {
         };
         proxy("0.0.0.0:8080").is_found_by("published-port", "medium tcp 0.0.0.0:8080: a proxy, and commonly a rule");
         proxy("127.0.0.1:8080").is_clean_for("published-port");
-        let mut redirect = Host::new().redirect("0.0.0.0:8080");
-        redirect
-            .is_found_by("published-port", "medium tcp 0.0.0.0:8080: a rule of the firewall sends what comes for 8080");
-        redirect.last().forward = Some(forward(ForwardedBy::Nat));
-        assert!(redirect.found_by("published-port")[0].ends_with("forwarded to container web, 172.17.0.2:80"));
-        Host::new().redirect("127.0.0.1:8080").is_clean_for("published-port");
+        let redirect = |local: &str, forward| {
+            let mut host = Host::new().redirect(local);
+            host.last().forward = Some(forward);
+            host
+        };
+        let sent = redirect("0.0.0.0:8080", forward(ForwardedBy::Nat));
+        sent.is_found_by("published-port", "medium tcp 0.0.0.0:8080: a rule of the firewall sends what comes for 8080");
+        assert!(sent.found_by("published-port")[0].ends_with("forwarded to container web, 172.17.0.2:80"));
+        redirect("127.0.0.1:8080", forward(ForwardedBy::Nat)).is_clean_for("published-port");
+        let here = Forward { to: Endpoint::new("0.0.0.0".parse().unwrap(), 81), ..forward(ForwardedBy::Nat) };
+        redirect("0.0.0.0:8080", here).is_clean_for("published-port");
         Host::new().listens("0.0.0.0:8080", "/usr/bin/docker-proxy", 0).is_clean_for("published-port");
     }
 }

@@ -106,7 +106,8 @@ spaces of containers are passed over: their users are their own.",
         explanation: "\
 Docker and others publish a container's port by rewriting the address of packets before the firewall's input rules see \
 them. A firewall of the host (ufw, firewalld, the chain INPUT) that seems to close the port does not. Found are ports \
-that are sent on by a rule of the firewall, or by a proxy in a container's place, and are open beyond loopback.",
+that are sent on by a rule of the firewall, or by a proxy in a container's place, and are open beyond loopback. What is \
+sent to another port of this host passes the input rules there and is passed over.",
         check: Some(network::published),
     },
     Rule {
