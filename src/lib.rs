@@ -24,6 +24,7 @@ mod commands;
 mod config;
 mod context;
 mod error;
+mod expression;
 mod file;
 mod join;
 mod model;
@@ -35,8 +36,12 @@ mod testing;
 
 use std::ffi::OsString;
 
+/// The readers of what others wrote, for the fuzzers in `fuzz/`.
 #[cfg(fuzzing)]
-pub use collect::fuzzing;
+pub mod fuzzing {
+    pub use crate::analyse::policy::fuzzing::policy;
+    pub use crate::collect::fuzzing::*;
+}
 pub use context::Context;
 pub use error::ExitStatus;
 

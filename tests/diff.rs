@@ -12,7 +12,7 @@ use support::{Folder, hold, portscope};
 fn changes(before: &Path, port: u16) -> Vec<Value> {
     let output = portscope(["diff", "--json"]).arg(before.display()).any_stderr();
     // Other tests open and close ports meanwhile, so that there may or may not be other differences.
-    let output = output.exits_with(&[0, 1]);
+    let output = output.exits_with([0, 1]);
     let report = output.json();
     report["changes"].as_array().unwrap().iter().filter(|change| change["port"] == port).cloned().collect()
 }

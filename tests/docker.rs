@@ -171,3 +171,28 @@ fn c15_a_port_that_is_published_by_a_rule_alone_is_a_row_of_its_own() {
     assert_eq!(redirect["local"]["port"], 8099);
     assert!(Path::new("/proc").join(engine.0.pid().to_string()).exists());
 }
+
+#[test]
+fn an_audit_finds_a_port_that_is_published_to_everybody_and_not_one_on_loopback() {
+    let Some(engine) = Engine::start("") else { return };
+    let _open = engine.container("open", &["-p", "6379:80"]);
+    let _closed = engine.container("closed", &["-p", "127.0.0.1:8091:80"]);
+    let report = engine.report(2);
+    assert_eq!(row(&report, 6379)["forward"]["container"]["name"], "open");
+    // A store's port that is published is open beyond loopback, whatever is behind it.
+    let report = engine.portscope(["audit", "--no-policy", "--json"]).exits(1).json();
+    let all = report["findings"].as_array().unwrap();
+    let found_by = |id: &str| -> Vec<&Value> { all.iter().filter(|finding| finding["id"] == id).collect() };
+    for id in ["published-port", "exposed-service"] {
+        let found = found_by(id);
+        assert!(
+            !found.is_empty() && found.iter().all(|finding| finding["subject"]["port"] == 6379),
+            "{id}: {found:#?}"
+        );
+    }
+    assert!(found_by("published-port")[0]["evidence"].as_str().unwrap().contains("container open"), "{all:#?}");
+    assert!(
+        found_by("unknown-program").iter().all(|one| one["subject"]["port"] == 80),
+        "httpd of the containers alone"
+    );
+}

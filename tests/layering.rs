@@ -4,15 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A layer, and the layers of this crate that it may name.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("catalogue", &["model"]),
     ("collect", &["model"]),
     ("join", &["model", "catalogue"]),
     ("select", &["model"]),
-    ("analyse", &["model", "catalogue"]),
+    ("expression", &[]),
+    ("analyse", &["model", "catalogue", "expression"]),
     ("render", &["model", "context", "analyse"]),
-    ("cli", &["model", "select", "render", "context", "error"]),
+    ("cli", &["model", "select", "render", "context", "error", "expression"]),
     ("config", &["model", "catalogue", "context", "error"]),
     (
         "commands",
@@ -29,6 +30,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "context",
             "error",
             "file",
+            "expression",
         ],
     ),
     ("context", &["collect", "error", "render", "stdout"]),
@@ -39,14 +41,20 @@ const ALLOWED: [(&str, &[&str]); 15] = [
 ];
 
 /// What only these files may name.
-const WALLS: [(&str, &[&str]); 6] = [
+const WALLS: &[(&str, &[&str])] = &[
     ("clap::", &["src/cli/", "src/commands/"]),
     ("netstat2::", &["src/collect/portable/sockets.rs"]),
     ("sysinfo::", &["src/collect/portable/processes.rs"]),
     ("comfy_table::", &["src/render/table.rs"]),
     ("indicatif::", &["src/render/progress.rs"]),
+    ("cel::", &["src/expression.rs"]),
     ("target_os", &["src/collect/mod.rs", "src/collect/portable/"]),
 ];
+
+/// Files that are compiled for unit tests alone, and may join what they judge.
+fn is_all_tests(path: &Path) -> bool {
+    path.ends_with("tests.rs") || path.ends_with("audit/testing.rs")
+}
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -54,7 +62,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_all_tests(&path) {
             found.push(path);
         }
     }
@@ -112,7 +120,7 @@ fn modules_use_only_what_their_layer_allows() {
 #[test]
 fn outside_crates_stay_behind_one_door() {
     let mut wrong = Vec::new();
-    for (wall, doors) in WALLS {
+    for (wall, doors) in WALLS.iter().copied() {
         let mut users = 0;
         for (path, lines) in code() {
             let names = lines.iter().any(|line| line.contains(wall));

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::{OutputArgs, SourceArgs, one_of};
-use crate::model::{Category, Exposure, Family, Need, Pid, Port, PortRange, Protocol, SpaceChoice, State};
+use crate::error::Error;
+use crate::expression::Expression;
+use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, SpaceChoice, State};
+use crate::render::report;
 use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
@@ -84,6 +87,15 @@ pub struct SelectionArgs {
     #[arg(long = "peer", value_name = "PEER", value_delimiter = ',', help_heading = "Filters")]
     pub peers: Vec<Peer>,
 
+    /// Condition in CEL over the fields of the JSON, such as 'local.port > 1023 && owner.tier == "process"'
+    ///
+    /// The fields of a socket are variables: space, protocol, family, local.address, local.port, peer, state, category,
+    /// service, exposure, device, v6only, queue, inode, uid, user, cookie, autobound, time_left_ms, forward, activation, owner (`portscope schema` describes them). A
+    /// field that is not known is null: it equals only null, and looking into it is an error, so ask first:
+    /// `peer != null && peer.port == 443`. Several are AND-ed.
+    #[arg(long = "where", value_name = "CEL", help_heading = "Filters")]
+    pub conditions: Vec<Expression>,
+
     #[command(flatten)]
     pub source: SourceArgs,
 }
@@ -98,8 +110,8 @@ impl SelectionArgs {
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
             argv: output.wants_argv(),
-            belonging: output.wants_belonging() || has_word,
-            exe: output.wants_exe() || has_word || !self.process_names.is_empty(),
+            belonging: output.wants_belonging() || has_word || !self.conditions.is_empty(),
+            exe: output.wants_exe() || has_word || !self.process_names.is_empty() || !self.conditions.is_empty(),
             spaces: SpaceChoice::of_names(&self.spaces),
             ..Need::default()
         })
@@ -141,6 +153,27 @@ impl SelectionArgs {
             ports: self.ports.clone(),
             peers: self.peers.clone(),
         }
+    }
+
+    /// Keeps the rows for which every `--where` holds. A condition without an answer for one of them is an error.
+    pub fn keep_where(&self, listing: &mut Listing<'_>) -> Result<(), Error> {
+        let before = listing.rows.len();
+        for condition in &self.conditions {
+            let mut kept = Vec::with_capacity(listing.rows.len());
+            for row in listing.rows.drain(..) {
+                let object = serde_json::to_value(report::socket(&row)).unwrap_or_default();
+                let holds = condition.holds(&object).map_err(|problem| {
+                    let socket = row.socket;
+                    Error::Usage(format!("--where, for {} {}: {problem}", socket.protocol.name(), socket.local))
+                })?;
+                if holds {
+                    kept.push(row);
+                }
+            }
+            listing.rows = kept;
+        }
+        listing.filtered |= listing.rows.len() < before;
+        Ok(())
     }
 
     fn protocols(&self) -> Vec<Protocol> {

@@ -37,6 +37,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     }
     let mut listing = join::listing(&snapshot, names);
     listing.retain(|row| filter.admits(row));
+    args.selection.keep_where(&mut listing)?;
     match args.output.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => listing.rows.sort_unstable_by(select::by_default_order),

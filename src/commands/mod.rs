@@ -1,5 +1,6 @@
 //! One file a command: its arguments and the glue between collecting and rendering.
 
+mod audit;
 mod close;
 mod completions;
 mod diff;
@@ -85,6 +86,7 @@ enum Command {
     Kill(kill::Args),
     Close(close::Args),
     Services(services::Args),
+    Audit(audit::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -111,6 +113,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Kill(args)) => kill::run(&args, context),
         Some(Command::Close(args)) => close::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
+        Some(Command::Audit(args)) => audit::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),
         Some(Command::Man(args)) => man::run(&args, Cli::command(), context),

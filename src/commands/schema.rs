@@ -6,6 +6,7 @@ use clap::builder::PossibleValuesParser;
 
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
+use crate::render::audit::AuditReport;
 use crate::render::diff::DiffReport;
 use crate::render::json;
 use crate::render::report::Report;
@@ -24,6 +25,7 @@ const DOCUMENTS: &[(&str, Writer)] = &[
     ("info", |out| json::write_schema::<InfoReport<'_>>(out)),
     ("usage", |out| json::write_schema::<UsageReport<'_>>(out)),
     ("diff", |out| json::write_schema::<DiffReport<'_>>(out)),
+    ("audit", |out| json::write_schema::<AuditReport<'_>>(out)),
     ("services", |out| json::write_schema::<ServicesReport<'_>>(out)),
     ("spaces", |out| json::write_schema::<SpacesReport<'_>>(out)),
     ("wait", |out| json::write_schema::<WaitReport<'_>>(out)),

@@ -6,6 +6,8 @@
 pub mod apart;
 pub mod background;
 pub mod pty;
+#[cfg(target_os = "linux")]
+pub mod room;
 pub mod scene;
 pub mod ss;
 
@@ -115,12 +117,12 @@ impl Run {
     /// Runs it and demands this exit code.
     #[track_caller]
     pub fn exits(self, code: i32) -> Output {
-        self.exits_with(&[code])
+        self.exits_with([code])
     }
 
     /// Runs it and demands one of these exit codes.
     #[track_caller]
-    pub fn exits_with(self, codes: &[i32]) -> Output {
+    pub fn exits_with<const N: usize>(self, codes: [i32; N]) -> Output {
         let output = {
             let _alone = alone();
             self.command().output().unwrap()
@@ -129,7 +131,7 @@ impl Run {
         let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
         let line = format!("{:?} {:?}", self.program, self.arguments);
         let shown = format!("{line}\n--- stdout\n{stdout}\n--- stderr\n{stderr}\n--- {}", output.status);
-        assert!(output.status.code().is_some_and(|code| codes.contains(&code)), "{shown}");
+        assert!(output.status.code().is_some_and(|code| codes.contains(&code)), "expected {codes:?}: {shown}");
         match &self.stderr {
             Stderr::Empty => assert!(stderr.is_empty(), "{shown}"),
             Stderr::Any => {}
@@ -239,10 +241,15 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new() -> Folder {
+        Folder::in_folder(std::env::temp_dir())
+    }
+
+    /// One in a particular place.
+    pub fn in_folder(place: impl Into<PathBuf>) -> Folder {
         use std::sync::atomic::{AtomicU32, Ordering};
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("portscope-test-{}-{number}", std::process::id()));
+        let path = place.into().join(format!("portscope-test-{}-{number}", std::process::id()));
         std::fs::create_dir(&path).unwrap();
         Folder(path)
     }

@@ -1,0 +1,154 @@
+//! Services that should not be reached from elsewhere: stores without authentication, and what speaks in the clear.
+
+use super::holders::{exes, file_name, summary};
+use super::table::{self, Service};
+use super::{Finding, Rule, Severity};
+use crate::model::{Exposure, Row};
+
+/// Data stores, caches, brokers and interfaces of containers and clusters beyond loopback.
+pub fn stores<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
+    beyond_loopback(rule, open, &table::exposed().collect::<Vec<_>>())
+}
+
+/// Telnet and its time beyond loopback.
+pub fn clear_text<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
+    beyond_loopback(rule, open, &table::clear_text().collect::<Vec<_>>())
+}
+
+fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Service]) -> Vec<Finding<'a>> {
+    let reachable = open.iter().filter(|row| row.exposure != Exposure::Loopback);
+    reachable
+        .filter_map(|row| {
+            let socket = row.socket;
+            let by_port = services.iter().find(|service| service.has_port(socket.local.port, socket.protocol));
+            let by_program = || {
+                let exes = exes(row);
+                let names: Vec<&str> = exes.iter().flatten().map(|exe| file_name(exe)).collect();
+                let is_it =
+                    |service: &&Service| service.protocol == socket.protocol && names.iter().any(|name| service.is_program(name));
+                services.iter().find(is_it)
+            };
+            let service = by_port.or_else(by_program)?;
+            let most = if is_elsewhere(row) { Severity::Medium } else { Severity::Critical };
+            let severity = service.severity.min(most);
+            let number = if by_port.is_some() { "the port of" } else { "a program of" };
+            let evidence = format!(
+                "{} is {number} {}, open to {} and held by {}: {} ({})",
+                socket.local.port,
+                service.name,
+                reach(row.exposure),
+                summary(row),
+                service.why,
+                service.source
+            );
+            let remedy = format!(
+                "bind it to 127.0.0.1, or to an address that only its clients reach, and turn on authentication or TLS; \
+                 see who holds it: portscope :{}",
+                socket.local.port
+            );
+            Some(Finding { severity, ..Finding::new(rule, row, evidence, remedy) })
+        })
+        .collect()
+}
+
+/// Says whether the socket is in another port space than this run's, a network stack that only its own networks reach.
+///
+/// Where such a port is published on the host, the host's own row for it tells.
+fn is_elsewhere(row: &Row<'_>) -> bool {
+    row.space.id != row.snapshot.spaces[0].id
+}
+
+/// Who can reach it, in words.
+pub fn reach(exposure: Exposure) -> &'static str {
+    match exposure {
+        Exposure::Loopback => "this host alone",
+        Exposure::LinkLocal => "its link",
+        Exposure::Private => "a private network",
+        Exposure::Public => "the internet by its address",
+        Exposure::Any => "every interface",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Host;
+    use super::*;
+    use crate::model::{Space, SpaceId, SpaceKind};
+
+    #[test]
+    fn a_store_beyond_loopback_is_found_and_one_on_loopback_is_not() {
+        for service in table::exposed() {
+            let port = service.ports.first();
+            let add = |host: Host, address: &str| {
+                let local = format!("{address}:{port}");
+                match service.protocol {
+                    crate::model::Protocol::Tcp => host.listens(&local, "/opt/server", 999),
+                    crate::model::Protocol::Udp => host.receives(&local, "/opt/server", 999),
+                }
+            };
+            let start = format!("{} {} 0.0.0.0:{port}", service.severity.name(), service.protocol.name());
+            add(Host::new(), "0.0.0.0").is_found_by("exposed-service", &start);
+            add(Host::new(), "127.0.0.1").is_clean_for("exposed-service");
+            add(Host::new(), "[::1]").is_clean_for("exposed-service");
+        }
+    }
+
+    #[test]
+    fn every_number_of_a_range_counts_and_its_neighbours_do_not() {
+        for (port, is_found) in [(27016, false), (27017, true), (27018, true), (27019, true), (27020, false)] {
+            let host = Host::new().listens(&format!("192.0.2.7:{port}"), "/opt/server", 999);
+            assert_eq!(host.found_by("exposed-service").len(), usize::from(is_found), "{port}");
+        }
+        Host::new().receives("0.0.0.0:6379", "/opt/server", 999).is_clean_for("exposed-service");
+    }
+
+    #[test]
+    fn a_store_is_known_by_its_program_on_every_port_and_not_by_a_similar_name() {
+        let redis = Host::new().listens("10.0.0.5:7001", "/usr/bin/redis-server", 999);
+        redis.is_found_by("exposed-service", "high tcp 10.0.0.5:7001: 7001 is a program of Redis, open to a private");
+        Host::new().listens("10.0.0.5:7001", "/usr/bin/redis-cli", 999).is_clean_for("exposed-service");
+        Host::new().listens("127.0.0.1:7001", "/usr/bin/redis-server", 999).is_clean_for("exposed-service");
+    }
+
+    #[test]
+    fn a_port_without_an_owner_counts_as_well() {
+        Host::new().hidden("0.0.0.0:6379").is_found_by("exposed-service", "high tcp 0.0.0.0:6379");
+        Host::new().redirect("0.0.0.0:6379").is_found_by("exposed-service", "high tcp 0.0.0.0:6379");
+    }
+
+    #[test]
+    fn c32_the_label_of_a_cgroup_makes_nothing_less() {
+        let id = "0123456789abcdef".repeat(4);
+        let container = crate::model::Container::of_id("docker", id);
+        let belonging = crate::model::Belonging { unit: Some("redis.service".to_owned()), container: Some(container) };
+        let mut host = Host::new().listens("0.0.0.0:6379", "/usr/bin/redis-server", 999);
+        host.last().cgroup = Some(7);
+        host.snapshot.cgroups.insert(7, belonging);
+        host.is_found_by("exposed-service", "high tcp 0.0.0.0:6379");
+    }
+
+    #[test]
+    fn in_a_space_that_only_its_own_networks_reach_it_is_less() {
+        let mut host = Host::new().listens("0.0.0.0:2375", "/opt/server", 0);
+        let source = host.snapshot.spaces[0].source;
+        host.snapshot.spaces.push(Space::new(SpaceId(7), SpaceKind::Container, "web".to_owned(), source));
+        host.is_found_by("exposed-service", "critical ");
+        host.last().space = SpaceId(7);
+        host.is_found_by("exposed-service", "medium ");
+    }
+
+    #[test]
+    fn legacy_services_are_found_beyond_loopback_only() {
+        for (port, severity) in [(23, "high"), (21, "medium"), (513, "high"), (79, "medium"), (6001, "high")] {
+            let start = format!("{severity} tcp 0.0.0.0:{port}: {port} is the port of ");
+            Host::new().listens(&format!("0.0.0.0:{port}"), "/x", 0).is_found_by("clear-text", &start);
+            Host::new().listens(&format!("127.0.0.1:{port}"), "/x", 0).is_clean_for("clear-text");
+        }
+        Host::new()
+            .listens("0.0.0.0:2323", "/usr/sbin/in.telnetd", 0)
+            .is_found_by("clear-text", "high tcp 0.0.0.0:2323");
+        Host::new().listens("0.0.0.0:22", "/usr/sbin/sshd", 0).is_clean_for("clear-text");
+        Host::new().listens("0.0.0.0:69", "/x", 0).is_clean_for("clear-text");
+        Host::new().receives("0.0.0.0:69", "/x", 0).is_found_by("clear-text", "medium udp");
+    }
+}

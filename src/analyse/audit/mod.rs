@@ -1,0 +1,205 @@
+//! What is wrong with what is open: findings from built-in rules.
+//!
+//! Each rule is a small pure function over the listeners of a listing, and what it knows of the world is a table of data
+//! beside it. Only facts decide: the kernel's numbers and the files that processes run. The name of a process, a unit or
+//! a container is its owner's choice; it is shown and never makes a finding less. No finding names a pid, so that a
+//! restart changes none.
+
+mod exposed;
+mod files;
+mod holders;
+mod network;
+mod programs;
+mod rules;
+mod sharing;
+mod table;
+#[cfg(test)]
+pub mod testing;
+
+pub use holders::{exes, summary, users};
+pub use rules::{RULES, Rule, rule};
+pub use table::tables;
+
+use std::collections::BTreeMap;
+
+use crate::model::{Listing, Missing, Reason, Row};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// May trouble somebody some day.
+    Low,
+    /// Should be looked at.
+    Medium,
+    /// Should not be so.
+    High,
+    /// Whoever reaches it owns the host.
+    Critical,
+}
+
+impl Severity {
+    /// Every severity, mildest first.
+    pub const ALL: [Severity; 5] =
+        [Severity::Info, Severity::Low, Severity::Medium, Severity::High, Severity::Critical];
+
+    /// The name in every output, on the command line and in a policy.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// A socket, or several alike.
+    Socket(&'a Row<'a>),
+    /// A rule of the policy.
+    Policy {
+        /// Its line in the file.
+        line: usize,
+        /// Its comment.
+        comment: Option<&'a str>,
+    },
+    /// What this run could see.
+    Run,
+}
+
+/// Something that should not be so.
+#[derive(Clone, Debug)]
+pub struct Finding<'a> {
+    /// The rule that it breaks.
+    pub rule: &'static Rule,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is about.
+    pub subject: Subject<'a>,
+    /// The facts.
+    pub evidence: String,
+    /// What to do.
+    pub remedy: String,
+    /// How many sockets it stands for that are alike in all of this.
+    pub count: usize,
+}
+
+impl<'a> Finding<'a> {
+    /// A finding about one socket, as bad as its rule says.
+    pub fn new(rule: &'static Rule, row: &'a Row<'a>, evidence: String, remedy: String) -> Finding<'a> {
+        Finding { rule, severity: rule.severity, subject: Subject::Socket(row), evidence, remedy, count: 1 }
+    }
+}
+
+/// Returns what the built-in rules find among the open ports of the listing, but for those that are disabled.
+pub fn findings<'a>(listing: &'a Listing<'a>, is_enabled: &dyn Fn(&Rule) -> bool) -> Vec<Finding<'a>> {
+    let open: Vec<&Row<'_>> = listing.rows.iter().filter(|row| row.is_listener).collect();
+    let checks = RULES.iter().filter(|rule| is_enabled(rule)).filter_map(|rule| Some((rule, rule.check?)));
+    checks.flat_map(|(rule, check)| check(rule, &open)).collect()
+}
+
+/// Returns a finding for each thing that the run could not see. An audit must not call clean what it did not look at.
+pub fn incomplete<'a>(listing: &'a Listing<'a>, hint: &dyn Fn(Reason) -> Option<String>) -> Vec<Finding<'a>> {
+    let open = listing.rows.iter().filter(|row| row.is_listener).count();
+    let hidden = listing.rows.iter().filter(|row| row.is_listener && row.is_hidden()).count();
+    let owners =
+        format!("owners are hidden for {hidden} of {open} {}", if open == 1 { "listener" } else { "listeners" });
+    let gaps = listing.snapshot.gaps.iter().filter(|gap| gap.missing != Missing::Owners || hidden > 0);
+    let mut found: Vec<Finding<'a>> = gaps
+        .map(|gap| {
+            let evidence = match gap.missing {
+                Missing::Owners => format!("{owners}: {}", gap.detail),
+                missing => format!("{} were not seen: {}", missing.name(), gap.detail),
+            };
+            let remedy = hint(gap.reason).unwrap_or_else(|| "judge what was not seen by other means".to_owned());
+            let found = about_run(evidence, remedy);
+            // Without a container's name no rule but one that asks for the name knows less.
+            if gap.missing == Missing::Names { Finding { severity: Severity::Info, ..found } } else { found }
+        })
+        .collect();
+    let explained = listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Owners);
+    if hidden > 0 && !explained {
+        found.push(about_run(owners, "run it as root".to_owned()));
+    }
+    if let Some(count) = listing.snapshot.further_spaces.filter(|count| *count > 0) {
+        let evidence = format!("further port spaces were not asked for and not looked into: {count}");
+        found.push(Finding { severity: Severity::Info, ..about_run(evidence, "--space all".to_owned()) });
+    }
+    found
+}
+
+fn about_run<'a>(evidence: String, remedy: String) -> Finding<'a> {
+    let rule = rule("incomplete").expect("the rule is in the table");
+    Finding { rule, severity: rule.severity, subject: Subject::Run, evidence, remedy, count: 1 }
+}
+
+/// Puts the worst first, then by space, port and rule; sockets that are alike, such as those of SO_REUSEPORT, become one
+/// finding.
+pub fn in_order(findings: Vec<Finding<'_>>) -> Vec<Finding<'_>> {
+    let mut groups: BTreeMap<_, Finding<'_>> = BTreeMap::new();
+    for finding in findings {
+        let place = match finding.subject {
+            Subject::Socket(row) => {
+                let socket = row.socket;
+                let space = (row.space.id != row.snapshot.spaces[0].id, row.space.label.as_str());
+                (0, Some((space, socket.local.port, socket.protocol, socket.local.address, socket.device.as_deref())))
+            }
+            Subject::Policy { line, .. } => (line, None),
+            Subject::Run => (usize::MAX, None),
+        };
+        let key = (std::cmp::Reverse(finding.severity), place, finding.rule.id, finding.evidence.clone());
+        let count = finding.count;
+        groups.entry(key).and_modify(|first| first.count += count).or_insert(finding);
+    }
+    groups.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Host;
+    use super::*;
+    use crate::model::{Gap, HiddenBecause};
+
+    #[test]
+    fn what_was_not_seen_is_a_finding_and_what_was_seen_is_none() {
+        let told = |host: Host| -> Vec<String> {
+            let snapshot = host.snapshot;
+            let listing = crate::join::listing(&snapshot, None);
+            let found = incomplete(&listing, &|_| Some("sudo".to_owned()));
+            found.into_iter().map(|finding| finding.evidence).collect()
+        };
+        let owners = Gap {
+            missing: Missing::Owners,
+            reason: Reason::Owner(HiddenBecause::Permission),
+            count: Some(1),
+            detail: "70 of 90 processes may not be read".to_owned(),
+        };
+        let seen = || Host::new().listens("0.0.0.0:80", "/usr/sbin/nginx", 0);
+        assert!(told(seen()).is_empty());
+        // The owner of another socket, which is no listener, is of no matter here.
+        assert!(told(seen().gap(owners.clone())).is_empty());
+        let hidden = seen().hidden("0.0.0.0:81").gap(owners);
+        assert_eq!(told(hidden), ["owners are hidden for 1 of 2 listeners: 70 of 90 processes may not be read"]);
+        assert_eq!(told(seen().hidden("0.0.0.0:81")), ["owners are hidden for 1 of 2 listeners"]);
+        let redirects = Gap {
+            missing: Missing::Redirects,
+            reason: Reason::NotLookedFor,
+            count: None,
+            detail: "no helper was asked".to_owned(),
+        };
+        assert_eq!(told(seen().gap(redirects)), ["redirects were not seen: no helper was asked"]);
+    }
+
+    #[test]
+    fn sockets_that_are_alike_are_one_finding() {
+        let host = Host::new().listens("0.0.0.0:6379", "/bin/x", 0).listens("0.0.0.0:6379", "/bin/x", 0);
+        let listing = crate::join::listing(&host.snapshot, None);
+        let found = in_order(findings(&listing, &|rule| rule.id == "exposed-service"));
+        assert_eq!(found.iter().map(|finding| finding.count).collect::<Vec<_>>(), [2]);
+    }
+}

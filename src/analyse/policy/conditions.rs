@@ -1,0 +1,136 @@
+//! Which listeners a rule of a policy is about.
+
+use std::borrow::Cow;
+
+use super::PolicyError;
+use super::wildcard::Wildcard;
+use crate::analyse::audit::{exes, users};
+use crate::expression::Expression;
+use crate::model::{Exposure, Port, PortRange, Protocol, Row};
+
+/// Whether a listener fits, worst first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Fit {
+    /// It does not.
+    No,
+    /// It would, if its owner is who the rule names; this run may not see it.
+    Unknown,
+    /// It does.
+    Yes,
+}
+
+impl Fit {
+    fn of(fits: bool) -> Fit {
+        if fits { Fit::Yes } else { Fit::No }
+    }
+}
+
+/// What a rule asks of a listener: the values of one key are OR-ed, keys are AND-ed; an empty list asks nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Conditions {
+    /// `protocol`.
+    pub protocols: Vec<Protocol>,
+    /// `port`.
+    pub ports: Vec<PortRange>,
+    /// `service`: the pattern, and the ports that have it as a name or alias.
+    pub services: Vec<(Wildcard, Vec<(Port, Protocol)>)>,
+    /// `exposure`.
+    pub exposures: Vec<Exposure>,
+    /// `space`, by label.
+    pub spaces: Vec<Wildcard>,
+    /// `exe`: the file that a holder runs.
+    pub exes: Vec<Wildcard>,
+    /// `unit`: a hint.
+    pub units: Vec<Wildcard>,
+    /// `container`, by name or id: a hint.
+    pub containers: Vec<Wildcard>,
+    /// `user`, by name or number.
+    pub users: Vec<Wildcard>,
+    /// `when`, with its place in the file.
+    pub when: Option<(Expression, (usize, usize))>,
+}
+
+impl Conditions {
+    /// Says whether nothing is asked, so that every listener would fit.
+    pub fn is_empty(&self) -> bool {
+        self.protocols.is_empty()
+            && self.ports.is_empty()
+            && self.services.is_empty()
+            && self.exposures.is_empty()
+            && self.spaces.is_empty()
+            && self.exes.is_empty()
+            && self.units.is_empty()
+            && self.containers.is_empty()
+            && self.users.is_empty()
+            && self.when.is_none()
+    }
+
+    /// Says whether the owner is asked for by names alone that the owner may choose.
+    pub fn rests_on_a_hint(&self) -> bool {
+        (!self.units.is_empty() || !self.containers.is_empty()) && self.exes.is_empty() && self.users.is_empty()
+    }
+
+    /// Says whether the row fits; of its holders one must (`any`) or all.
+    pub fn fit(
+        &self,
+        row: &Row<'_>,
+        any: bool,
+        object: &dyn Fn(&Row<'_>) -> serde_json::Value,
+    ) -> Result<Fit, PolicyError> {
+        let socket = row.socket;
+        let (port, protocol) = (socket.local.port, socket.protocol);
+        let is_service = |(name, ports): &(Wildcard, Vec<(Port, Protocol)>)| {
+            ports.contains(&(port, protocol)) || row.service.is_some_and(|service| name.matches(service.name))
+        };
+        // The cheapest first: of many rules nearly all fail on their port.
+        let is_it = asks(&self.ports, |ports| ports.contains(port))
+            && asks(&self.protocols, |wanted| *wanted == protocol)
+            && asks(&self.exposures, |exposure| *exposure == row.exposure)
+            && asks(&self.services, is_service)
+            && asks(&self.spaces, |space| space.matches(&row.space.label))
+            && asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name)))
+            && asks(&self.containers, |container| is_container(container, row));
+        if !is_it {
+            return Ok(Fit::No);
+        }
+        let fit = holders(&self.exes, &exes(row), row, any).min(holders(&self.users, &users(row), row, any));
+        let Some((when, (line, column))) = &self.when else { return Ok(fit) };
+        if fit == Fit::No {
+            return Ok(fit);
+        }
+        let answer = when.holds(&object(row)).map_err(|problem| PolicyError {
+            line: *line,
+            column: *column,
+            problem: format!("`when`, for {} {}: {problem}", protocol.name(), socket.local),
+        })?;
+        Ok(fit.min(Fit::of(answer)))
+    }
+}
+
+fn asks<T>(wanted: &[T], fits: impl FnMut(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(fits)
+}
+
+fn is_container(wanted: &Wildcard, row: &Row<'_>) -> bool {
+    let own = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let served = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+    let fits =
+        |container: &crate::model::Container| wanted.matches(container.short_name()) || wanted.matches(&container.id);
+    own.into_iter().chain(served).any(fits)
+}
+
+/// Compares what is known of each holder. One that is not known leaves the answer open.
+fn holders(wanted: &[Wildcard], values: &[Option<Cow<'_, str>>], row: &Row<'_>, any: bool) -> Fit {
+    if wanted.is_empty() {
+        return Fit::Yes;
+    }
+    if values.is_empty() {
+        return if row.is_hidden() { Fit::Unknown } else { Fit::No };
+    }
+    let fits = |value: &Option<Cow<'_, str>>| {
+        value.as_ref().map_or(Fit::Unknown, |value| Fit::of(wanted.iter().any(|wanted| wanted.matches(value))))
+    };
+    let fits = values.iter().map(fits);
+    let fit = if any { fits.max() } else { fits.min() };
+    fit.unwrap_or(Fit::No)
+}

@@ -1,0 +1,259 @@
+//! What may be open, must be open and must not be: rules of the reader's own, from a file.
+//!
+//! Rules name what a restart does not change. An `[[allow]]` or `[[require]]` fits a listener when every process that
+//! holds it fits, a `[[forbid]]` when any one does: a stranger among the holders is not allowed by the others.
+
+mod conditions;
+mod init;
+mod parse;
+mod wildcard;
+
+pub use conditions::{Conditions, Fit};
+pub use init::{Entry, entries};
+pub use parse::{PolicyError, parse};
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+
+use super::audit::{self, Finding, Rule, Severity, Subject, rule};
+use crate::model::{Listing, Row};
+
+/// What a rule says of the listeners that fit it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verb {
+    /// They may be open.
+    Allow,
+    /// At least one must be open, and all may be.
+    Require,
+    /// None may be open.
+    Forbid,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Verb; 3] = [Verb::Allow, Verb::Require, Verb::Forbid];
+
+    /// The name in the file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Verb::Allow => "allow",
+            Verb::Require => "require",
+            Verb::Forbid => "forbid",
+        }
+    }
+}
+
+/// One rule of the file.
+#[derive(Clone, Debug)]
+pub struct PolicyRule {
+    /// What it says.
+    pub verb: Verb,
+    /// Its line in the file.
+    pub line: usize,
+    /// Why it is there.
+    pub comment: Option<String>,
+    /// The last day on which it holds, in UTC.
+    pub expires: Option<Date>,
+    /// How bad a violation is, where the rule says it.
+    pub severity: Option<Severity>,
+    /// The built-in rules that do not count for what it allows.
+    pub suppress: BTreeSet<&'static str>,
+    /// Which listeners fit.
+    pub conditions: Conditions,
+}
+
+/// A policy as it was written.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Whether what no rule names is a violation.
+    pub denies_by_default: bool,
+    /// The rules of the audit that are switched off.
+    pub disable: BTreeSet<&'static str>,
+    /// The rules, in the order of the file within each kind.
+    pub rules: Vec<PolicyRule>,
+}
+
+/// What a policy is held against.
+pub struct Scene<'a, 'o> {
+    /// What is open.
+    pub listing: &'a Listing<'a>,
+    /// The object that JSON has for a row, for `when`.
+    pub object: &'o dyn Fn(&Row<'_>) -> serde_json::Value,
+}
+
+impl Scene<'_, '_> {
+    /// The day on which it was looked at, in UTC, so that a report that was saved is judged as it was then.
+    fn day(&self) -> Date {
+        let time = Timestamp::try_from(self.listing.snapshot.host.captured_at).unwrap_or(Timestamp::UNIX_EPOCH);
+        Offset::UTC.to_datetime(time).date()
+    }
+}
+
+impl PolicyRule {
+    fn is_in_force(&self, day: Date) -> bool {
+        self.expires.is_none_or(|last| day <= last)
+    }
+
+    /// Says whether the row fits. That `when` has no answer for it is an error.
+    fn fit(&self, row: &Row<'_>, scene: &Scene<'_, '_>) -> Result<Fit, PolicyError> {
+        self.conditions.fit(row, self.verb == Verb::Forbid, scene.object)
+    }
+
+    fn subject(&self) -> Subject<'_> {
+        Subject::Policy { line: self.line, comment: self.comment.as_deref() }
+    }
+
+    /// The rule in words: `the forbid rule on line 7 (no telnet)`.
+    fn in_words(&self) -> String {
+        let comment = self.comment.as_deref().map(|comment| format!(" ({comment})")).unwrap_or_default();
+        format!("the {} rule on line {}{comment}", self.verb.name(), self.line)
+    }
+
+    fn finding<'a>(&self, id: &str, subject: Subject<'a>, evidence: String, remedy: &str) -> Finding<'a> {
+        let rule = rule(id).expect("the rule is in the table");
+        let severity = self.severity.filter(|_| rule.id.starts_with("policy-")).unwrap_or(rule.severity);
+        Finding { rule, severity, subject, evidence, remedy: remedy.to_owned(), count: 1 }
+    }
+}
+
+/// Returns what breaks the policy, and takes away from `found` what it says does not count.
+pub fn judge<'a>(
+    policy: &'a Policy,
+    scene: &Scene<'a, '_>,
+    found: Vec<Finding<'a>>,
+    is_enabled: &dyn Fn(&Rule) -> bool,
+) -> Result<Vec<Finding<'a>>, PolicyError> {
+    let day = scene.day();
+    let mut kept = Vec::new();
+    for finding in found {
+        let suppressed = match finding.subject {
+            Subject::Socket(row) => is_suppressed(policy, scene, row, finding.rule, day)?,
+            Subject::Policy { .. } | Subject::Run => false,
+        };
+        if !suppressed {
+            kept.push(finding);
+        }
+    }
+    let open: Vec<&Row<'_>> = scene.listing.rows.iter().filter(|row| row.is_listener).collect();
+    let mut broken = about_rules(policy, scene, &open, day)?;
+    for row in open {
+        broken.extend(about_row(policy, scene, row, day)?);
+    }
+    broken.retain(|finding| is_enabled(finding.rule));
+    kept.extend(broken);
+    Ok(kept)
+}
+
+fn is_suppressed(
+    policy: &Policy,
+    scene: &Scene<'_, '_>,
+    row: &Row<'_>,
+    rule: &Rule,
+    day: Date,
+) -> Result<bool, PolicyError> {
+    for allow in policy.rules.iter().filter(|own| own.suppress.contains(rule.id) && own.is_in_force(day)) {
+        if allow.fit(row, scene)? == Fit::Yes {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn about_row<'a>(
+    policy: &'a Policy,
+    scene: &Scene<'a, '_>,
+    row: &'a Row<'a>,
+    day: Date,
+) -> Result<Vec<Finding<'a>>, PolicyError> {
+    let mut findings = Vec::new();
+    let mut is_listed = false;
+    for rule in policy.rules.iter().filter(|rule| rule.is_in_force(day)) {
+        match (rule.verb, rule.fit(row, scene)?) {
+            (Verb::Allow | Verb::Require, Fit::Yes) => is_listed = true,
+            (Verb::Forbid, Fit::Yes) => {
+                let evidence = format!("{} fits it: {}", rule.in_words(), audit::summary(row));
+                let remedy = "stop it, or change the rule";
+                findings.push(rule.finding("policy-forbidden", Subject::Socket(row), evidence, remedy));
+            }
+            (Verb::Forbid, Fit::Unknown) => {
+                let evidence = format!("whether {} fits cannot be said: its owner is hidden", rule.in_words());
+                findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, "run it as root"));
+            }
+            (Verb::Allow | Verb::Require, Fit::No | Fit::Unknown) | (Verb::Forbid, Fit::No) => {}
+        }
+    }
+    if policy.denies_by_default && !is_listed {
+        let unlisted = rule("policy-unlisted").expect("the rule is in the table");
+        let evidence = format!("no rule of the policy allows it: {}", audit::summary(row));
+        let remedy = "stop it, or add an [[allow]] for it; `portscope audit --init` shows how that looks";
+        findings.push(Finding::new(unlisted, row, evidence, remedy.to_owned()));
+    }
+    Ok(findings)
+}
+
+fn about_rules<'a>(
+    policy: &'a Policy,
+    scene: &Scene<'_, '_>,
+    open: &[&Row<'_>],
+    day: Date,
+) -> Result<Vec<Finding<'a>>, PolicyError> {
+    let mut findings = Vec::new();
+    for rule in &policy.rules {
+        if !rule.is_in_force(day) {
+            let last = rule.expires.map(|last| last.to_string()).unwrap_or_default();
+            let evidence = format!("{} held until {last}", rule.in_words());
+            findings.push(rule.finding("policy-expired", rule.subject(), evidence, "renew it, or remove it"));
+            continue;
+        }
+        if rule.verb != Verb::Forbid && rule.conditions.rests_on_a_hint() {
+            let evidence = format!(
+                "{} knows its owner by a unit or container alone, a name that a local user can give himself",
+                rule.in_words()
+            );
+            findings.push(rule.finding("policy-hint", rule.subject(), evidence, "add exe or user to it"));
+        }
+        if rule.verb == Verb::Require {
+            let mut best = Fit::No;
+            for row in open {
+                best = best.max(rule.fit(row, scene)?);
+            }
+            let evidence = rule.in_words();
+            match best {
+                Fit::Yes => {}
+                Fit::Unknown => {
+                    let evidence = format!("whether something open fits {evidence} cannot be said: owners are hidden");
+                    findings.push(rule.finding("incomplete", rule.subject(), evidence, "run it as root"));
+                }
+                Fit::No => {
+                    let evidence = format!("nothing that is open fits {evidence}");
+                    findings.push(rule.finding(
+                        "policy-missing",
+                        rule.subject(),
+                        evidence,
+                        "start it, or change the rule",
+                    ));
+                }
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// The reader of the file, for the fuzzers in `fuzz/`.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// A policy, and the expressions in it.
+    pub fn policy(bytes: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(bytes)
+            && let Err(error) = super::parse(text, &crate::catalogue::Catalogue::default())
+        {
+            assert!(error.line > 0 && error.column > 0 && !error.to_string().contains('\n'));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,219 @@
+//! `portscope audit`: what is wrong with what is open.
+
+use std::path::{Path, PathBuf};
+
+use super::pager;
+use crate::analyse::audit::{self, Finding, RULES, Rule, Severity};
+use crate::analyse::policy::{self, Policy, Scene};
+use crate::catalogue::{Catalogue, host};
+use crate::cli::{SourceArgs, StyleArgs, one_of};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::model::{Family, Listing, Need, Protocol, Row, SpaceChoice, State};
+use crate::render::audit::{Audit, Form, write, write_explanation, write_list, write_policy};
+use crate::render::{report, summary};
+use crate::{join, select};
+
+const EXAMPLES: &str = "\
+Examples:
+  portscope audit                          what is wrong by the built-in rules
+  sudo portscope audit --init > policy.toml    the policy that fits what is open now
+  sudo portscope audit --policy policy.toml    what is open and not in it
+  portscope audit --fail-on medium -o junit    for a build server
+  portscope audit --explain exposed-service    why a rule finds what it finds
+
+Exit codes: 0 nothing at or above --fail-on; 1 something is; 2 the command line or the policy is wrong, or the system
+could not be asked; 3 --strict was given, nothing fails, and something could not be seen";
+
+/// The policy that is used without being asked for.
+const POLICY: &str = "/etc/portscope/policy.toml";
+
+/// Find what should not be open: built-in rules, and a policy of your own
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Policy to hold the host against; without one /etc/portscope/policy.toml, when there is one
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+
+    /// No policy, also when there is one in /etc
+    #[arg(long, conflicts_with = "policy")]
+    no_policy: bool,
+
+    /// Print the policy that fits what is open now, and stop
+    #[arg(long, conflicts_with_all = ["policy", "form", "json", "fail_on", "strict"])]
+    init: bool,
+
+    /// Print the rules, and stop
+    #[arg(long, conflicts_with_all = ["init", "explain", "policy", "form", "json"])]
+    list: bool,
+
+    /// Print what a rule looks at and why, and stop
+    #[arg(long, value_name = "ID", value_parser = parse_rule, conflicts_with_all = ["init", "policy", "form", "json"])]
+    explain: Option<&'static Rule>,
+
+    /// Severity from which on a finding makes the audit fail
+    #[arg(long, value_name = "SEVERITY", value_parser = one_of(&Severity::ALL, Severity::name), default_value = "high")]
+    fail_on: Severity,
+
+    /// Leave out a rule; see --list
+    #[arg(long = "disable", value_name = "ID", value_delimiter = ',', value_parser = parse_rule)]
+    disabled: Vec<&'static Rule>,
+
+    /// Port space, by label or id; all for every space
+    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',')]
+    spaces: Vec<String>,
+
+    /// Form of the output
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "text")]
+    form: Form,
+
+    /// Short for --output json
+    #[arg(long, conflicts_with = "form")]
+    json: bool,
+
+    /// Exit with 3 when something could not be seen
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    source: SourceArgs,
+
+    #[command(flatten)]
+    style: StyleArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    if args.list {
+        write_list(&mut context.stdout)?;
+        return Ok(ExitStatus::Yes);
+    }
+    if let Some(rule) = args.explain {
+        write_explanation(&mut context.stdout, rule)?;
+        return Ok(ExitStatus::Yes);
+    }
+    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let path = if args.init { None } else { policy_path(args, context)? };
+    let policy = path.as_deref().map(|path| read_policy(path, &catalogue)).transpose()?.unwrap_or_default();
+    let snapshot = super::snapshot(&args.need(), &args.source, context)?;
+    let mut listing = join::listing(&snapshot, Some(&catalogue));
+    let filter = select::Filter { spaces: args.spaces.clone(), ..select::Filter::default() };
+    listing.rows.retain(|row| filter.admits(row));
+    if args.init {
+        let found = audit::findings(&listing, &|rule| args.is_enabled(rule, &policy));
+        let entries = policy::entries(&listing, &found);
+        write_policy(&mut context.stdout, &entries, &snapshot.host, snapshot.spaces[0].ephemeral)?;
+        return Ok(ExitStatus::Yes);
+    }
+    let program = context.program.clone();
+    let findings = args.findings(&listing, &policy, path.as_deref(), program.as_deref())?;
+    let rules = RULES.iter().filter(|rule| args.is_enabled(rule, &policy));
+    let audit = Audit {
+        listing: &listing,
+        findings: &findings,
+        rules: rules.filter(|rule| path.is_some() || !rule.id.starts_with("policy-")).collect(),
+        policy: path.as_deref(),
+        fail_on: args.fail_on,
+        program: program.as_deref(),
+    };
+    let form = if args.json { Form::Json } else { args.form };
+    let mut text = Vec::new();
+    write(&mut text, &audit, form, args.style.style(context))?;
+    pager::show(&text, form == Form::Text && !args.style.no_pager, context)?;
+    // What was not asked for is told, and is no lack of sight.
+    let is_incomplete = audit::incomplete(&listing, &|_| None).iter().any(|finding| finding.severity > Severity::Info);
+    Ok(match audit.failures() {
+        0 if args.strict && is_incomplete => ExitStatus::Incomplete,
+        0 => ExitStatus::Yes,
+        _ => ExitStatus::No,
+    })
+}
+
+impl Args {
+    fn need(&self) -> Need {
+        self.source.asked(Need {
+            protocols: Protocol::ALL.to_vec(),
+            families: Family::ALL.to_vec(),
+            states: Some(vec![State::Listen, State::Unconnected, State::Redirect]),
+            argv: false,
+            exe: true,
+            spaces: SpaceChoice::of_names(&self.spaces),
+            belonging: true,
+            dossier: true,
+            ..Need::default()
+        })
+    }
+
+    fn is_enabled(&self, rule: &Rule, policy: &Policy) -> bool {
+        !self.disabled.iter().any(|disabled| disabled.id == rule.id) && !policy.disable.contains(rule.id)
+    }
+
+    fn findings<'a>(
+        &self,
+        listing: &'a Listing<'a>,
+        policy: &'a Policy,
+        path: Option<&Path>,
+        program: Option<&Path>,
+    ) -> Result<Vec<Finding<'a>>, Error> {
+        let is_enabled = |rule: &Rule| self.is_enabled(rule, policy);
+        let mut found = audit::findings(listing, &is_enabled);
+        if is_enabled(audit::rule("incomplete").expect("the rule is in the table")) {
+            found.extend(audit::incomplete(listing, &|reason| summary::hint(reason, listing.snapshot, program)));
+        }
+        if let Some(path) = path {
+            let object = |row: &Row<'_>| serde_json::to_value(report::socket(row)).unwrap_or_default();
+            let scene = Scene { listing, object: &object };
+            found = policy::judge(policy, &scene, found, &is_enabled).map_err(|error| in_file(path, &error))?;
+        }
+        Ok(audit::in_order(found))
+    }
+}
+
+fn parse_rule(text: &str) -> Result<&'static Rule, String> {
+    audit::rule(text).ok_or_else(|| {
+        let ids: Vec<&str> = RULES.iter().map(|rule| rule.id).collect();
+        format!("`{text}` is not a rule: expected {}", ids.join(", "))
+    })
+}
+
+/// The file that was named, else the machine's own when there is one. Under sudo that one counts only when nobody but
+/// root can have written it.
+fn policy_path(args: &Args, context: &Context) -> Result<Option<PathBuf>, Error> {
+    if args.no_policy {
+        return Ok(None);
+    }
+    if let Some(path) = &args.policy {
+        return Ok(Some(path.clone()));
+    }
+    let path = PathBuf::from(POLICY);
+    let Ok(metadata) = std::fs::metadata(&path) else { return Ok(None) };
+    if context.environment.is_sudo() && !is_of_root(&metadata) {
+        let problem = "under sudo it must belong to root and be writable by nobody else; --no-policy leaves it out";
+        return Err(Error::Config { path, problem: problem.to_owned() });
+    }
+    Ok(Some(path))
+}
+
+#[cfg(unix)]
+fn is_of_root(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid() == 0 && metadata.mode() & 0o022 == 0
+}
+
+#[cfg(not(unix))]
+fn is_of_root(_: &std::fs::Metadata) -> bool {
+    true
+}
+
+fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
+    let error = |problem: &str| Error::Config { path: path.to_owned(), problem: problem.to_owned() };
+    let bytes =
+        host::read_small_file(path).ok_or_else(|| error("cannot be read: expected a regular file of 4 MiB at most"))?;
+    let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8"))?;
+    policy::parse(&text, catalogue).map_err(|error| in_file(path, &error))
+}
+
+fn in_file(path: &Path, error: &policy::PolicyError) -> Error {
+    Error::Config { path: path.to_owned(), problem: error.to_string() }
+}

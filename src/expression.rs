@@ -1,0 +1,288 @@
+//! Conditions in CEL, the Common Expression Language, over the object that the JSON report has for a socket.
+//!
+//! The one door to the crate `cel`.
+
+use std::sync::Arc;
+
+use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
+use cel::{Context, Env, ExecutionError, Program, Value};
+
+/// The fields of the object, which an expression names as variables.
+pub const FIELDS: [&str; 21] = [
+    "space",
+    "protocol",
+    "family",
+    "local",
+    "peer",
+    "state",
+    "category",
+    "service",
+    "exposure",
+    "device",
+    "v6only",
+    "queue",
+    "inode",
+    "uid",
+    "user",
+    "cookie",
+    "autobound",
+    "time_left_ms",
+    "forward",
+    "activation",
+    "owner",
+];
+
+/// A longer text is not a condition that somebody wrote.
+const MOST_BYTES: usize = 2048;
+/// How deep operators, calls and brackets may be inside of each other. What evaluates the tree calls itself for each.
+const MOST_NESTED: usize = 48;
+/// The parser calls itself too, many times over, and has a limit for some forms only. This is enough for the longest text
+/// that is taken; of it only what is used becomes memory.
+const STACK: usize = 128 << 20;
+
+/// A condition, read once and asked of many sockets.
+#[derive(Clone)]
+pub struct Expression {
+    text: String,
+    environment: Arc<Env>,
+    program: Arc<Program>,
+}
+
+impl std::fmt::Debug for Expression {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Expression").field(&self.text).finish()
+    }
+}
+
+impl std::str::FromStr for Expression {
+    type Err = String;
+
+    /// Reads the expression and refuses what cannot be a condition over a socket: names that no field has, and results
+    /// that are not true or false.
+    fn from_str(text: &str) -> Result<Expression, String> {
+        if text.len() > MOST_BYTES {
+            return Err(format!("the expression has {} bytes: expected at most {MOST_BYTES}", text.len()));
+        }
+        let environment = Arc::new(Env::stdlib());
+        let program = std::thread::scope(|scope| {
+            let parser =
+                std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(text, &environment));
+            parser
+                .map_err(|error| format!("no thread to read the expression: {error}"))?
+                .join()
+                .unwrap_or_else(|_| Err(format!("`{}` is more than the parser can read", one_line(text))))
+        })?;
+        let expression = Expression { text: text.to_owned(), environment, program: Arc::new(program) };
+        // Without a socket most expressions fail for want of values. What fails for want of a name always will.
+        let nothing = FIELDS.into_iter().map(|name| (name.to_owned(), serde_json::Value::Null)).collect();
+        match expression.answer(&serde_json::Value::Object(nothing)) {
+            Err(ExecutionError::UndeclaredReference(name)) => {
+                let known = FIELDS.join(", ");
+                Err(format!("`{}`: `{name}` is neither a function nor a field: expected {known}", one_line(text)))
+            }
+            Ok(value) if !matches!(value, Value::Bool(_)) => Err(format!("`{}` {NOT_BOOLEAN}", one_line(text))),
+            _ => Ok(expression),
+        }
+    }
+}
+
+const NOT_BOOLEAN: &str = "is not a condition: expected an expression that is true or false";
+
+impl Expression {
+    /// Says whether the condition holds for the socket with this object. That it cannot be said is an error.
+    ///
+    /// A field that is null equals only null; to look into it or to compare its size is an error, unless the other side
+    /// of `&&` or `||` decides: `peer != null && peer.port == 443`.
+    pub fn holds(&self, object: &serde_json::Value) -> Result<bool, String> {
+        match self.answer(object) {
+            Ok(Value::Bool(answer)) => Ok(answer),
+            Ok(_) => Err(format!("`{}` {NOT_BOOLEAN}", one_line(&self.text))),
+            Err(error) => Err(format!(
+                "`{}` cannot be answered: {}; ask first whether a field is null, as in `peer != null && peer.port == 443`",
+                one_line(&self.text),
+                one_line(&error.to_string())
+            )),
+        }
+    }
+
+    fn answer(&self, object: &serde_json::Value) -> Result<Value, ExecutionError> {
+        let mut context = Context::with_env(Arc::clone(&self.environment));
+        for (name, value) in object.as_object().into_iter().flatten() {
+            context.add_variable_from_value(name.as_str(), cel_value(value));
+        }
+        self.program.execute(&context)
+    }
+}
+
+/// Every number that fits is an `int`, as the literals of an expression are, so that the two can be reckoned with.
+fn cel_value(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Bool(value) => (*value).into(),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => number.into(),
+            (None, Some(number)) => number.into(),
+            (None, None) => number.as_f64().unwrap_or(f64::NAN).into(),
+        },
+        serde_json::Value::String(text) => text.as_str().into(),
+        serde_json::Value::Array(values) => values.iter().map(cel_value).collect::<Vec<Value>>().into(),
+        serde_json::Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), cel_value(value)));
+            fields.collect::<std::collections::HashMap<String, Value>>().into()
+        }
+    }
+}
+
+fn parse(text: &str, environment: &Env) -> Result<Program, String> {
+    let program = environment.compile(text).map_err(|errors| {
+        let first = errors.errors.first();
+        let problem = first.map_or_else(String::new, |error| format!("column {}: {}", error.pos.1, error.msg));
+        format!("`{}` is not an expression: {}", one_line(text), one_line(&problem))
+    })?;
+    if depth(program.expression()) > MOST_NESTED {
+        return Err(format!("`{}` is nested too deeply: expected at most {MOST_NESTED} levels", one_line(text)));
+    }
+    Ok(program)
+}
+
+/// How many levels the tree has.
+fn depth(tree: &IdedExpr) -> usize {
+    let entry = |entry: &IdedEntryExpr| match &entry.expr {
+        EntryExpr::StructField(field) => depth(&field.value),
+        EntryExpr::MapEntry(entry) => depth(&entry.key).max(depth(&entry.value)),
+    };
+    let below = match &tree.expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => None,
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).map(depth).max(),
+        Expr::Comprehension(each) => {
+            [&each.iter_range, &each.accu_init, &each.loop_cond, &each.loop_step, &each.result]
+                .map(depth)
+                .into_iter()
+                .max()
+        }
+        Expr::List(list) => list.elements.iter().map(depth).max(),
+        Expr::Map(map) => map.entries.iter().map(entry).max(),
+        Expr::Select(select) => Some(depth(&select.operand)),
+        Expr::Struct(fields) => fields.entries.iter().map(entry).max(),
+    };
+    1 + below.unwrap_or(0)
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn socket() -> serde_json::Value {
+        let mut object: serde_json::Value = FIELDS.into_iter().map(|name| (name, serde_json::Value::Null)).collect();
+        object["protocol"] = "tcp".into();
+        object["local"] = serde_json::json!({"address": "127.0.0.1", "port": 8080});
+        object["queue"] = serde_json::json!({"used": 3, "limit": 4});
+        object["cookie"] = u64::MAX.into();
+        object["owner"] = serde_json::json!({"processes": [{"name": "nginx", "exe": "/usr/sbin/nginx"}]});
+        object
+    }
+
+    fn holds(text: &str) -> Result<bool, String> {
+        text.parse::<Expression>()?.holds(&socket())
+    }
+
+    #[test]
+    fn an_expression_is_asked_over_the_fields_of_a_socket() {
+        for (text, expected) in [
+            ("local.port == 8080", true),
+            ("local.port + 1 == 8081 && local.port in [80, 8080]", true),
+            ("protocol == 'udp'", false),
+            ("queue.used * 10 > queue.limit * 8", false),
+            ("cookie > 1", true),
+            ("peer == null", true),
+            ("peer != null && peer.port == 443", false),
+            ("user == 'root'", false),
+            ("owner.processes.exists(p, p.exe.startsWith('/usr/'))", true),
+            ("owner.processes.all(p, p.name.matches('^ngin[x]$'))", true),
+            ("size(owner.processes) == 1", true),
+        ] {
+            assert_eq!(holds(text), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_an_error_and_never_false() {
+        for (text, error) in [
+            ("peer.port == 443", "cannot be answered"),
+            ("uid > 0", "cannot be answered"),
+            ("local.prot == 80", "cannot be answered"),
+            ("local.port", "is not a condition"),
+            ("1 + 1", "is not a condition"),
+            ("prot == 'tcp'", "`prot` is neither a function nor a field: expected space, protocol"),
+            ("nonsense(protocol)", "`nonsense` is neither a function nor a field"),
+            ("protocol ==", "is not an expression: column "),
+            ("", "is not an expression"),
+        ] {
+            let message = holds(text).unwrap_err();
+            assert!(message.contains(error) && !message.contains('\n'), "{text}: {message}");
+        }
+        assert!(" ".repeat(5000).parse::<Expression>().unwrap_err().contains("expected at most 2048"));
+    }
+
+    #[test]
+    fn no_expression_is_too_deep_or_too_long_for_the_stack() {
+        for part in
+            ["(", "[", "{", "!", "-", "1+", "a.", "p?", "size(", "!(", "[1].map(p,", "1<", "'", "local[", "[[0],"]
+        {
+            assert!(holds(&part.repeat(MOST_BYTES / part.len())).is_err(), "{part}");
+        }
+        for (first, part, last) in [
+            ("1", "+1", "==1"),
+            ("1", "<1", ""),
+            ("1", "==1", ""),
+            ("local", ".a", "==1"),
+            ("local", "[0]", "==1"),
+            ("local", ".f()", "==1"),
+            ("", "-", "1==1"),
+            ("", "true?true:", "true"),
+        ] {
+            let text = |times: usize| format!("{first}{}{last}", part.repeat(times));
+            // The parser itself takes `--` away.
+            if let Err(longest) = holds(&text((MOST_BYTES - 20) / part.len())) {
+                let told = ["nested too deeply", "is not an expression"].iter().any(|told| longest.contains(told));
+                assert!(told, "{part}: {longest}");
+            }
+            // As deep as may be: what evaluates it has a stack of 2 MiB in this test, and twice to ten times the need of
+            // a release build.
+            for times in [10, 20, MOST_NESTED - 3] {
+                let _ = holds(&text(times));
+            }
+        }
+        assert_eq!(holds(&format!("true{}", "&&true".repeat(300))), Ok(true), "a chain of && is not deep");
+        assert_eq!(holds(&format!("{}true{}", "(".repeat(40), ")".repeat(40))), Ok(true));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = holds(&text);
+        }
+
+        #[test]
+        fn no_scrap_of_the_language_makes_it_panic(
+            words in prop::collection::vec(
+                prop::sample::select(vec![
+                    "local", ".", "port", "(", ")", "[", "]", "{", "}", "==", "&&", "||", "!", "-", "?", ":", ",", "1",
+                    "0x", "9999999999999999999", "'a", "\"\"\"", "b'", "in", "has", "all", "p", "+", "/", "0", "%", "\\", "//",
+                    "matches", "size", "null", "true", "owner", "@", "\u{0}", "é",
+                ]),
+                0..24,
+            ),
+            blank in any::<bool>(),
+        ) {
+            let text = words.join(if blank { " " } else { "" });
+            let _ = holds(&text);
+        }
+    }
+}
