@@ -9,6 +9,8 @@ use std::path::Path;
 pub enum Mode {
     /// Its user only.
     Private,
+    /// Everybody.
+    Public,
 }
 
 /// Replaces the file: the text is written beside it, forced to the disk and then takes its name, so that a reader sees
@@ -38,9 +40,10 @@ fn create(path: &Path, mode: Mode) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(match mode {
             Mode::Private => 0o600,
+            Mode::Public => 0o644,
         });
     }
     #[cfg(not(unix))]
-    let Mode::Private = mode;
+    let _ = mode;
     options.open(path)
 }

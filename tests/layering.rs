@@ -48,6 +48,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("comfy_table::", &["src/render/table.rs"]),
     ("indicatif::", &["src/render/progress.rs"]),
     ("cel::", &["src/expression.rs"]),
+    ("prometheus_client::", &["src/render/metrics.rs"]),
     ("target_os", &["src/collect/mod.rs", "src/collect/portable/"]),
 ];
 

@@ -4,6 +4,7 @@ mod audit;
 mod close;
 mod completions;
 mod diff;
+mod export;
 mod info;
 mod kill;
 mod list;
@@ -82,6 +83,7 @@ enum Command {
     Usage(usage::Args),
     Snapshot(snapshot::Args),
     Diff(diff::Args),
+    Export(export::Args),
     Wait(wait::Args),
     Kill(kill::Args),
     Close(close::Args),
@@ -108,6 +110,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Info(args)) => info::run(&args, context),
         Some(Command::Usage(args)) => usage::run(&args, context),
         Some(Command::Diff(args)) => diff::run(&args, context),
+        Some(Command::Export(args)) => export::run(&args, context),
         Some(Command::Snapshot(args)) => snapshot::run(&args, context),
         Some(Command::Wait(args)) => wait::run(&args, context),
         Some(Command::Kill(args)) => kill::run(&args, context),

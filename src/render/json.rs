@@ -82,6 +82,7 @@ fn plain(json: Vec<u8>) -> io::Result<Vec<u8>> {
 #[derive(Serialize)]
 struct Line<'a> {
     host: Option<&'a str>,
+    space_label: &'a str,
     #[serde(flatten)]
     socket: &'a SocketReport<'a>,
 }
@@ -92,7 +93,10 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
     blocks::write(out, &listing.rows, |_, rows: &[Row<'_>], text| {
         let mut json = Vec::new();
         for row in rows {
-            serde_json::to_writer(&mut json, &Line { host, socket: &report::socket(row) })?;
+            serde_json::to_writer(
+                &mut json,
+                &Line { host, space_label: &row.space.label, socket: &report::socket(row) },
+            )?;
             json.push(b'\n');
         }
         *text = plain(json)?;

@@ -11,6 +11,7 @@ pub mod info;
 pub mod json;
 pub mod layout;
 pub mod listing;
+pub mod metrics;
 mod owner;
 mod paragraph;
 mod program;

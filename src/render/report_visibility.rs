@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::summary;
-use crate::model::{Gap, Listing, Missing};
+use crate::model::{Gap, Listing, Missing, Snapshot};
 
 /// What the run could not see.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -41,13 +41,16 @@ pub struct GapReport {
     pub hint: Option<String>,
 }
 
+/// How many spaces are out of reach. Where one kind of them cannot be counted, nor can all.
+pub fn unseen_spaces(snapshot: &Snapshot) -> Option<usize> {
+    snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).map(|gap| gap.count).sum()
+}
+
 /// Turns what the snapshot misses of the listing into the document's words.
 pub fn visibility(listing: &Listing<'_>, program: Option<&Path>) -> Visibility {
     let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
     let gaps = &listing.snapshot.gaps;
     let misses = |missing| gaps.iter().any(|gap| gap.missing == missing);
-    // Where one kind of them cannot be counted, nor can all.
-    let unseen = gaps.iter().filter(|gap| gap.missing == Missing::Spaces).map(|gap| gap.count).sum();
     let report = |gap: &Gap| GapReport {
         missing: gap.missing.name(),
         reason: gap.reason.name(),
@@ -58,7 +61,7 @@ pub fn visibility(listing: &Listing<'_>, program: Option<&Path>) -> Visibility {
     Visibility {
         complete: hidden_owners == 0 && !misses(Missing::Sockets),
         hidden_owners,
-        unseen_spaces: unseen,
+        unseen_spaces: unseen_spaces(listing.snapshot),
         further_spaces: listing.snapshot.further_spaces,
         redirects_checked: !misses(Missing::Redirects),
         reasons: gaps.iter().map(report).collect(),

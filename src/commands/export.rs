@@ -1,0 +1,58 @@
+//! `portscope export`: metrics for Prometheus.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::analyse::usage;
+use crate::cli::SourceArgs;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::model::{Need, Row, SpaceChoice};
+use crate::render::{metrics, summary};
+use crate::{file, join};
+
+/// Print metrics in the text format of OpenMetrics, which Prometheus reads
+///
+/// Listeners by exposure, connections by state, how full the ephemeral range and the accept queues are, what was hidden.
+/// With --textfile a cron job or timer feeds the textfile collector of node_exporter.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Replace this file at once instead, readable by all: a name ending in .prom in the collector's folder
+    #[arg(long, value_name = "FILE")]
+    textfile: Option<PathBuf>,
+
+    /// Port space, by label or id; all for every space
+    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',')]
+    spaces: Vec<String>,
+
+    /// Exit with 3 when something was hidden
+    #[arg(long)]
+    strict: bool,
+
+    #[command(flatten)]
+    source: SourceArgs,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let start = Instant::now();
+    let spaces = SpaceChoice::of_names(&args.spaces);
+    let need = args.source.asked(Need { counters: true, spaces, ..Need::default() });
+    let snapshot = super::snapshot(&need, &args.source, context)?;
+    let mut listing = join::listing(&snapshot, None);
+    listing.retain(|row| need.spaces.admits(row.space));
+    let mut usage = usage::usage(&listing);
+    usage.retain(|space| need.spaces.admits(space.space));
+    let mut text = Vec::new();
+    metrics::write(&mut text, &listing, &usage, start.elapsed(), env!("CARGO_PKG_VERSION"))?;
+    match &args.textfile {
+        None => context.stdout.write_all(&text)?,
+        Some(path) => file::replace(path, &text, file::Mode::Public)
+            .map_err(|error| Error::Write { path: path.to_owned(), error })?,
+    }
+    context.stdout.flush()?;
+    if let Some(line) = summary::hidden(&listing, context.program.clone().as_deref()) {
+        context.note(&line);
+    }
+    let is_incomplete = listing.rows.iter().any(Row::is_hidden);
+    Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+}
