@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::report_visibility::unseen_spaces;
 use super::sanitize::{Charset, Text};
-use crate::analyse::usage::{Measured, SpaceUsage};
+use crate::analyse::usage::{Destination, Measured, Share, SpaceUsage};
 use crate::model::{Listing, Row, Space};
 
 /// What a listener is, for counting.
@@ -121,8 +121,8 @@ fn register_usage(registry: &mut Registry, usage: &[SpaceUsage<'_>]) {
             limit.get_or_create(&labels).set(gauge.share.limit as f64);
         }
         let of_space = SpaceLabels { space: space.clone() };
-        let shares = one.destinations.iter().filter_map(|destination| destination.share());
-        let highest = shares.map(|share| share.part()).fold(0.0, f64::max);
+        let shares = one.destinations.iter().filter_map(Destination::share);
+        let highest = shares.map(Share::part).fold(0.0, f64::max);
         fullest.get_or_create(&of_space).set(highest);
         for queue in &one.queues {
             let labels = PortLabels { space: space.clone(), port: queue.row.socket.local.port.get() };
