@@ -60,6 +60,14 @@ pub enum Error {
         /// What the system answered.
         error: io::Error,
     },
+    /// The command that should take portscope's place.
+    #[error("cannot run {command}: {problem}")]
+    Exec {
+        /// The command, as it was typed.
+        command: String,
+        /// What the system said.
+        problem: String,
+    },
     /// A file of the user's or the host's configuration.
     #[error("{}: {problem}", .path.display())]
     Config {

@@ -1,9 +1,14 @@
-//! Answers that take more than one row: pure functions over listings.
+//! Answers that take more than one row: pure functions over listings. Nothing here asks the system.
 
 pub mod audit;
+pub mod bind;
+pub mod cause;
 pub mod diff;
 pub mod dossier;
+pub mod free;
+pub mod order;
 pub mod policy;
 pub mod spaces;
+mod squatter;
 pub mod stop;
 pub mod usage;

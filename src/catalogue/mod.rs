@@ -1,8 +1,11 @@
 //! What port numbers are assigned to: look-up by number and by name.
 
+mod bad_ports;
 pub mod host;
 mod iana;
 mod well_known;
+
+pub use bad_ports::is_bad;
 
 use std::collections::BTreeSet;
 

@@ -5,6 +5,7 @@
 pub mod control;
 pub mod manager;
 mod portable;
+pub mod probe;
 mod saved;
 
 #[cfg(target_os = "linux")]
@@ -16,6 +17,10 @@ mod runtime;
 pub use linux::control::{ProcessHandle, ancestors, can_destroy, control_groups_of, destroy};
 #[cfg(not(target_os = "linux"))]
 pub use portable::control::{ProcessHandle, ancestors, can_destroy, control_groups_of, destroy};
+#[cfg(target_os = "linux")]
+use linux::probe as probe_system;
+#[cfg(not(target_os = "linux"))]
+use portable::probe as probe_system;
 
 #[cfg(fuzzing)]
 pub use linux::fuzzing;

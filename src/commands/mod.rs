@@ -1,10 +1,13 @@
 //! One file a command: its arguments and the glue between collecting and rendering.
 
 mod audit;
+mod check;
 mod close;
 mod completions;
 mod diff;
+mod exec;
 mod export;
+mod free;
 mod info;
 mod kill;
 mod list;
@@ -39,6 +42,8 @@ Examples:
   portscope spaces                the port spaces here, and the numbers that they share
   portscope info 5432             everything about one number
   portscope usage                 will the numbers run out?
+  portscope check 8080            could I bind it, and if not, why and what then
+  portscope free                  a port for a service of one's own
   portscope services 5432         what a port is registered for
   portscope --json | jq '.sockets[] | select(.state == \"LISTEN\")'
 ";
@@ -87,6 +92,9 @@ enum Command {
     Wait(wait::Args),
     Kill(kill::Args),
     Close(close::Args),
+    #[command(visible_alias = "why")]
+    Check(check::Args),
+    Free(free::Args),
     Services(services::Args),
     Audit(audit::Args),
     Schema(schema::Args),
@@ -115,6 +123,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Wait(args)) => wait::run(&args, context),
         Some(Command::Kill(args)) => kill::run(&args, context),
         Some(Command::Close(args)) => close::run(&args, context),
+        Some(Command::Check(args)) => check::run(&args, context),
+        Some(Command::Free(args)) => free::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Audit(args)) => audit::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),

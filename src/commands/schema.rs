@@ -7,7 +7,9 @@ use clap::builder::PossibleValuesParser;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::render::audit::AuditReport;
+use crate::render::check_report::CheckReport;
 use crate::render::diff::DiffReport;
+use crate::render::free::FreeReport;
 use crate::render::json;
 use crate::render::report::Report;
 use crate::render::report_info::InfoReport;
@@ -23,6 +25,8 @@ type Writer = fn(&mut dyn Write) -> io::Result<()>;
 const DOCUMENTS: &[(&str, Writer)] = &[
     ("report", |out| json::write_schema::<Report<'_>>(out)),
     ("info", |out| json::write_schema::<InfoReport<'_>>(out)),
+    ("check", |out| json::write_schema::<CheckReport<'_>>(out)),
+    ("free", |out| json::write_schema::<FreeReport<'_>>(out)),
     ("usage", |out| json::write_schema::<UsageReport<'_>>(out)),
     ("diff", |out| json::write_schema::<DiffReport<'_>>(out)),
     ("audit", |out| json::write_schema::<AuditReport<'_>>(out)),

@@ -2,6 +2,7 @@
 //!
 //! An unknown is an absent value here, never `-`, 0 or an empty text.
 
+mod bind;
 mod gap;
 mod listing;
 mod managed;
@@ -14,6 +15,7 @@ mod snapshot;
 mod socket;
 mod space;
 
+pub use bind::{Bind, Caller, Platform, Reach, Refusal};
 pub use gap::{Gap, Missing, Reason};
 pub use listing::{Exposure, Listing, Row};
 pub use managed::{Managed, Manager};

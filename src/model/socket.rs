@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use super::{Container, Owner, Port, SpaceId, Uid};
+use super::{Container, Owner, Port, Reach, SpaceId, Uid};
 
 /// A transport protocol with port numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -245,4 +245,12 @@ pub struct Socket {
     pub activation: Option<Activation>,
     /// Who holds it.
     pub owner: Owner,
+}
+
+impl Socket {
+    /// The addresses that it takes. Where the system does not tell whether an IPv6 socket refuses IPv4, it counts as
+    /// one that does not, as is the default.
+    pub fn reach(&self) -> Reach {
+        Reach::of(self.local.address, self.v6only == Some(true))
+    }
 }

@@ -1,10 +1,15 @@
 //! Listings as bytes: tables for people, JSON and CSV for programs. Text of other processes becomes safe here.
 
 pub mod audit;
+mod blocker;
 mod blocks;
+pub mod check;
+pub mod check_report;
 pub mod column;
 pub mod csv;
 pub mod diff;
+mod fix;
+pub mod free;
 mod grid;
 pub mod holder;
 pub mod info;

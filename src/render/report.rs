@@ -310,6 +310,7 @@ fn scope(listing: &Listing<'_>) -> ScopeReport {
     }
 }
 
+/// Turns the host into its object.
 pub fn host(host: &Host) -> HostReport<'_> {
     HostReport {
         name: host.name.as_deref(),
@@ -320,6 +321,7 @@ pub fn host(host: &Host) -> HostReport<'_> {
     }
 }
 
+/// Turns a space into its object.
 pub fn space(space: &Space) -> SpaceReport<'_> {
     SpaceReport {
         id: space.id.0,
@@ -381,6 +383,7 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
     }
 }
 
+/// Turns a service into its object.
 pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
     ServiceReport { name: service.name, source: service.source.name(), description: service.description }
 }

@@ -64,7 +64,7 @@ fn wants_color(choice: ColorChoice, environment: &Environment, terminal: Termina
 }
 
 /// The first of `LC_ALL`, `LC_CTYPE`, `LANG` that is set decides, as setlocale(3) says.
-fn charset(environment: &Environment, terminal: Terminal) -> Charset {
+pub fn charset(environment: &Environment, terminal: Terminal) -> Charset {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| environment.text(name));
     match locale {
         Some(locale) => {

@@ -13,6 +13,7 @@ mod listed;
 mod names;
 mod native;
 pub mod owners;
+pub mod probe;
 mod proc_net;
 mod process;
 mod published;

@@ -5,6 +5,8 @@
 
 #[cfg(not(target_os = "linux"))]
 pub mod control;
+#[cfg(not(target_os = "linux"))]
+pub mod probe;
 mod processes;
 mod sockets;
 

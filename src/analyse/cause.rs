@@ -1,0 +1,215 @@
+//! Why a bind fails, or succeeds in vain: one word for each cause, drawn from the rule and from the kernel's answer.
+
+use super::bind::{Answer, Blocker, Facts, Judgement, Overlap};
+pub use super::squatter::Squatter;
+use crate::model::{Bind, Pid, Platform, Port, Protocol, Refusal, Row, Service, State};
+
+/// What the kernel said to a real bind.
+pub type Probe = Result<(), Refusal>;
+
+/// How a bind comes out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Outcome {
+    /// It succeeds.
+    Bindable,
+    /// It succeeds, and a rule of the firewall takes what comes for the port.
+    Shadowed,
+    /// It fails with this error.
+    Refused(Refusal),
+    /// Only the kernel knows, and it was not asked.
+    Unknown,
+}
+
+impl Outcome {
+    /// The name in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Outcome::Bindable => "bindable",
+            Outcome::Shadowed => "shadowed",
+            Outcome::Refused(_) => "refused",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cause {
+    /// A socket that serves the port: TCP LISTEN, or UDP without a peer on a port that a program chose.
+    Listener,
+    /// The same, held by systemd for a unit that starts on demand.
+    Activation,
+    /// A TCP socket that is bound and does not listen.
+    Bound,
+    /// Connections that are over; the kernel keeps their numbers for a minute.
+    TimeWait,
+    /// A client to which the kernel gave the port from the ephemeral range.
+    Client,
+    /// A connection of a server that listens no more.
+    Connection,
+    /// The port needs a privilege.
+    Privileged,
+    /// A rule of the system: on Windows a range that is set apart.
+    Excluded,
+    /// No interface of this port space has the address.
+    AddressNotHere,
+    /// The system does not do the family.
+    NoFamily,
+    /// There is no such interface.
+    NoDevice,
+    /// The firewall sends what comes for the port elsewhere.
+    Redirected,
+    /// The kernel refuses it, and nothing that this run can see is in the way.
+    Unseen,
+    /// What the kernel says has no place in this list.
+    Other,
+}
+
+impl Cause {
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Listener => "listener",
+            Cause::Activation => "activation",
+            Cause::Bound => "bound",
+            Cause::TimeWait => "time-wait",
+            Cause::Client => "client",
+            Cause::Connection => "connection",
+            Cause::Privileged => "privileged",
+            Cause::Excluded => "excluded",
+            Cause::AddressNotHere => "address-not-here",
+            Cause::NoFamily => "no-family",
+            Cause::NoDevice => "no-device",
+            Cause::Redirected => "redirected",
+            Cause::Unseen => "unseen",
+            Cause::Other => "other",
+        }
+    }
+}
+
+/// All that is known of one bind.
+#[derive(Clone, Debug)]
+pub struct Verdict<'a> {
+    /// What was asked.
+    pub bind: Bind,
+    /// What the rule says, and by which sockets.
+    pub judgement: Judgement<'a>,
+    /// What the kernel said; absent when it was not asked.
+    pub probe: Option<Probe>,
+    /// What it says when `SO_REUSEADDR` is set; absent when it was not asked or the bind succeeds without.
+    pub with_reuseaddr: Option<Probe>,
+    /// The same for `SO_REUSEPORT`.
+    pub with_reuseport: Option<Probe>,
+    /// Whether the address was only tried because it is one of the usual ones: that it is not there is no failure.
+    pub is_usual: bool,
+    /// How it comes out.
+    pub outcome: Outcome,
+    /// Why it does not succeed, or succeeds in vain.
+    pub cause: Option<Cause>,
+}
+
+/// Every answer about one port.
+#[derive(Clone, Debug)]
+pub struct Checked<'a> {
+    /// The port.
+    pub port: Port,
+    /// What it is assigned to, by protocol.
+    pub services: Vec<(Protocol, Service<'a>)>,
+    /// The answers, by protocol and address.
+    pub verdicts: Vec<Verdict<'a>>,
+}
+
+impl<'a> Verdict<'a> {
+    /// Joins what the rule says with what the kernel said; the kernel has the last word.
+    pub fn new(bind: Bind, judgement: Judgement<'a>, probe: Option<Probe>, facts: &Facts<'_>) -> Verdict<'a> {
+        let outcome = match (&probe, &judgement.answer) {
+            (Some(Err(refusal)), _) | (None, Answer::Refused(refusal)) => Outcome::Refused(refusal.clone()),
+            (None, Answer::Depends) => Outcome::Unknown,
+            (Some(Ok(())), _) | (None, Answer::Bindable) if judgement.redirects.is_empty() => Outcome::Bindable,
+            (Some(Ok(())), _) | (None, Answer::Bindable) => Outcome::Shadowed,
+        };
+        let cause = cause(&bind, &outcome, &judgement, facts);
+        Verdict { bind, judgement, probe, with_reuseaddr: None, with_reuseport: None, is_usual: false, outcome, cause }
+    }
+
+    /// Says whether the rule and the kernel agree; nothing when one of them gave no answer.
+    pub fn agrees(&self) -> Option<bool> {
+        match (&self.judgement.answer, self.probe.as_ref()?) {
+            (Answer::Depends, _) => None,
+            (Answer::Bindable, probe) => Some(probe.is_ok()),
+            (Answer::Refused(refusal), probe) => Some(probe.as_ref() == Err(refusal)),
+        }
+    }
+
+    /// Says whether the address or family just is not there and nobody asked for it.
+    pub fn is_beside_the_point(&self) -> bool {
+        self.is_usual && matches!(self.cause, Some(Cause::AddressNotHere | Cause::NoFamily))
+    }
+
+    /// Says whether a program can serve the port so.
+    pub fn is_good(&self) -> bool {
+        self.outcome == Outcome::Bindable || self.is_beside_the_point()
+    }
+
+    /// The sockets that explain the outcome; none when it has another cause.
+    pub fn culprits(&self) -> &[Blocker<'a>] {
+        match (&self.outcome, self.cause) {
+            (Outcome::Refused(Refusal::InUse) | Outcome::Unknown, _) => &self.judgement.blockers,
+            _ => &[],
+        }
+    }
+
+    /// The known program that sits on the port by default, where it is the one.
+    pub fn squatter(&self, platform: Platform) -> Option<&'static Squatter> {
+        self.culprits().iter().find_map(|blocker| Squatter::of(blocker.row, platform))
+    }
+
+    /// Says whether the bind would succeed if it left IPv4 alone.
+    pub fn is_only_in_the_way_by_dual_stack(&self) -> bool {
+        let blockers = self.culprits();
+        !blockers.is_empty() && blockers.iter().all(|blocker| blocker.overlap == Overlap::OurDualStack)
+    }
+}
+
+fn cause(bind: &Bind, outcome: &Outcome, judgement: &Judgement<'_>, facts: &Facts<'_>) -> Option<Cause> {
+    let first = judgement.blockers.first();
+    Some(match outcome {
+        Outcome::Bindable => return None,
+        Outcome::Shadowed => Cause::Redirected,
+        Outcome::Refused(Refusal::InUse) => first.map_or(Cause::Unseen, |blocker| kind_of(blocker.row)),
+        Outcome::Refused(Refusal::Access) if facts.caller.platform == Platform::Windows => Cause::Excluded,
+        Outcome::Refused(Refusal::Access)
+            if bind.port.get() < 1024 || super::bind::is_privileged(bind, facts.space) =>
+        {
+            Cause::Privileged
+        }
+        Outcome::Refused(Refusal::NotAvailable) => Cause::AddressNotHere,
+        Outcome::Refused(Refusal::Family) => Cause::NoFamily,
+        Outcome::Refused(Refusal::NoDevice) => Cause::NoDevice,
+        Outcome::Refused(Refusal::Access | Refusal::Other(_)) => Cause::Other,
+        Outcome::Unknown => first.map_or(Cause::Privileged, |blocker| kind_of(blocker.row)),
+    })
+}
+
+/// What kind of socket is in the way.
+pub fn kind_of(row: &Row<'_>) -> Cause {
+    let socket = row.socket;
+    match socket.state {
+        Some(State::Redirect) => Cause::Redirected,
+        Some(State::TimeWait) => Cause::TimeWait,
+        Some(State::Bound | State::Close) if socket.protocol == Protocol::Tcp => Cause::Bound,
+        _ if row.is_listener && is_held_by_systemd(row) => Cause::Activation,
+        _ if row.is_listener => Cause::Listener,
+        // A client of UDP may have no peer that the kernel knows: it sends to many.
+        _ if row.space.ephemeral.is_some_and(|range| range.contains(socket.local.port)) => Cause::Client,
+        _ => Cause::Connection,
+    }
+}
+
+/// Says whether systemd itself has the socket, alone or beside the service that it started for it.
+fn is_held_by_systemd(row: &Row<'_>) -> bool {
+    let is_systemd = |name: &std::ffi::OsStr| name == "systemd";
+    row.processes.iter().any(|(pid, process)| {
+        *pid == Pid(1) && process.is_some_and(|process| process.name.as_deref().is_some_and(is_systemd))
+    })
+}

@@ -1,0 +1,179 @@
+//! Which ports are safe for a service of one's own, and why the others are not.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::order::Order;
+use crate::catalogue::{self, Catalogue};
+use crate::model::{Listing, Port, PortRange, Protocol, Refusal, Row, Service, Space, State};
+
+/// Where the system does not tell its ephemeral range, every range that a system has by default counts as one: from
+/// 32768 (Linux) to the end of the dynamic category.
+const ASSUMED_EPHEMERAL: (u16, u16) = (32768, 65535);
+
+/// Where the system does not tell which ports need a privilege, Unix's old rule counts.
+const ASSUMED_UNPRIVILEGED: u32 = 1024;
+
+/// Why a port is not offered.
+#[derive(Clone, Debug)]
+pub enum Reason<'a> {
+    /// It is outside of the range that is asked for.
+    Outside(PortRange),
+    /// It needs a privilege: it is below this one.
+    Privileged(u32),
+    /// It is registered for something else.
+    Registered(Protocol, Service<'a>),
+    /// IANA keeps it back.
+    KeptBack(Protocol),
+    /// The kernel gives it to clients.
+    Ephemeral(PortRange),
+    /// It is in the list of ports that the administrator keeps (`ip_local_reserved_ports`).
+    Reserved,
+    /// Browsers refuse it.
+    Bad,
+    /// A rule of the firewall takes what comes for it.
+    Published(&'a Row<'a>),
+    /// A socket has it, in any state.
+    Used(&'a Row<'a>),
+    /// The kernel refuses it.
+    Refused(Protocol, Refusal),
+}
+
+impl Reason<'_> {
+    /// The name in JSON.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Reason::Outside(_) => "outside",
+            Reason::Privileged(_) => "privileged",
+            Reason::Registered(..) => "registered",
+            Reason::KeptBack(_) => "kept-back",
+            Reason::Ephemeral(_) => "ephemeral",
+            Reason::Reserved => "reserved",
+            Reason::Bad => "bad-port",
+            Reason::Published(_) => "published",
+            Reason::Used(_) => "used",
+            Reason::Refused(..) => "refused",
+        }
+    }
+}
+
+/// What decides which ports are offered.
+pub struct Rules<'a> {
+    range: PortRange,
+    allow_registered: bool,
+    catalogue: &'a Catalogue,
+    space: &'a Space,
+    used: HashMap<Port, Vec<&'a Row<'a>>>,
+}
+
+impl<'a> Rules<'a> {
+    /// Joins what is asked for with what is known of a port space. Sockets that may be the probe of another run at this
+    /// moment do not count: whether they take a port is for the kernel to say.
+    pub fn new(
+        range: PortRange,
+        allow_registered: bool,
+        catalogue: &'a Catalogue,
+        space: &'a Space,
+        listing: &'a Listing<'a>,
+    ) -> Rules<'a> {
+        let mut used: HashMap<Port, Vec<&Row<'_>>> = HashMap::new();
+        for row in listing.rows.iter().filter(|row| row.socket.space == space.id && !may_be_a_probe(row)) {
+            used.entry(row.socket.local.port).or_default().push(row);
+        }
+        Rules { range, allow_registered, catalogue, space, used }
+    }
+
+    /// Why the port is not offered; empty when it is, as far as can be said without asking the kernel.
+    pub fn reasons(&self, port: Port) -> Vec<Reason<'a>> {
+        let mut reasons = Vec::new();
+        if !self.range.contains(port) {
+            reasons.push(Reason::Outside(self.range));
+        }
+        let start = self.space.unprivileged_start.unwrap_or(ASSUMED_UNPRIVILEGED);
+        if u32::from(port.get()) < start {
+            reasons.push(Reason::Privileged(start));
+        }
+        if !self.allow_registered {
+            reasons.extend(Protocol::ALL.into_iter().filter_map(|protocol| self.registration(port, protocol)));
+        }
+        let ephemeral = self.ephemeral();
+        if ephemeral.contains(port) {
+            reasons.push(Reason::Ephemeral(ephemeral));
+        }
+        if self.space.reserved.iter().flatten().any(|range| range.contains(port)) {
+            reasons.push(Reason::Reserved);
+        }
+        if catalogue::is_bad(port) {
+            reasons.push(Reason::Bad);
+        }
+        let row = |row: &&'a Row<'a>| match row.socket.state {
+            Some(State::Redirect) => Reason::Published(row),
+            _ => Reason::Used(row),
+        };
+        reasons.extend(self.used.get(&port).into_iter().flatten().map(row));
+        reasons
+    }
+
+    fn registration(&self, port: Port, protocol: Protocol) -> Option<Reason<'a>> {
+        match self.catalogue.service(port, protocol) {
+            Some(service) => Some(Reason::Registered(protocol, service)),
+            None if Catalogue::status(port, protocol) == Some("Reserved") => Some(Reason::KeptBack(protocol)),
+            None => None,
+        }
+    }
+
+    fn ephemeral(&self) -> PortRange {
+        let (first, last) = ASSUMED_EPHEMERAL;
+        let assumed =
+            || PortRange::new(Port::new(first), Port::new(last)).unwrap_or(PortRange::single(Port::new(last)));
+        self.space.ephemeral.unwrap_or_else(assumed)
+    }
+
+    /// How many ports of the range there are not for each first reason; those that the kernel refused are not counted.
+    pub fn census(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for number in self.range.first().get()..=self.range.last().get() {
+            if let Some(reason) = self.reasons(Port::new(number)).first() {
+                *counts.entry(reason.name()).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// Chooses ports in that order, each proved; fewer than `count` when there are no more.
+    ///
+    /// `prove` is given ports that are to be had together, one or a block, and says whether the kernel gives them.
+    pub fn pick(
+        &self,
+        order: Order,
+        count: u16,
+        contiguous: bool,
+        prove: &mut dyn FnMut(&[Port]) -> bool,
+    ) -> Vec<Port> {
+        let is_offered = |port: &Port| self.reasons(*port).is_empty();
+        if !contiguous {
+            let mut proved = order.ports(self.range).filter(is_offered).filter(|port| prove(&[*port]));
+            return proved.by_ref().take(usize::from(count)).collect();
+        }
+        let block = |first: Port| -> Option<Vec<Port>> {
+            let last = first.get().checked_add(count - 1)?;
+            let ports: Vec<Port> = (first.get()..=last).map(Port::new).collect();
+            ports.iter().all(is_offered).then_some(ports)
+        };
+        order.ports(self.range).filter_map(block).find(|ports| prove(ports)).unwrap_or_default()
+    }
+}
+
+/// Says whether the socket can be one that another run of portscope binds for a moment: it has no peer and no queue,
+/// and its holder is portscope or was gone before it could be seen.
+fn may_be_a_probe(row: &Row<'_>) -> bool {
+    let is_idle = matches!(
+        (row.socket.protocol, row.socket.state),
+        (Protocol::Tcp, Some(State::Bound)) | (Protocol::Udp, Some(State::Unconnected))
+    );
+    let is_portscope = |name: &std::ffi::OsStr| name == "portscope";
+    is_idle
+        && row
+            .processes
+            .iter()
+            .all(|(_, process)| process.is_none_or(|process| process.name.as_deref().is_some_and(is_portscope)))
+}

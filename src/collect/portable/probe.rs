@@ -1,0 +1,44 @@
+//! What can be said of a bind on systems other than Linux.
+
+use std::io;
+
+use socket2::Socket;
+
+use crate::model::{Caller, Platform, Refusal, Uid};
+
+/// Returns who this run asks as.
+pub fn caller() -> Caller {
+    let platform = if cfg!(target_os = "macos") {
+        Platform::MacOs
+    } else if cfg!(windows) {
+        Platform::Windows
+    } else {
+        Platform::Other
+    };
+    Caller { platform, uid: uid(), is_privileged: None }
+}
+
+#[cfg(unix)]
+fn uid() -> Option<Uid> {
+    Some(Uid(rustix::process::geteuid().as_raw()))
+}
+
+#[cfg(not(unix))]
+fn uid() -> Option<Uid> {
+    None
+}
+
+/// Does it as another user.
+pub fn as_user<T: Send>(_: Uid, _: impl FnOnce() -> T + Send) -> Result<T, Refusal> {
+    Err(Refusal::Other("this system cannot be asked as another user".to_owned()))
+}
+
+/// Binds to one interface.
+pub fn bind_to_device(_: &Socket, _: &str) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "a bind to one interface can only be tried on Linux"))
+}
+
+/// Returns the index of an interface, which has to be given as a number here.
+pub fn scope_of(device: &str) -> Option<u32> {
+    device.parse().ok()
+}

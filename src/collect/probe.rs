@@ -1,0 +1,160 @@
+//! Asks the kernel itself: binds a socket for a moment. Nothing is sent, nobody can connect: it never listens.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use super::probe_system as system;
+use crate::model::{Bind, Port, Protocol, Refusal};
+
+pub use system::{caller, scope_of};
+
+/// How long a port that is in use is tried again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A socket that keeps its port until this value is dropped. A program that takes this one's place does not inherit it.
+#[derive(Debug)]
+#[must_use]
+pub struct Held(Socket);
+
+#[cfg(unix)]
+impl From<Held> for std::os::fd::OwnedFd {
+    fn from(held: Held) -> std::os::fd::OwnedFd {
+        held.0.into()
+    }
+}
+
+/// Binds as it is asked, and keeps the socket.
+pub fn hold(bind: &Bind) -> Result<Held, Refusal> {
+    match bind.user {
+        Some(user) if system::caller().uid != Some(user) => system::as_user(user, || bound(bind))?,
+        _ => bound(bind),
+    }
+}
+
+/// Binds as it is asked, and closes at once.
+pub fn probe(bind: &Bind) -> Result<(), Refusal> {
+    hold(bind).map(drop)
+}
+
+/// Binds every address of both families at these ports, TCP and UDP, and keeps the sockets: whoever has one of the
+/// ports in any way is in the way of that.
+///
+/// Another run that tries the same ports at the same moment goes away by itself, so a port that is in use is tried again
+/// for a while. A family that the system does not do is left out.
+pub fn hold_all(ports: &[Port]) -> Result<Vec<Held>, (Port, Protocol, Refusal)> {
+    let end = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_micros(500 + u64::from(std::process::id() % 16) * 100);
+    loop {
+        match try_all(ports) {
+            Err((_, _, Refusal::InUse)) if Instant::now() < end => std::thread::sleep(pause),
+            result => return result,
+        }
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+fn try_all(ports: &[Port]) -> Result<Vec<Held>, (Port, Protocol, Refusal)> {
+    let mut held = Vec::new();
+    for port in ports {
+        for protocol in Protocol::ALL {
+            for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
+                let bind = Bind { v6only: true, ..Bind::plain(protocol, address, *port) };
+                match hold(&bind) {
+                    Ok(socket) => held.push(socket),
+                    Err(Refusal::Family | Refusal::NotAvailable) => {}
+                    Err(refusal) => return Err((*port, protocol, refusal)),
+                }
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Turns a TCP port into a listener, at every address of both families where the system can do that.
+pub fn listen(address: Option<IpAddr>, port: Port) -> Result<Held, Refusal> {
+    /// Connections that may wait; the system lowers it to what it allows.
+    const BACKLOG: i32 = 4096;
+    let bind = |address| hold(&Bind::plain(Protocol::Tcp, address, port));
+    let held = match address {
+        Some(address) => bind(address),
+        None => match bind(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
+            Err(Refusal::Family | Refusal::NotAvailable) => bind(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            result => result,
+        },
+    }?;
+    held.0.listen(BACKLOG).map_err(|error| refusal(&error))?;
+    Ok(held)
+}
+
+/// Says whether this run can ask as that user.
+pub fn can_ask_as(bind: &Bind) -> bool {
+    bind.user.is_none_or(|user| system::caller().uid == Some(user) || system::as_user(user, || ()).is_ok())
+}
+
+/// Asks whether the address can be bound at all, by binding any port that is free there.
+pub fn probe_address(bind: &Bind) -> Result<(), Refusal> {
+    // Of UDP, so that no connection of the past can be in the way, and without options that matter for one port only.
+    let any = Bind { protocol: Protocol::Udp, port: Port::new(0), user: None, ..bind.clone() };
+    probe(&any)
+}
+
+fn bound(bind: &Bind) -> Result<Held, Refusal> {
+    try_bind(bind).map(Held).map_err(|error| refusal(&error))
+}
+
+fn try_bind(bind: &Bind) -> io::Result<Socket> {
+    let kind = match bind.protocol {
+        Protocol::Tcp => Type::STREAM,
+        Protocol::Udp => Type::DGRAM,
+    };
+    let address = match bind.address {
+        IpAddr::V4(address) => SocketAddr::V4(SocketAddrV4::new(address, bind.port.get())),
+        IpAddr::V6(address) => SocketAddr::V6(SocketAddrV6::new(address, bind.port.get(), 0, bind.scope)),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(bind.v6only)?;
+    }
+    // Never left to the system: on Windows the option means something else and would take the port from its holder.
+    #[cfg(unix)]
+    {
+        socket.set_reuse_address(bind.reuseaddr)?;
+        if bind.reuseport {
+            socket.set_reuse_port(true)?;
+        }
+    }
+    if let Some(device) = &bind.device {
+        system::bind_to_device(&socket, device)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn refusal(error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => Refusal::InUse,
+        io::ErrorKind::AddrNotAvailable => Refusal::NotAvailable,
+        io::ErrorKind::PermissionDenied => Refusal::Access,
+        _ => rare_refusal(error),
+    }
+}
+
+#[cfg(unix)]
+fn rare_refusal(error: &io::Error) -> Refusal {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::AFNOSUPPORT) => Refusal::Family,
+        Some(Errno::NODEV) => Refusal::NoDevice,
+        _ => Refusal::Other(error.to_string()),
+    }
+}
+
+#[cfg(not(unix))]
+fn rare_refusal(error: &io::Error) -> Refusal {
+    /// `WSAEAFNOSUPPORT` of winsock2.h.
+    const FAMILY: i32 = 10047;
+    if error.raw_os_error() == Some(FAMILY) { Refusal::Family } else { Refusal::Other(error.to_string()) }
+}

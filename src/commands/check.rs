@@ -1,0 +1,278 @@
+//! `portscope check`: could a program bind this port, and if not, why, and what then?
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::analyse::bind::{self, Facts};
+use crate::analyse::cause::{Checked, Verdict};
+use crate::catalogue::Catalogue;
+use crate::cli::{StyleArgs, one_of};
+use crate::collect::probe;
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::join;
+use crate::model::{
+    BackendChoice, Bind, Caller, Family, Listing, Need, Platform, Port, PortRange, Protocol, Refusal, SpaceChoice, Uid,
+};
+use crate::render::check_report::CheckReport;
+use crate::render::{check, json};
+
+/// What a program gets when it binds without a wish of its own, and what it gets on loopback.
+const USUAL: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
+/// Say whether a program could bind a port, and if not, why, and what helps
+///
+/// Each protocol and address is judged by the sockets that are open, and then tried for real: a socket is bound for a
+/// moment, nothing is sent. Without --address these are 0.0.0.0, ::, 127.0.0.1 and ::1, as far as the host has them.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 every bind succeeds, 1 one does not (or the firewall takes its traffic), 2 the command line is wrong"
+)]
+pub struct Args {
+    /// Ports, and ranges LOW-HIGH
+    #[arg(value_name = "PORT", required = true, value_parser = parse_ports)]
+    ports: Vec<PortRange>,
+
+    /// TCP (the default)
+    #[arg(short = 't', long)]
+    tcp: bool,
+
+    /// UDP; -tu for both
+    #[arg(short = 'u', long)]
+    udp: bool,
+
+    /// Of the usual addresses only those of IPv4
+    #[arg(short = '4', long, conflicts_with = "addresses")]
+    ipv4: bool,
+
+    /// Of the usual addresses only those of IPv6
+    #[arg(short = '6', long, conflicts_with = "addresses")]
+    ipv6: bool,
+
+    /// The address to bind, instead of the usual ones: ADDR, or ADDR%INTERFACE for a link-local one
+    #[arg(short = 'a', long = "address", value_name = "ADDR", value_delimiter = ',', value_parser = parse_address)]
+    addresses: Vec<Address>,
+
+    /// With IPV6_V6ONLY: an IPv6 bind leaves IPv4 alone
+    #[arg(long)]
+    v6only: bool,
+
+    /// With SO_REUSEADDR, as most servers do
+    #[arg(long)]
+    reuseaddr: bool,
+
+    /// With SO_REUSEPORT
+    #[arg(long)]
+    reuseport: bool,
+
+    /// Bound to an interface (SO_BINDTODEVICE)
+    #[arg(long, value_name = "INTERFACE")]
+    device: Option<String>,
+
+    /// As this user, by number, without any capability unless it is 0
+    #[arg(long, value_name = "UID", value_parser = parse_uid)]
+    user: Option<Uid>,
+
+    /// Judge by the open sockets only, and bind nothing to the port
+    #[arg(long)]
+    no_probe: bool,
+
+    /// Print nothing: the exit code is the answer
+    #[arg(short = 'q', long, conflicts_with = "json")]
+    quiet: bool,
+
+    /// One JSON document
+    #[arg(long)]
+    json: bool,
+
+    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
+    backend: BackendChoice,
+
+    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
+    #[arg(long)]
+    no_helpers: bool,
+
+    #[command(flatten)]
+    style: StyleArgs,
+}
+
+/// An address with its interface, as it is typed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Address {
+    address: IpAddr,
+    interface: Option<String>,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let caller = probe::caller();
+    let binds = args.binds(caller)?;
+    let need = args.need();
+    let mut round = 1;
+    loop {
+        let snapshot = context.source.snapshot(&need)?;
+        let listing = join::listing(&snapshot, Some(&catalogue));
+        let checked = args.check(&binds, &listing, &catalogue, caller);
+        let verdicts = || checked.iter().flat_map(|port| &port.verdicts);
+        // A socket may have come or gone between the table and the bind: only what stays is a disagreement.
+        if round < 3 && verdicts().any(|verdict| verdict.agrees() == Some(false)) {
+            round += 1;
+            continue;
+        }
+        let is_good = verdicts().all(Verdict::is_good);
+        if let (Some(Uid(user)), false, false) = (args.user, args.no_probe, probe::can_ask_as(&binds[0])) {
+            context.note(&format!("not tried as uid {user}: only root on Linux may; judged by the open sockets alone"));
+        }
+        show(args, &checked, &listing, caller, context)?;
+        return Ok(if is_good { ExitStatus::Yes } else { ExitStatus::No });
+    }
+}
+
+fn show(
+    args: &Args,
+    checked: &[Checked<'_>],
+    listing: &Listing<'_>,
+    caller: Caller,
+    context: &mut Context,
+) -> Result<(), Error> {
+    if args.quiet {
+        return Ok(());
+    }
+    if args.json {
+        let report = CheckReport::new(checked, listing, caller, context.program.as_deref());
+        return Ok(json::write(&mut context.stdout, &report, context.terminal.is_tty)?);
+    }
+    let style = args.style.style(context);
+    let mut text = Vec::new();
+    check::write(&mut text, checked, listing, caller, style)?;
+    super::pager::show(&text, !args.style.no_pager, context)
+}
+
+impl Args {
+    fn need(&self) -> Need {
+        Need {
+            protocols: self.protocols(),
+            families: Family::ALL.to_vec(),
+            states: None,
+            argv: false,
+            exe: self.json,
+            backend: self.backend,
+            spaces: SpaceChoice::All,
+            helpers: !self.no_helpers,
+        }
+    }
+
+    fn protocols(&self) -> Vec<Protocol> {
+        match (self.tcp, self.udp) {
+            (_, false) => vec![Protocol::Tcp],
+            (false, true) => vec![Protocol::Udp],
+            (true, true) => Protocol::ALL.to_vec(),
+        }
+    }
+
+    /// The binds that are asked for, for each of the ports; the port itself is still missing.
+    fn binds(&self, caller: Caller) -> Result<Vec<Bind>, Error> {
+        let is_wanted = |address: &IpAddr| self.ipv4 == self.ipv6 || address.is_ipv4() == self.ipv4;
+        let usual = USUAL.into_iter().filter(is_wanted).map(|address| Address { address, interface: None });
+        let addresses: Vec<Address> = if self.addresses.is_empty() { usual.collect() } else { self.addresses.clone() };
+        let with = |protocol, wanted: &Address| {
+            let scope = match &wanted.interface {
+                Some(name) => probe::scope_of(name).ok_or_else(|| unknown_interface(name))?,
+                None => 0,
+            };
+            // The kernel binds the socket of a link-local address to its interface.
+            let of_scope = wanted.interface.clone().filter(|_| caller.platform == Platform::Linux);
+            Ok(Bind {
+                scope,
+                v6only: self.v6only && wanted.address.is_ipv6(),
+                reuseaddr: self.reuseaddr,
+                reuseport: self.reuseport,
+                device: self.device.clone().or(of_scope),
+                user: self.user,
+                ..Bind::plain(protocol, wanted.address, Port::new(0))
+            })
+        };
+        let protocols = self.protocols();
+        protocols.iter().flat_map(|protocol| addresses.iter().map(|wanted| with(*protocol, wanted))).collect()
+    }
+
+    /// Judges and tries every bind at every port.
+    fn check<'a>(
+        &self,
+        binds: &[Bind],
+        listing: &'a Listing<'a>,
+        catalogue: &'a Catalogue,
+        caller: Caller,
+    ) -> Vec<Checked<'a>> {
+        // Whether an address is there does not depend on the port.
+        let places: Vec<(&Bind, Option<Refusal>)> =
+            binds.iter().map(|bind| (bind, probe::probe_address(bind).err())).collect();
+        let can_ask = binds.first().is_some_and(probe::can_ask_as);
+        let numbers = self.ports.iter().flat_map(|range| range.first().get()..=range.last().get());
+        let mut seen = std::collections::BTreeSet::new();
+        let ports = numbers.filter(|number| seen.insert(*number)).map(Port::new);
+        let of_port = |port: Port| {
+            let verdict = |(bind, address): &(&Bind, Option<Refusal>)| {
+                let bind = Bind { port, ..(*bind).clone() };
+                let facts = Facts { space: &listing.snapshot.spaces[0], caller, address: address.as_ref() };
+                self.verdict(bind, listing, &facts, can_ask && !self.no_probe)
+            };
+            let service = |protocol: Protocol| Some((protocol, catalogue.service(port, protocol)?));
+            Checked {
+                port,
+                services: self.protocols().into_iter().filter_map(service).collect(),
+                verdicts: places.iter().map(verdict).collect(),
+            }
+        };
+        ports.map(of_port).collect()
+    }
+
+    fn verdict<'a>(&self, bind: Bind, listing: &'a Listing<'a>, facts: &Facts<'_>, ask: bool) -> Verdict<'a> {
+        let judgement = bind::judge(&bind, listing, facts);
+        let tried = ask.then(|| probe::probe(&bind));
+        let in_use = tried.as_ref().is_some_and(|tried| *tried == Err(Refusal::InUse));
+        let with_reuseaddr =
+            (in_use && !bind.reuseaddr).then(|| probe::probe(&Bind { reuseaddr: true, ..bind.clone() }));
+        let with_reuseport =
+            (in_use && !bind.reuseport).then(|| probe::probe(&Bind { reuseport: true, ..bind.clone() }));
+        let verdict = Verdict::new(bind, judgement, tried, facts);
+        Verdict { with_reuseaddr, with_reuseport, is_usual: self.addresses.is_empty(), ..verdict }
+    }
+}
+
+fn unknown_interface(name: &str) -> Error {
+    Error::Usage(format!("--address: `{name}` is not an interface here: `ip link` lists them"))
+}
+
+fn parse_ports(text: &str) -> Result<PortRange, String> {
+    text.strip_prefix(':').unwrap_or(text).parse().map_err(|error: crate::model::PortError| error.to_string())
+}
+
+fn parse_uid(text: &str) -> Result<Uid, String> {
+    // The highest number stands for "no change" in setresuid(2).
+    let number = text.parse().ok().filter(|number| *number != u32::MAX);
+    number.map(Uid).ok_or_else(|| format!("`{text}` is not a user number: expected 0-4294967294"))
+}
+
+fn parse_address(text: &str) -> Result<Address, String> {
+    let (address, interface) = match text.split_once('%') {
+        Some((address, interface)) => (address, Some(interface.to_owned())),
+        None => (text, None),
+    };
+    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+    let expected = || format!("`{text}` is not an address: expected an IPv4 or IPv6 address, such as 127.0.0.1 or ::1");
+    let address: IpAddr = bare.parse().map_err(|_| expected())?;
+    let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    match (&interface, is_link_local) {
+        (None, true) => Err(format!("`{text}` is link-local: expected its interface too, such as {address}%eth0")),
+        (Some(_), false) => Err(format!("`{text}`: only a link-local address has an interface; see --device")),
+        (Some(name), true) if name.is_empty() => Err(expected()),
+        _ => Ok(Address { address, interface }),
+    }
+}

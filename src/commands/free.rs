@@ -1,0 +1,235 @@
+//! `portscope free`: ports that are safe for a service of one's own.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use super::exec;
+use crate::analyse::free::{Reason, Rules};
+use crate::analyse::order::Order;
+use crate::catalogue::Catalogue;
+use crate::cli::one_of;
+use crate::collect::probe::{self, Held};
+use crate::config;
+use crate::context::Context;
+use crate::error::{Error, ExitStatus};
+use crate::join;
+use crate::model::{BackendChoice, Category, Family, Listing, Need, Port, PortRange, Protocol, Snapshot, SpaceChoice};
+use crate::render::free::{self, Answer, Explained};
+use crate::render::json;
+use crate::render::sanitize::{Charset, Text};
+
+/// Print ports that are safe for a service of one's own
+///
+/// None that is registered with IANA, in /etc/services or by a label of yours; handed out to clients (the ephemeral
+/// range) or kept back by the administrator; privileged; refused by browsers; published by the firewall; or used by any
+/// socket in any state. Each has been bound for real, TCP and UDP, IPv4 and IPv6. Prints bare numbers, so that
+/// PORT=$(portscope free) works; nothing when there are not enough.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 found, 1 not enough (or, with --explain, not offered), 2 the command line is wrong"
+)]
+pub struct Args {
+    /// How many, each another one
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "explain")]
+    count: u16,
+
+    /// As one block of numbers in a row
+    #[arg(long)]
+    contiguous: bool,
+
+    /// Of these, instead of the registered category
+    #[arg(long, value_name = "LOW-HIGH")]
+    range: Option<PortRange>,
+
+    /// As near to this one as can be
+    #[arg(long, value_name = "PORT", conflicts_with = "seed")]
+    near: Option<Port>,
+
+    /// The same text gives the same port while that stays free; `.` or a path with a slash stands for the folder's full name
+    #[arg(long, value_name = "TEXT|PATH")]
+    seed: Option<OsString>,
+
+    /// Ports that are registered for something else too
+    #[arg(long)]
+    allow_registered: bool,
+
+    /// Say why a port is not offered
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["contiguous", "near", "seed", "exec"])]
+    explain: Option<Port>,
+
+    /// Run a command in portscope's place, {} being the port, which is held until then; everything after it is its own
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
+    exec: Vec<OsString>,
+
+    /// With --exec: pass a TCP listener on the port to the command, as systemd does (LISTEN_FDS)
+    #[arg(long, requires = "exec")]
+    listen_fds: bool,
+
+    /// With --listen-fds: the address to listen on, instead of every one
+    #[arg(long, value_name = "ADDR", requires = "listen_fds")]
+    address: Option<IpAddr>,
+
+    /// One JSON document
+    #[arg(long, conflicts_with = "exec")]
+    json: bool,
+
+    /// Name a port, which is then not offered: 8080=web or 5353/udp=mdns
+    #[arg(long = "label", value_name = "PORT[/PROTO]=NAME")]
+    labels: Vec<String>,
+
+    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
+    backend: BackendChoice,
+
+    /// Ask no other program: no container runtime, no tools of the firewall
+    #[arg(long)]
+    no_helpers: bool,
+}
+
+pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+    args.check()?;
+    let catalogue = config::catalogue(&args.labels, &context.environment)?;
+    let order = args.order()?;
+    let snapshot = context.source.snapshot(&args.need())?;
+    let listing = join::listing(&snapshot, Some(&catalogue));
+    let rules = args.rules(&catalogue, &listing);
+    if let Some(port) = args.explain {
+        return explain(args, port, &rules, &listing, context);
+    }
+    // Held until the end, so that what is printed was free at that moment; the last ones serve --exec.
+    let mut held: Vec<Vec<Held>> = Vec::new();
+    let mut prove = |ports: &[Port]| match probe::hold_all(ports) {
+        Ok(sockets) => {
+            held.push(sockets);
+            true
+        }
+        Err(_) => false,
+    };
+    let order = order.unwrap_or_else(|| any_order(&snapshot));
+    let ports = rules.pick(order, args.count, args.contiguous, &mut prove);
+    let is_enough = ports.len() == usize::from(args.count);
+    if args.json {
+        let answer = Answer { listing: &listing, range: args.range(), count: args.count, ports: &ports };
+        let report = free::report(&answer, (!is_enough).then(|| rules.census()), None, context.program.as_deref());
+        json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
+    } else if !is_enough {
+        context.note(&free::not_enough(args.range(), args.count, args.contiguous, ports.len(), &rules.census()));
+    } else if args.exec.is_empty() {
+        for port in &ports {
+            writeln!(context.stdout, "{port}")?;
+        }
+    } else {
+        context.stdout.flush()?;
+        let listener = args.listener(ports[0], &mut held)?;
+        return exec::exec(&args.exec, ports[0], listener);
+    }
+    Ok(if is_enough { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+fn explain(
+    args: &Args,
+    port: Port,
+    rules: &Rules<'_>,
+    listing: &Listing<'_>,
+    context: &mut Context,
+) -> Result<ExitStatus, Error> {
+    let mut reasons = rules.reasons(port);
+    if reasons.is_empty()
+        && let Err((_, protocol, refusal)) = probe::hold_all(&[port])
+    {
+        reasons.push(Reason::Refused(protocol, refusal));
+    }
+    let explained = Explained { port, reasons: &reasons };
+    if args.json {
+        let answer = Answer { listing, range: args.range(), count: 0, ports: &[] };
+        let report = free::report(&answer, None, Some(&explained), context.program.as_deref());
+        json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
+    } else {
+        let charset = crate::render::style::charset(&context.environment, context.terminal);
+        free::write_explained(&mut context.stdout, &explained, listing.snapshot, charset)?;
+    }
+    Ok(if reasons.is_empty() { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+impl Args {
+    fn check(&self) -> Result<(), Error> {
+        let range = self.range();
+        let size = u32::from(range.last().get()) - u32::from(range.first().get()) + 1;
+        if u32::from(self.count) > size {
+            return Err(Error::Usage(format!("--count: `{}` is more than the {size} ports of {range}", self.count)));
+        }
+        if self.exec.is_empty() {
+            return Ok(());
+        }
+        if self.count > 1 {
+            return Err(Error::Usage("--exec runs one command with one port: expected --count 1".to_owned()));
+        }
+        if !self.listen_fds && !exec::mentions_port(&self.exec) {
+            return Err(Error::Usage(format!(
+                "--exec: the command has no `{}` for the port: expected it in one of its arguments, or --listen-fds before --exec",
+                exec::PLACE
+            )));
+        }
+        Ok(())
+    }
+
+    fn range(&self) -> PortRange {
+        self.range.unwrap_or(Category::Registered.range())
+    }
+
+    fn need(&self) -> Need {
+        Need {
+            protocols: Protocol::ALL.to_vec(),
+            families: Family::ALL.to_vec(),
+            states: None,
+            argv: false,
+            exe: false,
+            backend: self.backend,
+            spaces: SpaceChoice::Own,
+            helpers: !self.no_helpers,
+        }
+    }
+
+    fn rules<'a>(&self, catalogue: &'a Catalogue, listing: &'a Listing<'a>) -> Rules<'a> {
+        Rules::new(self.range(), self.allow_registered, catalogue, &listing.snapshot.spaces[0], listing)
+    }
+
+    /// The order that is asked for, if any.
+    fn order(&self) -> Result<Option<Order>, Error> {
+        let Some(seed) = &self.seed else { return Ok(self.near.map(Order::Near)) };
+        if seed.is_empty() {
+            return Err(Error::Usage("--seed: an empty text is no seed: expected a text or a path".to_owned()));
+        }
+        // Only what looks like a path is one, so that a text means the same in every folder.
+        let looks_like_path = seed == "." || seed == ".." || seed.as_encoded_bytes().contains(&b'/');
+        let full = looks_like_path.then(|| Path::new(seed).canonicalize().ok()).flatten();
+        let text = full.as_deref().map_or(seed.as_os_str(), Path::as_os_str);
+        if looks_like_path && full.is_none() && (seed == "." || seed == "..") {
+            let shown = Text::of_os(seed, Charset::Unicode);
+            return Err(Error::Usage(format!("--seed: the folder `{}` has no name any more", shown.as_str())));
+        }
+        Ok(Some(Order::of_text(text.as_encoded_bytes())))
+    }
+
+    /// The listener for the command; the sockets that held the port for it make room.
+    fn listener(&self, port: Port, held: &mut Vec<Vec<Held>>) -> Result<Option<Held>, Error> {
+        if !self.listen_fds {
+            return Ok(None);
+        }
+        held.clear();
+        let address = self.address.map_or_else(|| "every address".to_owned(), |address| address.to_string());
+        let listener = probe::listen(self.address, port).map_err(|refusal| {
+            Error::Usage(format!("--listen-fds: port {port} at {address} cannot be listened on: {}", refusal.name()))
+        })?;
+        Ok(Some(listener))
+    }
+}
+
+/// An order of this run's own, so that runs at the same moment do not choose the same port.
+fn any_order(snapshot: &Snapshot) -> Order {
+    let time = snapshot.host.captured_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    Order::of_text(format!("{time} {}", std::process::id()).as_bytes())
+}
