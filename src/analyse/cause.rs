@@ -213,3 +213,60 @@ fn is_held_by_systemd(row: &Row<'_>) -> bool {
         *pid == Pid(1) && process.is_some_and(|process| process.name.as_deref().is_some_and(is_systemd))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::bind::judge;
+    use crate::model::{Caller, Holder, Snapshot, Uid};
+    use crate::{join, testing};
+
+    const CALLER: Caller = Caller { platform: Platform::Linux, uid: Some(Uid(0)), is_privileged: Some(true) };
+
+    fn cause_of(snapshot: &Snapshot, address: &str, port: u16, probe: Option<Probe>, caller: Caller) -> Option<Cause> {
+        let listing = join::listing(snapshot, None);
+        let facts = Facts { space: &snapshot.spaces[0], caller, address: None };
+        let bind = Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port));
+        Verdict::new(bind.clone(), judge(&bind, &listing, &facts), probe, &facts).cause
+    }
+
+    #[test]
+    fn each_kind_of_socket_in_the_way_is_its_own_cause() {
+        let mut snapshot = testing::snapshot();
+        let cause = |snapshot: &Snapshot, address, port| cause_of(snapshot, address, port, None, CALLER);
+        assert_eq!(cause(&snapshot, "0.0.0.0", 443), Some(Cause::Listener));
+        assert_eq!(cause(&snapshot, "0.0.0.0", 40000), Some(Cause::TimeWait));
+        assert_eq!(cause(&snapshot, "0.0.0.0", 444), None);
+        snapshot.sockets[0].state = Some(State::Established);
+        assert_eq!(cause(&snapshot, "0.0.0.0", 40000), Some(Cause::Client));
+        snapshot.sockets[2].state = Some(State::Bound);
+        assert_eq!(cause(&snapshot, "0.0.0.0", 443), Some(Cause::Bound));
+        snapshot.sockets.remove(2);
+        assert_eq!(cause(&snapshot, "0.0.0.0", 443), Some(Cause::Connection));
+    }
+
+    #[test]
+    fn systemd_holds_a_port_for_a_unit_and_another_pid_1_for_itself() {
+        let mut snapshot = testing::snapshot();
+        let mut init = snapshot.processes[&Pid(700)].clone();
+        snapshot.sockets[3].owner = crate::model::Owner::Processes(vec![Holder { pid: Pid(1), fd: Some(3) }]);
+        for (name, cause) in [("systemd", Cause::Activation), ("postgres", Cause::Listener)] {
+            init.name = Some(name.into());
+            snapshot.processes.insert(Pid(1), init.clone());
+            assert_eq!(cause_of(&snapshot, "127.0.0.1", 5432, None, CALLER), Some(cause));
+        }
+    }
+
+    #[test]
+    fn the_kernel_has_the_last_word() {
+        let snapshot = testing::snapshot();
+        let cause =
+            |port, probe, platform| cause_of(&snapshot, "127.0.0.1", port, Some(probe), Caller { platform, ..CALLER });
+        assert_eq!(cause(5432, Ok(()), Platform::Linux), None);
+        assert_eq!(cause(5433, Err(Refusal::InUse), Platform::Linux), Some(Cause::Unseen));
+        assert_eq!(cause(80, Err(Refusal::Access), Platform::Linux), Some(Cause::Privileged));
+        assert_eq!(cause(8080, Err(Refusal::Access), Platform::Linux), Some(Cause::Other));
+        assert_eq!(cause(8080, Err(Refusal::Access), Platform::Windows), Some(Cause::Excluded));
+        assert_eq!(cause(8080, Err(Refusal::NotAvailable), Platform::Linux), Some(Cause::AddressNotHere));
+    }
+}

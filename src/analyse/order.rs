@@ -96,7 +96,7 @@ mod tests {
         let order = |text: &str| first(Order::of_text(text.as_bytes()), "1024-49151", 3);
         assert_eq!(order("web"), order("web"));
         assert_ne!(order("web"), order("api"));
-        insta::assert_snapshot!(format!("{:?} {:?}", order("web"), order("/home/me/project")), @"");
+        insta::assert_snapshot!(format!("{:?} {:?}", order("web"), order("/home/me/project")), @"[21929, 39392, 8727] [47434, 39187, 30940]");
     }
 
     #[test]

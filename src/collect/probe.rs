@@ -19,6 +19,19 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[must_use]
 pub struct Held(Socket);
 
+#[cfg(test)]
+impl Held {
+    /// The port that it has.
+    pub fn port(&self) -> Port {
+        Port::new(self.0.local_addr().unwrap().as_socket().unwrap().port())
+    }
+
+    /// Makes it wait for connections.
+    pub fn listen(&self) {
+        self.0.listen(1).unwrap();
+    }
+}
+
 #[cfg(unix)]
 impl From<Held> for std::os::fd::OwnedFd {
     fn from(held: Held) -> std::os::fd::OwnedFd {

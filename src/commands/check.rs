@@ -66,7 +66,7 @@ pub struct Args {
     #[arg(long)]
     reuseaddr: bool,
 
-    /// With SO_REUSEPORT
+    /// With SO_REUSEPORT, which shares a port among sockets of one user
     #[arg(long)]
     reuseport: bool,
 
@@ -236,11 +236,12 @@ impl Args {
     fn verdict<'a>(&self, bind: Bind, listing: &'a Listing<'a>, facts: &Facts<'_>, ask: bool) -> Verdict<'a> {
         let judgement = bind::judge(&bind, listing, facts);
         let tried = ask.then(|| probe::probe(&bind));
-        let in_use = tried.as_ref().is_some_and(|tried| *tried == Err(Refusal::InUse));
-        let with_reuseaddr =
-            (in_use && !bind.reuseaddr).then(|| probe::probe(&Bind { reuseaddr: true, ..bind.clone() }));
-        let with_reuseport =
-            (in_use && !bind.reuseport).then(|| probe::probe(&Bind { reuseport: true, ..bind.clone() }));
+        // One option at a time: Linux remembers a bind that had both after its end (`fastreuseport` of the port's
+        // bucket), and lets the next one with SO_REUSEPORT through that it would have refused.
+        let is_plain = !bind.reuseaddr && !bind.reuseport;
+        let ask_again = is_plain && tried.as_ref().is_some_and(|tried| *tried == Err(Refusal::InUse));
+        let with_reuseaddr = ask_again.then(|| probe::probe(&Bind { reuseaddr: true, ..bind.clone() }));
+        let with_reuseport = ask_again.then(|| probe::probe(&Bind { reuseport: true, ..bind.clone() }));
         let verdict = Verdict::new(bind, judgement, tried, facts);
         Verdict { with_reuseaddr, with_reuseport, is_usual: self.addresses.is_empty(), ..verdict }
     }

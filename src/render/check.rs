@@ -8,7 +8,7 @@ use super::table::{self, Cells, Emphasis, Frame, Head};
 use super::{fix, blocker, summary};
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
-use crate::model::{Caller, Gap, Listing, Missing, Protocol, Refusal, Row};
+use crate::model::{Caller, Listing, Refusal, Row};
 
 /// Sockets in the way that are named; the rest is counted.
 const MOST_NAMED: usize = 4;
@@ -28,17 +28,10 @@ pub fn write(
         writeln!(out)?;
         write_port(out, port, caller, style)?;
     }
-    let gaps: Vec<&str> =
-        listing.snapshot.gaps.iter().filter(|gap| matters(gap)).map(|gap| gap.detail.as_str()).collect();
-    if !gaps.is_empty() {
-        writeln!(out, "\nnot seen: {}", Text::of(&gaps.join("; "), style.charset).as_str())?;
+    if let Some(line) = summary::not_seen(listing.snapshot) {
+        writeln!(out, "\n{}", Text::of(&line, style.charset).as_str())?;
     }
     Ok(())
-}
-
-/// Who holds other sockets is beside the point here; that some may be missing is not.
-fn matters(gap: &Gap) -> bool {
-    matches!(gap.missing, Missing::Sockets | Missing::Redirects | Missing::Attributes)
 }
 
 fn write_port(out: &mut dyn Write, port: &Checked<'_>, caller: Caller, style: Style) -> io::Result<()> {
@@ -202,13 +195,10 @@ fn disagreement(verdict: &Verdict<'_>) -> Option<String> {
         Answer::Refused(refusal) => said(Err(refusal)),
         Answer::Bindable | Answer::Depends => said(Ok(())),
     };
-    let protocol = match verdict.bind.protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-    };
     let kernel = said(probe.as_ref().map(|()| ()));
     Some(format!(
-        "disagreement: {protocol} {}: by the sockets that were seen it {rule}; tried, it {kernel}",
+        "disagreement: {} {}: by the sockets that were seen it {rule}; tried, it {kernel}",
+        verdict.bind.protocol.name(),
         verdict.bind.address
     ))
 }

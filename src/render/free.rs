@@ -119,7 +119,9 @@ pub fn write_explained(
     let port = explained.port;
     writeln!(out, "{}", summary::title(snapshot, charset).as_str())?;
     if explained.reasons.is_empty() {
-        return writeln!(out, "{port} is offered: nothing speaks against it, and the kernel lets it be bound");
+        writeln!(out, "{port} is offered: nothing speaks against it, and the kernel lets it be bound")?;
+        return summary::not_seen(snapshot)
+            .map_or(Ok(()), |line| writeln!(out, "{}", Text::of(&line, charset).as_str()));
     }
     writeln!(out, "{port} is not offered:")?;
     explained.reasons.iter().try_for_each(|reason| writeln!(out, "  {}: {}", reason.name(), words(reason, charset)))

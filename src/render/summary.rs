@@ -121,6 +121,14 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
     Some(line)
 }
 
+/// Says what may be on a port without having been seen: nothing is called free without that.
+pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
+    // Who holds a socket is beside the point here; that one may be missing is not.
+    let matters = |gap: &&Gap| matches!(gap.missing, Missing::Sockets | Missing::Redirects | Missing::Attributes);
+    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
+    (!details.is_empty()).then(|| format!("not seen: {}", details.join("; ")))
+}
+
 /// What would show the missing fact.
 pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     use crate::model::HiddenBecause;

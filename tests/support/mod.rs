@@ -4,6 +4,8 @@
 
 #[cfg(target_os = "linux")]
 pub mod apart;
+#[cfg(target_os = "linux")]
+pub mod netns;
 pub mod background;
 pub mod pty;
 #[cfg(target_os = "linux")]
