@@ -328,11 +328,9 @@ fn the_same_number_in_another_space_is_no_conflict() {
 
 #[test]
 fn c14_a_device_is_part_of_the_question() {
-    let Some(space) =
-        OwnSpace::new("ip link add tt0 type dummy; ip link set tt0 up; ip addr add fe80::9/64 dev tt0 nodad")
-    else {
-        return;
-    };
+    let device = "ip link add tt0 type veth peer name tt1 || ip link add tt0 type dummy || ip tuntap add tt0 mode tun";
+    let script = format!("{device}; ip link set tt0 up; ip addr add fe80::9/64 dev tt0 nodad");
+    let Some(space) = OwnSpace::new(&script) else { return };
     let socket = |device: &'static [u8], port: u16| {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind_device(Some(device)).unwrap();
@@ -342,12 +340,10 @@ fn c14_a_device_is_part_of_the_question() {
     };
     let _held = space.run(|| [socket(b"lo", 41053), socket(b"tt0", 41053)]);
     let _link = space.run(|| {
-        let scope = std::fs::read_to_string("/sys/class/net/tt0/ifindex").ok();
         let index = Command::new("cat").arg("/proc/net/if_inet6").output().unwrap().stdout;
         let index = String::from_utf8(index).unwrap();
         let line = index.lines().find(|line| line.ends_with("tt0") && line.contains("0009 ")).unwrap().to_owned();
         let index = u32::from_str_radix(line.split(' ').nth(1).unwrap(), 16).unwrap();
-        drop(scope);
         let address = std::net::SocketAddrV6::new("fe80::9".parse().unwrap(), 41054, 0, index);
         TcpListener::bind(address).unwrap()
     });

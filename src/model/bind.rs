@@ -66,13 +66,13 @@ impl Reach {
     pub fn of(address: IpAddr, v6only: bool) -> Reach {
         match address {
             IpAddr::V4(address) => Reach { ipv4: Some(address), ipv6: None },
-            IpAddr::V6(address) => match address.to_ipv4_mapped() {
-                Some(mapped) => Reach { ipv4: Some(mapped), ipv6: None },
-                None => {
-                    let is_dual = address.is_unspecified() && !v6only;
-                    Reach { ipv4: is_dual.then_some(Ipv4Addr::UNSPECIFIED), ipv6: Some(address) }
+            IpAddr::V6(address) => {
+                if let Some(mapped) = address.to_ipv4_mapped() {
+                    return Reach { ipv4: Some(mapped), ipv6: None };
                 }
-            },
+                let is_dual = address.is_unspecified() && !v6only;
+                Reach { ipv4: is_dual.then_some(Ipv4Addr::UNSPECIFIED), ipv6: Some(address) }
+            }
         }
     }
 

@@ -170,7 +170,9 @@ fn notes(port: &Checked<'_>, caller: Caller, style: Style) -> Vec<String> {
     let mut fixes: Vec<String> = port.verdicts.iter().flat_map(of_verdict).collect();
     // Each list ends with the way out; here it ends them all.
     fixes.sort_by_key(|fix| fix.starts_with("take another port"));
-    fixes.into_iter().for_each(|fix| say(format!("fix: {fix}")));
+    for fix in fixes {
+        say(format!("fix: {fix}"));
+    }
     for verdict in &port.verdicts {
         disagreement(verdict).into_iter().for_each(&mut say);
         for row in verdict.judgement.elsewhere.iter().filter(|row| row.is_listener) {
@@ -195,7 +197,7 @@ fn disagreement(verdict: &Verdict<'_>) -> Option<String> {
         Answer::Refused(refusal) => said(Err(refusal)),
         Answer::Bindable | Answer::Depends => said(Ok(())),
     };
-    let kernel = said(probe.as_ref().map(|()| ()));
+    let kernel = said(probe.as_ref().copied());
     Some(format!(
         "disagreement: {} {}: by the sockets that were seen it {rule}; tried, it {kernel}",
         verdict.bind.protocol.name(),
