@@ -120,6 +120,14 @@ fn c16_containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_f
     assert_eq!(engine.portscope(["--json", "--space", "web"]).success().sockets().len(), 1);
     let spaces = engine.portscope(["spaces"]).success().stdout;
     assert!(spaces.contains("80/tcp (www-http) is open in 2 spaces: no conflict"), "{spaces}");
+    let check = engine.portscope(["check", "8088", "-a", "127.0.0.1", "--json"]).exits(1).json();
+    let bind = &check["ports"][0]["binds"][0];
+    assert_eq!(
+        (&bind["cause"], &bind["fixes"][0]),
+        (&"listener".into(), &"stop its container: docker stop web".into())
+    );
+    let check = engine.portscope(["check", "80", "-a", "0.0.0.0", "--json"]).success().json();
+    assert_eq!(check["ports"][0]["binds"][0]["elsewhere"].as_array().unwrap().len(), 2, "{check:#}");
     // Nobody is asked: the ids are left, from the cgroup and from the address.
     let report = engine.portscope(["--json", "--no-helpers"]).success().json();
     assert_eq!(row(&report, 8088)["forward"]["container"]["id"], web);
@@ -169,6 +177,12 @@ fn c15_a_port_that_is_published_by_a_rule_alone_is_a_row_of_its_own() {
     assert_eq!((&redirect["owner"]["tier"], &redirect["owner"]["reason"]), (&"none".into(), &"redirected".into()));
     assert_eq!(redirect["forward"]["to"]["port"], 80);
     assert_eq!(redirect["local"]["port"], 8099);
+    // bind(2) succeeds now, and the container gets what comes.
+    let check = engine.portscope(["check", "8099", "-a", "0.0.0.0", "--json"]).exits(1).json();
+    let bind = &check["ports"][0]["binds"][0];
+    assert_eq!((&bind["outcome"], &bind["cause"]), (&"shadowed".into(), &"redirected".into()), "{check:#}");
+    assert_eq!(bind["fixes"][0], format!("stop the container that publishes it: docker stop {}", &web[..12]));
+    let _ = engine.portscope(["check", "8099", "-a", "127.0.0.1", "-q"]).success();
     assert!(Path::new("/proc").join(engine.0.pid().to_string()).exists());
 }
 

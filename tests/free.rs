@@ -184,6 +184,17 @@ fn each_reason_against_a_port_is_explained() {
 }
 
 #[test]
+fn c15_a_published_port_is_not_offered() {
+    let rules =
+        "table ip n { chain p { type nat hook prerouting priority -100; tcp dport 14511 redirect to :42101; }; }";
+    let Some(space) = OwnSpace::new(&format!("nft '{rules}'")) else { return };
+    assert_eq!(reasons(14511, &[], Some(&space)), ["published"]);
+    let block = ["--range", "14510-14512", "--count", "3", "--contiguous"];
+    let output = free(&block).under(space.inside()).any_stderr().exits(1);
+    assert_eq!(output.stderr, "portscope: no block of 3 free ports in 14510-14512 (not offered: 1 published)\n");
+}
+
+#[test]
 fn sockets_in_every_state_count_as_used() {
     let Some(space) = OwnSpace::new("echo 30000 30999 > /proc/sys/net/ipv4/ip_local_port_range") else { return };
     // 8500 listens no more, its connections are in TIME_WAIT and ESTABLISHED.

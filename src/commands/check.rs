@@ -1,5 +1,6 @@
 //! `portscope check`: could a program bind this port, and if not, why, and what then?
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::analyse::bind::{self, Facts};
@@ -12,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{
-    BackendChoice, Bind, Caller, Family, Listing, Need, Platform, Port, PortRange, Protocol, Refusal, SpaceChoice, Uid,
+    BackendChoice, Bind, Caller, Listing, Need, Platform, Port, PortRange, Protocol, Refusal, SpaceChoice, Uid,
 };
 use crate::render::check_report::CheckReport;
 use crate::render::{check, json};
@@ -158,14 +159,19 @@ impl Args {
     fn need(&self) -> Need {
         Need {
             protocols: self.protocols(),
-            families: Family::ALL.to_vec(),
-            states: None,
-            argv: false,
+            ports: Some(self.numbers().collect()),
+            belonging: true,
             exe: self.json,
             backend: self.backend,
             spaces: SpaceChoice::All,
             helpers: !self.no_helpers,
+            ..Need::default()
         }
+    }
+
+    /// The ports that are asked for, as often as they are.
+    fn numbers(&self) -> impl Iterator<Item = Port> {
+        self.ports.iter().flat_map(|range| range.first().get()..=range.last().get()).map(Port::new)
     }
 
     fn protocols(&self) -> Vec<Protocol> {
@@ -214,9 +220,6 @@ impl Args {
         let places: Vec<(&Bind, Option<Refusal>)> =
             binds.iter().map(|bind| (bind, probe::probe_address(bind).err())).collect();
         let can_ask = binds.first().is_some_and(probe::can_ask_as);
-        let numbers = self.ports.iter().flat_map(|range| range.first().get()..=range.last().get());
-        let mut seen = std::collections::BTreeSet::new();
-        let ports = numbers.filter(|number| seen.insert(*number)).map(Port::new);
         let of_port = |port: Port| {
             let verdict = |(bind, address): &(&Bind, Option<Refusal>)| {
                 let bind = Bind { port, ..(*bind).clone() };
@@ -230,7 +233,8 @@ impl Args {
                 verdicts: places.iter().map(verdict).collect(),
             }
         };
-        ports.map(of_port).collect()
+        let mut seen = BTreeSet::new();
+        self.numbers().filter(|port| seen.insert(*port)).map(of_port).collect()
     }
 
     fn verdict<'a>(&self, bind: Bind, listing: &'a Listing<'a>, facts: &Facts<'_>, ask: bool) -> Verdict<'a> {

@@ -1,6 +1,6 @@
 //! Lets another command take portscope's place.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 
 use crate::collect::probe::Held;
 use crate::error::{Error, ExitStatus};
@@ -45,7 +45,7 @@ pub fn mentions_port(command: &[OsString]) -> bool {
 }
 
 #[cfg(unix)]
-fn with_port(word: &OsStr, port: Port) -> OsString {
+fn with_port(word: &std::ffi::OsStr, port: Port) -> OsString {
     use std::os::unix::ffi::OsStringExt;
     let (mut replaced, mut rest) = (Vec::new(), word.as_encoded_bytes());
     while let Some(at) = rest.windows(PLACE.len()).position(|part| part == PLACE.as_bytes()) {
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn every_place_of_the_port_is_filled() {
-        let filled = |word: &str| with_port(OsStr::new(word), Port::new(8080)).into_string().unwrap();
+        let filled = |word: &str| with_port(std::ffi::OsStr::new(word), Port::new(8080)).into_string().unwrap();
         assert_eq!(filled("{}"), "8080");
         assert_eq!(filled("http://localhost:{}/?port={}"), "http://localhost:8080/?port=8080");
         assert_eq!(filled("{ }{"), "{ }{");

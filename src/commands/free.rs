@@ -16,7 +16,7 @@ use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{BackendChoice, Category, Family, Listing, Need, Port, PortRange, Protocol, Snapshot, SpaceChoice};
+use crate::model::{BackendChoice, Category, Listing, Need, Port, PortRange, Snapshot, SpaceChoice};
 use crate::render::free::{self, Answer, Explained};
 use crate::render::json;
 use crate::render::sanitize::{Charset, Text};
@@ -181,16 +181,7 @@ impl Args {
     }
 
     fn need(&self) -> Need {
-        Need {
-            protocols: Protocol::ALL.to_vec(),
-            families: Family::ALL.to_vec(),
-            states: None,
-            argv: false,
-            exe: false,
-            backend: self.backend,
-            spaces: SpaceChoice::Own,
-            helpers: !self.no_helpers,
-        }
+        Need { backend: self.backend, spaces: SpaceChoice::Own, helpers: !self.no_helpers, ..Need::default() }
     }
 
     fn rules<'a>(&self, catalogue: &'a Catalogue, listing: &'a Listing<'a>) -> Rules<'a> {

@@ -43,13 +43,15 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
     let udp = if verdict.bind.protocol == Protocol::Udp { " -u" } else { "" };
     Some(match cause {
         Cause::Listener => return first.map(|row| stop(row, udp, charset)),
-        Cause::Activation => match first.and_then(|row| row.belonging?.unit.as_deref()) {
-            Some(unit) if unit.ends_with(".socket") || unit.ends_with(".service") => {
-                let name = unit.rsplit_once('.').map_or(unit, |(name, _)| name);
-                let name = Text::of(name, charset);
-                format!("stop what systemd starts on demand: systemctl stop {0}.socket {0}.service", name.as_str())
+        Cause::Activation => match first.and_then(|row| row.socket.activation.as_ref()) {
+            Some(activation) => {
+                let units = std::iter::once(&activation.socket).chain(&activation.service);
+                let units: Vec<String> = units.map(|unit| Text::of(unit, charset).into_string()).collect();
+                format!("stop what systemd holds it for: systemctl stop {}", units.join(" "))
             }
-            _ => "`systemctl list-sockets` names the unit that systemd holds it for; stop that .socket unit".to_owned(),
+            None => {
+                "`systemctl list-sockets` names the unit that systemd holds it for; stop that .socket unit".to_owned()
+            }
         },
         Cause::Bound => "its holder has not called listen(2) yet; it has to close the socket or to end".to_owned(),
         Cause::TimeWait => {
@@ -112,8 +114,7 @@ fn stop(row: &Row<'_>, udp: &str, charset: Charset) -> String {
     if let Some((runtime, name)) = container_of(row) {
         return format!("stop its container: {runtime} stop {}", Text::of(name, charset).as_str());
     }
-    let unit = row.belonging.and_then(|belonging| belonging.unit.as_deref());
-    match unit.filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@")) {
+    match row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@")) {
         Some(unit) => format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()),
         None => format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port),
     }
