@@ -378,3 +378,18 @@ fn a_number_is_told_in_every_space_that_has_it() {
     assert!(text.contains(&format!("\ntcp 127.0.0.1:{port} LISTEN, for this host only\n")), "{text}");
     assert!(text.contains(", in port space mkports\n") && text.contains("\nin port space mkports ("), "{text}");
 }
+
+#[test]
+fn the_dossier_ends_with_whether_the_port_can_be_bound() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let report = portscope(["info", "--json"]).arg(port).any_stderr().success().json();
+    let binds = report["ports"][0]["binds"].as_array().unwrap();
+    assert_eq!(binds.len(), 8, "two protocols at four addresses");
+    let loopback = binds.iter().find(|bind| bind["protocol"] == "tcp" && bind["address"] == "127.0.0.1").unwrap();
+    assert_eq!((&loopback["error"], &loopback["cause"]), (&"EADDRINUSE".into(), &"listener".into()));
+    assert_eq!(loopback["probe"]["bound"], false);
+    let text = portscope(["info", "--no-probe"]).arg(port).any_stderr().success().stdout;
+    assert!(text.contains("bind tcp    no (EADDRINUSE): 0.0.0.0, ::, 127.0.0.1"), "{text}");
+    assert!(text.contains(&format!("portscope check -tu {port} says what helps")), "{text}");
+}

@@ -115,11 +115,16 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let caller = probe::caller();
     let binds = args.binds(caller)?;
     let need = args.need();
+    let can_ask = binds.first().is_some_and(probe::can_ask_as);
+    let question =
+        Question { binds: &binds, is_usual: args.addresses.is_empty(), ask: can_ask && !args.no_probe, caller };
     let mut round = 1;
     loop {
         let snapshot = context.source.snapshot(&need)?;
         let listing = join::listing(&snapshot, Some(&catalogue));
-        let checked = args.check(&binds, &listing, &catalogue, caller);
+        let mut seen = BTreeSet::new();
+        let ports = args.numbers().filter(|port| seen.insert(*port));
+        let checked = question.at(ports, &listing, &catalogue);
         let verdicts = || checked.iter().flat_map(|port| &port.verdicts);
         // A socket may have come or gone between the table and the bind: only what stays is a disagreement.
         if round < 3 && verdicts().any(|verdict| verdict.agrees() == Some(false)) {
@@ -127,7 +132,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
             continue;
         }
         let is_good = verdicts().all(Verdict::is_good);
-        if let (Some(Uid(user)), false, false) = (args.user, args.no_probe, probe::can_ask_as(&binds[0])) {
+        if let (Some(Uid(user)), false, false) = (args.user, args.no_probe, can_ask) {
             context.note(&format!("not tried as uid {user}: only root on Linux may; judged by the open sockets alone"));
         }
         show(args, &checked, &listing, caller, context)?;
@@ -207,39 +212,63 @@ impl Args {
         let protocols = self.protocols();
         protocols.iter().flat_map(|protocol| addresses.iter().map(|wanted| with(*protocol, wanted))).collect()
     }
+}
 
+/// What is asked at each port.
+struct Question<'q> {
+    /// The binds, each still without its port.
+    binds: &'q [Bind],
+    /// Whether these are only the usual ones.
+    is_usual: bool,
+    /// Whether the kernel is asked.
+    ask: bool,
+    caller: Caller,
+}
+
+/// The answers for the usual addresses of both protocols at these ports.
+pub(super) fn usual<'a>(
+    ports: impl Iterator<Item = Port>,
+    listing: &'a Listing<'a>,
+    catalogue: &'a Catalogue,
+    ask: bool,
+) -> Vec<Checked<'a>> {
+    let bind = |protocol| USUAL.map(|address| Bind::plain(protocol, address, Port::new(0)));
+    let binds: Vec<Bind> = Protocol::ALL.into_iter().flat_map(bind).collect();
+    let question = Question { binds: &binds, is_usual: true, ask, caller: probe::caller() };
+    question.at(ports, listing, catalogue)
+}
+
+impl Question<'_> {
     /// Judges and tries every bind at every port.
-    fn check<'a>(
+    fn at<'a>(
         &self,
-        binds: &[Bind],
+        ports: impl Iterator<Item = Port>,
         listing: &'a Listing<'a>,
         catalogue: &'a Catalogue,
-        caller: Caller,
     ) -> Vec<Checked<'a>> {
         // Whether an address is there does not depend on the port.
         let places: Vec<(&Bind, Option<Refusal>)> =
-            binds.iter().map(|bind| (bind, probe::probe_address(bind).err())).collect();
-        let can_ask = binds.first().is_some_and(probe::can_ask_as);
+            self.binds.iter().map(|bind| (bind, probe::probe_address(bind).err())).collect();
+        let protocols: BTreeSet<Protocol> = self.binds.iter().map(|bind| bind.protocol).collect();
         let of_port = |port: Port| {
             let verdict = |(bind, address): &(&Bind, Option<Refusal>)| {
                 let bind = Bind { port, ..(*bind).clone() };
-                let facts = Facts { space: &listing.snapshot.spaces[0], caller, address: address.as_ref() };
-                self.verdict(bind, listing, &facts, can_ask && !self.no_probe)
+                let space = &listing.snapshot.spaces[0];
+                self.verdict(bind, listing, &Facts { space, caller: self.caller, address: address.as_ref() })
             };
-            let service = |protocol: Protocol| Some((protocol, catalogue.service(port, protocol)?));
+            let service = |protocol: &Protocol| Some((*protocol, catalogue.service(port, *protocol)?));
             Checked {
                 port,
-                services: self.protocols().into_iter().filter_map(service).collect(),
+                services: protocols.iter().filter_map(service).collect(),
                 verdicts: places.iter().map(verdict).collect(),
             }
         };
-        let mut seen = BTreeSet::new();
-        self.numbers().filter(|port| seen.insert(*port)).map(of_port).collect()
+        ports.map(of_port).collect()
     }
 
-    fn verdict<'a>(&self, bind: Bind, listing: &'a Listing<'a>, facts: &Facts<'_>, ask: bool) -> Verdict<'a> {
+    fn verdict<'a>(&self, bind: Bind, listing: &'a Listing<'a>, facts: &Facts<'_>) -> Verdict<'a> {
         let judgement = bind::judge(&bind, listing, facts);
-        let tried = ask.then(|| probe::probe(&bind));
+        let tried = self.ask.then(|| probe::probe(&bind));
         // One option at a time: Linux remembers a bind that had both after its end (`fastreuseport` of the port's
         // bucket), and lets the next one with SO_REUSEPORT through that it would have refused.
         let is_plain = !bind.reuseaddr && !bind.reuseport;
@@ -247,7 +276,7 @@ impl Args {
         let with_reuseaddr = ask_again.then(|| probe::probe(&Bind { reuseaddr: true, ..bind.clone() }));
         let with_reuseport = ask_again.then(|| probe::probe(&Bind { reuseport: true, ..bind.clone() }));
         let verdict = Verdict::new(bind, judgement, tried, facts);
-        Verdict { with_reuseaddr, with_reuseport, is_usual: self.addresses.is_empty(), ..verdict }
+        Verdict { with_reuseaddr, with_reuseport, is_usual: self.is_usual, ..verdict }
     }
 }
 

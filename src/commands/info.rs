@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use super::pager;
+use super::{check, pager};
 use crate::analyse::dossier::Dossier;
 use crate::catalogue::Catalogue;
 use crate::cli::{SourceArgs, StyleArgs};
+use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Need, Port, Protocol, Row, SpaceChoice};
+use crate::render::check as check_text;
 use crate::render::report_info::InfoReport;
 use crate::render::sanitize::Text;
 use crate::render::style::Style;
@@ -31,6 +33,10 @@ pub struct Args {
     /// One JSON document
     #[arg(long)]
     json: bool,
+
+    /// Judge by the open sockets alone whether the port can be bound, and bind nothing to it
+    #[arg(long)]
+    no_probe: bool,
 
     /// Exit with 3 when something was hidden
     #[arg(long)]
@@ -93,11 +99,14 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     listing.rows.sort_by(select::by_default_order);
     let dossiers: Vec<Dossier<'_>> =
         ports.iter().map(|port| Dossier::new(*port, &snapshot, &listing.rows, &catalogue)).collect();
-    // VERDICT: whether `check` could bind each of `ports` is told here, from the same snapshot: below each dossier in
-    // the text, as a field of each port in the document.
+    // A saved report cannot be asked, and who would ask there is not known.
+    let checked = match args.source.from {
+        None => check::usual(ports.iter().copied(), &listing, &catalogue, !args.no_probe),
+        Some(_) => Vec::new(),
+    };
     let program = context.program.clone();
     if args.json {
-        let report = InfoReport::new(&listing, &dossiers, program.as_deref());
+        let report = InfoReport::new(&listing, &dossiers, &checked, probe::caller(), program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
         let mut written = Vec::new();
@@ -106,6 +115,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
                 writeln!(written)?;
             }
             text::write(&mut written, &listing, dossier, program.as_deref(), style)?;
+            if let Some(checked) = checked.get(place) {
+                writeln!(written)?;
+                check_text::write_in_brief(&mut written, checked, style)?;
+            }
         }
         pager::show(&written, !args.style.no_pager, context)?;
         context.stdout.flush()?;

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use super::sanitize::Text;
 use super::style::Style;
 use super::table::{self, Cells, Emphasis, Frame, Head};
-use super::{fix, blocker, summary};
+use super::{blocker, fix, paragraph, summary};
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
-use crate::model::{Caller, Listing, Refusal, Row};
+use crate::model::{Caller, Listing, Protocol, Refusal, Row};
 
 /// Sockets in the way that are named; the rest is counted.
 const MOST_NAMED: usize = 4;
@@ -46,6 +46,38 @@ fn write_port(out: &mut dyn Write, port: &Checked<'_>, caller: Caller, style: St
         writeln!(out, "{line}")?;
     }
     Ok(())
+}
+
+/// Writes the answers about one port in a line for each protocol.
+pub fn write_in_brief(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Result<()> {
+    let is_told = |verdict: &&Verdict<'_>| !verdict.is_beside_the_point();
+    for protocol in Protocol::ALL {
+        let verdicts: Vec<&Verdict<'_>> =
+            port.verdicts.iter().filter(|verdict| verdict.bind.protocol == protocol).filter(is_told).collect();
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+        for verdict in verdicts {
+            let word = match &verdict.outcome {
+                Outcome::Bindable => "yes".to_owned(),
+                Outcome::Shadowed => "in vain".to_owned(),
+                Outcome::Unknown => "unknown".to_owned(),
+                Outcome::Refused(refusal) => format!("no ({})", refusal.name()),
+            };
+            let address = verdict.bind.address.to_string();
+            match groups.iter_mut().find(|(known, _)| *known == word) {
+                Some((_, addresses)) => addresses.push(address),
+                None => groups.push((word, vec![address])),
+            }
+        }
+        let groups: Vec<String> =
+            groups.into_iter().map(|(word, addresses)| format!("{word}: {}", addresses.join(", "))).collect();
+        let text = Text::of(&groups.join("; "), style.charset);
+        paragraph::fact(out, &format!("bind {}", protocol.name()), text, style.charset, style.width)?;
+    }
+    if port.verdicts.iter().all(Verdict::is_good) {
+        return Ok(());
+    }
+    let hint = Text::plain(format!("portscope check -tu {} says what helps", port.port));
+    paragraph::fact(out, "", hint, style.charset, style.width)
 }
 
 fn heading(port: &Checked<'_>, style: Style) -> String {

@@ -131,7 +131,7 @@ impl<'a> CheckReport<'a> {
             spaces: snapshot.spaces.iter().map(report::space).collect(),
             bindable: checked.iter().flat_map(|port| &port.verdicts).all(Verdict::is_good),
             ports: checked.iter().map(|checked| port(checked, caller)).collect(),
-            visibility: report::visibility(&Listing { snapshot, rows }, program),
+            visibility: report::visibility(&Listing { snapshot, rows, filtered: true }, program),
         }
     }
 }
@@ -147,7 +147,8 @@ fn port<'a>(checked: &'a Checked<'a>, caller: Caller) -> PortReport<'a> {
     }
 }
 
-fn bind<'a>(verdict: &'a Verdict<'a>, caller: Caller) -> BindReport<'a> {
+/// Turns an answer into its object.
+pub fn bind<'a>(verdict: &'a Verdict<'a>, caller: Caller) -> BindReport<'a> {
     let bind = &verdict.bind;
     let judgement = &verdict.judgement;
     let error = match &verdict.outcome {

@@ -105,7 +105,7 @@ pub fn report<'a>(
             offered: explained.reasons.is_empty(),
             reasons: explained.reasons.iter().map(reason).collect(),
         }),
-        visibility: report::visibility(&Listing { snapshot, rows: Vec::new() }, program),
+        visibility: report::visibility(&Listing { snapshot, rows: Vec::new(), filtered: true }, program),
     }
 }
 

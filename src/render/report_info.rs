@@ -8,10 +8,12 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::check_report::{self, BindReport};
 use super::report::{self, HostReport, SCHEMA, ServiceReport, SocketReport, Visibility};
 use super::{secrets, services, time};
+use crate::analyse::cause::{Checked, Verdict};
 use crate::analyse::dossier::{Assignment, Dossier, Objection, Peers, Place};
-use crate::model::{Category, Listing, Pid, Process, Snapshot, Uid};
+use crate::model::{Caller, Category, Listing, Pid, Process, Snapshot, Uid};
 
 /// Everything about one or a few numbers. Absent knowledge is null.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -50,6 +52,9 @@ pub struct PortReport<'a> {
     pub spaces: Vec<PlaceReport<'a>>,
     /// The sockets on it by their owner: those that are open for others before those that are only connected.
     pub holdings: Vec<HoldingReport<'a>>,
+    /// Whether it can be bound here, as `check` tells it, for both protocols and the usual addresses; null for a saved
+    /// report.
+    pub binds: Option<Vec<BindReport<'a>>>,
 }
 
 /// A category of port numbers.
@@ -170,7 +175,13 @@ pub struct AncestorReport<'a> {
 
 impl<'a> InfoReport<'a> {
     /// Turns dossiers into the document.
-    pub fn new(listing: &'a Listing<'a>, dossiers: &'a [Dossier<'a>], program: Option<&Path>) -> InfoReport<'a> {
+    pub fn new(
+        listing: &'a Listing<'a>,
+        dossiers: &'a [Dossier<'a>],
+        checked: &'a [Checked<'a>],
+        caller: Caller,
+        program: Option<&Path>,
+    ) -> InfoReport<'a> {
         let snapshot = listing.snapshot;
         let pids: BTreeSet<Pid> =
             listing.rows.iter().flat_map(|row| row.processes.iter().map(|(pid, _)| *pid)).collect();
@@ -179,7 +190,11 @@ impl<'a> InfoReport<'a> {
             schema: SCHEMA,
             backend: snapshot.backend.name(),
             host: report::host(&snapshot.host),
-            ports: dossiers.iter().map(port).collect(),
+            ports: dossiers
+                .iter()
+                .enumerate()
+                .map(|(place, dossier)| port(dossier, checked.get(place), caller))
+                .collect(),
             processes: known.map(|process| owner_process(process, snapshot)).collect(),
             visibility: report::visibility(listing, program),
             warnings: Vec::new(),
@@ -187,7 +202,8 @@ impl<'a> InfoReport<'a> {
     }
 }
 
-fn port<'a>(dossier: &'a Dossier<'a>) -> PortReport<'a> {
+fn port<'a>(dossier: &'a Dossier<'a>, checked: Option<&'a Checked<'a>>, caller: Caller) -> PortReport<'a> {
+    let bind = |verdict: &'a Verdict<'a>| check_report::bind(verdict, caller);
     let objection = |objection: &Objection<'_>| match objection {
         Objection::Assigned(_) => "assigned",
         Objection::WellKnown => "well-known",
@@ -207,6 +223,7 @@ fn port<'a>(dossier: &'a Dossier<'a>) -> PortReport<'a> {
         objections: dossier.objections().iter().map(objection).collect(),
         spaces: dossier.places.iter().map(place).collect(),
         holdings: dossier.holdings.iter().map(holding).collect(),
+        binds: checked.map(|checked| checked.verdicts.iter().map(bind).collect()),
     }
 }
 

@@ -4,9 +4,9 @@
 
 #[cfg(target_os = "linux")]
 pub mod apart;
+pub mod background;
 #[cfg(target_os = "linux")]
 pub mod netns;
-pub mod background;
 pub mod pty;
 #[cfg(target_os = "linux")]
 pub mod room;
