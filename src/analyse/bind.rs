@@ -6,7 +6,7 @@
 //! devices. Nobody tells which options other sockets have set, so an answer may depend on what is not known; the
 //! kernel itself then has the word.
 
-use crate::model::{Bind, Caller, Listing, Platform, Protocol, Refusal, Row, Socket, Space, State, Uid};
+use crate::model::{Bind, Caller, Platform, Protocol, Refusal, Row, Socket, Space, State, Uid};
 
 /// What the rule says of a bind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -93,11 +93,11 @@ pub struct Judgement<'a> {
     pub elsewhere: Vec<&'a Row<'a>>,
 }
 
-/// Judges a bind by the sockets that were seen.
-pub fn judge<'a>(bind: &Bind, listing: &'a Listing<'a>, facts: &Facts<'_>) -> Judgement<'a> {
+/// Judges a bind by the sockets that were seen; those of other ports may be left out.
+pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgement<'a> {
     let on_port = |row: &&Row<'_>| row.socket.protocol == bind.protocol && row.socket.local.port == bind.port;
     let (here, elsewhere): (Vec<&Row<'_>>, Vec<&Row<'_>>) =
-        listing.rows.iter().filter(on_port).partition(|row| row.socket.space == facts.space.id);
+        rows.iter().copied().filter(on_port).partition(|row| row.socket.space == facts.space.id);
     let (redirects, here): (Vec<_>, Vec<_>) =
         here.into_iter().partition(|row| row.socket.state == Some(State::Redirect));
     let blocker = |row: &&'a Row<'a>| {
@@ -246,7 +246,9 @@ fn prominence(row: &Row<'_>) -> u8 {
 mod tests {
     use super::*;
     use crate::collect::probe;
-    use crate::model::{Endpoint, Forward, ForwardedBy, Nobody, Owner, Pid, Port, Reach, Snapshot, SpaceId, SpaceKind};
+    use crate::model::{
+        Endpoint, Forward, ForwardedBy, Listing, Nobody, Owner, Pid, Port, Reach, Snapshot, SpaceId, SpaceKind,
+    };
     use crate::{join, testing};
 
     const CALLER: Caller = Caller { platform: Platform::Linux, uid: Some(Uid(1000)), is_privileged: Some(false) };
@@ -255,10 +257,14 @@ mod tests {
         Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port))
     }
 
+    fn rows<'a>(listing: &'a Listing<'a>) -> Vec<&'a Row<'a>> {
+        listing.rows.iter().collect()
+    }
+
     /// What the rule says of a bind on the host of `testing`, and how many sockets are in the way.
     fn judged(snapshot: &Snapshot, bind: &Bind, caller: Caller, address: Option<&Refusal>) -> (Answer, usize) {
         let listing = join::listing(snapshot, None);
-        let judgement = judge(bind, &listing, &Facts { space: &snapshot.spaces[0], caller, address });
+        let judgement = judge(bind, &rows(&listing), &Facts { space: &snapshot.spaces[0], caller, address });
         (judgement.answer, judgement.blockers.len())
     }
 
@@ -382,7 +388,7 @@ mod tests {
         }
         let listing = join::listing(&snapshot, None);
         let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };
-        let judgement = judge(&bind("0.0.0.0", 5432), &listing, &facts);
+        let judgement = judge(&bind("0.0.0.0", 5432), &rows(&listing), &facts);
         assert_eq!((judgement.answer, judgement.blockers.len()), (Answer::Bindable, 0));
         assert_eq!(judgement.elsewhere.len(), 2);
     }
@@ -400,7 +406,7 @@ mod tests {
         let listing = join::listing(&snapshot, None);
         let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };
         for (address, redirects) in [("0.0.0.0", 1), ("192.0.2.7", 1), ("::", 1), ("127.0.0.1", 0), ("::1", 0)] {
-            let judgement = judge(&bind(address, 8080), &listing, &facts);
+            let judgement = judge(&bind(address, 8080), &rows(&listing), &facts);
             assert_eq!((judgement.answer, judgement.redirects.len()), (Answer::Bindable, redirects), "{address}");
         }
     }

@@ -230,7 +230,7 @@ mod tests {
         let listing = join::listing(snapshot, None);
         let facts = Facts { space: &snapshot.spaces[0], caller, address: None };
         let bind = Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port));
-        Verdict::new(bind.clone(), judge(&bind, &listing, &facts), probe, &facts).cause
+        Verdict::new(bind.clone(), judge(&bind, &listing.rows.iter().collect::<Vec<_>>(), &facts), probe, &facts).cause
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `portscope check`: could a program bind this port, and if not, why, and what then?
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::analyse::bind::{self, Facts};
@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{
-    BackendChoice, Bind, Caller, Listing, Need, Platform, Port, PortRange, Protocol, Refusal, SpaceChoice, Uid,
+    BackendChoice, Bind, Caller, Listing, Need, Platform, Port, PortRange, Protocol, Refusal, Row, SpaceChoice, Uid,
 };
 use crate::render::check_report::CheckReport;
 use crate::render::{check, json};
@@ -249,12 +249,17 @@ impl Question<'_> {
         // Whether an address is there does not depend on the port.
         let places: Vec<(&Bind, Option<Refusal>)> =
             self.binds.iter().map(|bind| (bind, probe::probe_address(bind).err())).collect();
+        let mut rows: HashMap<Port, Vec<&Row<'_>>> = HashMap::new();
+        for row in &listing.rows {
+            rows.entry(row.socket.local.port).or_default().push(row);
+        }
         let protocols: BTreeSet<Protocol> = self.binds.iter().map(|bind| bind.protocol).collect();
         let of_port = |port: Port| {
             let verdict = |(bind, address): &(&Bind, Option<Refusal>)| {
                 let bind = Bind { port, ..(*bind).clone() };
                 let space = &listing.snapshot.spaces[0];
-                self.verdict(bind, listing, &Facts { space, caller: self.caller, address: address.as_ref() })
+                let rows = rows.get(&port).map_or(&[][..], Vec::as_slice);
+                self.verdict(bind, rows, &Facts { space, caller: self.caller, address: address.as_ref() })
             };
             let service = |protocol: &Protocol| Some((*protocol, catalogue.service(port, *protocol)?));
             Checked {
@@ -266,8 +271,8 @@ impl Question<'_> {
         ports.map(of_port).collect()
     }
 
-    fn verdict<'a>(&self, bind: Bind, listing: &'a Listing<'a>, facts: &Facts<'_>) -> Verdict<'a> {
-        let judgement = bind::judge(&bind, listing, facts);
+    fn verdict<'a>(&self, bind: Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Verdict<'a> {
+        let judgement = bind::judge(&bind, rows, facts);
         let tried = self.ask.then(|| probe::probe(&bind));
         // One option at a time: Linux remembers a bind that had both after its end (`fastreuseport` of the port's
         // bucket), and lets the next one with SO_REUSEPORT through that it would have refused.
