@@ -15,10 +15,10 @@ mod runtime;
 
 #[cfg(target_os = "linux")]
 pub use linux::control::{ProcessHandle, ancestors, can_destroy, control_groups_of, destroy};
-#[cfg(not(target_os = "linux"))]
-pub use portable::control::{ProcessHandle, ancestors, can_destroy, control_groups_of, destroy};
 #[cfg(target_os = "linux")]
 use linux::probe as probe_system;
+#[cfg(not(target_os = "linux"))]
+pub use portable::control::{ProcessHandle, ancestors, can_destroy, control_groups_of, destroy};
 #[cfg(not(target_os = "linux"))]
 use portable::probe as probe_system;
 
