@@ -31,7 +31,7 @@ Examples:
 Exit codes: 0 destroyed, 1 there is none or it was refused, 2 the command line is wrong, the system cannot, or nobody
 could be asked and --yes was not given")]
 pub struct Args {
-    /// Ports: 8080, :8080, 8000-8100, 127.0.0.1:8080 or [::1]:8080
+    /// Ports: `8080`, `:8080`, `8000-8100`, `127.0.0.1:8080` or `[::1]:8080`
     #[arg(value_name = "PORT", required = true)]
     ports: Vec<PortTarget>,
 

@@ -38,7 +38,7 @@ Examples:
 Exit codes: 0 stopped and the port is free, 1 nobody listens or it was refused, 2 the command line is wrong, the
 system could not be asked, or nobody could be asked and --yes was not given")]
 pub struct Args {
-    /// Ports: 8080, :8080, 8000-8100, 127.0.0.1:8080 or [::1]:8080; never a name
+    /// Ports: `8080`, `:8080`, `8000-8100`, `127.0.0.1:8080` or `[::1]:8080`; never a name
     #[arg(value_name = "PORT", required = true)]
     ports: Vec<PortTarget>,
 
