@@ -89,6 +89,21 @@ fn a_redacted_snapshot_names_no_people_and_says_so() {
         }
     }
     assert!(report["warnings"][0].as_str().unwrap().starts_with("redacted:"), "{}", report["warnings"]);
+    let missing: Vec<&Value> =
+        report["visibility"]["reasons"].as_array().unwrap().iter().filter(|gap| gap["reason"] == "redacted").collect();
+    assert_eq!(missing.len(), 2, "{missing:?}");
+    // Who asks the report for what was taken out is told so; an answer of nothing would be a lie.
+    let folder = Folder::new();
+    let file = folder.join("redacted.json");
+    std::fs::write(&file, report.to_string()).unwrap();
+    let note = "peers, users and arguments are not in it";
+    let by_user = portscope(["--user", "root", "--from"]).arg(file.display()).stderr_contains(note).success();
+    assert!(by_user.stdout.contains("no open socket matches"), "{}", by_user.stdout);
+    let usage = portscope(["usage", "--from"]).arg(file.display()).stderr_contains(note).success().stdout;
+    assert!(usage.contains("the destinations of TCP connections are not known"), "{usage}");
+    let metrics = portscope(["export", "--from"]).arg(file.display()).stderr_contains(note).success().stdout;
+    assert!(!metrics.contains("portscope_fullest_destination_ratio{"), "{metrics}");
+    assert!(metrics.contains("portscope_connections{"), "{metrics}");
 }
 
 #[test]
@@ -97,7 +112,7 @@ fn a_file_that_is_no_report_is_one_line_and_exit_2() {
     let file = folder.join("bad.json");
     let whole = portscope(["--json"]).success().stdout;
     for (text, problem) in [
-        (String::new(), "it is no report of portscope: EOF"),
+        (String::new(), "it is no report of portscope: it is empty"),
         ("{}".to_owned(), "expected a field `schema` of"),
         (whole.replace("portscope/1", "portscope/2"), "its schema is \"portscope/2\": expected \"portscope/1\""),
         (whole[..whole.len() / 2].to_owned(), "it is no report of portscope: EOF"),
@@ -122,4 +137,113 @@ fn what_a_report_leaves_out_is_said() {
     let _ = portscope(["-l", "--from"]).arg(file.display()).stderr_contains("written with filters").success();
     let _ =
         portscope(["usage", "--from"]).arg(file.display()).stderr_contains("the report has no udp sockets").success();
+}
+
+#[test]
+fn users_and_spaces_are_those_of_the_report() {
+    let (_listener, port) = listener();
+    let folder = Folder::new();
+    let file = folder.join("other.json");
+    let mut report = portscope(["-l", "--json"]).arg(port).success().json();
+    let socket = &mut report["sockets"][0];
+    (socket["uid"], socket["user"]) = (54_321.into(), "wilma".into());
+    let process = &mut socket["owner"]["processes"][0];
+    (process["uid"], process["user"]) = (54_321.into(), "wilma".into());
+    report["spaces"][0]["label"] = "bedrock".into();
+    report["scope"]["filtered"] = false.into();
+    std::fs::write(&file, report.to_string()).unwrap();
+    let rows =
+        |filter: [&str; 2]| portscope(filter).arg("--json").arg("--from").arg(file.display()).success().sockets();
+    assert_eq!(rows(["--user", "wilma"]).len(), 1);
+    assert_eq!(rows(["--user", "54321"]).len(), 1);
+    assert!(rows(["--user", "root"]).is_empty());
+    assert_eq!(rows(["--space", "bedrock"]).len(), 1);
+    let _ = portscope(["--space", "host", "--from"]).arg(file.display()).stderr_contains("bedrock").exits(2);
+}
+
+#[test]
+fn lines_of_json_are_no_report_and_a_report_comes_through_a_pipe_too() {
+    let (_listener, port) = listener();
+    let folder = Folder::new();
+    let file = folder.join("sockets.ndjson");
+    for targets in [vec![port.to_string()], vec![]] {
+        std::fs::write(&file, portscope(["-l", "-o", "ndjson"]).args(targets).any_stderr().success().stdout).unwrap();
+        let _ = portscope(["--from"]).arg(file.display()).stderr_contains("(NDJSON): expected a report").exits(2);
+    }
+    std::fs::write(&file, portscope(["snapshot"]).any_stderr().success().stdout).unwrap();
+    let mut command = portscope(["-l", "--json", "--from", "-"]).arg(port).command();
+    let output = command.stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["sockets"][0]["local"]["port"], port);
+}
+
+#[test]
+#[cfg(unix)]
+fn only_a_file_is_replaced_and_the_umask_does_not_decide_who_reads_it() {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    let folder = Folder::new();
+    let (pipe, link, public) = (folder.join("pipe"), folder.join("link"), folder.join("public.prom"));
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+    symlink("elsewhere", &link).unwrap();
+    for place in [&pipe, &link, &std::env::temp_dir()] {
+        let problem = "what is there is not a regular file";
+        let _ = portscope(["snapshot"]).arg(place.display()).stderr_contains(problem).exits(2);
+    }
+    assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    assert_eq!(std::fs::read_link(&link).unwrap(), std::path::Path::new("elsewhere"));
+    let _ = portscope(["export", "--textfile"])
+        .arg(public.display())
+        .under(["sh", "-c", "umask 077; exec \"$@\"", "sh"])
+        .any_stderr()
+        .success();
+    assert_eq!(std::fs::metadata(&public).unwrap().permissions().mode() & 0o777, 0o644);
+}
+
+#[test]
+fn numbers_that_no_machine_has_are_shown_or_refused_by_every_command() {
+    let (_listener, port) = listener();
+    let folder = Folder::new();
+    let file = folder.join("hostile.json");
+    let whole = portscope(["snapshot"]).any_stderr().success().json();
+    let most = u64::MAX;
+    let gap = serde_json::json!({"missing": "spaces", "reason": "permission", "count": most, "detail": "\u{1b}[2J\n"});
+    let changes: [&dyn Fn(&mut Value); 4] = [
+        &|report| report["visibility"]["reasons"] = [gap.clone(), gap.clone()].to_vec().into(),
+        &|report| report["spaces"][0]["processes"] = most.into(),
+        &|report| {
+            for socket in report["sockets"].as_array_mut().unwrap() {
+                socket["queue"] = serde_json::json!({"used": u32::MAX, "limit": u32::MAX});
+                (socket["time_left_ms"], socket["inode"], socket["cookie"]) = (most.into(), most.into(), most.into());
+            }
+        },
+        &|report| {
+            report["host"]["name"] = "\u{1b}]0;x\u{7}\u{202e}".into();
+            report["spaces"][0]["label"] = "\u{1b}[31m\n".into();
+            report["warnings"] = vec!["\u{1b}[2J\n"].into();
+        },
+    ];
+    let number = port.to_string();
+    for change in changes {
+        let mut report = whole.clone();
+        change(&mut report);
+        std::fs::write(&file, report.to_string()).unwrap();
+        for command in [
+            &["-tu"][..],
+            &["-tu", "--json"],
+            &["-o", "wide"],
+            &["info", &number],
+            &["usage"],
+            &["usage", "--json"],
+            &["spaces"],
+            &["spaces", "--json"],
+            &["export"],
+            &["audit"],
+            &["snapshot", "--redact"],
+        ] {
+            let run = portscope(command.iter().copied()).arg("--from").arg(file.display()).any_stderr();
+            let output = run.exits_with([0, 1]);
+            assert!(!output.stdout.contains('\u{1b}') && !output.stderr.contains('\u{1b}'), "{command:?} {output:?}");
+        }
+    }
 }

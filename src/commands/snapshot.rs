@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::SourceArgs;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Need, Snapshot, SpaceChoice};
+use crate::model::{Gap, Missing, Need, Reason, Snapshot, SpaceChoice};
 use crate::render::{json, summary};
 use crate::{config, file, join, select};
 
@@ -20,6 +20,9 @@ pub struct Args {
     file: Option<PathBuf>,
 
     /// Leave out peer addresses, users and arguments
+    ///
+    /// They are null then, not replaced by others. Names of files, units and containers are kept, though a user's name
+    /// may be part of them.
     #[arg(long)]
     redact: bool,
 
@@ -79,5 +82,39 @@ fn redact(snapshot: &mut Snapshot) {
         process.argv = None;
     }
     snapshot.users.clear();
-    snapshot.warnings.push("redacted: peers, users and arguments were left out".to_owned());
+    for gap in &mut snapshot.gaps {
+        gap.detail = without_uid(&gap.detail);
+    }
+    for missing in [Missing::Peers, Missing::Users] {
+        let detail = format!("{} were left out (--redact)", missing.name());
+        snapshot.gaps.push(Gap { missing, reason: Reason::Redacted, count: None, detail });
+    }
+    let kept = "names of hosts, files, units and containers are kept, and may have the name of a user in them";
+    snapshot.warnings.push(format!("redacted: peers, users and arguments were left out; {kept}"));
+}
+
+/// `may not be read by uid 1000` without the number.
+fn without_uid(detail: &str) -> String {
+    match detail.split_once("by uid ") {
+        None => detail.to_owned(),
+        Some((before, after)) => {
+            format!("{before}by its user{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redacted_snapshot_has_no_number_of_a_user() {
+        let mut snapshot = crate::testing::snapshot();
+        redact(&mut snapshot);
+        assert_eq!(snapshot.gaps[0].detail, "70 of 90 processes may not be read by its user");
+        assert!(snapshot.sockets.iter().all(|socket| (socket.uid, socket.peer) == (None, None)));
+        assert!(snapshot.users.is_empty() && snapshot.processes.values().all(|process| process.uid.is_none()));
+        let missing: Vec<&str> = snapshot.gaps.iter().map(|gap| gap.missing.name()).collect();
+        assert_eq!(missing, ["owners", "peers", "users"]);
+    }
 }

@@ -21,11 +21,15 @@ pub enum Missing {
     Redirects,
     /// Names of containers.
     Names,
+    /// The other ends of connections.
+    Peers,
+    /// Who made sockets and runs processes.
+    Users,
 }
 
 impl Missing {
     /// Every kind.
-    pub const ALL: [Missing; 8] = [
+    pub const ALL: [Missing; 10] = [
         Missing::Owners,
         Missing::Sockets,
         Missing::Processes,
@@ -34,6 +38,8 @@ impl Missing {
         Missing::Spaces,
         Missing::Redirects,
         Missing::Names,
+        Missing::Peers,
+        Missing::Users,
     ];
 
     /// The name in JSON.
@@ -47,6 +53,8 @@ impl Missing {
             Missing::Spaces => "spaces",
             Missing::Redirects => "redirects",
             Missing::Names => "names",
+            Missing::Peers => "peers",
+            Missing::Users => "users",
         }
     }
 }
@@ -62,11 +70,13 @@ pub enum Reason {
     Backend,
     /// This version does not look for it.
     NotLookedFor,
+    /// It was taken out of a report before that was given away.
+    Redacted,
 }
 
 impl Reason {
     /// The reasons that are not about one owner.
-    pub const PLAIN: [Reason; 3] = [Reason::Refused, Reason::Backend, Reason::NotLookedFor];
+    pub const PLAIN: [Reason; 4] = [Reason::Refused, Reason::Backend, Reason::NotLookedFor, Reason::Redacted];
 
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
@@ -75,6 +85,7 @@ impl Reason {
             Reason::Refused => "permission",
             Reason::Backend => "backend",
             Reason::NotLookedFor => "not-looked-for",
+            Reason::Redacted => "redacted",
         }
     }
 }

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use super::report_visibility::unseen_spaces;
 use super::sanitize::{Charset, Text};
 use crate::analyse::usage::{Destination, Measured, Share, SpaceUsage};
-use crate::model::{Listing, Row, Space};
+use crate::model::{Listing, Missing, Row, Space};
 
 /// What a listener is, for counting.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -66,7 +66,8 @@ pub fn write(
 ) -> io::Result<()> {
     let mut registry = Registry::with_prefix("portscope");
     register_sockets(&mut registry, listing);
-    register_usage(&mut registry, usage);
+    let knows_peers = !listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Peers);
+    register_usage(&mut registry, usage, knows_peers);
     register_run(&mut registry, listing, took, version);
     let mut encoded = String::new();
     text::encode(&mut encoded, &registry).map_err(io::Error::other)?;
@@ -98,7 +99,7 @@ fn register_sockets(registry: &mut Registry, listing: &Listing<'_>) {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no count of sockets is near 2^53")]
-fn register_usage(registry: &mut Registry, usage: &[SpaceUsage<'_>]) {
+fn register_usage(registry: &mut Registry, usage: &[SpaceUsage<'_>], knows_peers: bool) {
     let used = family(registry, "ephemeral_ports_used", "Distinct numbers of the ephemeral range that are in use");
     let limit = family(registry, "ephemeral_ports", "Numbers that the space hands out, without reserved ones");
     let fullest = family(
@@ -117,20 +118,24 @@ fn register_usage(registry: &mut Registry, usage: &[SpaceUsage<'_>]) {
         let space = label(one.space);
         for gauge in one.gauges.iter().filter(|gauge| gauge.measured == Measured::Ephemeral) {
             let labels = ProtocolLabels { space: space.clone(), protocol: gauge.protocol.name() };
-            used.get_or_create(&labels).set(gauge.share.used as f64);
-            limit.get_or_create(&labels).set(gauge.share.limit as f64);
+            used.get_or_create(&labels).inc_by(gauge.share.used as f64);
+            limit.get_or_create(&labels).inc_by(gauge.share.limit as f64);
         }
         let of_space = SpaceLabels { space: space.clone() };
         let shares = one.destinations.iter().filter_map(Destination::share);
         let highest = shares.map(Share::part).fold(0.0, f64::max);
-        fullest.get_or_create(&of_space).set(highest);
+        // Without the range, or without peers in a redacted report, no number would be true.
+        if one.space.ephemeral.is_some() && knows_peers {
+            let gauge = fullest.get_or_create(&of_space);
+            gauge.set(gauge.get().max(highest));
+        }
         for queue in &one.queues {
             let labels = PortLabels { space: space.clone(), port: queue.row.socket.local.port.get() };
             waiting.get_or_create(&labels).inc_by(f64::from(queue.queue.used));
             room.get_or_create(&labels).inc_by(f64::from(queue.queue.limit));
         }
         if let Some(count) = one.space.listen_overflows {
-            lost.get_or_create(&of_space).set(count as f64);
+            lost.get_or_create(&of_space).inc_by(count as f64);
         }
     }
 }

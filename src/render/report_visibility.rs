@@ -29,9 +29,9 @@ pub struct Visibility {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Gap")]
 pub struct GapReport {
-    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects` or `names`.
+    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects`, `names`, `peers` or `users`.
     pub missing: &'static str,
-    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell) or `not-looked-for`.
+    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`, or `redacted` (taken out).
     pub reason: &'static str,
     /// How many sockets of the whole listing it concerns, where that can be counted.
     pub count: Option<usize>,
@@ -43,7 +43,9 @@ pub struct GapReport {
 
 /// How many spaces are out of reach. Where one kind of them cannot be counted, nor can all.
 pub fn unseen_spaces(snapshot: &Snapshot) -> Option<usize> {
-    snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).map(|gap| gap.count).sum()
+    // A saved report may hold any numbers.
+    let add = |sum: usize, gap: &Gap| Some(sum.saturating_add(gap.count?));
+    snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).try_fold(0, add)
 }
 
 /// Turns what the snapshot misses of the listing into the document's words.

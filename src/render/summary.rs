@@ -77,8 +77,8 @@ pub fn further_spaces(snapshot: &Snapshot) -> Option<String> {
 /// Says which spaces are out of reach, and what would show them; nothing when none are.
 pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     let gaps: Vec<&Gap> = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).collect();
-    let count: Option<usize> = gaps.iter().map(|gap| gap.count).sum();
-    let count = count.map_or_else(|| "some".to_owned(), |count| count.to_string());
+    let count =
+        super::report_visibility::unseen_spaces(snapshot).map_or_else(|| "some".to_owned(), |count| count.to_string());
     let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
     let hint = hint(gaps.first()?.reason, snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
     Some(format!("{count} port spaces are not listed: {}{hint}", details.join("; ")))
@@ -90,12 +90,16 @@ pub fn left_out(snapshot: &Snapshot, need: &Need) -> Option<String> {
     let scope = &snapshot.scope;
     let missing = |protocol: &&Protocol| !scope.protocols.is_empty() && !scope.protocols.contains(protocol);
     let missing: Vec<&str> = need.protocols.iter().filter(missing).map(|protocol| protocol.name()).collect();
-    let wholly = "`portscope snapshot` writes a whole one";
-    match (missing.is_empty(), scope.filtered) {
-        (true, false) => None,
-        (true, true) => Some(format!("the report was written with filters, so sockets may be missing; {wholly}")),
-        (false, _) => Some(format!("the report has no {} sockets; {wholly}", missing.join(" and "))),
-    }
+    let whole = "`portscope snapshot` writes a whole one";
+    let mut lines = match (missing.is_empty(), scope.filtered) {
+        (true, false) => Vec::new(),
+        (true, true) => vec![format!("the report was written with filters, so sockets may be missing; {whole}")],
+        (false, _) => vec![format!("the report has no {} sockets; {whole}", missing.join(" and "))],
+    };
+    // A filter by peer or user finds nothing then.
+    let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason == Reason::Redacted);
+    lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
 
 /// Says which columns had no room.
@@ -142,6 +146,6 @@ pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Opti
             let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
             Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))
         }
-        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor => None,
+        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor | Reason::Redacted => None,
     }
 }

@@ -9,7 +9,7 @@ use super::style::Style;
 use super::summary;
 use super::table::{self, Cells, Emphasis, Frame, Head};
 use crate::analyse::usage::{Causes, Destination, Excess, Gauge, Measured, QueueUse, Share, SpaceUsage};
-use crate::model::{Listing, Protocol};
+use crate::model::{Listing, Missing, Protocol};
 
 /// Above this part of a limit a line is marked, unless `--warn` says another.
 pub const MARKED_ABOVE: f64 = 0.8;
@@ -39,13 +39,20 @@ pub fn write(
 ) -> io::Result<()> {
     let Style { charset, width, .. } = options.style;
     writeln!(out, "{}", summary::title(listing.snapshot, charset).as_str())?;
+    let lacks_peers = listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Peers);
     for space in spaces {
         if spaces.len() > 1 {
             let label = Text::of(&space.space.label, charset);
             writeln!(out, "\nport space {} ({})", label.as_str(), space.space.kind.name())?;
         }
         write_gauges(out, space, options)?;
-        write_destinations(out, space, options)?;
+        if lacks_peers {
+            writeln!(out)?;
+            let line = "the destinations of TCP connections are not known: peers were taken out of the report";
+            paragraph::sentence(out, line, width)?;
+        } else {
+            write_destinations(out, space, options)?;
+        }
         write_queues(out, space, options)?;
     }
     writeln!(out)?;

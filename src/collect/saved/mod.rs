@@ -60,9 +60,16 @@ fn parse(text: &[u8]) -> Result<Snapshot, String> {
     #[derive(serde::Deserialize)]
     struct Kind {
         schema: Option<String>,
+        /// Sockets have it, reports do not.
+        local: Option<serde::de::IgnoredAny>,
     }
     let malformed = |error: serde_json::Error| format!("it is no report of portscope: {error}");
-    let kind: Kind = serde_json::from_slice(text).map_err(malformed)?;
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Kind>();
+    let first = values.next().ok_or("it is no report of portscope: it is empty")?;
+    let kind = first.map_err(malformed)?;
+    if kind.schema.is_none() && kind.local.is_some() {
+        return Err("it has a socket a line (NDJSON): expected a report of --json or `portscope snapshot`".to_owned());
+    }
     match kind.schema.as_deref() {
         Some(crate::model::SCHEMA) => {}
         Some(other) => return Err(format!("its schema is {other:?}: expected {:?}", crate::model::SCHEMA)),
@@ -112,7 +119,11 @@ mod tests {
     #[test]
     fn what_is_no_report_is_said_in_one_line() {
         for (text, problem) in [
-            ("", "it is no report of portscope: EOF while parsing a value at line 1 column 0"),
+            ("", "it is no report of portscope: it is empty"),
+            (
+                "{\"host\":\"a\",\"local\":{}}\n{\"host\":\"a\",\"local\":{}}\n",
+                "it has a socket a line (NDJSON): expected",
+            ),
             ("[]", "it is no report of portscope: "),
             ("{}", "it is no report of portscope: expected a field `schema` of \"portscope/1\""),
             (r#"{"schema":"portscope/2"}"#, "its schema is \"portscope/2\": expected \"portscope/1\""),
@@ -133,6 +144,23 @@ mod tests {
         assert!(parse(text.as_bytes()).is_ok());
     }
 
+    /// The numbers of a document, each with the key that it has.
+    fn collect_numbers<'a>(value: &'a mut serde_json::Value, found: &mut Vec<(&'a mut serde_json::Value, String)>) {
+        match value {
+            serde_json::Value::Array(values) => values.iter_mut().for_each(|value| collect_numbers(value, found)),
+            serde_json::Value::Object(fields) => {
+                for (key, value) in fields {
+                    if value.is_number() {
+                        found.push((value, key.clone()));
+                    } else {
+                        collect_numbers(value, found);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     proptest! {
         #[test]
         fn no_change_of_a_report_makes_it_panic(at in any::<prop::sample::Index>(), with in any::<Vec<u8>>()) {
@@ -141,6 +169,36 @@ mod tests {
             let end = (at + with.len()).min(text.len());
             text.splice(at..end, with);
             let _ = parse(&text);
+        }
+
+        #[test]
+        fn any_number_in_the_place_of_any_other_is_refused_or_can_be_shown(
+            at in any::<prop::sample::Index>(),
+            with in prop_oneof![Just(0), Just(u64::from(u16::MAX)), Just(u64::from(u32::MAX)), Just(u64::MAX), any::<u64>()],
+        ) {
+            let mut snapshot = testing::snapshot();
+            for _ in 0..2 {
+                let (missing, detail) = (crate::model::Missing::Spaces, "refused".to_owned());
+                let reason = crate::model::Reason::Refused;
+                snapshot.gaps.push(crate::model::Gap { missing, reason, count: Some(3), detail });
+            }
+            let mut value: serde_json::Value = serde_json::from_str(&written(&snapshot)).unwrap();
+            let mut numbers = Vec::new();
+            collect_numbers(&mut value, &mut numbers);
+            // The numbers of sockets that are alike are changed together, as sums of them are made.
+            let chosen = numbers[at.index(numbers.len())].1.clone();
+            for (number, key) in numbers {
+                if key == chosen {
+                    *number = with.into();
+                }
+            }
+            if let Ok(read) = parse(value.to_string().as_bytes()) {
+                let listing = join::listing(&read, None);
+                let usage = crate::analyse::usage::usage(&listing);
+                let took = std::time::Duration::ZERO;
+                crate::render::metrics::write(&mut Vec::new(), &listing, &usage, took, "1").unwrap();
+                let _ = written(&read);
+            }
         }
     }
 }
