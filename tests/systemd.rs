@@ -44,4 +44,25 @@ fn c31_a_listener_that_waits_to_be_activated_is_its_units() {
     let unasked = portscope(["--json", "8022", "--no-helpers"]).under(apart.inside()).success().only_socket();
     assert_eq!(unasked["activation"], serde_json::Value::Null);
     assert_eq!(unasked["owner"]["tier"], "process");
+
+    // The service is started and takes the listener over: its owner is the one that it had.
+    let before = portscope(["snapshot"]).under(apart.inside()).any_stderr().success().stdout;
+    let folder = support::Folder::new();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).unwrap();
+        folder.join(name)
+    };
+    let before = file("before.json", &before);
+    let started = apart.run(&["systemctl", "start", "web.service"]);
+    assert!(started.status.success(), "{started:?}");
+    let after = eventually("the service holds it too", || {
+        let report = portscope(["snapshot"]).under(apart.inside()).any_stderr().success();
+        let rows = report.sockets();
+        let row = rows.iter().find(|row| row["local"]["port"] == 8022).unwrap();
+        (row["owner"]["processes"].as_array().unwrap().len() == 2).then_some(report.stdout)
+    });
+    let after = file("after.json", &after);
+    let diff = portscope(["diff", "--json"]).arg(before.display()).arg(after.display()).exits_with([0, 1]).json();
+    let changes = diff["changes"].as_array().unwrap();
+    assert!(!changes.iter().any(|change| change["port"] == 8022), "{diff:#}");
 }

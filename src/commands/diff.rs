@@ -9,7 +9,7 @@ use crate::collect::Saved;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{Need, Snapshot, Socket, SpaceChoice, SpaceId};
+use crate::model::{Need, SpaceChoice};
 use crate::render::diff::{self, DiffReport};
 use crate::render::json;
 
@@ -48,17 +48,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let mut before = Saved::open(&args.before)?.into_snapshot();
+    let before = Saved::open(&args.before)?.into_snapshot();
     let need = args.source.asked(Need { belonging: true, exe: true, spaces: SpaceChoice::All, ..Need::default() });
-    let mut after = match &args.after {
+    let after = match &args.after {
         Some(path) => Saved::open(path)?.into_snapshot(),
         None => super::snapshot(&need, &args.source, context)?,
     };
-    let notes =
-        [leave_out_of(&mut after, &before, "the first report"), leave_out_of(&mut before, &after, "the second report")];
-    for note in notes.into_iter().flatten() {
-        context.note(&note);
-    }
     let (old, new) = (join::listing(&before, None), join::listing(&after, None));
     let found = analyse::diff::diff(&old, &new, args.all);
     if args.json {
@@ -68,31 +63,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         diff::write(&mut text, &found, &before, &after, args.no_header, args.style.style(context))?;
         pager::show(&text, !args.style.no_pager, context)?;
         context.stdout.flush()?;
+        for line in diff::doubts(&found) {
+            context.note(&line);
+        }
     }
     Ok(if found.changes.is_empty() { ExitStatus::Yes } else { ExitStatus::No })
-}
-
-/// Leaves out of one side what the other could not have, so that it seems neither opened nor closed; says what that is.
-fn leave_out_of(side: &mut Snapshot, other: &Snapshot, name: &str) -> Option<String> {
-    let protocols = &other.scope.protocols;
-    let has_protocol = |socket: &Socket| protocols.is_empty() || protocols.contains(&socket.protocol);
-    // Where not every space was listed, one that is missing there may have been there all the same.
-    let labels: Vec<&str> = other.spaces.iter().map(|space| space.label.as_str()).collect();
-    let lists_all = other.further_spaces == Some(0);
-    let mut unknown: Vec<SpaceId> =
-        side.spaces.iter().filter(|space| !labels.contains(&&*space.label)).map(|space| space.id).collect();
-    if lists_all {
-        unknown.clear();
-    }
-    let before = side.sockets.len();
-    side.sockets.retain(|socket| has_protocol(socket) && !unknown.contains(&socket.space));
-    let left_out = before - side.sockets.len();
-    match (left_out, other.scope.filtered) {
-        (0, false) => None,
-        (_, true) => Some(format!("{name} was written with filters: what it leaves out seems opened or closed")),
-        (count, false) => Some(format!(
-            "{count} sockets were not compared: {name} is not of their protocol or port space; `portscope snapshot` \
-             writes a whole one"
-        )),
-    }
 }

@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::report::{self, HostReport, SCHEMA};
+use super::report::{self, EndpointReport, HostReport, SCHEMA};
 use super::sanitize::Text;
 use super::style::Style;
 use super::{grid, time};
-use crate::analyse::diff::{Change, Diff, Holder, Side};
+use crate::analyse::diff::{Change, Diff, Doubt, Holder, Side, Which};
 use crate::model::{Host, Snapshot};
 
 /// Writes what was compared, a row for each change, and what could not be compared.
@@ -38,10 +38,48 @@ pub fn write(
         1 => writeln!(out, "1 difference")?,
         count => writeln!(out, "{count} differences")?,
     }
+    let noun = if diff.incomparable == 1 { "socket" } else { "sockets" };
     if diff.incomparable > 0 {
-        writeln!(out, "owners of {} listeners were not compared: they are hidden on one side", diff.incomparable)?;
+        writeln!(
+            out,
+            "owners of {} {noun} were not compared: they are hidden before, after, or both",
+            diff.incomparable
+        )?;
     }
     Ok(())
+}
+
+/// Why more may have changed than is said, or less, one line each.
+pub fn doubts(diff: &Diff) -> Vec<String> {
+    diff.doubts.iter().copied().map(doubt).collect()
+}
+
+fn doubt(doubt: Doubt) -> String {
+    let name = |which| match which {
+        Which::Before => "before",
+        Which::After => "after",
+    };
+    match doubt {
+        Doubt::NotSeen(which, count) => {
+            let noun = if count == 1 { "1 socket was" } else { &format!("{count} sockets were") };
+            format!(
+                "{noun} not compared: the run {} did not look there (protocol, family, port space or forwarded ports); \
+                 `portscope snapshot` as root writes a whole report",
+                name(which)
+            )
+        }
+        Doubt::Filtered(which) => {
+            format!("the report {} was written with filters: what it leaves out seems opened or closed", name(which))
+        }
+        Doubt::SocketsMissing(which) => {
+            format!("some sockets could not be read {}: they may seem opened or closed", name(which))
+        }
+        Doubt::NamesMissing(which) => {
+            format!("names of containers are not known {}: what is called by them seems to be another", name(which))
+        }
+        Doubt::UsersMissing(which) => format!("users were not compared: the report {} is redacted", name(which)),
+        Doubt::PeersMissing(which) => format!("connections were not compared: the report {} is redacted", name(which)),
+    }
 }
 
 fn moment(host: &Host, style: Style) -> String {
@@ -67,14 +105,16 @@ fn what(change: &Change) -> String {
         let side = |side: &Option<Side>| side.as_ref().map(of).unwrap_or_default();
         format!("{} -> {}", side(&change.before), side(&change.after))
     };
-    match change.kind {
+    let peer = change.identity.peer.map(|peer| format!("with {peer}: ")).unwrap_or_default();
+    let what = match change.kind {
         Kind::Opened => change.after.as_ref().map(whole).unwrap_or_default(),
         Kind::Closed => change.before.as_ref().map(whole).unwrap_or_default(),
         Kind::OwnerChanged => both(&holders),
         Kind::ExposureWidened | Kind::ExposureNarrowed | Kind::AddressChanged => both(&addresses),
         Kind::MovedSpace => format!("now in space {}", change.to_space.as_deref().unwrap_or_default()),
         Kind::ForwardChanged => both(&|side| side.forward.clone().unwrap_or_else(|| "itself".to_owned())),
-    }
+    };
+    format!("{peer}{what}")
 }
 
 fn whole(side: &Side) -> String {
@@ -94,11 +134,11 @@ fn holders(side: &Side) -> String {
         return "nobody".to_owned();
     }
     let words = |holder: &Holder| {
-        let mut words = vec![holder.program.clone().unwrap_or_else(|| "-".to_owned())];
+        let mut words: Vec<String> = holder.program.iter().cloned().collect();
         words.extend(holder.unit.as_ref().map(|unit| format!("unit {unit}")));
         words.extend(holder.container.as_ref().map(|container| format!("container {container}")));
         words.extend(holder.user.as_ref().map(|user| format!("user {user}")));
-        words.join(", ")
+        if words.is_empty() { "(not known)".to_owned() } else { words.join(", ") }
     };
     holders.iter().map(words).collect::<Vec<_>>().join("; ")
 }
@@ -115,8 +155,10 @@ pub struct DiffReport<'a> {
     pub after: HostReport<'a>,
     /// The changes, by port, protocol and space.
     pub changes: Vec<ChangeReport<'a>>,
-    /// Listeners on both sides whose owners are hidden on one, and so were not compared.
+    /// Sockets on both sides whose owners are hidden on one or both, and so were not compared.
     pub incomparable_owners: usize,
+    /// Why more may have changed than is said, or less, in words.
+    pub warnings: Vec<String>,
 }
 
 /// One change.
@@ -132,6 +174,8 @@ pub struct ChangeReport<'a> {
     pub port: u16,
     /// The label of the space; for a move the one that it was in.
     pub space: &'a str,
+    /// The other end of a connection (with `--all`); null for everything else.
+    pub peer: Option<EndpointReport>,
     /// The label of the space that it moved to.
     pub to_space: Option<&'a str>,
     /// How it was; null for one that was opened.
@@ -176,6 +220,7 @@ impl<'a> DiffReport<'a> {
             protocol: change.identity.protocol.name(),
             port: change.identity.port.get(),
             space: &change.identity.space,
+            peer: change.identity.peer.map(report::endpoint),
             to_space: change.to_space.as_deref(),
             before: change.before.as_ref().map(side),
             after: change.after.as_ref().map(side),
@@ -186,6 +231,7 @@ impl<'a> DiffReport<'a> {
             after: report::host(&after.host),
             changes: diff.changes.iter().map(change).collect(),
             incomparable_owners: diff.incomparable,
+            warnings: doubts(diff),
         }
     }
 }

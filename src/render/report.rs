@@ -348,7 +348,7 @@ fn forward(forward: &Forward) -> ForwardReport<'_> {
     }
 }
 
-fn endpoint(end: Endpoint) -> EndpointReport {
+pub(super) fn endpoint(end: Endpoint) -> EndpointReport {
     EndpointReport { address: end.address, port: end.port.get() }
 }
 

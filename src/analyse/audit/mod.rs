@@ -7,7 +7,7 @@
 
 mod exposed;
 mod files;
-mod holders;
+pub(super) mod holders;
 mod network;
 mod programs;
 mod rules;

@@ -1,0 +1,108 @@
+//! One side of a comparison: the sockets of an identity, and who holds them.
+
+use std::collections::BTreeSet;
+
+use crate::analyse::audit::holders::exe;
+use crate::model::{Exposure, Pid, Process, Row};
+
+/// Who holds a listener, as far as a restart leaves it the same. What is not known is absent.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Holder {
+    /// The file that it runs, or its name where that is not known; absent for what systemd holds for a unit.
+    pub program: Option<String>,
+    /// The systemd unit.
+    pub unit: Option<String>,
+    /// The container, by name.
+    pub container: Option<String>,
+    /// The user that it runs as.
+    pub user: Option<String>,
+}
+
+/// The sockets of one identity on one side.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Side {
+    /// The addresses that it is bound to, in order.
+    pub addresses: BTreeSet<String>,
+    /// Who can reach the widest of them.
+    pub exposure: Option<Exposure>,
+    /// Who holds it, empty for nobody; absent where one of the holders is hidden.
+    pub holders: Option<BTreeSet<Holder>>,
+    /// Where it leads, for a published port.
+    pub forward: Option<String>,
+}
+
+impl Side {
+    /// One without any socket.
+    pub(super) fn empty() -> Side {
+        Side { holders: Some(BTreeSet::new()), ..Side::default() }
+    }
+
+    /// Adds a socket.
+    pub(super) fn add(&mut self, row: &Row<'_>) {
+        let socket = row.socket;
+        self.addresses.insert(socket.local.address.to_canonical().to_string());
+        self.exposure = self.exposure.max(Some(row.exposure));
+        let forward = socket.forward.as_ref().map(|forward| match &forward.container {
+            Some(container) => format!("container {} :{}", container.short_name(), forward.to.port),
+            None => forward.to.to_string(),
+        });
+        self.forward = self.forward.take().max(forward);
+        self.holders = match (self.holders.take(), holders(row)) {
+            (Some(mut known), Some(more)) => {
+                known.extend(more);
+                Some(known)
+            }
+            _ => None,
+        };
+    }
+
+    /// Says whether this and the other are known to be held by the same program: only that tells a move.
+    pub(super) fn is_held_as(&self, other: &Side) -> bool {
+        let (Some(left), Some(right)) = (&self.holders, &other.holders) else { return false };
+        left.iter().chain(right).any(|holder| holder.program.is_some()) && are_same(left, right)
+    }
+}
+
+/// Says whether the holders are the same in all that is known of every one of them.
+pub(super) fn are_same(left: &BTreeSet<Holder>, right: &BTreeSet<Holder>) -> bool {
+    let is_known = |of: fn(&Holder) -> &Option<String>| left.iter().chain(right).all(|holder| of(holder).is_some());
+    let (program, user) = (is_known(|holder| &holder.program), is_known(|holder| &holder.user));
+    let known = |holders: &BTreeSet<Holder>| -> BTreeSet<Holder> {
+        let known = |holder: &Holder| Holder {
+            program: holder.program.clone().filter(|_| program),
+            user: holder.user.clone().filter(|_| user),
+            ..holder.clone()
+        };
+        holders.iter().map(known).collect()
+    };
+    known(left) == known(right)
+}
+
+/// The holders of a socket; nothing where they are hidden.
+fn holders(row: &Row<'_>) -> Option<BTreeSet<Holder>> {
+    if row.is_hidden() {
+        return None;
+    }
+    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let shared = Holder {
+        unit: row.unit().map(str::to_owned),
+        container: container.map(|c| c.short_name().to_owned()),
+        ..Holder::default()
+    };
+    if row.socket.activation.is_some() {
+        // systemd holds it for the unit, whose program takes it over when somebody connects: the same owner.
+        return Some(BTreeSet::from([shared]));
+    }
+    let holder = |process: &Process| Holder {
+        program: exe(process)
+            .map(std::borrow::Cow::into_owned)
+            .or_else(|| process.name.as_ref().map(|name| name.to_string_lossy().into_owned())),
+        user: process.uid.map(|uid| row.user_name(uid).map_or_else(|| uid.0.to_string(), str::to_owned)),
+        ..shared.clone()
+    };
+    // Process 1 keeps what it has passed on.
+    let is_passed_on = row.processes.len() > 1;
+    let processes = row.processes.iter().filter(|(pid, _)| !(is_passed_on && *pid == Pid(1)));
+    // A process that was gone before it could be described held it all the same.
+    Some(processes.map(|(_, process)| process.map_or_else(|| shared.clone(), holder)).collect())
+}
