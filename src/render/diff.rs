@@ -12,6 +12,9 @@ use super::{grid, time};
 use crate::analyse::diff::{Change, Diff, Doubt, Holder, Side, Which};
 use crate::model::{Host, Snapshot};
 
+/// Addresses of a listener that are named; the document has all.
+const MOST_ADDRESSES: usize = 4;
+
 /// Writes what was compared, a row for each change, and what could not be compared.
 pub fn write(
     out: &mut dyn Write,
@@ -123,7 +126,9 @@ fn whole(side: &Side) -> String {
 }
 
 fn addresses(side: &Side) -> String {
-    let addresses: Vec<&str> = side.addresses.iter().map(String::as_str).collect();
+    let mut addresses: Vec<String> = side.addresses.iter().take(MOST_ADDRESSES).cloned().collect();
+    let more = side.addresses.len() - addresses.len();
+    addresses.extend((more > 0).then(|| format!("{more} more")));
     let exposure = side.exposure.map_or("unknown", crate::model::Exposure::name);
     format!("{} ({exposure})", addresses.join(", "))
 }
@@ -251,5 +256,42 @@ fn holder_report(holder: &Holder) -> HolderReport<'_> {
         unit: holder.unit.as_deref(),
         container: holder.container.as_deref(),
         user: holder.user.as_deref(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{analyse, join, testing};
+
+    fn text(before: &Snapshot, after: &Snapshot) -> String {
+        let found = analyse::diff::diff(&join::listing(before, None), &join::listing(after, None), false);
+        let style = Style { color: false, charset: crate::render::sanitize::Charset::Unicode, width: None };
+        let mut text = Vec::new();
+        write(&mut text, &found, before, after, true, style).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_change_names_what_was_and_what_is_in_a_line() {
+        let before = testing::snapshot();
+        let mut after = testing::snapshot();
+        for last in 2..=8 {
+            let mut socket = after.sockets[3].clone();
+            socket.local.address = std::net::Ipv4Addr::new(127, 0, 0, last).into();
+            after.sockets.push(socket);
+        }
+        after.sockets.remove(2);
+        let lines = text(&before, &after);
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = lines.lines().map(words).collect();
+        assert_eq!(
+            lines,
+            [
+                "closed tcp 443 host 0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data",
+                "address-changed tcp 5432 host 127.0.0.1, ::1 (loopback) -> 127.0.0.1, 127.0.0.2, 127.0.0.3, 127.0.0.4, \
+                 5 more (loopback)",
+            ]
+        );
     }
 }
