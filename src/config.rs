@@ -29,7 +29,7 @@ pub fn catalogue(flags: &[String], environment: &Environment) -> Result<Catalogu
     for (path, must_exist) in paths(environment) {
         labels.extend(labels_of_file(&path, must_exist)?);
     }
-    let services = host::read_small_file(Path::new("/etc/services")).unwrap_or_default();
+    let services = host::read_small_file(&services_file(environment)).unwrap_or_default();
     Ok(Catalogue::new(labels, &services))
 }
 
@@ -38,14 +38,31 @@ fn paths(environment: &Environment) -> Vec<(PathBuf, bool)> {
     let mut paths = Vec::new();
     if !environment.is_sudo() {
         let of_home = |home| PathBuf::from(home).join(".config");
-        let folder = environment.get("XDG_CONFIG_HOME").map(PathBuf::from).or(environment.get("HOME").map(of_home));
+        let of_unix = || environment.get("XDG_CONFIG_HOME").map(PathBuf::from).or(environment.get("HOME").map(of_home));
+        let folder = if cfg!(windows) { environment.get("APPDATA").map(PathBuf::from) } else { of_unix() };
         match environment.get("PORTSCOPE_CONFIG") {
             Some(path) => paths.push((PathBuf::from(path), true)),
             None => paths.extend(folder.map(|folder| (folder.join("portscope/config.toml"), false))),
         }
     }
-    paths.push((PathBuf::from("/etc/portscope/config.toml"), false));
+    paths.push((machine_folder(environment).join("portscope/config.toml"), false));
     paths
+}
+
+/// Where a machine keeps the configuration of programs.
+fn machine_folder(environment: &Environment) -> PathBuf {
+    match environment.get("PROGRAMDATA") {
+        Some(folder) if cfg!(windows) => PathBuf::from(folder),
+        _ => PathBuf::from("/etc"),
+    }
+}
+
+/// The host's own table of services.
+fn services_file(environment: &Environment) -> PathBuf {
+    match environment.get("SYSTEMROOT") {
+        Some(folder) if cfg!(windows) => PathBuf::from(folder).join("System32/drivers/etc/services"),
+        _ => PathBuf::from("/etc/services"),
+    }
 }
 
 fn labels_of_file(path: &Path, must_exist: bool) -> Result<Vec<Label>, Error> {

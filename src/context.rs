@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::render::sanitize::{Charset, Text};
 
 /// The environment variables that portscope reads; no other is looked at.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: &[&str] = &[
+    "APPDATA",
     "CLICOLOR_FORCE",
     "COLUMNS",
     "FORCE_COLOR",
@@ -24,7 +25,9 @@ pub const VARIABLES: [&str; 15] = [
     "PATH",
     "PORTSCOPE_CONFIG",
     "PORTSCOPE_PAGER",
+    "PROGRAMDATA",
     "SUDO_UID",
+    "SYSTEMROOT",
     "TERM",
     "XDG_CONFIG_HOME",
 ];
@@ -61,8 +64,8 @@ pub struct Environment(BTreeMap<&'static str, OsString>);
 
 impl Environment {
     fn of_process() -> Environment {
-        let set = |name| Some((name, std::env::var_os(name).filter(|value| !value.is_empty())?));
-        Environment(VARIABLES.into_iter().filter_map(set).collect())
+        let set = |name: &&'static str| Some((*name, std::env::var_os(name).filter(|value| !value.is_empty())?));
+        Environment(VARIABLES.iter().filter_map(set).collect())
     }
 
     /// The value, when it is set and not empty.

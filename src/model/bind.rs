@@ -96,6 +96,7 @@ pub enum Refusal {
     /// `EAFNOSUPPORT`: the system does not do this family.
     Family,
     /// `ENODEV`: no such interface.
+    #[allow(dead_code, reason = "made on Linux")]
     NoDevice,
     /// Something else, as the system words it.
     Other(String),

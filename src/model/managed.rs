@@ -8,6 +8,7 @@ pub enum Manager {
     /// systemd, the one of the system.
     Systemd,
     /// systemd, the one of a user.
+    #[allow(dead_code, reason = "made on Linux")]
     SystemdOf(Uid),
     /// Docker.
     Docker,

@@ -118,7 +118,10 @@ impl Need {
     pub fn wants_port(&self, port: Port) -> bool {
         self.ports.as_ref().is_none_or(|ports| ports.contains(&port))
     }
+}
 
+#[allow(dead_code, reason = "asked by the native backend of Linux")]
+impl Need {
     /// Says whether the sockets of the space that this process is in are wanted.
     pub fn wants_own(&self, own: &Space) -> bool {
         match &self.spaces {

@@ -95,6 +95,9 @@ pub fn refusal(refusal: &Refusal<'_, '_>, charset: Charset, program: Option<&Pat
 }
 
 fn sudo(program: Option<&Path>) -> String {
+    if cfg!(windows) {
+        return "; with the right to: run it as Administrator".to_owned();
+    }
     let hint = program.map(|path| Text::of(&path.to_string_lossy(), Charset::Unicode).into_string());
     hint.map(|program| format!("; with the right to: sudo {program}")).unwrap_or_default()
 }

@@ -141,6 +141,9 @@ pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Opti
         return None;
     }
     match reason {
+        Reason::Owner(HiddenBecause::Permission) | Reason::Refused if cfg!(windows) => {
+            Some("to see them: run it as Administrator".to_owned())
+        }
         Reason::Owner(HiddenBecause::Permission) | Reason::Refused => {
             // sudo searches its own PATH, so only an absolute path is sure to be found.
             let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::processes;
 use crate::collect::control::{ControlError, Signal, Standing};
 use crate::model::{BackendChoice, Need, Pid, Socket, SpaceChoice};
 
@@ -9,15 +10,19 @@ use crate::model::{BackendChoice, Need, Pid, Socket, SpaceChoice};
 #[derive(Debug)]
 pub struct ProcessHandle {
     pid: Pid,
+    /// When the process with this number had started, in seconds since 1970.
+    started: u64,
 }
 
 impl ProcessHandle {
-    /// Takes the number.
+    /// Takes the number, and when its process had started.
     pub fn open(pid: Pid) -> Result<ProcessHandle, ControlError> {
-        if cfg!(unix) {
-            return Ok(ProcessHandle { pid });
-        }
-        Err(ControlError::Unsupported("this system has no signals: end the process with its own tools (taskkill)"))
+        let started = processes::started(pid).ok_or(ControlError::Gone)?;
+        Ok(ProcessHandle { pid, started })
+    }
+
+    fn is_same(&self) -> bool {
+        processes::started(self.pid) == Some(self.started)
     }
 
     /// Says whether the system names it as a holder of the socket at this moment.
@@ -42,14 +47,14 @@ impl ProcessHandle {
 
     /// Sends it the signal.
     pub fn send(&self, signal: Signal) -> Result<(), ControlError> {
-        system::send(self.pid, signal)
+        if self.is_same() { system::send(self.pid, signal) } else { Err(ControlError::Gone) }
     }
 
     /// Waits so long for its end; says whether it has come.
     pub fn has_ended_within(&self, limit: Duration) -> bool {
         let end = std::time::Instant::now() + limit;
         loop {
-            if system::test(self.pid) == Err(ControlError::Gone) {
+            if system::test(self.pid) == Err(ControlError::Gone) || !self.is_same() {
                 return true;
             }
             if std::time::Instant::now() >= end {
@@ -127,12 +132,19 @@ mod system {
 mod system {
     use super::{ControlError, Pid, Signal};
 
-    pub fn test(_: Pid) -> Result<(), ControlError> {
-        Ok(())
+    pub fn test(pid: Pid) -> Result<(), ControlError> {
+        super::processes::started(pid).map(|_| ()).ok_or(ControlError::Gone)
     }
 
-    pub fn send(_: Pid, _: Signal) -> Result<(), ControlError> {
-        Err(ControlError::Unsupported("this system has no signals"))
+    /// There is one way to end a process of another console, and the process is not asked (TerminateProcess).
+    pub fn send(pid: Pid, signal: Signal) -> Result<(), ControlError> {
+        match signal {
+            Signal::Term | Signal::Kill if super::processes::terminate(pid) => Ok(()),
+            Signal::Term | Signal::Kill => Err(ControlError::Refused),
+            _ => Err(ControlError::Unsupported(
+                "this system has no signals: expected TERM or KILL, which end it at once",
+            )),
+        }
     }
 
     pub fn parent() -> Option<Pid> {

@@ -29,15 +29,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let (sockets, mut gaps) = system::sockets(need, &space)?;
     let holders: BTreeSet<Pid> =
         sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();
-    let processes = processes::details(&holders, need).unwrap_or_else(|error| {
-        gaps.push(Gap {
-            missing: Missing::Processes,
-            reason: Reason::Backend,
-            count: Some(holders.len()),
-            detail: format!("processes cannot be described: {error}"),
-        });
-        BTreeMap::new()
-    });
+    let processes = processes::details(&holders, need);
     let made_by = sockets.iter().filter_map(|socket| socket.uid);
     let run_as = processes.values().filter_map(|process| process.uid);
     let uids: BTreeSet<Uid> = made_by.chain(run_as).collect();

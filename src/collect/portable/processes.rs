@@ -8,7 +8,7 @@ use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 use crate::model::{Host, Need, Pid, Process, Uid};
 
 /// Describes the processes, and where that is needed those that they descend from; those that have ended are left out.
-pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> Result<BTreeMap<Pid, Process>, sysinfo::Error> {
+pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> BTreeMap<Pid, Process> {
     let mut kind = ProcessRefreshKind::nothing()
         .without_tasks()
         .with_exe(UpdateKind::OnlyIfNotSet)
@@ -19,7 +19,7 @@ pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> Result<BTreeMap<Pid, Proces
     if need.dossier {
         kind = kind.with_cwd(UpdateKind::OnlyIfNotSet);
     }
-    let mut system = System::new()?;
+    let mut system = System::new();
     let mut described = BTreeMap::new();
     let mut wanted = pids.clone();
     while !wanted.is_empty() {
@@ -34,7 +34,7 @@ pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> Result<BTreeMap<Pid, Proces
         wanted.retain(|parent| !described.contains_key(parent));
     }
     forget_strangers(&mut described);
-    Ok(described)
+    described
 }
 
 /// Windows names the parent also after it has ended; whoever has its number now and started later is a stranger.
@@ -75,12 +75,30 @@ fn effective_uid(_: &sysinfo::Process) -> Option<Uid> {
     None
 }
 
+/// When the process started, in seconds since 1970; nothing when there is none of this number.
+#[cfg(not(target_os = "linux"))]
+pub fn started(pid: Pid) -> Option<u64> {
+    let mut system = System::new();
+    let id = sysinfo::Pid::from_u32(pid.0);
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[id]), false, ProcessRefreshKind::nothing());
+    system.process(id).map(sysinfo::Process::start_time)
+}
+
+/// Ends the process; says whether the system did.
+#[cfg(not(unix))]
+pub fn terminate(pid: Pid) -> bool {
+    let mut system = System::new();
+    let id = sysinfo::Pid::from_u32(pid.0);
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[id]), false, ProcessRefreshKind::nothing());
+    system.process(id).is_some_and(sysinfo::Process::kill)
+}
+
 /// Describes the machine.
 pub fn host(captured_at: SystemTime, boot_id: Option<String>) -> Host {
     Host {
-        name: System::host_name().ok(),
-        os: System::long_os_version().ok(),
-        kernel: System::kernel_version().ok(),
+        name: System::host_name(),
+        os: System::long_os_version(),
+        kernel: System::kernel_version(),
         boot_id,
         captured_at,
     }

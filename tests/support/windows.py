@@ -1,0 +1,159 @@
+"""Runs portscope.exe under wine against winports.exe: what a user of Windows would see. Called by .ci/windows."""
+import json
+import os
+import subprocess
+import sys
+
+FOLDER = sys.argv[1]
+PASSED, FAILED = [], []
+
+
+def portscope(*arguments):
+    command = ["wine", os.path.join(FOLDER, "portscope.exe"), *map(str, arguments)]
+    run = subprocess.run(command, capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
+    return run.returncode, run.stdout.decode(), run.stderr.decode()
+
+
+def check(name):
+    def run(test):
+        try:
+            test()
+            PASSED.append(name)
+            print(f"ok      {name}")
+        except Exception as error:  # whatever it is, the other checks go on
+            FAILED.append(name)
+            print(f"FAILED  {name}: {type(error).__name__}: {error}")
+    return run
+
+
+helper = subprocess.Popen(["wine", os.path.join(FOLDER, "winports.exe")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+pid, tcp, udp = map(int, helper.stdout.readline().split())
+
+
+def report(*arguments):
+    code, out, err = portscope(*arguments, "--json")
+    assert code == 0, (code, err)
+    return json.loads(out)
+
+
+@check("a listener is listed with its owner, state and category")
+def _():
+    sockets = report(tcp, "--state", "listen")["sockets"]
+    assert len(sockets) == 1, sockets
+    socket = sockets[0]
+    assert socket["state"] == "LISTEN" and socket["local"] == {"address": "127.0.0.1", "port": tcp}, socket
+    assert socket["category"] == ("registered" if tcp < 49152 else "dynamic"), socket
+    process = socket["owner"]["processes"][0]
+    assert process["pid"] == pid and process["name"].lower() == "winports.exe", (process, pid)
+
+
+@check("both ends of a connection are listed")
+def _():
+    # wine gives the accepted end to its server, so that only the other one has an owner.
+    sockets = [s for s in report("--state", "established")["sockets"] if tcp in (s["local"]["port"], s["peer"]["port"])]
+    owners = [s["owner"]["processes"][0]["pid"] for s in sockets if s["local"]["port"] != tcp]
+    assert owners == [pid], sockets
+    ports = sorted([socket["local"]["port"], socket["peer"]["port"]] for socket in sockets)
+    assert len(ports) == 2 and ports[0] == ports[1][::-1] and tcp in ports[0], sockets
+
+
+@check("a UDP socket is listed")
+def _():
+    sockets = report("-u", udp)["sockets"]
+    assert [socket["owner"]["processes"][0]["pid"] for socket in sockets] == [pid], sockets
+
+
+@check("the report says what this system does not tell")
+def _():
+    told = report(tcp)
+    assert told["backend"] == "portable" and told["host"]["os"], told["host"]
+    assert {gap["missing"] for gap in told["visibility"]["reasons"]} >= {"attributes", "redirects"}, told["visibility"]
+
+
+@check("the table is drawn")
+def _():
+    code, out, err = portscope("-l", tcp)
+    assert code == 0 and str(tcp) in out and "winports.exe" in out and "LISTEN" in out, (code, out, err)
+
+
+@check("services")
+def _():
+    code, out, _ = portscope("services", "5432")
+    assert code == 0 and "postgresql" in out, out
+
+
+@check("spaces")
+def _():
+    code, out, _ = portscope("spaces")
+    assert code == 0 and "65,536" in out, out
+
+
+@check("info")
+def _():
+    code, out, err = portscope("info", tcp)
+    assert code == 0 and "winports.exe" in out, (code, out, err)
+
+
+@check("usage")
+def _():
+    code, out, err = portscope("usage")
+    assert code == 0 and "Numbers are per host" in out, (code, out, err)
+
+
+@check("check says who has the port")
+def _():
+    code, out, err = portscope("check", tcp, "--address", "127.0.0.1")
+    assert code == 1 and str(pid) in out, (code, out, err)
+
+
+@check("free offers a port that can be bound")
+def _():
+    code, out, err = portscope("free")
+    assert code == 0 and 1024 <= int(out) <= 49151, (code, out, err)
+
+
+@check("wait sees who listens, and that somebody does not")
+def _():
+    code, out, err = portscope("wait", tcp, "--timeout", "20s")
+    assert code == 0 and "winports.exe" in out + err, (code, out, err)
+    code, out, err = portscope("wait", tcp, "--free", "--timeout", "300ms")
+    assert code == 1, (code, out, err)
+
+
+@check("a snapshot is written and compared")
+def _():
+    path = os.path.join(FOLDER, "report.json")
+    code, _, err = portscope("snapshot", "Z:" + path)
+    assert code == 0, err
+    with open(path, encoding="utf-8") as file:
+        assert json.load(file)["schema"] == "portscope/1"
+    code, out, err = portscope("diff", "Z:" + path, "Z:" + path)
+    assert code == 0 and "no difference" in out, (code, out, err)
+
+
+@check("what this system cannot do is one line and exit code 2")
+def _():
+    for arguments in (["close", tcp, "--yes"], ["--backend", "native"]):
+        code, _, err = portscope(*arguments)
+        assert code == 2 and len(err.strip().splitlines()) == 1, (arguments, code, err)
+
+
+@check("a mistake is one line and exit code 2")
+def _():
+    code, _, err = portscope("70000")
+    assert code == 2 and err.startswith("portscope: `70000` is not a port"), (code, err)
+
+
+@check("kill ends the owner, and the port is free")
+def _():
+    code, out, err = portscope("kill", tcp, "--yes")
+    assert code == 0, (code, out, err)
+    helper.wait(timeout=60)
+    assert report(tcp, "--state", "listen")["sockets"] == []
+
+
+if helper.poll() is None:
+    helper.stdin.close()
+    helper.wait(timeout=60)
+print(f"{len(PASSED)} passed, {len(FAILED)} failed")
+sys.exit(1 if FAILED or not PASSED else 0)
