@@ -40,7 +40,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     args.selection.keep_where(&mut listing)?;
     match args.output.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
-        None => listing.rows.sort_unstable_by(select::by_default_order),
+        None => select::in_default_order(&mut listing.rows),
     }
     show(&listing, &args.output, context)?;
     let is_incomplete = listing.rows.iter().any(crate::model::Row::is_hidden);

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 
-use crate::model::{Pid, Row};
+use crate::model::{Pid, Port, Protocol, Row};
 
 /// What rows can be ordered by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,18 +81,30 @@ impl Sorting {
     }
 }
 
+/// Puts rows into the default order.
+pub fn in_default_order(rows: &mut [Row<'_>]) {
+    // On a host with many connections nearly all rows differ in what is compared first. That is kept at hand.
+    rows.sort_by_cached_key(front);
+    for alike in rows.chunk_by_mut(|a, b| front(a) == front(b)) {
+        alike.sort_unstable_by(by_default_order);
+    }
+}
+
 /// Listeners first, then by port, protocol, address, peer and foremost process.
 pub fn by_default_order(a: &Row<'_>, b: &Row<'_>) -> Ordering {
-    let first = |row: &Row<'_>| (!row.is_listener, row.socket.local.port, row.socket.protocol);
     let (left, right) = (a.socket, b.socket);
-    first(a)
-        .cmp(&first(b))
+    front(a)
+        .cmp(&front(b))
         .then_with(|| left.local.address.cmp(&right.local.address))
         .then_with(|| left.space.cmp(&right.space))
         .then_with(|| left.state.cmp(&right.state))
         .then_with(|| left.peer.cmp(&right.peer))
         .then_with(|| pid(a).cmp(&pid(b)))
         .then_with(|| (left.inode, left.cookie).cmp(&(right.inode, right.cookie)))
+}
+
+fn front(row: &Row<'_>) -> (bool, Port, Protocol) {
+    (!row.is_listener, row.socket.local.port, row.socket.protocol)
 }
 
 fn known_first<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
