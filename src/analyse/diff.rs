@@ -263,8 +263,8 @@ mod tests {
         owner.processes.get_mut(&Pid(700)).unwrap().uid = Some(Uid(33));
         assert_eq!(kinds(&before, &owner), [(5432, "owner-changed")]);
         let forward = with(5432, |socket| {
-            socket.forward =
-                Some(crate::model::Forward { by: crate::model::ForwardedBy::Nat, to: socket.local, container: None });
+            let nat = crate::model::ForwardedBy::Nat;
+            socket.forward = Some(Box::new(crate::model::Forward { by: nat, to: socket.local, container: None }));
         });
         assert_eq!(kinds(&before, &forward), [(5432, "forward-changed")]);
     }

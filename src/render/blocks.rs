@@ -41,10 +41,14 @@ pub fn write<T: Sync>(
 /// Does something with every block, on as many cores as are worth it, and gives the results in order.
 pub fn map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let mut results = Vec::with_capacity(blocks.len());
-    let Ok(()) = in_order(blocks, |_, block| work(block), |result| {
-        results.push(result);
-        Ok::<(), Infallible>(())
-    });
+    let Ok(()) = in_order(
+        blocks,
+        |_, block| work(block),
+        |result| {
+            results.push(result);
+            Ok::<(), Infallible>(())
+        },
+    );
     results
 }
 

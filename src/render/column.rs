@@ -326,7 +326,7 @@ fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
     if let Some(forward) = &row.socket.forward {
         return forward_cell(forward, charset);
     }
-    if let Some(Activation { socket, service }) = &row.socket.activation {
+    if let Some(Activation { socket, service }) = row.socket.activation.as_deref() {
         let units: Vec<Text> =
             [Some(socket), service.as_ref()].into_iter().flatten().map(|unit| Text::of(unit, charset)).collect();
         return Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " });

@@ -156,7 +156,7 @@ mod tests {
 
     fn listing_of<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> Listing<'a> {
         let mut listing = join::listing(snapshot, Some(catalogue));
-        listing.rows.sort_by(crate::select::by_default_order);
+        crate::select::in_default_order(&mut listing.rows);
         listing
     }
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::ffi::OsStr;
 
-use crate::model::{Pid, Port, Protocol, Row};
+use crate::model::{Pid, Row};
 
 /// What rows can be ordered by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,7 +81,7 @@ impl Sorting {
     }
 }
 
-/// Puts rows into the default order.
+/// Puts rows into the default order: listeners first, then by port, protocol, address, peer and foremost process.
 pub fn in_default_order(rows: &mut [Row<'_>]) {
     // On a host with many connections nearly all rows differ in what is compared first. That is kept at hand.
     rows.sort_by_cached_key(front);
@@ -90,8 +90,7 @@ pub fn in_default_order(rows: &mut [Row<'_>]) {
     }
 }
 
-/// Listeners first, then by port, protocol, address, peer and foremost process.
-pub fn by_default_order(a: &Row<'_>, b: &Row<'_>) -> Ordering {
+fn by_default_order(a: &Row<'_>, b: &Row<'_>) -> Ordering {
     let (left, right) = (a.socket, b.socket);
     front(a)
         .cmp(&front(b))
@@ -103,8 +102,10 @@ pub fn by_default_order(a: &Row<'_>, b: &Row<'_>) -> Ordering {
         .then_with(|| (left.inode, left.cookie).cmp(&(right.inode, right.cookie)))
 }
 
-fn front(row: &Row<'_>) -> (bool, Port, Protocol) {
-    (!row.is_listener, row.socket.local.port, row.socket.protocol)
+/// Listeners first, then by port and protocol, as one number.
+fn front(row: &Row<'_>) -> u32 {
+    let socket = row.socket;
+    u32::from(!row.is_listener) << 24 | u32::from(socket.local.port.get()) << 8 | socket.protocol as u32
 }
 
 fn known_first<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {

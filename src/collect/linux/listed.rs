@@ -50,7 +50,12 @@ impl AllTables {
 impl Listed {
     /// Lists a space without which there is no answer.
     pub fn add(&mut self, space: Space, mut tables: Tables, need: &Need) -> Result<(), CollectError> {
-        self.sockets.extend(tables.sockets(need, &|_| true)?);
+        let sockets = tables.sockets(need, &|_| true)?;
+        if self.sockets.is_empty() {
+            self.sockets = sockets
+        } else {
+            self.sockets.extend(sockets)
+        }
         self.spaces.push(Space { source: tables.source(), ..space });
         self.tables.0.push(tables);
         Ok(())
