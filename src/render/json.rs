@@ -93,8 +93,7 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
         for row in *rows {
             let line = Line { host, space_label: &row.space.label, socket: &report::socket(row) };
             serde_json::to_writer(&mut *text, &line)?;
-            text.push(b'
-');
+            text.push(b'\n');
         }
         *text = plain(std::mem::take(text))?;
         Ok(())
