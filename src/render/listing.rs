@@ -73,12 +73,12 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
         .map(|(column, width)| Head { title: column.header(), width: *width, is_number: column.is_number() })
         .collect();
     let place_of = |column| options.columns.iter().position(|other| *other == column).unwrap_or_default();
-    let places: Vec<usize> = placed.iter().map(|(column, _)| place_of(*column)).collect();
+    let chosen: Vec<usize> = placed.iter().map(|(column, _)| place_of(*column)).collect();
     let heads = (!options.bare).then_some(&shape[..]);
     blocks::write(out, &blocks, |number, block, text| {
         let texts = block.texts.chunks(options.columns.len());
         let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
-            places.iter().zip(&placed).map(move |(place, (column, width))| {
+            chosen.iter().zip(&placed).map(move |(place, (column, width))| {
                 let mut text = Cow::Borrowed(&texts[*place]);
                 if column.may_shrink_to().is_some() && text.width() > *width {
                     text.to_mut().truncate(*width, charset);
