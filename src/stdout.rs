@@ -26,7 +26,23 @@ pub fn standard_output() -> Box<dyn Write> {
     if WAS_CLOSED.load(Ordering::Relaxed) {
         return Box::new(Closed);
     }
-    Box::new(io::BufWriter::with_capacity(128 * 1024, io::stdout()))
+    Box::new(io::BufWriter::with_capacity(128 * 1024, descriptor()))
+}
+
+/// The descriptor itself: Rust's `Stdout` looks for the last line break in everything that it is given.
+#[cfg(unix)]
+fn descriptor() -> Box<dyn Write> {
+    use std::os::fd::AsFd;
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Box::new(std::fs::File::from(descriptor)),
+        Err(_) => Box::new(io::stdout()),
+    }
+}
+
+/// A console takes Unicode only through `Stdout`.
+#[cfg(not(unix))]
+fn descriptor() -> io::Stdout {
+    io::stdout()
 }
 
 struct Closed;

@@ -401,7 +401,7 @@ mod tests {
         published.state = Some(State::Redirect);
         published.owner = Owner::Nobody(Nobody::Redirected);
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
-        published.forward = Some(Forward { by: ForwardedBy::Nat, to, container: None });
+        published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None }));
         snapshot.sockets.push(published);
         let listing = join::listing(&snapshot, None);
         let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };

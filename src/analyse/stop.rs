@@ -295,7 +295,7 @@ mod tests {
         let to = snapshot.sockets[3].local;
         for (by, state) in [(ForwardedBy::Proxy, State::Listen), (ForwardedBy::Nat, State::Redirect)] {
             let socket = &mut snapshot.sockets[3];
-            socket.forward = Some(Forward { by, to, container: Some(container.clone()) });
+            socket.forward = Some(Box::new(Forward { by, to, container: Some(container.clone()) }));
             socket.state = Some(state);
             let listing = join::listing(&snapshot, None);
             let plan = plan(&listing, &[&listing.rows[3]], &known(&[(700, PLAIN)]));

@@ -35,37 +35,84 @@ pub fn all() -> impl Iterator<Item = Registration> {
 
 /// What the registry says of the port: a binary search over the lines of the text.
 pub fn find(port: Port, protocol: Protocol) -> Option<Registration> {
-    let text = entries();
-    let (mut low, mut high) = (0, text.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let start = text.as_bytes()[low..middle].iter().rposition(|byte| *byte == b'\n').map_or(low, |at| low + at + 1);
-        let end = text.as_bytes()[middle..high].iter().position(|byte| *byte == b'\n').map_or(high, |at| middle + at);
-        match key(&text.as_bytes()[start..end])?.cmp(&(port.get(), protocol)) {
-            std::cmp::Ordering::Equal => return registration(&text[start..end]),
-            std::cmp::Ordering::Less => low = end + 1,
-            std::cmp::Ordering::Greater => high = start,
-        }
+    let group = usize::from(port.get()) / GROUP;
+    let (wanted, end) = (key(port.get(), protocol), STARTS[group + 1]);
+    let place = first_from(wanted, STARTS[group], end);
+    if place == end || key_at(place) != wanted {
+        return None;
     }
-    None
+    registration(TABLE[place..].lines().next()?)
 }
+
+/// Port numbers whose lines have one place in [`STARTS`].
+const GROUP: usize = 256;
+
+/// Where the lines of each group of numbers begin, looked up by the compiler: a host with thousands of connections asks
+/// for thousands of numbers.
+static STARTS: [usize; (1 << 16) / GROUP + 1] = {
+    let mut starts = [TABLE.len(); (1 << 16) / GROUP + 1];
+    let mut group = 0;
+    while group < starts.len() - 1 {
+        // A cast, because a conversion is no constant.
+        #[expect(clippy::cast_possible_truncation, reason = "below 1 << 16")]
+        let first = (group * GROUP) as u16;
+        starts[group] = first_from(key(first, Protocol::Tcp), after_comment(), TABLE.len());
+        group += 1;
+    }
+    starts
+};
 
 /// The text after its comment.
 fn entries() -> &'static str {
-    let mut rest = TABLE;
-    while rest.starts_with('#') {
-        rest = rest.split_once('\n').map_or("", |(_, after)| after);
-    }
-    rest
+    &TABLE[STARTS[0]..]
 }
 
-/// The port and protocol that a line begins with; no more of it is read.
-fn key(line: &[u8]) -> Option<(u16, Protocol)> {
-    let end = line.iter().position(|byte| *byte == b'\t')?;
-    let digit = |number: u16, byte: &u8| number.checked_mul(10)?.checked_add(u16::from(byte.checked_sub(b'0')?));
-    let port = line[..end].iter().try_fold(0, digit)?;
-    let protocol = if line.get(end + 1) == Some(&b't') { Protocol::Tcp } else { Protocol::Udp };
-    Some((port, protocol))
+/// Where the first line begins.
+const fn after_comment() -> usize {
+    let mut place = 0;
+    while TABLE.as_bytes()[place] == b'#' {
+        place = after_line(place);
+    }
+    place
+}
+
+/// What the lines are ordered by.
+const fn key(port: u16, protocol: Protocol) -> u32 {
+    (port as u32) << 1 | matches!(protocol, Protocol::Udp) as u32
+}
+
+/// Returns where the first line begins that has this key or a higher one, of those between two beginnings.
+const fn first_from(wanted: u32, mut low: usize, mut high: usize) -> usize {
+    while low < high {
+        let mut middle = low + (high - low) / 2;
+        while middle > low && TABLE.as_bytes()[middle - 1] != b'\n' {
+            middle -= 1;
+        }
+        if key_at(middle) < wanted {
+            low = after_line(middle);
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+/// The key of the line that begins here; no more of it is read.
+const fn key_at(mut place: usize) -> u32 {
+    let text = TABLE.as_bytes();
+    let mut port = 0;
+    while text[place] != b'\t' {
+        port = port * 10 + (text[place] - b'0') as u16;
+        place += 1;
+    }
+    key(port, if text[place + 1] == b't' { Protocol::Tcp } else { Protocol::Udp })
+}
+
+const fn after_line(mut place: usize) -> usize {
+    while TABLE.as_bytes()[place] != b'\n' {
+        place += 1;
+    }
+    place + 1
 }
 
 fn registration(line: &'static str) -> Option<Registration> {

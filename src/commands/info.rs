@@ -96,7 +96,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let mut listing = join::listing(&snapshot, Some(&catalogue));
     // A source may give more than was asked for.
     listing.rows.retain(|row| need.wants_port(row.socket.local.port));
-    listing.rows.sort_by(select::by_default_order);
+    select::in_default_order(&mut listing.rows);
     let dossiers: Vec<Dossier<'_>> =
         ports.iter().map(|port| Dossier::new(*port, &snapshot, &listing.rows, &catalogue)).collect();
     // A saved report cannot be asked, and who would ask there is not known.

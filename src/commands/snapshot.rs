@@ -52,7 +52,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         redact(&mut snapshot);
     }
     let mut listing = join::listing(&snapshot, Some(&catalogue));
-    listing.rows.sort_unstable_by(select::by_default_order);
+    select::in_default_order(&mut listing.rows);
     let program = context.program.clone();
     match args.file.as_deref().filter(|path| *path != Path::new("-")) {
         None => json::write_report(&mut context.stdout, &listing, program.as_deref(), false)?,

@@ -239,10 +239,10 @@ pub struct Socket {
     pub time_left: Option<Duration>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<u64>,
-    /// Where it leads, for a port that is published for somebody else.
-    pub forward: Option<Forward>,
+    /// Where it leads, for a port that is published for somebody else. Rare, so that it is kept apart.
+    pub forward: Option<Box<Forward>>,
     /// The units of systemd that a listener of process 1 is held for.
-    pub activation: Option<Activation>,
+    pub activation: Option<Box<Activation>>,
     /// Who holds it.
     pub owner: Owner,
 }

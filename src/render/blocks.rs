@@ -1,41 +1,85 @@
 //! Many rows as text, the work shared among the cores, written in order and in large pieces.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
 
-/// Rows that are rendered at a time by one core: it keeps memory small on a host with 100,000 sockets.
-const BLOCK: usize = 2048;
+/// Rows that are one piece of work: few enough that their text stays in a core's cache, and that a host with 100,000
+/// sockets takes little memory.
+const BLOCK: usize = 512;
 /// More cores than this wait for the output.
 const MOST_WORKERS: usize = 4;
 
-/// Renders the rows in blocks and writes these in order. `render` is given the place of a block's first row.
-pub fn write<T: Sync>(
-    out: &mut dyn Write,
-    rows: &[T],
-    render: impl Fn(usize, &[T], &mut Vec<u8>) -> io::Result<()> + Sync,
-) -> io::Result<()> {
-    map(rows, |first, block| {
-        let mut text = Vec::new();
-        render(first, block, &mut text).map(|()| text)
-    })
-    .try_for_each(|text| out.write_all(&text?))
+/// The rows in blocks.
+pub fn of<T>(rows: &[T]) -> Vec<&[T]> {
+    rows.chunks(BLOCK).collect()
 }
 
-/// Does something with every block of rows, on as many cores as are worth it, and gives the results in order.
-pub fn map<T: Sync, R: Send>(rows: &[T], work: impl Fn(usize, &[T]) -> R + Sync) -> impl Iterator<Item = R> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS);
-    // A few rows are rendered before a thread has started.
-    let size = if rows.len() <= BLOCK { (rows.len() / cores + 1).max(256) } else { BLOCK };
-    rows.chunks(size * cores).enumerate().flat_map(move |(round, group)| {
-        let first = round * size * cores;
-        let mut blocks = group.chunks(size).enumerate().map(|(place, block)| (first + place * size, block));
-        let own = blocks.next();
-        let work = &work;
-        std::thread::scope(|scope| {
-            let others: Vec<_> = blocks.map(|(first, block)| scope.spawn(move || work(first, block))).collect();
-            let mut done: Vec<R> = own.into_iter().map(|(first, block)| work(first, block)).collect();
-            done.extend(others.into_iter().map(|other| other.join().expect("a worker does not panic")));
-            done
-        })
+/// Renders the blocks and writes these in order. `render` is given the place of the block.
+pub fn write<T: Sync>(
+    out: &mut dyn Write,
+    blocks: &[T],
+    render: impl Fn(usize, &T, &mut Vec<u8>) -> io::Result<()> + Sync,
+) -> io::Result<()> {
+    // Memory that has been written once is used again: to have it cleared by the kernel takes as long as the writing.
+    let spare = Mutex::new(Vec::new());
+    let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+    let rendered = |place, block: &T| {
+        let mut text: Vec<u8> = spare().pop().unwrap_or_default();
+        render(place, block, &mut text).map(|()| text)
+    };
+    in_order(blocks, rendered, |text| {
+        let mut text = text?;
+        out.write_all(&text)?;
+        text.clear();
+        spare().push(text);
+        Ok(())
+    })
+}
+
+/// Does something with every block, on as many cores as are worth it, and gives the results in order.
+pub fn map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let mut results = Vec::with_capacity(blocks.len());
+    let Ok(()) = in_order(
+        blocks,
+        |_, block| work(block),
+        |result| {
+            results.push(result);
+            Ok::<(), Infallible>(())
+        },
+    );
+    results
+}
+
+/// Every core works on each so-manieth block, and is never more than two blocks ahead of the one that is taken.
+fn in_order<T: Sync, R: Send, E>(
+    blocks: &[T],
+    work: impl Fn(usize, &T) -> R + Sync,
+    mut take: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E> {
+    let cores = if blocks.len() < 2 { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let workers = cores.min(MOST_WORKERS).min(blocks.len());
+    let work = &work;
+    std::thread::scope(|scope| {
+        let of_others: Vec<_> = (1..workers)
+            .map(|worker| {
+                let (sender, results) = sync_channel(1);
+                scope.spawn(move || {
+                    let mut own = blocks.iter().enumerate().skip(worker).step_by(workers);
+                    // Nobody takes results any more once one could not be written.
+                    own.try_for_each(|(place, block)| sender.send(work(place, block)))
+                });
+                results
+            })
+            .collect();
+        for (place, block) in blocks.iter().enumerate() {
+            take(match (place % workers).checked_sub(1) {
+                None => work(place, block),
+                Some(other) => of_others[other].recv().expect("a worker does not panic"),
+            })?;
+        }
+        Ok(())
     })
 }
 
@@ -45,16 +89,32 @@ mod tests {
 
     #[test]
     fn blocks_are_written_in_order_and_each_row_once() {
-        for count in [0, 1, 255, 257, 2048, 5000, 20_000] {
+        for count in [0, 1, 511, 513, 5000, 20_000] {
             let rows: Vec<usize> = (0..count).collect();
             let mut text = Vec::new();
-            write(&mut text, &rows, |first, block, text| {
-                assert_eq!(block.first(), Some(&first));
+            write(&mut text, &of(&rows), |place, block, text| {
+                assert_eq!(block.first(), Some(&(place * BLOCK)));
                 block.iter().try_for_each(|row| writeln!(text, "{row}"))
             })
             .unwrap();
             let expected = rows.iter().map(ToString::to_string).chain([String::new()]).collect::<Vec<_>>().join("\n");
             assert!(String::from_utf8(text).unwrap() == expected, "{count}");
         }
+    }
+
+    #[test]
+    fn an_output_that_fails_ends_the_work() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let rows: Vec<usize> = (0..20_000).collect();
+        let written = write(&mut Full, &of(&rows), |_, block, text| writeln!(text, "{}", block.len()));
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 }

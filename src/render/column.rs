@@ -326,7 +326,7 @@ fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
     if let Some(forward) = &row.socket.forward {
         return forward_cell(forward, charset);
     }
-    if let Some(Activation { socket, service }) = &row.socket.activation {
+    if let Some(Activation { socket, service }) = row.socket.activation.as_deref() {
         let units: Vec<Text> =
             [Some(socket), service.as_ref()].into_iter().flatten().map(|unit| Text::of(unit, charset)).collect();
         return Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " });
@@ -368,11 +368,11 @@ fn hidden_cell(row: &Row<'_>, because: HiddenBecause, charset: Charset) -> Text 
         let unit = || belonging.unit.as_deref().map(|unit| Text::of(unit, charset));
         belonging.container.as_ref().map(|made_by| container(made_by, charset)).or_else(unit)
     });
-    let known = made_by.unwrap_or_else(|| match because {
-        HiddenBecause::NotFound => Text::plain("not found"),
-        _ => Text::plain("hidden"),
-    });
-    Text::join(&[Text::plain("("), known, Text::plain(")")], "")
+    match (made_by, because) {
+        (Some(known), _) => Text::join(&[Text::plain("("), known, Text::plain(")")], ""),
+        (None, HiddenBecause::NotFound) => Text::plain("(not found)"),
+        (None, _) => Text::plain("(hidden)"),
+    }
 }
 
 /// The runtime, and the name or as much of the id as its own tools show.

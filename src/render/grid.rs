@@ -30,7 +30,7 @@ pub fn draw(
         .zip(&widths)
         .map(|((title, is_number), width)| Head { title: (*title).to_owned(), width: *width, is_number: *is_number })
         .collect();
-    let mut cells = rows.iter().map(|row| row[..fitting].iter().map(|text| (text.clone(), Emphasis::None)).collect());
+    let mut cells = rows.iter().map(|row| row[..fitting].iter().map(|text| (text, Emphasis::None)));
     table::draw(out, (!bare).then_some(&shape[..]), &shape, &mut cells, Frame::Plain, style)?;
     Ok(titles.len() - fitting)
 }

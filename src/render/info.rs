@@ -236,7 +236,7 @@ mod tests {
         let catalogue = Catalogue::default();
         let mut listing = join::listing(snapshot, Some(&catalogue));
         listing.rows.retain(|row| row.socket.local.port.get() == port);
-        listing.rows.sort_by(select::by_default_order);
+        select::in_default_order(&mut listing.rows);
         let dossier = Dossier::new(Port::new(port), snapshot, &listing.rows, &catalogue);
         let mut text = Vec::new();
         write(&mut text, &listing, &dossier, None, style).unwrap();
@@ -320,7 +320,7 @@ mod tests {
         published.owner = Owner::Nobody(Nobody::Redirected);
         let container = Container { name: Some("web".to_owned()), ..testing_container() };
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
-        published.forward = Some(Forward { by: ForwardedBy::Nat, to, container: Some(container) });
+        published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: Some(container) }));
         snapshot.sockets.push(published);
         let text = text(&snapshot, 8080, PIPE);
         assert!(text.contains("tcp 0.0.0.0:8080 REDIRECT, on every interface\n"), "{text}");

@@ -40,15 +40,14 @@ pub fn write_report(
     let start = around.windows(list.len()).position(|part| part == list).map_or(around.len(), |at| at + list.len());
     let after = around.split_off(start);
     out.write_all(&plain(around)?)?;
-    blocks::write(out, &listing.rows, |first, rows: &[Row<'_>], text| {
-        let mut json = Vec::with_capacity(rows.len() * 640);
+    blocks::write(out, &blocks::of(&listing.rows), |block, rows: &&[Row<'_>], text| {
         for (place, row) in rows.iter().enumerate() {
-            if first + place > 0 {
-                json.push(b',');
+            if block + place > 0 {
+                text.push(b',');
             }
-            serde_json::to_writer(&mut json, &report::socket(row))?;
+            serde_json::to_writer(&mut *text, &report::socket(row))?;
         }
-        *text = plain(json)?;
+        *text = plain(std::mem::take(text))?;
         Ok(())
     })?;
     out.write_all(&plain(after)?)?;
@@ -90,16 +89,13 @@ struct Line<'a> {
 /// Writes one socket a line, each with its host, so that the lines of many hosts can be put together.
 pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
     let host = listing.snapshot.host.name.as_deref();
-    blocks::write(out, &listing.rows, |_, rows: &[Row<'_>], text| {
-        let mut json = Vec::new();
-        for row in rows {
-            serde_json::to_writer(
-                &mut json,
-                &Line { host, space_label: &row.space.label, socket: &report::socket(row) },
-            )?;
-            json.push(b'\n');
+    blocks::write(out, &blocks::of(&listing.rows), |_, rows: &&[Row<'_>], text| {
+        for row in *rows {
+            let line = Line { host, space_label: &row.space.label, socket: &report::socket(row) };
+            serde_json::to_writer(&mut *text, &line)?;
+            text.push(b'\n');
         }
-        *text = plain(json)?;
+        *text = plain(std::mem::take(text))?;
         Ok(())
     })
 }

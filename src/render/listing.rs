@@ -1,5 +1,6 @@
 //! A listing as a table: which columns fit, what stands out, what is said above and below.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::blocks;
@@ -8,7 +9,7 @@ use super::layout::{self, Wish};
 use super::sanitize::Text;
 use super::style::Style;
 use super::summary;
-use super::table::{self, Cells, Emphasis, Frame, Head};
+use super::table::{self, Emphasis, Frame, Head};
 use crate::model::{Listing, Owner, Row, State};
 
 /// What a table of a listing shows.
@@ -54,65 +55,76 @@ fn write_further(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
     summary::further_spaces(listing.snapshot).map_or(Ok(()), |line| writeln!(out, "{line}"))
 }
 
-/// How a cell of a row reads.
-type CellOf<'a> = dyn Fn(Column, &Row<'_>) -> Text + Sync + 'a;
+/// Some rows as text.
+struct Block<'a> {
+    rows: &'a [Row<'a>],
+    /// The cells of each row, one row after the other.
+    texts: Vec<Text>,
+    wishes: Vec<Wish>,
+}
 
 fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
     let charset = options.style.charset;
-    let cell = |column: Column, row: &Row<'_>| -> Text {
-        let text = column.cell(row, charset);
-        if options.frame == Frame::Markdown { text.for_markdown() } else { text }
-    };
-    // Two passes: the widths first, so that the rows need not be kept as text.
-    let wishes = wishes(listing, options, &cell);
+    let blocks = blocks::map(&blocks::of(&listing.rows), |rows| block(rows, options));
     let width = options.style.width.filter(|_| options.fitted);
-    let (placed, left) = layout::fit(&wishes, width);
+    let (placed, left) = layout::fit(&wishes(&blocks, options), width);
     let shape: Vec<Head> = placed
         .iter()
         .map(|(column, width)| Head { title: column.header(), width: *width, is_number: column.is_number() })
         .collect();
-    blocks::write(out, &listing.rows, |first, rows: &[Row<'_>], text| {
-        let mut rows = rows.iter().map(|row| -> Cells {
-            let fitted = |(column, width): &layout::Placed| {
-                let mut text = cell(*column, row);
-                if column.may_shrink_to().is_some() {
-                    text.truncate(*width, charset);
+    let place_of = |column| options.columns.iter().position(|other| *other == column).unwrap_or_default();
+    let chosen: Vec<usize> = placed.iter().map(|(column, _)| place_of(*column)).collect();
+    let heads = (!options.bare).then_some(&shape[..]);
+    blocks::write(out, &blocks, |number, block, text| {
+        let texts = block.texts.chunks(options.columns.len());
+        let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
+            chosen.iter().zip(&placed).map(move |(place, (column, width))| {
+                let mut text = Cow::Borrowed(&texts[*place]);
+                if column.may_shrink_to().is_some() && text.width() > *width {
+                    text.to_mut().truncate(*width, charset);
                 }
                 (text, emphasis(*column, row))
-            };
-            placed.iter().map(fitted).collect()
+            })
         });
-        let heads = if options.bare || first > 0 { None } else { Some(&shape[..]) };
-        table::draw(text, heads, &shape, &mut rows, options.frame, options.style)
+        table::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
     })?;
     Ok(left)
 }
 
-/// How wide each column would like to be.
-fn wishes(listing: &Listing<'_>, options: &TableOptions, cell: &CellOf<'_>) -> Vec<Wish> {
-    let wish = |column: &Column| {
-        let natural = if options.bare { 1 } else { column.header().len() };
-        Wish { column: *column, natural, is_empty: true }
-    };
-    let empty: Vec<Wish> = options.columns.iter().map(wish).collect();
-    let parts = blocks::map(&listing.rows, |_, rows: &[Row<'_>]| {
-        let mut wishes = empty.clone();
-        for row in rows {
-            for wish in &mut wishes {
-                let text = cell(wish.column, row);
-                wish.is_empty &= text.as_str() == "-";
-                wish.natural = wish.natural.max(text.width());
+fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
+    let mut wishes = no_wishes(options);
+    let mut texts = Vec::with_capacity(rows.len() * wishes.len());
+    for row in rows {
+        for wish in &mut wishes {
+            let mut text = wish.column.cell(row, options.style.charset);
+            if options.frame == Frame::Markdown {
+                text = text.for_markdown();
             }
+            wish.is_empty &= text.as_str() == "-";
+            wish.natural = wish.natural.max(text.width());
+            texts.push(text);
         }
-        wishes
-    });
-    parts.fold(empty.clone(), |mut whole, part| {
-        for (wish, other) in whole.iter_mut().zip(part) {
+    }
+    Block { rows, texts, wishes }
+}
+
+/// How wide each column would like to be.
+fn wishes(blocks: &[Block<'_>], options: &TableOptions) -> Vec<Wish> {
+    blocks.iter().fold(no_wishes(options), |mut whole, block| {
+        for (wish, other) in whole.iter_mut().zip(&block.wishes) {
             wish.is_empty &= other.is_empty;
             wish.natural = wish.natural.max(other.natural);
         }
         whole
     })
+}
+
+fn no_wishes(options: &TableOptions) -> Vec<Wish> {
+    let wish = |column: &Column| {
+        let natural = if options.bare { 1 } else { column.header().len() };
+        Wish { column: *column, natural, is_empty: true }
+    };
+    options.columns.iter().map(wish).collect()
 }
 
 fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
@@ -144,7 +156,7 @@ mod tests {
 
     fn listing_of<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> Listing<'a> {
         let mut listing = join::listing(snapshot, Some(catalogue));
-        listing.rows.sort_by(crate::select::by_default_order);
+        crate::select::in_default_order(&mut listing.rows);
         listing
     }
 

@@ -374,7 +374,7 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         cookie: socket.cookie,
         autobound: socket.autobound,
         time_left_ms: socket.time_left.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-        forward: socket.forward.as_ref().map(forward),
+        forward: socket.forward.as_deref().map(forward),
         activation: socket
             .activation
             .as_ref()

@@ -37,6 +37,10 @@ impl Text {
 
     /// Makes a text safe.
     pub fn of(text: &str, charset: Charset) -> Text {
+        // Nearly every name is plain.
+        if is_plain(text) {
+            return Text(text.into());
+        }
         let mut safe = CompactString::with_capacity(text.len());
         push_safe(&mut safe, text, charset);
         Text(safe)
@@ -45,7 +49,7 @@ impl Text {
     /// Takes a text of this program as it is: names and numbers of printable ASCII.
     pub fn plain(text: impl Into<CompactString>) -> Text {
         let text = text.into();
-        debug_assert!(text.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{text:?} is not printable ASCII");
+        debug_assert!(is_plain(&text), "{text:?} is not printable ASCII");
         Text(text)
     }
 
@@ -118,12 +122,11 @@ fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+}
+
 fn push_safe(safe: &mut CompactString, text: &str, charset: Charset) {
-    // Nearly every name is plain.
-    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
-        safe.push_str(text);
-        return;
-    }
     for character in text.chars() {
         match character {
             ' '..='~' => safe.push(character),

@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn a_listener_that_systemd_holds_is_refused_with_the_units_to_stop() {
         let mut snapshot = testing::snapshot();
-        snapshot.sockets[3].activation = Some(crate::model::Activation {
+        snapshot.sockets[3].activation = Some(Box::new(crate::model::Activation {
             socket: "postgres.socket".to_owned(),
             service: Some("postgres.service".to_owned()),
-        });
+        }));
         let listing = listing(&snapshot);
         let refused = Refusal { row: &listing.rows[3], holder: Some((Pid(1), None)), why: Why::Init };
         assert_eq!(

@@ -1,5 +1,6 @@
 //! Tables for people, drawn by comfy-table; nobody else names that crate.
 
+use std::borrow::Borrow;
 use std::io::{self, Write};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, ContentLineStyle};
@@ -51,31 +52,52 @@ pub type Cells = Vec<(Text, Emphasis)>;
 const BLOCK: usize = 512;
 
 /// Draws rows, below their heads where these are given. Tables of one shape drawn one after the other are one table.
-pub fn draw(
+pub fn draw<T: Borrow<Text>>(
     out: &mut dyn Write,
     heads: Option<&[Head]>,
     shape: &[Head],
-    rows: &mut impl Iterator<Item = Cells>,
+    rows: &mut impl Iterator<Item: IntoIterator<Item = (T, Emphasis)>>,
     frame: Frame,
     style: Style,
 ) -> io::Result<()> {
     let mut heads = heads;
+    let mut cells: Vec<(T, Emphasis)> = Vec::new();
     loop {
-        let block: Vec<Cells> = rows.by_ref().take(BLOCK).collect();
-        if block.is_empty() && heads.is_none() {
-            return Ok(());
-        }
         let mut table = empty_table(shape, frame, style);
+        let has_heads = heads.is_some();
         if let Some(heads) = heads.take() {
             table.set_header(heads.iter().map(|head| Cell::new(&head.title)));
         }
-        for cells in block {
-            table.add_row(cells.into_iter().map(|(text, emphasis)| cell(text, emphasis, style)));
+        // comfy-table makes several lists and strings of a cell, and of a further line in a cell only strings. So rows
+        // that look alike are the lines of one row: a text has no line break, and none is wider than its column.
+        let mut alike: Vec<(String, Emphasis)> = Vec::new();
+        for row in rows.by_ref().take(BLOCK) {
+            cells.clear();
+            cells.extend(row.into_iter().map(|(text, look)| (text, if style.color { look } else { Emphasis::None })));
+            if cells.iter().map(|(_, look)| look).eq(alike.iter().map(|(_, look)| look)) {
+                for ((text, _), (lines, _)) in cells.iter().zip(&mut alike) {
+                    lines.push('\n');
+                    lines.push_str(text.borrow().as_str());
+                }
+            } else {
+                add_lines(&mut table, &mut alike);
+                alike.extend(cells.iter().map(|(text, look)| (text.borrow().as_str().to_owned(), *look)));
+            }
         }
+        if alike.is_empty() && !has_heads {
+            return Ok(());
+        }
+        add_lines(&mut table, &mut alike);
         set_widths(&mut table, shape, frame);
         for line in table.lines() {
             writeln!(out, "{}", line.trim_end())?;
         }
+    }
+}
+
+fn add_lines(table: &mut Table, lines: &mut Vec<(String, Emphasis)>) {
+    if !lines.is_empty() {
+        table.add_row(lines.drain(..).map(|(text, emphasis)| cell(text, emphasis)));
     }
 }
 
@@ -123,11 +145,8 @@ fn set_widths(table: &mut Table, shape: &[Head], frame: Frame) {
     }
 }
 
-fn cell(text: Text, emphasis: Emphasis, style: Style) -> Cell {
-    let cell = Cell::new_owned(text.into_string());
-    if !style.color {
-        return cell;
-    }
+fn cell(text: String, emphasis: Emphasis) -> Cell {
+    let cell = Cell::new_owned(text);
     match emphasis {
         Emphasis::None => cell,
         Emphasis::Strong => cell.add_attribute(Attribute::Bold),

@@ -7,5 +7,5 @@ mod target;
 
 pub use filter::{Filter, Peer, StateSet};
 pub use names::{Pattern, UserName};
-pub use sort::{SortKey, Sorting, by_default_order};
+pub use sort::{SortKey, Sorting, in_default_order};
 pub use target::{Target, Wanted};

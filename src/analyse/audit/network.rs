@@ -137,14 +137,14 @@ mod tests {
         };
         let proxy = |local: &str| {
             let mut host = Host::new().listens(local, "/usr/bin/docker-proxy", 0);
-            host.last().forward = Some(forward(ForwardedBy::Proxy));
+            host.last().forward = Some(Box::new(forward(ForwardedBy::Proxy)));
             host
         };
         proxy("0.0.0.0:8080").is_found_by("published-port", "medium tcp 0.0.0.0:8080: a proxy, and commonly a rule");
         proxy("127.0.0.1:8080").is_clean_for("published-port");
         let redirect = |local: &str, forward| {
             let mut host = Host::new().redirect(local);
-            host.last().forward = Some(forward);
+            host.last().forward = Some(Box::new(forward));
             host
         };
         let sent = redirect("0.0.0.0:8080", forward(ForwardedBy::Nat));

@@ -22,6 +22,8 @@ pub fn name(sockets: &mut [Socket], processes: &BTreeMap<Pid, Process>) {
     let Ok(units) = systemd::activations() else { return };
     for socket in held {
         let unit = units.iter().find(|unit| unit.is_of(socket.local));
-        socket.activation = unit.map(|unit| Activation { socket: unit.socket.clone(), service: unit.service.clone() });
+        let activation =
+            |unit: &systemd::Activation| Activation { socket: unit.socket.clone(), service: unit.service.clone() };
+        socket.activation = unit.map(activation).map(Box::new);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
 use crate::model::{Belonging, Container};
@@ -30,15 +30,15 @@ pub fn belongings(ids: &BTreeSet<u64>) -> BTreeMap<u64, Belonging> {
             if missing.is_empty() || looked_at >= MOST_DIRECTORIES {
                 return found;
             }
-            let Ok(metadata) = entry.metadata() else { continue };
-            if !metadata.is_dir() {
+            // Both stand in the directory; there are some dozens of files beside each directory, which are not asked.
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
             looked_at += 1;
             let path = entry.path();
-            if missing.remove(&metadata.ino()) {
+            if missing.remove(&entry.ino()) {
                 let below = path.strip_prefix(&root).unwrap_or(&path);
-                found.extend(belonging(&below.to_string_lossy()).map(|belonging| (metadata.ino(), belonging)));
+                found.extend(belonging(&below.to_string_lossy()).map(|belonging| (entry.ino(), belonging)));
             }
             folders.push(path);
         }

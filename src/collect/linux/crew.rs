@@ -33,7 +33,9 @@ pub fn share<Job: Send, Part: Default + Send>(
         }
         part
     };
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS).min(wanted);
+    // To ask for the number of cores takes a dozen files.
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = if wanted > 1 { cores().min(MOST_WORKERS).min(wanted) } else { 1 };
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..workers).map(|_| scope.spawn(worker)).collect();
         let mut parts = vec![worker()];

@@ -50,7 +50,9 @@ impl AllTables {
 impl Listed {
     /// Lists a space without which there is no answer.
     pub fn add(&mut self, space: Space, mut tables: Tables, need: &Need) -> Result<(), CollectError> {
-        self.sockets.extend(tables.sockets(need, &|_| true)?);
+        // Usually the first and only space: its sockets are not moved.
+        let mut sockets = std::mem::replace(&mut self.sockets, tables.sockets(need, &|_| true)?);
+        self.sockets.append(&mut sockets);
         self.spaces.push(Space { source: tables.source(), ..space });
         self.tables.0.push(tables);
         Ok(())

@@ -27,7 +27,7 @@ pub fn add(
         let argv = holder.and_then(|holder| arguments_of(holder.pid, holder.fd.zip(socket.inode)));
         let target = argv.and_then(|argv| proxy::target(&argv));
         if let Some((_, to)) = target.filter(|(protocol, _)| *protocol == socket.protocol) {
-            socket.forward = Some(Forward { by: ForwardedBy::Proxy, to, container: None });
+            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: None }));
         }
     }
     if !redirects.is_empty() {

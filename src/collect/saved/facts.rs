@@ -141,8 +141,8 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         autobound: socket.autobound,
         time_left: socket.time_left_ms.map(Duration::from_millis),
         cgroup: cgroups.number_of(belonging),
-        forward: socket.forward.map(forward).transpose()?,
-        activation,
+        forward: socket.forward.map(forward).transpose()?.map(Box::new),
+        activation: activation.map(Box::new),
         owner,
     })
 }

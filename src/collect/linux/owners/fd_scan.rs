@@ -141,15 +141,19 @@ fn scan_process(proc: BorrowedFd<'_>, pid: u32, search: &Search, part: &mut Part
 
 /// Reads some descriptors of a table.
 ///
-/// A readable directory is no proof: each link is checked on its own (some files of process 1 refuse even root).
+/// A readable directory is no proof: the kernel asks again at each link (those of process 1 may be refused even to
+/// root). It asks about the process, so where the first is refused the others are too.
 fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], search: &Search, part: &mut Part) {
-    for fd in descriptors {
+    for (place, fd) in descriptors.iter().enumerate() {
         let mut link = [MaybeUninit::uninit(); 64];
         let link = match readlinkat_raw(&table.directory, DecInt::new(*fd), &mut link) {
             Ok((link, _)) => link,
             Err(error) => {
                 if is_refusal(error) {
                     part.refused.insert(table.pid);
+                    if place == 0 {
+                        return;
+                    }
                 }
                 continue;
             }

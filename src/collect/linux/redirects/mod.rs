@@ -111,7 +111,7 @@ impl Redirects {
             if redirect.address.is_some_and(|address| !is_loopback && !addresses.contains(&address)) {
                 continue;
             }
-            let forward = || Forward { by: ForwardedBy::Nat, to: redirect.to, container: None };
+            let forward = || Box::new(Forward { by: ForwardedBy::Nat, to: redirect.to, container: None });
             let mut has_socket = false;
             for socket in sockets.iter_mut().filter(|socket| socket.space == space && redirect.takes_from(socket)) {
                 has_socket = true;
@@ -138,7 +138,7 @@ impl Redirect {
     }
 }
 
-fn row(redirect: &Redirect, space: SpaceId, forward: Forward) -> Socket {
+fn row(redirect: &Redirect, space: SpaceId, forward: Box<Forward>) -> Socket {
     let any = match redirect.family {
         Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
