@@ -150,6 +150,7 @@ fn what_a_report_could_not_have_is_no_difference_and_is_said() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn owners_that_are_hidden_on_both_sides_are_no_silent_agreement() {
     if !support::is_root() {
         return support::skip("needs root, to run as another user");
@@ -190,6 +191,7 @@ fn connections_are_compared_with_all_and_by_their_peers() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn another_address_and_another_user_are_changes_of_their_own() {
     let folder = Folder::new();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
