@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::spaces::Found;
+use crate::collect::program::AskError;
 use crate::collect::runtime::containers::{self, Told};
-use crate::collect::runtime::{AskError, cri};
+use crate::collect::runtime::cri;
 use crate::model::{Belonging, Container, Gap, Missing, Pid, Process, Reason, Space, SpaceKind};
 
 /// What the runtimes told, once they were asked.

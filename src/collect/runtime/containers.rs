@@ -7,7 +7,7 @@ use std::time::Duration;
 use bollard::models::ContainerSummary;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-use super::AskError;
+use crate::collect::program::AskError;
 use crate::model::Container;
 
 /// How long one runtime may take.

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{AskError, program};
+use super::output;
+use crate::collect::program::AskError;
 use crate::model::Container;
 
 /// Asks the container runtime of Kubernetes for what runs. Source: crictl(1), `ps --output json`.
 pub fn list() -> Result<Vec<Container>, AskError> {
-    let text = program::output("crictl", &["ps", "--output", "json"])?;
+    let text = output("crictl", &["ps", "--output", "json"])?;
     parse(&text).ok_or_else(|| AskError::Malformed("crictl".to_owned()))
 }
 

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use serde::Deserialize;
 
-use super::{AskError, program};
+use super::output;
+use crate::collect::program::AskError;
 use crate::model::{Endpoint, Port};
 
 /// A socket unit's address and the service that it starts.
@@ -30,7 +31,7 @@ impl Activation {
 
 /// Asks systemd for its sockets. Source: systemctl(1), `list-sockets`.
 pub fn activations() -> Result<Vec<Activation>, AskError> {
-    let text = program::output("systemctl", &["list-sockets", "--all", "--no-pager", "--output=json"])?;
+    let text = output("systemctl", &["list-sockets", "--all", "--no-pager", "--output=json"])?;
     parse(&text).ok_or_else(|| AskError::Malformed("systemctl".to_owned()))
 }
 

@@ -12,7 +12,7 @@ mod rules;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::collect::runtime::program;
+use crate::collect::runtime;
 use crate::model::{
     Endpoint, Family, Forward, ForwardedBy, Gap, Missing, Nobody, Owner, Protocol, Reason, Socket, SpaceId, State,
 };
@@ -58,7 +58,7 @@ pub fn read(may_ask: bool) -> Redirects {
     };
     let mut found = BTreeSet::new();
     let mut ask = |name: &'static str, arguments: &[&str], parse: &dyn Fn(&[u8]) -> Option<Rules>| {
-        let text = program::output(name, arguments).map_err(|error| error.to_string())?;
+        let text = runtime::output(name, arguments).map_err(|error| error.to_string())?;
         let rules = parse(&text).ok_or_else(|| format!("the answer of {name} is not understood"))?;
         found.extend(rules.redirects());
         Ok::<Rules, String>(rules)

@@ -1,33 +1,50 @@
 //! Runs a helper: by absolute path, with an empty environment, for a short time.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::AskError;
-
-/// Where systems keep programs for administrators.
-const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_millis(800);
 /// More of an answer is not read.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Returns what the program of that name prints, when it ends well.
-pub fn output(name: &'static str, arguments: &[&str]) -> Result<Vec<u8>, AskError> {
-    let path = FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
-    run(&path.ok_or(AskError::Missing(name))?, arguments, PATIENCE)
+/// Why a program that could know was not of help.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is none of this name in the places where systems keep them.
+    #[error("{0} is not installed")]
+    Missing(&'static str),
+    /// It could not be started, or did not end well.
+    #[error("{program}: {problem}")]
+    Failed {
+        /// Which program.
+        program: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// It did not answer in time.
+    #[error("{0} did not answer in time")]
+    TimedOut(String),
+    /// It answered something else than expected.
+    #[error("the answer of {0} is not understood")]
+    Malformed(String),
 }
 
-fn run(path: &Path, arguments: &[&str], patience: Duration) -> Result<Vec<u8>, AskError> {
+/// Returns what the program prints, when it ends well and in time. Its environment is these variables alone.
+pub fn run(
+    path: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &OsStr)],
+    patience: Duration,
+) -> Result<Vec<u8>, AskError> {
     let program = || path.display().to_string();
     let failed = |problem: String| AskError::Failed { program: program(), problem };
     let mut child = Command::new(path)
         .args(arguments)
         .env_clear()
-        .env("LC_ALL", "C")
+        .envs(environment.iter().copied())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -60,21 +77,21 @@ mod tests {
 
     #[test]
     fn a_helper_is_run_without_the_environment() {
-        let text = run("/usr/bin/env".as_ref(), &[], Duration::from_secs(20)).unwrap();
+        let text = run("/usr/bin/env".as_ref(), &[], &[("LC_ALL", OsStr::new("C"))], Duration::from_secs(20)).unwrap();
         assert_eq!(text, b"LC_ALL=C\n");
     }
 
     #[test]
     fn a_helper_that_does_not_answer_is_ended() {
-        let error = run("/bin/sleep".as_ref(), &["1000"], Duration::from_millis(20)).unwrap_err();
+        let error = run("/bin/sleep".as_ref(), &["1000"], &[("LC_ALL", OsStr::new("C"))], Duration::from_millis(20))
+            .unwrap_err();
         assert_eq!(error.to_string(), "/bin/sleep did not answer in time");
     }
 
     #[test]
-    fn a_helper_that_fails_or_is_missing_is_named() {
-        let error = run("/bin/false".as_ref(), &[], Duration::from_secs(20)).unwrap_err();
+    fn a_helper_that_fails_is_named() {
+        let error =
+            run("/bin/false".as_ref(), &[], &[("LC_ALL", OsStr::new("C"))], Duration::from_secs(20)).unwrap_err();
         assert!(error.to_string().starts_with("/bin/false: it ended with exit status: 1"), "{error}");
-        let error = output("portscope-no-such-helper", &[]).unwrap_err();
-        assert_eq!(error.to_string(), "portscope-no-such-helper is not installed");
     }
 }
