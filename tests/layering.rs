@@ -49,6 +49,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("indicatif::", &["src/render/progress.rs"]),
     ("cel::", &["src/expression.rs"]),
     ("prometheus_client::", &["src/render/metrics.rs"]),
+    ("windows_sys::", &["src/collect/portable/windows/services.rs"]),
+    ("anstyle_query::", &["src/context.rs"]),
     ("target_os", &["src/collect/mod.rs", "src/collect/portable/"]),
 ];
 

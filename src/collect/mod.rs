@@ -6,6 +6,8 @@ pub mod control;
 pub mod manager;
 mod portable;
 pub mod probe;
+#[cfg(any(target_os = "linux", windows))]
+mod program;
 mod saved;
 
 #[cfg(target_os = "linux")]
@@ -64,7 +66,7 @@ impl Source for System {
         if need.backend != BackendChoice::Portable {
             return linux::sockets(need);
         }
-        Ok(self.snapshot(need)?.sockets)
+        portable::sockets_alone(need)
     }
 }
 

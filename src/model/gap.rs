@@ -19,7 +19,7 @@ pub enum Missing {
     Spaces,
     /// Ports that are forwarded without a socket.
     Redirects,
-    /// Names of containers.
+    /// Names of containers, and of services on Windows.
     Names,
     /// The other ends of connections.
     Peers,

@@ -27,6 +27,6 @@ pub struct Process {
     pub started_at: Option<SystemTime>,
     /// The user it runs as (effective).
     pub uid: Option<Uid>,
-    /// The unit and container that it belongs to, by its cgroup.
+    /// The unit and container that it belongs to, by its cgroup; on Windows the services that it runs.
     pub belonging: Option<Belonging>,
 }

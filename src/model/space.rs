@@ -51,7 +51,7 @@ pub struct Space {
     pub containers: Vec<Container>,
     /// The ports that it hands out for outgoing connections.
     pub ephemeral: Option<PortRange>,
-    /// The ports of that range that it never hands out by itself.
+    /// The ports that it never hands out by itself; on Windows the excluded ranges, of which most cannot be bound either.
     pub reserved: Option<Vec<PortRange>>,
     /// The lowest port that a process may bind without a privilege.
     pub unprivileged_start: Option<u32>,

@@ -31,7 +31,8 @@ impl Pattern {
         let of_forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
         let containers = of_cgroup.into_iter().chain(of_forward).chain(&row.space.containers);
         let mut names = containers.flat_map(|container| [Some(&container.id), container.name.as_ref()]).flatten();
-        row.unit().is_some_and(|unit| self.begins(OsStr::new(unit))) || names.any(|name| self.begins(OsStr::new(name)))
+        let mut units = row.unit().into_iter().flat_map(|unit| unit.split(", "));
+        units.any(|unit| self.begins(OsStr::new(unit))) || names.any(|name| self.begins(OsStr::new(name)))
     }
 
     fn begins(&self, name: &OsStr) -> bool {

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 FOLDER = sys.argv[1]
 PASSED, FAILED = [], []
@@ -68,6 +69,51 @@ def _():
     told = report(tcp)
     assert told["backend"] == "portable" and told["host"]["os"], told["host"]
     assert {gap["missing"] for gap in told["visibility"]["reasons"]} >= {"attributes", "redirects"}, told["visibility"]
+
+
+@check("the dynamic range and excluded ranges are read, in whatever language netsh speaks")
+def _():
+    space = report(tcp)["spaces"][0]
+    assert space["ephemeral"] == [49152, 65535], space
+    assert space["reserved"] == [[5357, 5357], [20000, 20099], [50000, 50059]], space
+    unasked = report(tcp, "--no-helpers")
+    assert unasked["spaces"][0]["ephemeral"] is None, unasked["spaces"]
+    assert "not asked for" in json.dumps(unasked["visibility"]), unasked["visibility"]
+
+
+@check("an excluded port is a cause of check, and free does not offer it")
+def _():
+    code, out, err = portscope("check", 5357, "--no-probe", "--json", "-4")
+    assert code == 1 and '"cause":"excluded"' in out.replace(" ", ""), (code, out, err)
+    code, out, err = portscope("free", "--explain", "20050")
+    assert "sets it apart" in out, (code, out, err)
+    code, out, err = portscope("free", "--range", "20000-20100")
+    assert (code, out.strip()) == (0, "20100"), (code, out, err)
+
+
+def wine(*words):
+    return subprocess.run(["wine", *words], capture_output=True, timeout=60)
+
+
+@check("a service is named with its process, and is a target")
+def _():
+    path = "Z:" + os.path.join(FOLDER, "winports.exe").replace("/", "\\")
+    wine("sc", "create", "WinPorts", "binPath=", f'"{path}" service')
+    try:
+        started = wine("sc", "start", "WinPorts")
+        end = time.monotonic() + 30
+        while not (named := [s for s in report("-l")["sockets"] if s["owner"]["unit"] == "WinPorts"]):
+            assert time.monotonic() < end, started
+        assert named[0]["owner"]["processes"][0]["name"].lower() == "winports.exe", named
+        port = named[0]["local"]["port"]
+        assert [s["local"]["port"] for s in report("-l", "winports", "--where", 'owner.unit == "WinPorts"')["sockets"]] == [port]
+        code, out, err = portscope("info", port)
+        assert code == 0 and "unit      WinPorts" in out, (code, out, err)
+        code, out, err = portscope("check", port, "-a", "127.0.0.1")
+        assert code == 1 and "stop its service: sc.exe stop WinPorts" in out, (code, out, err)
+    finally:
+        wine("sc", "stop", "WinPorts")
+        wine("sc", "delete", "WinPorts")
 
 
 @check("the table is drawn")

@@ -1,4 +1,5 @@
-/* Listens on TCP, connects to itself and binds UDP, on Windows; says its number and ports, and ends with its input. */
+/* Listens on TCP, connects to itself and binds UDP, on Windows; says its number and ports, and ends with its input.
+   With an argument it is a service that listens, until it is stopped. */
 #include <stdio.h>
 #include <winsock2.h>
 
@@ -30,9 +31,38 @@ static void use(SOCKET made) {
     recv(made, &byte, 1, 0);
 }
 
-int main(void) {
+static SERVICE_STATUS_HANDLE status_handle;
+static HANDLE stop;
+
+static void report(DWORD state) {
+    SERVICE_STATUS status = {SERVICE_WIN32_OWN_PROCESS, state, SERVICE_ACCEPT_STOP, 0, 0, 0, 0};
+    SetServiceStatus(status_handle, &status);
+}
+
+static void WINAPI control(DWORD what) {
+    if (what == SERVICE_CONTROL_STOP) SetEvent(stop);
+}
+
+static void WINAPI serve(DWORD count, char **words) {
+    unsigned short tcp;
+    stop = CreateEventA(NULL, TRUE, FALSE, NULL);
+    status_handle = RegisterServiceCtrlHandlerA("WinPorts", control);
+    SOCKET listener = (SOCKET)bound(SOCK_STREAM, &tcp);
+    listen(listener, 5);
+    use(listener);
+    report(SERVICE_RUNNING);
+    WaitForSingleObject(stop, INFINITE);
+    closesocket(listener);
+    report(SERVICE_STOPPED);
+}
+
+int main(int count, char **words) {
     WSADATA data;
     WSAStartup(MAKEWORD(2, 2), &data);
+    if (count > 1) {
+        SERVICE_TABLE_ENTRYA services[] = {{"WinPorts", serve}, {NULL, NULL}};
+        return StartServiceCtrlDispatcherA(services) ? 0 : 1;
+    }
     unsigned short tcp, udp;
     SOCKET listener = (SOCKET)bound(SOCK_STREAM, &tcp);
     SOCKET receiver = (SOCKET)bound(SOCK_DGRAM, &udp);

@@ -42,7 +42,11 @@ impl ProcessHandle {
 
     /// What it is, as far as that can be told here.
     pub fn standing(&self) -> Result<Standing, ControlError> {
-        Ok(Standing { is_refused: system::test(self.pid) == Err(ControlError::Refused), ..Standing::default() })
+        Ok(Standing {
+            is_kernel: system::is_kernel(self.pid),
+            is_refused: system::test(self.pid) == Err(ControlError::Refused),
+            ..Standing::default()
+        })
     }
 
     /// Sends it the signal.
@@ -123,6 +127,10 @@ mod system {
         kill_process(number(pid)?, signal).map_err(failed)
     }
 
+    pub fn is_kernel(pid: Pid) -> bool {
+        pid == Pid(0)
+    }
+
     pub fn parent() -> Option<Pid> {
         getppid().map(|pid| Pid(pid.as_raw_nonzero().get().unsigned_abs()))
     }
@@ -145,6 +153,11 @@ mod system {
                 "this system has no signals: expected TERM or KILL, which end it at once",
             )),
         }
+    }
+
+    /// The drivers of Windows hold their sockets as process 4.
+    pub fn is_kernel(pid: Pid) -> bool {
+        pid == Pid(4)
     }
 
     pub fn parent() -> Option<Pid> {

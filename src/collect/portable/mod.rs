@@ -5,27 +5,29 @@
 
 #[cfg(not(target_os = "linux"))]
 pub mod control;
+#[cfg(any(windows, test))]
+mod netsh;
 #[cfg(not(target_os = "linux"))]
 pub mod probe;
 mod processes;
 mod sockets;
+#[cfg(windows)]
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::CollectError;
-use crate::model::{Backend, Gap, Missing, Need, Pid, Reason, Scope, Snapshot, Socket, SocketSource, SpaceChoice, Uid};
+use crate::model::{
+    Backend, Gap, Missing, Need, Pid, Reason, Scope, Snapshot, Socket, SocketSource, Space, SpaceChoice, Uid,
+};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();
-    let space = system::space();
-    // The other spaces are not looked for, so no name but this one's can be meant.
-    if let SpaceChoice::Named(names) = &need.spaces
-        && let Some(name) = names.iter().find(|name| !space.is_called(name))
-    {
-        return Err(CollectError::NoSuchSpace { name: name.clone(), known: space.label });
-    }
+    let space = space(need)?;
+    #[cfg(windows)]
+    let facts = windows::Facts::ask(need);
     let (sockets, mut gaps) = system::sockets(need, &space)?;
     let holders: BTreeSet<Pid> =
         sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();
@@ -34,7 +36,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let run_as = processes.values().filter_map(|process| process.uid);
     let uids: BTreeSet<Uid> = made_by.chain(run_as).collect();
     gaps.extend(limits(&sockets));
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         host: processes::host(captured_at, system::boot_id()),
         backend: Backend::Portable,
         scope: Scope::of(need),
@@ -50,7 +52,27 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         gaps,
         saved: None,
         warnings: Vec::new(),
-    })
+    };
+    #[cfg(windows)]
+    let snapshot = facts.join(snapshot, need);
+    Ok(snapshot)
+}
+
+/// Lists the sockets alone.
+pub fn sockets_alone(need: &Need) -> Result<Vec<Socket>, CollectError> {
+    Ok(system::sockets(need, &space(need)?)?.0)
+}
+
+/// The one port space that is read here; an error when another is asked for.
+fn space(need: &Need) -> Result<Space, CollectError> {
+    let space = system::space();
+    // The other spaces are not looked for, so no name but this one's can be meant.
+    if let SpaceChoice::Named(names) = &need.spaces
+        && let Some(name) = names.iter().find(|name| !space.is_called(name))
+    {
+        return Err(CollectError::NoSuchSpace { name: name.clone(), known: space.label });
+    }
+    Ok(space)
 }
 
 /// What this backend never tells.

@@ -66,7 +66,8 @@ fn owner(socket: &Socket, pids: &[Pid]) -> Owner {
     }
     match socket.state {
         Some(State::TimeWait) => Owner::Nobody(crate::model::Nobody::TimeWait),
-        _ => Owner::Hidden(HiddenBecause::Permission),
+        // Windows names the process of every socket that has one, whoever asks.
+        _ => Owner::Hidden(if cfg!(windows) { HiddenBecause::Unsupported } else { HiddenBecause::Permission }),
     }
 }
 

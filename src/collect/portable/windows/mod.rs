@@ -1,0 +1,138 @@
+//! What Windows tells beside sockets and processes: the ranges of ports that it hands out or sets apart, and the
+//! services that run in each process.
+
+mod services;
+
+use std::collections::BTreeMap;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::netsh;
+use crate::collect::program::{self, AskError};
+use crate::model::{Belonging, Gap, Missing, Need, Pid, PortRange, Process, Protocol, Reason, Snapshot, Space};
+
+/// How long `netsh` may take. It starts slowly, and works while sockets and processes are listed.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const NETSH: &str = "netsh";
+
+/// What is asked for; the answers come later.
+pub struct Facts {
+    ranges: Option<Ranges>,
+}
+
+/// The system itself: it holds the ports of its drivers, and nobody may look into it.
+const SYSTEM: Pid = Pid(4);
+
+impl Facts {
+    /// Begins to ask.
+    pub fn ask(need: &Need) -> Facts {
+        Facts { ranges: need.helpers.then(Ranges::ask) }
+    }
+
+    /// Waits for the answers and adds them.
+    pub fn join(self, mut snapshot: Snapshot, need: &Need) -> Snapshot {
+        let missing = match (self.ranges, snapshot.spaces.first_mut()) {
+            (Some(ranges), Some(space)) => ranges.join(space).map(|detail| (Reason::Backend, detail)),
+            _ => Some((Reason::NotLookedFor, "the dynamic range and excluded ports were not asked for".to_owned())),
+        };
+        let gap = |(reason, detail)| Gap { missing: Missing::Attributes, reason, count: None, detail };
+        snapshot.gaps.extend(missing.map(gap));
+        if !snapshot.processes.is_empty() {
+            match services::running() {
+                Ok(services) => name_services(&mut snapshot.processes, &services),
+                Err(error) => snapshot.gaps.push(Gap {
+                    missing: Missing::Names,
+                    reason: Reason::Backend,
+                    count: None,
+                    detail: format!("services cannot be listed: {error}"),
+                }),
+            }
+        }
+        if need.exe || need.argv || need.dossier {
+            snapshot.gaps.extend(closed(&snapshot.processes));
+        }
+        snapshot
+    }
+}
+
+/// One process may run several services.
+fn name_services(processes: &mut BTreeMap<Pid, Process>, services: &BTreeMap<Pid, Vec<String>>) {
+    for (pid, names) in services {
+        if let Some(process) = processes.get_mut(pid) {
+            process.belonging = Some(Belonging { unit: Some(names.join(", ")), container: None });
+        }
+    }
+}
+
+/// Processes that this user may not open; their names are told all the same.
+fn closed(processes: &BTreeMap<Pid, Process>) -> Option<Gap> {
+    let count = processes.values().filter(|process| process.exe.is_none() && process.pid != SYSTEM).count();
+    (count > 0).then(|| Gap {
+        missing: Missing::Processes,
+        reason: Reason::Refused,
+        count: Some(count),
+        detail: format!("files, folders and arguments of {count} processes may not be read"),
+    })
+}
+
+/// The answer to one question, once it is there.
+type Answer<T> = JoinHandle<Result<T, AskError>>;
+
+/// The questions to `netsh`, all at once.
+struct Ranges {
+    dynamic: [Answer<PortRange>; 2],
+    excluded: [Answer<Vec<PortRange>>; 2],
+}
+
+impl Ranges {
+    fn ask() -> Ranges {
+        Ranges {
+            dynamic: Protocol::ALL.map(|protocol| ask("dynamicportrange", protocol, netsh::dynamic_range)),
+            excluded: Protocol::ALL.map(|protocol| ask("excludedportrange", protocol, netsh::excluded_ranges)),
+        }
+    }
+
+    /// Adds the answers to the space; says what is not known or could mislead.
+    fn join(self, space: &mut Space) -> Option<String> {
+        let mut notes = Vec::new();
+        let [tcp, udp] = self.dynamic.map(wait);
+        match (tcp, udp) {
+            (Ok(tcp), Ok(udp)) if tcp != udp => {
+                notes.push(format!("the dynamic range is that of TCP; UDP has {udp}"));
+                space.ephemeral = Some(tcp);
+            }
+            (Ok(tcp), _) => space.ephemeral = Some(tcp),
+            (Err(error), _) => notes.push(format!("the dynamic range is not known: {error}")),
+        }
+        // A port is set apart for one protocol; whoever looks for a free one is better off with neither.
+        match self.excluded.map(wait).into_iter().collect::<Result<Vec<_>, _>>() {
+            Ok(of_both) => space.reserved = Some(netsh::united(of_both.concat())),
+            Err(error) => notes.push(format!("excluded ports are not known: {error}")),
+        }
+        (!notes.is_empty()).then(|| notes.join("; "))
+    }
+}
+
+fn wait<T>(answer: Answer<T>) -> Result<T, AskError> {
+    answer.join().unwrap_or_else(|_| Err(AskError::Malformed(NETSH.to_owned())))
+}
+
+fn ask<T: Send + 'static>(what: &'static str, protocol: Protocol, parse: fn(&[u8]) -> Option<T>) -> Answer<T> {
+    std::thread::spawn(move || {
+        let failed = |error: std::io::Error| AskError::Failed { program: NETSH.to_owned(), problem: error.to_string() };
+        let folder = services::system_folder().map_err(failed)?;
+        let path = folder.join("netsh.exe");
+        if !path.is_file() {
+            return Err(AskError::Missing(NETSH));
+        }
+        let root = folder.parent().unwrap_or(&folder).as_os_str();
+        let text = program::run(
+            &path,
+            &["interface", "ipv4", "show", what, protocol.name()],
+            &[("SystemRoot", root)],
+            PATIENCE,
+        )?;
+        parse(&text).ok_or_else(|| AskError::Malformed(NETSH.to_owned()))
+    })
+}
