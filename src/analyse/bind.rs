@@ -124,7 +124,9 @@ fn answer(bind: &Bind, facts: &Facts<'_>, blockers: &[Blocker<'_>]) -> Answer {
         _ => privilege(bind, facts).or_else(address),
     };
     before.unwrap_or_else(|| {
-        if blockers.is_empty() {
+        if blockers.is_empty() && is_set_apart(bind, facts) {
+            Answer::Depends
+        } else if blockers.is_empty() {
             Answer::Bindable
         } else if facts.caller.platform == Platform::Linux && blockers.iter().any(|blocker| blocker.is_certain) {
             Answer::Refused(Refusal::InUse)
@@ -132,6 +134,13 @@ fn answer(bind: &Bind, facts: &Facts<'_>, blockers: &[Blocker<'_>]) -> Answer {
             Answer::Depends
         }
     })
+}
+
+/// Says whether the port lies in an excluded range of Windows. Those that an administrator made can be bound all the same,
+/// and those of a driver (Hyper-V, WSL) cannot.
+fn is_set_apart(bind: &Bind, facts: &Facts<'_>) -> bool {
+    let mut reserved = facts.space.reserved.iter().flatten();
+    facts.caller.platform == Platform::Windows && reserved.any(|range| range.contains(bind.port))
 }
 
 /// What the lack of a privilege does; nothing when none is needed or it is there.

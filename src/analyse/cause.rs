@@ -85,6 +85,14 @@ impl Cause {
             Cause::Other => "other",
         }
     }
+
+    /// Says whether it is a socket.
+    const fn is_socket(self) -> bool {
+        matches!(
+            self,
+            Cause::Listener | Cause::Activation | Cause::Bound | Cause::TimeWait | Cause::Client | Cause::Connection
+        )
+    }
 }
 
 /// All that is known of one bind.
@@ -155,6 +163,7 @@ impl<'a> Verdict<'a> {
     pub fn culprits(&self) -> &[Blocker<'a>] {
         match (&self.outcome, self.cause) {
             (Outcome::Refused(Refusal::InUse) | Outcome::Unknown, _) => &self.judgement.blockers,
+            (Outcome::Refused(Refusal::Access), Some(cause)) if cause.is_socket() => &self.judgement.blockers,
             _ => &[],
         }
     }
@@ -177,7 +186,10 @@ fn cause(bind: &Bind, outcome: &Outcome, judgement: &Judgement<'_>, facts: &Fact
         Outcome::Bindable => return None,
         Outcome::Shadowed => Cause::Redirected,
         Outcome::Refused(Refusal::InUse) => first.map_or(Cause::Unseen, |blocker| kind_of(blocker.row)),
-        Outcome::Refused(Refusal::Access) if facts.caller.platform == Platform::Windows => Cause::Excluded,
+        // There a socket may have the port for itself (SO_EXCLUSIVEADDRUSE), and no user needs a right for a low one.
+        Outcome::Refused(Refusal::Access) | Outcome::Unknown if facts.caller.platform == Platform::Windows => {
+            first.map_or(Cause::Excluded, |blocker| kind_of(blocker.row))
+        }
         Outcome::Refused(Refusal::Access)
             if bind.port.get() < 1024 || super::bind::is_privileged(bind, facts.space) =>
         {
@@ -271,5 +283,19 @@ mod tests {
         assert_eq!(cause(8080, Err(Refusal::Access), Platform::Linux), Some(Cause::Other));
         assert_eq!(cause(8080, Err(Refusal::Access), Platform::Windows), Some(Cause::Excluded));
         assert_eq!(cause(8080, Err(Refusal::NotAvailable), Platform::Linux), Some(Cause::AddressNotHere));
+    }
+
+    #[test]
+    fn a_refused_right_on_windows_is_a_socket_or_an_excluded_range() {
+        let mut snapshot = testing::snapshot();
+        snapshot.spaces[0].reserved = Some(vec!["8000-8099".parse().unwrap()]);
+        let windows = Caller { platform: Platform::Windows, ..CALLER };
+        let cause = |port, probe| cause_of(&snapshot, "127.0.0.1", port, probe, windows);
+        assert_eq!(cause(5432, Some(Err(Refusal::Access))), Some(Cause::Listener));
+        assert_eq!(cause(8080, None), Some(Cause::Excluded));
+        assert_eq!(cause(8080, Some(Err(Refusal::Access))), Some(Cause::Excluded));
+        assert_eq!(cause(8080, Some(Ok(()))), None);
+        assert_eq!(cause(8100, None), None);
+        assert_eq!(cause_of(&snapshot, "127.0.0.1", 8080, None, CALLER), None);
     }
 }

@@ -17,7 +17,7 @@ pub struct Squatter {
     pub fix: &'static str,
 }
 
-const SQUATTERS: [Squatter; 3] = [
+const SQUATTERS: [Squatter; 5] = [
     // Source: systemd-resolved.service(8), resolved.conf(5). The kernel cuts names at 15 bytes.
     Squatter {
         platform: Platform::Linux,
@@ -34,13 +34,28 @@ const SQUATTERS: [Squatter; 3] = [
         what: "the AirPlay receiver of macOS",
         fix: "switch it off in System Settings, General, AirDrop & Handoff",
     },
+    // Source: Microsoft, "Direct hosting of SMB over TCP/IP" (KB204279).
+    Squatter {
+        platform: Platform::Windows,
+        ports: &[445],
+        process: None,
+        what: "file sharing (SMB), a driver of Windows",
+        fix: "as Administrator `sc.exe stop LanmanServer`; shares of this machine are gone then",
+    },
+    Squatter {
+        platform: Platform::Windows,
+        ports: &[137, 138, 139],
+        process: None,
+        what: "NetBIOS over TCP/IP, a driver of Windows",
+        fix: "switch it off in the network adapter's properties: IPv4, Advanced, WINS",
+    },
     // Source: Microsoft, HTTP Server API: http.sys listens in the kernel, as process 4.
     Squatter {
         platform: Platform::Windows,
         ports: &[],
         process: None,
-        what: "http.sys, the web server in the kernel of Windows",
-        fix: "`netsh http show servicestate` names the program that asked for it",
+        what: "a driver of Windows, most often http.sys, its web server",
+        fix: "`netsh http show servicestate` names the program that asked http.sys for it",
     },
 ];
 
@@ -58,10 +73,17 @@ impl Squatter {
         })
     }
 
+    /// The same where the system is not known, as in a report: by processes whose names tell it.
+    pub fn of_any(row: &Row<'_>) -> Option<&'static Squatter> {
+        let is_named = row.processes.iter().all(|(_, process)| process.is_some_and(|process| process.name.is_some()));
+        let platforms = [Platform::Linux, Platform::MacOs, Platform::Windows].into_iter().filter(|_| is_named);
+        platforms.into_iter().find_map(|platform| Squatter::of(row, platform))
+    }
+
     fn is(&self, pid: Pid, name: Option<&OsStr>) -> bool {
         match self.process {
             Some(process) => name.is_some_and(|name| name.as_encoded_bytes().starts_with(process.as_bytes())),
-            None => pid == Pid(4),
+            None => pid == Pid(4) && name.is_none_or(|name| name == "System"),
         }
     }
 }
@@ -77,5 +99,25 @@ mod tests {
         assert!(!resolved.is(Pid(300), Some(OsStr::new("dnsmasq"))) && !resolved.is(Pid(300), None));
         assert!(SQUATTERS[1].is(Pid(600), Some(OsStr::new("ControlCenter"))));
         assert!(SQUATTERS[2].is(Pid(4), None) && !SQUATTERS[2].is(Pid(5), None));
+    }
+
+    #[test]
+    fn the_system_of_windows_is_told_by_its_port() {
+        use crate::{join, model::Holder, model::Owner, model::Port, testing};
+        for (port, what) in [(445, "SMB"), (139, "NetBIOS"), (80, "http.sys"), (5985, "http.sys")] {
+            let mut snapshot = testing::snapshot();
+            snapshot.sockets.truncate(1);
+            snapshot.sockets[0].local.port = Port::new(port);
+            snapshot.sockets[0].owner = Owner::Processes(vec![Holder { pid: Pid(4), fd: None }]);
+            let listing = join::listing(&snapshot, None);
+            let found = Squatter::of(&listing.rows[0], Platform::Windows).unwrap();
+            assert!(found.what.contains(what), "{port}: {}", found.what);
+            assert_eq!(Squatter::of(&listing.rows[0], Platform::Linux), None);
+            assert_eq!(Squatter::of_any(&listing.rows[0]), None, "no name tells that it is Windows");
+            let mut system = testing::snapshot().processes[&Pid(700)].clone();
+            system.name = Some("System".into());
+            snapshot.processes.insert(Pid(4), system);
+            assert_eq!(Squatter::of_any(&join::listing(&snapshot, None).rows[0]), Some(found));
+        }
     }
 }

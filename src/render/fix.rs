@@ -42,7 +42,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
     let first = verdict.culprits().first().map(|blocker| blocker.row);
     let udp = if verdict.bind.protocol == Protocol::Udp { " -u" } else { "" };
     Some(match cause {
-        Cause::Listener => return first.map(|row| stop(row, udp, charset)),
+        Cause::Listener => return first.map(|row| stop(row, udp, caller.platform, charset)),
         Cause::Activation => match first.and_then(|row| row.socket.activation.as_ref()) {
             Some(activation) => {
                 let units = std::iter::once(&activation.socket).chain(&activation.service);
@@ -78,7 +78,10 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
         },
         Cause::Excluded => {
             let protocol = verdict.bind.protocol.name();
-            format!("`netsh interface ipv4 show excludedportrange protocol={protocol}` lists the ranges set apart")
+            format!(
+                "`netsh interface ipv4 show excludedportrange protocol={protocol}` lists the ranges set apart; those of \
+                 Hyper-V, WSL and Docker move when `net stop winnat` and `net start winnat` run as Administrator"
+            )
         }
         Cause::AddressNotHere => match caller.platform {
             Platform::Linux => "`ip address` lists those that are here; IP_FREEBIND or sysctl \
@@ -110,9 +113,14 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
 }
 
 /// What ends a listener for good: whoever would restart it has to do it.
-fn stop(row: &Row<'_>, udp: &str, charset: Charset) -> String {
+fn stop(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String {
     if let Some((runtime, name)) = container_of(row) {
         return format!("stop its container: {runtime} stop {}", Text::of(name, charset).as_str());
+    }
+    if let Some(services) = row.unit().filter(|_| platform == Platform::Windows) {
+        // To end their process would end them all, and Windows starts it again.
+        let what = if services.contains(", ") { "one of its services has it, stop that" } else { "stop its service" };
+        return format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str());
     }
     match row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@")) {
         Some(unit) => format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()),

@@ -156,7 +156,9 @@ fn words(reason: &Reason<'_>, charset: Charset) -> String {
         }
         Reason::KeptBack(protocol) => format!("IANA keeps it back for {}", protocol.name()),
         Reason::Ephemeral(range) => format!("the system hands out {range} to clients"),
-        Reason::Reserved => "the administrator keeps it (ip_local_reserved_ports)".to_owned(),
+        Reason::Reserved => {
+            "the system sets it apart (ip_local_reserved_ports; on Windows an excluded range)".to_owned()
+        }
         Reason::Bad => "browsers refuse to connect to it (WHATWG bad ports)".to_owned(),
         Reason::Published(row) => format!("the firewall sends what comes for it elsewhere: {}", target(row)),
         Reason::Used(row) => blocker::in_full(row, charset),

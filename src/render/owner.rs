@@ -8,6 +8,7 @@ use super::column;
 use super::program;
 use super::sanitize::{Charset, Text};
 use super::time;
+use crate::analyse::cause::Squatter;
 use crate::analyse::dossier::{Holding, Peers};
 use crate::model::{Forward, HiddenBecause, Listing, Nobody, Owner, Pid, Process, Row, State, Uid};
 
@@ -39,6 +40,8 @@ pub fn facts(holding: &Holding<'_>, listing: &Listing<'_>, told: &mut BTreeSet<P
             let above = Text::plain(if is_told { ", told above" } else { "" });
             facts.push(("process", Text::join(&[holder, above], "")));
             facts.extend(others(row, charset).map(|others| ("also", others)));
+            let known = Squatter::of_any(row).filter(|_| !is_told);
+            facts.extend(known.map(|known| ("known as", Text::plain(format!("{}: {}", known.what, known.fix)))));
         }
         (Owner::Processes(_), None) => {}
     }
