@@ -56,6 +56,8 @@ pub struct Terminal {
     pub size: Option<(u16, u16)>,
     /// Whether it shows Unicode though no locale says so (Windows).
     pub is_unicode_by_default: bool,
+    /// Whether it shows colours though `TERM` is not set, or does not; absent where only `TERM` tells.
+    pub has_color: Option<bool>,
 }
 
 /// The environment variables in [`VARIABLES`] that are set and not empty.
@@ -101,7 +103,10 @@ impl Context {
             terminal: Terminal {
                 is_tty,
                 size: size.map(|(width, height)| (width.0, height.0)),
-                is_unicode_by_default: cfg!(windows),
+                // A console gets Unicode whatever its code page; who reads a pipe takes that code page for granted.
+                is_unicode_by_default: cfg!(windows) && is_tty,
+                // The console of Windows has to be asked to take colours; elsewhere this says nothing.
+                has_color: if is_tty { anstyle_query::windows::enable_ansi_colors() } else { None },
             },
             is_stderr_tty: io::stderr().is_terminal(),
             // What is asked about is shown on standard output, and the question on standard error: who sees only one of

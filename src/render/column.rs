@@ -334,7 +334,7 @@ fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
     match &row.socket.owner {
         Owner::Processes(_) => {
             let name = row.processes.first().and_then(|(_, process)| name(*process, charset));
-            let name = name.unwrap_or_else(Text::unknown);
+            let name = name.map_or_else(Text::unknown, |name| with_services(name, row, charset));
             match row.processes.len() {
                 0 | 1 => name,
                 count => Text::join(&[name, Text::plain(format!("+{}", count - 1))], " "),
@@ -342,6 +342,17 @@ fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
         }
         Owner::Nobody(why) => Text::plain(format!("({})", why.name())),
         Owner::Hidden(because) => hidden_cell(row, *because, charset),
+    }
+}
+
+/// `svchost.exe` of Windows says nothing: its services do.
+fn with_services(name: Text, row: &Row<'_>, charset: Charset) -> Text {
+    match row.unit().filter(|_| name.as_str().eq_ignore_ascii_case("svchost.exe")) {
+        Some(services) => {
+            let services = Text::join(&[Text::plain("("), Text::of(services, charset), Text::plain(")")], "");
+            Text::join(&[name, services], " ")
+        }
+        None => name,
     }
 }
 

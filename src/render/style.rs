@@ -51,7 +51,7 @@ impl Style {
     }
 }
 
-/// The order is `--color`, `NO_COLOR`, `CLICOLOR_FORCE`/`FORCE_COLOR`, terminal and `TERM`.
+/// The order is `--color`, `NO_COLOR`, `CLICOLOR_FORCE`/`FORCE_COLOR`, terminal and `TERM`; a console of Windows has none.
 fn wants_color(choice: ColorChoice, environment: &Environment, terminal: Terminal) -> bool {
     let forced = |name| environment.get(name).is_some_and(|value| value != "0");
     match choice {
@@ -59,7 +59,11 @@ fn wants_color(choice: ColorChoice, environment: &Environment, terminal: Termina
         ColorChoice::Never => false,
         ColorChoice::Auto if environment.get("NO_COLOR").is_some() => false,
         ColorChoice::Auto if forced("CLICOLOR_FORCE") || forced("FORCE_COLOR") => true,
-        ColorChoice::Auto => terminal.is_tty && environment.get("TERM").is_some_and(|term| term != "dumb"),
+        ColorChoice::Auto => {
+            let term = environment.get("TERM");
+            let may_be = terminal.has_color.unwrap_or(term.is_some());
+            terminal.is_tty && may_be && term.is_none_or(|term| term != "dumb")
+        }
     }
 }
 
@@ -80,8 +84,9 @@ pub fn charset(environment: &Environment, terminal: Terminal) -> Charset {
 mod tests {
     use super::*;
 
-    const TTY: Terminal = Terminal { is_tty: true, size: Some((80, 24)), is_unicode_by_default: false };
-    const PIPE: Terminal = Terminal { is_tty: false, size: None, is_unicode_by_default: false };
+    const TTY: Terminal =
+        Terminal { is_tty: true, size: Some((80, 24)), is_unicode_by_default: false, has_color: None };
+    const PIPE: Terminal = Terminal { is_tty: false, size: None, is_unicode_by_default: false, has_color: None };
 
     #[test]
     fn colour_is_decided_in_the_documented_order() {
@@ -99,6 +104,9 @@ mod tests {
             (ColorChoice::Auto, &[("CLICOLOR_FORCE", "0")], PIPE, false),
             (ColorChoice::Auto, &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")], PIPE, false),
             (ColorChoice::Always, &[("NO_COLOR", "1")], PIPE, true),
+            (ColorChoice::Auto, &[], Terminal { has_color: Some(true), ..TTY }, true),
+            (ColorChoice::Auto, &[("TERM", "dumb")], Terminal { has_color: Some(true), ..TTY }, false),
+            (ColorChoice::Auto, &[xterm], Terminal { has_color: Some(false), ..TTY }, false),
             (ColorChoice::Never, &[xterm, ("FORCE_COLOR", "1")], TTY, false),
         ] {
             assert_eq!(decided(choice, pairs, terminal), color, "{choice:?} {pairs:?}");
