@@ -7,8 +7,8 @@ use crate::analyse::usage;
 use crate::cli::SourceArgs;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Need, Row, SpaceChoice};
-use crate::render::{metrics, summary};
+use crate::model::{Need, SpaceChoice};
+use crate::render::metrics;
 use crate::{file, join};
 
 /// Print metrics in the text format of OpenMetrics, which Prometheus reads
@@ -50,9 +50,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
             .map_err(|error| Error::Write { path: path.to_owned(), error })?,
     }
     context.stdout.flush()?;
-    if let Some(line) = summary::hidden(&listing, context.program.clone().as_deref()) {
-        context.note(&line);
-    }
-    let is_incomplete = listing.rows.iter().any(Row::is_hidden);
+    super::tell_gaps(&listing, context);
+    let is_incomplete = listing.is_incomplete();
     Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
 }

@@ -11,7 +11,7 @@ use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Need, Port, Protocol, Row, SpaceChoice};
+use crate::model::{Need, Port, Protocol, SpaceChoice};
 use crate::render::check as check_text;
 use crate::render::report_info::InfoReport;
 use crate::render::sanitize::Text;
@@ -126,7 +126,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
             context.note(&line);
         }
     }
-    let is_incomplete = listing.rows.iter().any(Row::is_hidden);
+    let is_incomplete = listing.is_incomplete();
     Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
 }
 

@@ -43,7 +43,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         None => select::in_default_order(&mut listing.rows),
     }
     show(&listing, &args.output, context)?;
-    let is_incomplete = listing.rows.iter().any(crate::model::Row::is_hidden);
+    let is_incomplete = listing.is_incomplete();
     // The program ends here, and its memory with it: to give back 100,000 rows one by one would take longer.
     std::mem::forget(listing);
     std::mem::forget(snapshot);
@@ -83,8 +83,6 @@ fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Re
     }
     // The rows first, also where both go to the same terminal.
     context.stdout.flush()?;
-    if let Some(line) = summary::hidden(listing, program.as_deref()) {
-        context.note(&line);
-    }
+    super::tell_gaps(listing, context);
     Ok(())
 }

@@ -28,7 +28,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::cli::{self, SourceArgs};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Need, Snapshot};
+use crate::model::{Listing, Need, Snapshot};
 use crate::render::summary;
 
 const EXAMPLES: &str = "\
@@ -148,4 +148,12 @@ fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<S
 fn finish(context: &mut Context, status: ExitStatus) -> Result<ExitStatus, Error> {
     context.stdout.flush()?;
     Ok(status)
+}
+
+/// Says on standard error which owners are hidden and whether sockets may be missing.
+fn tell_gaps(listing: &Listing<'_>, context: &mut Context) {
+    let program = context.program.clone();
+    let hidden = summary::hidden(listing, program.as_deref());
+    let missing = summary::missing(listing.snapshot, program.as_deref());
+    hidden.into_iter().chain(missing).for_each(|line| context.note(&line));
 }

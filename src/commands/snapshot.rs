@@ -6,7 +6,7 @@ use crate::cli::SourceArgs;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Gap, Missing, Need, Reason, Snapshot, SpaceChoice};
-use crate::render::{json, summary};
+use crate::render::json;
 use crate::{config, file, join, select};
 
 /// Write a report of every socket in every port space, to be looked at later or elsewhere
@@ -64,10 +64,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         }
     }
     context.stdout.flush()?;
-    if let Some(line) = summary::hidden(&listing, program.as_deref()) {
-        context.note(&line);
-    }
-    let is_incomplete = listing.rows.iter().any(crate::model::Row::is_hidden);
+    super::tell_gaps(&listing, context);
+    let is_incomplete = listing.is_incomplete();
     Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
 }
 

@@ -77,8 +77,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     context.stdout.flush()?;
     for listing in &listings {
         let program = context.program.clone();
-        let hidden = summary::hidden(listing, program.as_deref());
-        for line in hidden.into_iter().chain(summary::unseen_spaces(listing.snapshot, program.as_deref())) {
+        super::tell_gaps(listing, context);
+        if let Some(line) = summary::unseen_spaces(listing.snapshot, program.as_deref()) {
             context.note(&line);
         }
     }

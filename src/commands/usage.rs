@@ -10,7 +10,7 @@ use crate::join;
 use crate::model::{Need, Row, Snapshot, SpaceChoice};
 use crate::render::report_usage::UsageReport;
 use crate::render::usage::{MARKED_ABOVE, UsageOptions};
-use crate::render::{json, summary, usage as text};
+use crate::render::{json, usage as text};
 
 /// Show how full each category, the ephemeral range and the accept queues are, and because of whom
 ///
@@ -71,12 +71,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         text::write(&mut written, &listing, &spaces, options)?;
         pager::show(&written, !args.style.no_pager, context)?;
         context.stdout.flush()?;
-        if let Some(line) = summary::hidden(&listing, program.as_deref()) {
-            context.note(&line);
-        }
+        super::tell_gaps(&listing, context);
     }
     let is_above = args.warn.is_some_and(|warn| spaces.iter().any(|space| !space.above(warn).is_empty()));
-    let is_incomplete = listing.rows.iter().any(Row::is_hidden);
+    let is_incomplete = listing.is_incomplete();
     Ok(match (args.strict && is_incomplete, is_above) {
         (true, _) => ExitStatus::Incomplete,
         (false, true) => ExitStatus::No,

@@ -61,7 +61,7 @@ pub fn visibility(listing: &Listing<'_>, program: Option<&Path>) -> Visibility {
         hint: summary::hint(gap.reason, listing.snapshot, program),
     };
     Visibility {
-        complete: hidden_owners == 0 && !misses(Missing::Sockets),
+        complete: !listing.is_incomplete(),
         hidden_owners,
         unseen_spaces: unseen_spaces(listing.snapshot),
         further_spaces: listing.snapshot.further_spaces,

@@ -125,6 +125,17 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
     Some(line)
 }
 
+/// Says why sockets may be missing, and what would show them; nothing when none are.
+pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Sockets);
+    let line = |gap: &Gap| match hint(gap.reason, snapshot, program) {
+        Some(hint) => format!("{}; {hint}", gap.detail),
+        None => gap.detail.clone(),
+    };
+    let lines: Vec<String> = gaps.map(line).collect();
+    (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
+}
+
 /// Says what may be on a port without having been seen: nothing is called free without that.
 pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
     // Who holds a socket is beside the point here; that one may be missing is not.
@@ -150,5 +161,28 @@ pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Opti
             Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))
         }
         Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor | Reason::Redacted => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{join, testing};
+
+    #[test]
+    fn sockets_that_may_be_missing_are_said_and_make_an_answer_incomplete() {
+        let mut snapshot = testing::snapshot();
+        snapshot.sockets.truncate(1);
+        assert_eq!(missing(&snapshot, None), None);
+        assert!(!join::listing(&snapshot, None).is_incomplete());
+        let gap =
+            |reason, detail: &str| Gap { missing: Missing::Sockets, reason, count: None, detail: detail.to_owned() };
+        snapshot.gaps.push(gap(Reason::Backend, "a line was not understood"));
+        snapshot.gaps.push(gap(Reason::Refused, "others are not told"));
+        let said = missing(&snapshot, Some(Path::new("/opt/portscope")));
+        let line =
+            "sockets may be missing: a line was not understood; others are not told; to see them: sudo /opt/portscope";
+        assert_eq!(said.as_deref(), Some(line));
+        assert!(join::listing(&snapshot, None).is_incomplete());
     }
 }

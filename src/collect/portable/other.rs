@@ -6,6 +6,8 @@ use super::super::CollectError;
 use super::super::hidden_owners;
 use super::{only_space, sockets};
 use crate::model::{Gap, HiddenBecause, Holder, Need, Owner, OwnerSource, Pid, Protocol, Socket, Space, State, Uid};
+#[cfg(unix)]
+use crate::model::{Missing, Reason};
 
 /// How holders are found here.
 pub const OWNER_SOURCE: OwnerSource = OwnerSource::System;
@@ -37,8 +39,11 @@ pub fn user_names(_: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut merged: Vec<Socket> = Vec::new();
     let mut places = BTreeMap::new();
+    let mut unread = 0;
     for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
-        for listed in sockets::list(protocol, space.id)? {
+        let list = sockets::list(protocol, space.id)?;
+        unread += list.unread;
+        for listed in list.sockets {
             let mut socket = listed.socket;
             if !need.wants_port(socket.local.port) {
                 continue;
@@ -55,8 +60,31 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
             }
         }
     }
-    let gaps = hidden_owners(&merged, |_| "the system named no process for them".to_owned());
+    let mut gaps = hidden_owners(&merged, |_| "the system named no process for them".to_owned());
+    gaps.extend(missing(unread));
     Ok((merged, gaps))
+}
+
+/// macOS gives sockets as descriptors of processes, and leaves out those of processes that this user may not look into.
+#[cfg(unix)]
+fn missing(unread: usize) -> Vec<Gap> {
+    let gap = |reason, count, detail: String| Gap { missing: Missing::Sockets, reason, count, detail };
+    let detail = "connections that no process holds any more (TIME_WAIT) are not told".to_owned();
+    let mut gaps = vec![Gap { missing: Missing::Attributes, reason: Reason::Backend, count: None, detail }];
+    if !rustix::process::geteuid().is_root() {
+        gaps.push(gap(Reason::Refused, None, "those of other users' processes are not told".to_owned()));
+    }
+    if unread > 0 {
+        let detail = format!("{unread} descriptors were closed while they were looked at, or are of an unknown kind");
+        gaps.push(gap(Reason::Backend, Some(unread), detail));
+    }
+    gaps
+}
+
+/// Windows has a table of all sockets, which anybody may read.
+#[cfg(not(unix))]
+fn missing(_: usize) -> Vec<Gap> {
+    Vec::new()
 }
 
 fn owner(socket: &Socket, pids: &[Pid]) -> Owner {

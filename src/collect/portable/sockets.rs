@@ -14,21 +14,35 @@ pub struct Listed {
     pub pids: Vec<Pid>,
 }
 
+/// What netstat2 lists of one protocol.
+#[derive(Default)]
+pub struct List {
+    /// The sockets.
+    pub sockets: Vec<Listed>,
+    /// How many descriptors could not be asked what socket they are (macOS).
+    pub unread: usize,
+}
+
 /// Lists the sockets of the protocol in the port space of this process.
-pub fn list(protocol: Protocol, space: SpaceId) -> Result<Vec<Listed>, CollectError> {
+pub fn list(protocol: Protocol, space: SpaceId) -> Result<List, CollectError> {
     let failed = |error: netstat2::error::Error| CollectError::SocketTable { protocol, reason: error.to_string() };
     let flags = match protocol {
         Protocol::Tcp => ProtocolFlags::TCP,
         Protocol::Udp => ProtocolFlags::UDP,
     };
-    let mut listed = Vec::new();
+    let mut list = List::default();
     // One family at a time, because its flags are the only thing that tells the family of a socket.
     for (family, of_family) in [(Family::Ipv4, AddressFamilyFlags::IPV4), (Family::Ipv6, AddressFamilyFlags::IPV6)] {
         for info in iterate(of_family, flags).map_err(failed)? {
-            listed.push(socket(info.map_err(failed)?, family, space));
+            match info {
+                Ok(info) => list.sockets.push(socket(info, family, space)),
+                // There descriptors are asked one by one, and their process may close them meanwhile.
+                Err(_) if cfg!(target_os = "macos") => list.unread += 1,
+                Err(error) => return Err(failed(error)),
+            }
         }
     }
-    Ok(listed)
+    Ok(list)
 }
 
 #[cfg(target_os = "linux")]
