@@ -125,6 +125,17 @@ mod tests {
     }
 
     #[test]
+    #[cfg(windows)]
+    fn configuration_lies_where_windows_keeps_it() {
+        let pairs = [("APPDATA", r"C:\Users\eve\AppData"), ("PROGRAMDATA", r"C:\ProgramData"), ("HOME", "/home/eve")];
+        let file = |folder: &str| (PathBuf::from(folder).join("portscope/config.toml"), false);
+        assert_eq!(paths(&Environment::of(&pairs)), [file(r"C:\Users\eve\AppData"), file(r"C:\ProgramData")]);
+        let root = Environment::of(&[("SYSTEMROOT", r"C:\Windows")]);
+        assert_eq!(services_file(&root), Path::new(r"C:\Windows\System32\drivers\etc\services"));
+    }
+
+    #[test]
+    #[cfg(unix)]
     fn under_sudo_only_the_machines_own_file_counts() {
         let pairs = [("HOME", "/home/eve"), ("SUDO_UID", "1000"), ("PORTSCOPE_CONFIG", "/tmp/x")];
         let machine = (PathBuf::from("/etc/portscope/config.toml"), false);

@@ -254,6 +254,7 @@ fn prominence(row: &Row<'_>) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
     use crate::collect::probe;
     use crate::model::{
         Endpoint, Forward, ForwardedBy, Listing, Nobody, Owner, Pid, Port, Reach, Snapshot, SpaceId, SpaceKind,
@@ -277,16 +278,20 @@ mod tests {
         (judgement.answer, judgement.blockers.len())
     }
 
+    #[cfg(target_os = "linux")]
     const PLACES: [(&str, bool); 5] =
         [("0.0.0.0", false), ("127.0.0.1", false), ("::", false), ("::", true), ("::1", false)];
+    #[cfg(target_os = "linux")]
     const OPTIONS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
 
+    #[cfg(target_os = "linux")]
     fn with(protocol: Protocol, place: (&str, bool), options: (bool, bool)) -> Bind {
         let (reuseaddr, reuseport) = options;
         Bind { protocol, v6only: place.1, reuseaddr, reuseport, ..bind(place.0, 0) }
     }
 
     /// Says whether the rule refuses the newer bind beside the older one, once the kernel has said the same.
+    #[cfg(target_os = "linux")]
     fn refused(older: &Bind, listens: bool, newer: &Bind) -> Result<bool, String> {
         // A fresh port for each pair: the kernel remembers options of sockets that are closed.
         let held = probe::hold(older).unwrap();

@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[must_use]
 pub struct Held(Socket);
 
+#[cfg(unix)]
 #[cfg(test)]
 impl Held {
     /// The port that it has.

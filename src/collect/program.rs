@@ -71,6 +71,7 @@ pub fn run(
     }
 }
 
+#[cfg(unix)]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -207,6 +207,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(windows, ignore = "the hint is sudo's")]
     fn the_other_formats_carry_every_holder() {
         let (snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
         let listing = listing_of(&snapshot, &catalogue);

@@ -157,6 +157,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(windows, ignore = "the hint is sudo's")]
     fn a_refusal_says_why_and_what_helps() {
         let snapshot = testing::snapshot();
         let listing = listing(&snapshot);
