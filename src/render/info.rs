@@ -162,9 +162,10 @@ fn settings(place: &Place<'_>, dossier: &Dossier<'_>) -> [(&'static str, String)
     });
     let reserved = place.is_reserved.map_or_else(unknown, |is_reserved| {
         let answer = if is_reserved { "yes: it is in" } else { "no: it is not in" };
-        format!("{answer} ip_local_reserved_ports, whose numbers no client is given")
+        format!("{answer} ip_local_reserved_ports (on Windows: an excluded range), whose numbers no client is given")
     });
     let privileged = place.space.unprivileged_start.map_or_else(unknown, |start| match place.is_privileged {
+        _ if start == 0 => "no: every number may be bound without a privilege".to_owned(),
         Some(true) => format!("yes: below {start} (ip_unprivileged_port_start) binding takes CAP_NET_BIND_SERVICE"),
         _ => format!("no: not below {start} (ip_unprivileged_port_start)"),
     });

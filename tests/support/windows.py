@@ -138,6 +138,8 @@ def _():
 def _():
     code, out, err = portscope("info", tcp)
     assert code == 0 and "winports.exe" in out, (code, out, err)
+    code, out, err = portscope("info", 5357)
+    assert code == 0 and "reserved    yes" in out and "privileged  no: every number" in out, (code, out, err)
 
 
 @check("usage")

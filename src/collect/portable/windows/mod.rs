@@ -38,6 +38,8 @@ impl Facts {
         };
         let gap = |(reason, detail)| Gap { missing: Missing::Attributes, reason, count: None, detail };
         snapshot.gaps.extend(missing.map(gap));
+        // A low number is no privilege there.
+        snapshot.spaces.iter_mut().for_each(|space| space.unprivileged_start = Some(0));
         if !snapshot.processes.is_empty() {
             match services::running() {
                 Ok(services) => name_services(&mut snapshot.processes, &services),
