@@ -46,7 +46,9 @@ fn a_line_of_ndjson_is_a_socket_with_its_host() {
     let report = portscope(["--json"]).arg(port).success().json();
     let host = line.as_object_mut().unwrap().remove("host").unwrap();
     assert_eq!(host, report["host"]["name"]);
-    assert_eq!(line.as_object_mut().unwrap().remove("space_label").unwrap(), report["spaces"][0]["label"]);
+    for (key, of_space) in [("space_label", "label"), ("space_kind", "kind")] {
+        assert_eq!(line.as_object_mut().unwrap().remove(key).unwrap(), report["spaces"][0][of_space]);
+    }
     assert_eq!(line, report["sockets"][0]);
 }
 

@@ -82,6 +82,7 @@ fn plain(json: Vec<u8>) -> io::Result<Vec<u8>> {
 struct Line<'a> {
     host: Option<&'a str>,
     space_label: &'a str,
+    space_kind: &'a str,
     #[serde(flatten)]
     socket: &'a SocketReport<'a>,
 }
@@ -91,7 +92,8 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
     let host = listing.snapshot.host.name.as_deref();
     blocks::write(out, &blocks::of(&listing.rows), |_, rows: &&[Row<'_>], text| {
         for row in *rows {
-            let line = Line { host, space_label: &row.space.label, socket: &report::socket(row) };
+            let (space_label, space_kind) = (row.space.label.as_str(), row.space.kind.name());
+            let line = Line { host, space_label, space_kind, socket: &report::socket(row) };
             serde_json::to_writer(&mut *text, &line)?;
             text.push(b'\n');
         }
