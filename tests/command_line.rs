@@ -58,6 +58,7 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["completions", "tcsh"], "`tcsh` is not accepted: expected bash, elvish, fish, powershell, zsh".into()),
         (&["completions"], "the following required arguments were not provided: <SHELL>".into()),
         (&["--state"], "--state needs a value".into()),
+        (&["export", "--textfile", ""], "--textfile needs a value\n".into()),
         (&["a\nb:x"], format!("`a\\x0ab` is not an address{forms}")),
         (&["\u{1b}[31m:80"], format!("`\\x1b[31m` is not an address{forms}")),
     ] {

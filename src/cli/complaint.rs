@@ -19,6 +19,7 @@ pub fn one_line(error: &Error) -> String {
             let value = context(ContextKind::InvalidValue);
             let accepted = context(ContextKind::ValidValue);
             match flag_of(&argument) {
+                Some(flag) if value.is_empty() && accepted.is_empty() => format!("{flag} needs a value"),
                 Some(flag) if value.is_empty() => format!("{flag} needs a value: expected {accepted}"),
                 Some(flag) => format!("{flag}: `{value}` is not accepted: expected {accepted}"),
                 None => format!("`{value}` is not accepted: expected {accepted}"),
