@@ -6,6 +6,7 @@ pub mod cause;
 pub mod diff;
 pub mod dossier;
 pub mod free;
+pub mod metrics;
 pub mod order;
 pub mod policy;
 pub mod spaces;

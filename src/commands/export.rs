@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use crate::analyse::usage;
+use crate::analyse::{metrics, usage};
 use crate::cli::SourceArgs;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Need, SpaceChoice};
-use crate::render::metrics;
+use crate::render;
 use crate::{file, join};
 
 /// Print metrics in the text format of OpenMetrics, which Prometheus reads
@@ -38,12 +38,15 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let spaces = SpaceChoice::of_names(&args.spaces);
     let need = args.source.asked(Need { counters: true, spaces, ..Need::default() });
     let snapshot = super::snapshot(&need, &args.source, context)?;
+    // How long it takes to read a report says nothing of the machine.
+    let took = args.source.from.is_none().then(|| start.elapsed());
     let mut listing = join::listing(&snapshot, None);
     listing.retain(|row| need.spaces.admits(row.space));
     let mut usage = usage::usage(&listing);
     usage.retain(|space| need.spaces.admits(space.space));
     let mut text = Vec::new();
-    metrics::write(&mut text, &listing, &usage, start.elapsed(), env!("CARGO_PKG_VERSION"))?;
+    let metrics = metrics::metrics(&listing, &usage, render::metrics::name_of);
+    render::metrics::write(&mut text, &metrics, &snapshot, took, env!("CARGO_PKG_VERSION"))?;
     match &args.textfile {
         None => context.stdout.write_all(&text)?,
         Some(path) => file::replace(path, &text, file::Mode::Public)

@@ -195,8 +195,8 @@ mod tests {
             if let Ok(read) = parse(value.to_string().as_bytes()) {
                 let listing = join::listing(&read, None);
                 let usage = crate::analyse::usage::usage(&listing);
-                let took = std::time::Duration::ZERO;
-                crate::render::metrics::write(&mut Vec::new(), &listing, &usage, took, "1").unwrap();
+                let metrics = crate::analyse::metrics::metrics(&listing, &usage, crate::render::metrics::name_of);
+                crate::render::metrics::write(&mut Vec::new(), &metrics, &read, None, "1").unwrap();
                 let _ = written(&read);
             }
         }
