@@ -245,7 +245,7 @@ fn c32_a_container_by_its_own_word_is_judged_as_anybody() {
                     os.execv('/bin/sleep', ['sleep', '1000'])";
         let mut command = Command::new(&ns[0]);
         command.args(&ns[1..]).args(["sh", "-c", &enter, "sh", "python3", "-c", bind]);
-        Kept(command.spawn().unwrap())
+        Kept(support::start(&mut command))
     };
     let socket = support::eventually("the listener is there", || {
         room.look(portscope(["-l", "--json"])).success().sockets().into_iter().next()
@@ -451,7 +451,7 @@ fn every_form_of_the_answer_is_valid_whatever_programs_are_called() {
         std::fs::write(&file, text).unwrap();
         let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/junit-10.xsd");
         let output =
-            Command::new("xmllint").args(["--noout", "--nonet", "--schema", schema]).arg(&file).output().unwrap();
+            support::output(Command::new("xmllint").args(["--noout", "--nonet", "--schema", schema]).arg(&file));
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     };
     let (valid, told) = is_valid(&junit);

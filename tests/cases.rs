@@ -251,12 +251,9 @@ fn c26_only_the_pair_of_capabilities_shows_others() {
     let with = |capabilities: &str| {
         let inherited = format!("--inh-caps={capabilities}");
         let ambient = format!("--ambient-caps={capabilities}");
-        let output = Command::new("setpriv")
-            .args(["--reuid", "65534", "--clear-groups", &inherited, &ambient])
-            .arg(binary.path())
-            .args(["--json", &scene.socket("listener")["port"].to_string()])
-            .output()
-            .unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--clear-groups", &inherited, &ambient]).arg(binary.path());
+        let output = support::output(command.args(["--json", &scene.socket("listener")["port"].to_string()]));
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
@@ -282,7 +279,7 @@ fn c27_c28_a_proc_that_hides_is_named() {
             "{mount} && exec setpriv --reuid 65534 --clear-groups --inh-caps=-all {} --json {port}",
             binary.path().display()
         );
-        let output = Command::new("unshare").args(["-m", "sh", "-c", &script]).output().unwrap();
+        let output = support::output(Command::new("unshare").args(["-m", "sh", "-c", &script]));
         assert!(output.status.success(), "{output:?}");
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
@@ -369,7 +366,7 @@ fn c32_a_unit_or_container_is_named_to_whom_the_process_is_hidden() {
             own.display(),
             own.display()
         );
-        assert!(Command::new("unshare").args(["-m", "sh", "-c", &cleanup]).status().unwrap().success());
+        assert!(support::output(Command::new("unshare").args(["-m", "sh", "-c", &cleanup])).status.success());
     }
 }
 

@@ -123,12 +123,12 @@ fn c13_every_pair_of_addresses_and_options_gives_the_kernels_answer() {
 fn a_free_port_is_bindable_and_stays_so() {
     let socket = plain("127.0.0.1", 0);
     let port = port_of(&socket);
-    drop(socket);
+    support::close(socket);
     let output = portscope(["check", "-4"]).arg(port).success().stdout;
     assert!(output.contains(&format!("port {port} (")) && output.contains("0.0.0.0    yes"), "{output}");
     assert_eq!(portscope(["check", "-q", "-4"]).arg(port).success().stdout, "");
     // The probe has left nothing behind.
-    drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
+    support::close(TcpListener::bind(("127.0.0.1", port)).unwrap());
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn time_wait_is_told_with_its_seconds_and_with_what_helps() {
     let listener: TcpListener = listener.into();
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     // The side that closes first keeps the numbers.
-    drop(listener.accept().unwrap());
+    support::close(listener.accept().unwrap());
     drop(client);
     drop(listener);
     let answer = eventually("TIME_WAIT", || {
@@ -368,7 +368,7 @@ fn c14_a_device_is_part_of_the_question() {
     };
     let _held = space.run(|| [socket(b"lo", 41053), socket(b"tt0", 41053)]);
     let _link = space.run(|| {
-        let index = Command::new("cat").arg("/proc/net/if_inet6").output().unwrap().stdout;
+        let index = support::output(Command::new("cat").arg("/proc/net/if_inet6")).stdout;
         let index = String::from_utf8(index).unwrap();
         let line = index.lines().find(|line| line.ends_with("tt0") && line.contains("0009 ")).unwrap().to_owned();
         let index = u32::from_str_radix(line.split(' ').nth(1).unwrap(), 16).unwrap();
@@ -425,7 +425,7 @@ fn systemd_that_holds_a_port_for_a_unit_is_told_from_a_server() {
 }
 
 fn run_json(run: &support::Run) -> Value {
-    let output = run.command().output().unwrap();
+    let output = run.output();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -434,7 +434,7 @@ struct Ended(String);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = Command::new("kill").args(["-9", &self.0]).status();
+        let _ = support::output(Command::new("kill").args(["-9", &self.0]));
     }
 }
 
@@ -496,9 +496,9 @@ fn the_portable_backend_answers_too() {
 #[test]
 fn what_was_not_seen_is_said_beside_a_port_that_looks_free() {
     let report = portscope(["check", "8080", "-a", "127.0.0.1", "--json"]).any_stderr();
-    let output = report.command().output().unwrap();
+    let output = report.output();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let text = portscope(["check", "8080", "-a", "127.0.0.1"]).command().output().unwrap().stdout;
+    let text = portscope(["check", "8080", "-a", "127.0.0.1"]).output().stdout;
     let text = String::from_utf8(text).unwrap();
     let is_checked = report["visibility"]["redirects_checked"] == true;
     assert_eq!(text.contains("not seen: "), !is_checked, "{text}");
@@ -543,7 +543,7 @@ fn bad_input_is_one_line_and_exit_2() {
     }
     // A port with its colon, and several at once, are what people type.
     let output = portscope(["check", ":8080", "8080-8081", "-a", "127.0.0.1", "--json"]).any_stderr();
-    let report: Value = serde_json::from_slice(&output.command().output().unwrap().stdout).unwrap();
+    let report: Value = serde_json::from_slice(&output.output().stdout).unwrap();
     assert_eq!(report["ports"].as_array().unwrap().len(), 2);
     let _: IpAddr = report["ports"][0]["binds"][0]["address"].as_str().unwrap().parse().unwrap();
 }

@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::process::Command;
-
 use serde_json::Value;
 use support::portscope;
 use support::scene::Scene;
@@ -21,9 +19,8 @@ fn c4_c21_under_churn_no_listener_is_missed_and_none_is_without_owner() {
     // A process that refuses even root may hold what nobody else seems to hold.
     let hidden_before = portscope(["-l", "--json"]).success().json()["visibility"]["hidden_owners"].as_u64().unwrap();
     let rounds = if std::env::var_os("CI").is_some() { 1000 } else { 200 };
-    let binary = env!("CARGO_BIN_EXE_portscope");
     for round in 0..rounds {
-        let output = Command::new(binary).args(["-l", "--json"]).output().unwrap();
+        let output = portscope(["-l", "--json"]).output();
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         let rows = report["sockets"].as_array().unwrap();
         let holder = &stable.sockets()[0]["pids"][0];

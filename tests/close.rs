@@ -23,7 +23,7 @@ fn can_close() -> bool {
         return false;
     }
     let (_listener, port) = listener();
-    let output = portscope(["close", "--yes"]).arg(port).command().output().unwrap();
+    let output = portscope(["close", "--yes"]).arg(port).output();
     let stderr = String::from_utf8_lossy(&output.stderr);
     if stderr.contains("CONFIG_INET_DIAG_DESTROY") || stderr.contains("CAP_NET_ADMIN") {
         skip(stderr.trim());
@@ -63,7 +63,7 @@ fn a_port_that_was_asked_for_by_number_is_said_to_stay_bound() {
         return;
     }
     let (first, port) = listener();
-    drop(first);
+    support::close(first);
     let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) else { return skip("the port was taken by another") };
     let child = holding(listener);
     let output = portscope(["close", "--yes"]).arg(port).success();

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Folder, hold, portscope};
+use support::{Folder, close, hold, portscope};
 
 /// The changes on the port, by kind.
 fn changes(before: &Path, port: u16) -> Vec<Value> {
@@ -34,7 +34,7 @@ fn a_listener_that_opens_widens_changes_hands_and_closes_is_told_step_by_step() 
     let port = listener.local_addr().unwrap().port();
     let narrow = snapshot(&folder, "narrow.json");
     assert!(changes(&narrow, port).is_empty());
-    drop(listener);
+    close(listener);
     let closed = changes(&narrow, port);
     assert_eq!(kind(&closed), ["closed"]);
     assert_eq!(closed[0]["before"]["exposure"], "loopback");
@@ -49,7 +49,7 @@ fn a_listener_that_opens_widens_changes_hands_and_closes_is_told_step_by_step() 
         (&"loopback".into(), &"any".into())
     );
     let wide_report = snapshot(&folder, "wide.json");
-    drop(wide);
+    close(wide);
     let narrow_again = TcpListener::bind(("127.0.0.1", port)).unwrap();
     assert_eq!(kind(&changes(&wide_report, port)), ["exposure-narrowed"]);
 
@@ -78,7 +78,7 @@ fn two_reports_are_compared_and_a_report_is_the_same_as_itself() {
     let before = snapshot(&folder, "before.json");
     let same = portscope(["diff"]).arg(before.display()).arg(before.display()).success().stdout;
     assert!(same.contains("\nno difference\n"), "{same}");
-    drop(listener);
+    close(listener);
     let text = std::fs::read_to_string(&before).unwrap();
     let mut report: Value = serde_json::from_str(&text).unwrap();
     report["sockets"].as_array_mut().unwrap().retain(|socket| socket["local"]["port"] != port);
@@ -197,7 +197,7 @@ fn another_address_and_another_user_are_changes_of_their_own() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let before = snapshot(&folder, "before.json");
-    drop(listener);
+    close(listener);
     let listener = TcpListener::bind(("127.9.8.7", port)).unwrap();
     let moved = changes(&before, port);
     assert_eq!(kind(&moved), ["address-changed"]);

@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::{Folder, Kept, alone, eventually, is_root, portscope, skip};
+use support::{Folder, Kept, eventually, is_root, portscope, skip, start};
 
 fn has(tool: &str) -> bool {
     let found = std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|path| path.join(tool).exists());
@@ -34,10 +34,7 @@ fn python() -> Option<PathBuf> {
 /// What a command that reads the text as its input says, on both of its outputs; it must succeed.
 #[track_caller]
 fn said_of(text: &str, command: &mut Command) -> String {
-    let mut child = {
-        let _alone = alone();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    };
+    let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -295,19 +292,15 @@ fn a_textfile_is_replaced_as_a_whole_and_readable_by_all() {
 fn exporter(folder: &Path) -> (Kept, u16) {
     eventually("a port for node_exporter", || {
         let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let spawning = alone();
-        let mut child = Kept(
-            Command::new("prometheus-node-exporter")
-                .args(["--collector.disable-defaults", "--collector.textfile", "--web.disable-exporter-metrics"])
-                .arg(format!("--collector.textfile.directory={}", folder.display()))
-                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap(),
-        );
-        drop(spawning);
+        let mut command = Command::new("prometheus-node-exporter");
+        command
+            .args(["--collector.disable-defaults", "--collector.textfile", "--web.disable-exporter-metrics"])
+            .arg(format!("--collector.textfile.directory={}", folder.display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = Kept(start(&mut command));
         // Somebody may have taken the port in between; then it ends at once.
         eventually("node_exporter listens or ends", || {
             let ended = child.0.try_wait().unwrap().is_some();
@@ -356,10 +349,7 @@ fn a_database_answers_which_of_two_hundred_hosts_expose_a_port() {
     let readme = include_str!("../README.md");
     let sql = readme.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
     let script = "import duckdb, sys, os; os.chdir(sys.argv[1]); print('\\n'.join(r[0] for r in duckdb.sql(sys.argv[2]).fetchall()))";
-    let output = {
-        let _alone = alone();
-        Command::new(python).args(["-c", script]).arg(folder.join("")).arg(sql).output().unwrap()
-    };
+    let output = support::output(Command::new(python).args(["-c", script]).arg(folder.join("")).arg(sql));
     assert!(output.status.success(), "{output:?}");
     let hosts: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     assert_eq!(hosts, expected);

@@ -29,7 +29,7 @@ fn reasons(port: u16, arguments: &[&str], space: Option<&OwnSpace>) -> Vec<Strin
         Some(space) => run.under(space.inside()),
         None => run,
     };
-    let output = run.command().output().unwrap();
+    let output = run.output();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let explained = &report["explained"];
     let reasons: Vec<String> =
@@ -135,7 +135,7 @@ fn a_seed_keeps_its_port_while_it_is_free_and_comes_back_to_it() {
     let second = run("keeps");
     assert_ne!(second, port);
     assert_eq!(run("keeps"), second, "the next choice is the same each time too");
-    drop(held);
+    support::close(held);
     assert_eq!(run("keeps"), port);
 }
 
@@ -205,7 +205,7 @@ fn sockets_in_every_state_count_as_used() {
         listener.listen(4).unwrap();
         let listener: TcpListener = listener.into();
         let over = TcpStream::connect(("127.0.0.1", 8500)).unwrap();
-        drop(listener.accept().unwrap());
+        support::close(listener.accept().unwrap());
         drop(over);
         let lasting = TcpStream::connect(("127.0.0.1", 8500)).unwrap();
         (lasting, listener.accept().unwrap())
@@ -246,10 +246,7 @@ fn a_listener_is_passed_on_as_systemd_does() {
     for (arguments, address) in [(&["--address", "127.0.0.1"][..], "127.0.0.1"), (&[], "[::]")] {
         let script = "test $LISTEN_PID = $$ && echo {} $LISTEN_FDS && exec sleep 1000 <&3";
         let run = free(arguments).args(["--listen-fds", "--exec", "sh", "-c", script]);
-        let mut child = {
-            let _alone = alone();
-            support::Kept(run.command().stdout(Stdio::piped()).spawn().unwrap())
-        };
+        let mut child = support::Kept(support::start(run.command().stdout(Stdio::piped())));
         let mut line = String::new();
         let mut stdout = std::io::BufReader::new(child.0.stdout.take().unwrap());
         std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();

@@ -150,14 +150,13 @@ fn an_owner_is_told_in_full() {
 fn an_orphan_is_told_with_the_parent_that_it_has_now() {
     let (socket, port) = listener();
     // The shell ends and leaves the program to another process.
-    let shell = Command::new("sh")
-        .args(["-c", "exec 3<&0; sleep 1000 >/dev/null 2>&1 & echo $!"])
-        .stdin(OwnedFd::from(socket))
-        .output();
-    let pid: u32 = String::from_utf8(shell.unwrap().stdout).unwrap().trim().parse().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec 3<&0; sleep 1000 >/dev/null 2>&1 & echo $!"]).stdin(OwnedFd::from(socket));
+    let pid: u32 = String::from_utf8(support::output(&mut shell).stdout).unwrap().trim().parse().unwrap();
+    drop(shell); // it has the socket too
     let process = only_process(&info(port).arg("--json").success().json());
     let ancestry = ancestors(pid);
-    let _ = Command::new("kill").arg(pid.to_string()).status().unwrap();
+    let _ = support::output(Command::new("kill").arg(pid.to_string()));
     assert_eq!(process["pid"], pid);
     let told: Vec<Value> =
         process["ancestry"].as_array().unwrap().iter().map(|ancestor| ancestor["pid"].clone()).collect();
@@ -232,7 +231,7 @@ fn what_nobody_holds_is_named_for_what_it_is() {
 #[test]
 fn a_number_that_nobody_has_is_told_too() {
     let (socket, port) = listener();
-    drop(socket);
+    support::close(socket);
     let text = info(port).success().stdout;
     assert!(text.contains("\nno socket is on it\n"), "{text}");
     assert_eq!(info(port).arg("--json").success().json()["ports"][0]["holdings"], json!([]));

@@ -97,10 +97,7 @@ fn nothing_is_done_in_a_dry_run_or_where_nobody_can_be_asked() {
     assert_eq!(portscope(["kill"]).arg(port).stderr_contains(asked).exits(2).stderr, asked);
     // What "yes" in a pipe would be the answer to, nobody knows.
     let script = format!("yes | {} kill {port}", env!("CARGO_BIN_EXE_portscope"));
-    let output = {
-        let _alone = support::alone();
-        Command::new("sh").args(["-c", &script]).output().unwrap()
-    };
+    let output = support::output(Command::new("sh").args(["-c", &script]));
     assert_eq!(String::from_utf8_lossy(&output.stderr), asked);
     assert!(is_alive(&mut server));
 }
@@ -235,7 +232,7 @@ fn nobody_to_stop_is_no() {
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let accepted = listener.accept().unwrap().0;
     let mut connected = holding(accepted);
-    drop(listener);
+    support::close(listener);
     let pid = connected.pid();
     let output = portscope(["kill", "--yes"]).arg(port).any_stderr().exits(1);
     let told = format!("portscope: nobody listens on tcp {port}; there is tcp 127.0.0.1:{port} ESTABLISHED with ");
@@ -251,10 +248,9 @@ fn all_else_that_would_go_is_shown() {
     let (second, second_port) = self::listener();
     let second = OwnedFd::from(second);
     let child = {
-        let _alone = support::alone();
         let mut command = Command::new("sleep");
         command.arg("1000").stdin(OwnedFd::from(listener)).stdout(Stdio::from(second)).stderr(Stdio::null());
-        Kept(command.spawn().unwrap())
+        Kept(support::start(&mut command))
     };
     let output = portscope(["kill", "--dry-run"]).arg(port).success();
     let also = format!("  also      tcp 127.0.0.1:{second_port} LISTEN\n");

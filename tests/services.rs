@@ -76,6 +76,6 @@ fn labels_come_from_flags_and_files() {
 fn a_fifo_in_the_place_of_a_file_does_not_block() {
     let folder = support::Folder::new();
     let fifo = folder.join("config.toml");
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(support::output(std::process::Command::new("mkfifo").arg(&fifo)).status.success());
     let _ = portscope(["services"]).env("PORTSCOPE_CONFIG", &fifo).stderr_contains("cannot be read").exits(2);
 }

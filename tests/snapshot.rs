@@ -32,7 +32,7 @@ fn a_report_that_was_saved_is_read_back_the_same() {
     let read = portscope(["-tu", "--json", "--argv", "--space", "all", "--from"]).arg(file.display()).success().json();
     assert_eq!(without_hints(written.clone()), without_hints(read));
     assert!(written["sockets"].as_array().unwrap().len() >= 3);
-    drop((listener, client));
+    support::close((listener, client));
     // The machine has moved on; the report has not.
     let row =
         portscope(["--json", "--state", "listen", "--from"]).arg(file.display()).arg(port).success().only_socket();
@@ -172,7 +172,7 @@ fn lines_of_json_are_no_report_and_a_report_comes_through_a_pipe_too() {
     }
     std::fs::write(&file, portscope(["snapshot"]).any_stderr().success().stdout).unwrap();
     let mut command = portscope(["-l", "--json", "--from", "-"]).arg(port).command();
-    let output = command.stdin(std::fs::File::open(&file).unwrap()).output().unwrap();
+    let output = support::output(command.stdin(std::fs::File::open(&file).unwrap()));
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["sockets"][0]["local"]["port"], port);
@@ -184,7 +184,7 @@ fn only_a_file_is_replaced_and_the_umask_does_not_decide_who_reads_it() {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
     let folder = Folder::new();
     let (pipe, link, public) = (folder.join("pipe"), folder.join("link"), folder.join("public.prom"));
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(support::output(std::process::Command::new("mkfifo").arg(&pipe)).status.success());
     symlink("elsewhere", &link).unwrap();
     for place in [&pipe, &link, &std::env::temp_dir()] {
         let problem = "what is there is not a regular file";

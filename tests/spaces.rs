@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::scene::Scene;
-use support::{ReachableBinary, alone, eventually, is_root, pids, portscope, skip};
+use support::{ReachableBinary, eventually, is_root, pids, portscope, skip};
 
 /// A namespace of `ip netns`, with lo up, removed with this value.
 struct Named(String);
@@ -27,14 +27,13 @@ impl Named {
 
 impl Drop for Named {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+        let _ = support::output(Command::new("ip").args(["netns", "del", &self.0]));
     }
 }
 
 #[track_caller]
 fn ip(arguments: &[&str]) {
-    let _alone = alone();
-    assert!(Command::new("ip").args(arguments).status().unwrap().success(), "ip {arguments:?}");
+    assert!(support::output(Command::new("ip").args(arguments)).status.success(), "ip {arguments:?}");
 }
 
 fn own_netns() -> u64 {
@@ -222,10 +221,8 @@ fn portscope_itself_stays_where_it_is() {
     // What it says of its own space after it has been in others is still true.
     let report = portscope(["--space", "all", "--json"]).success().json();
     assert_eq!(report["spaces"][0]["id"], own_netns());
-    let output = Command::new("strace")
-        .args(["-f", "-e", "trace=setns", env!("CARGO_BIN_EXE_portscope"), "--space", "all", "-H"])
-        .output()
-        .unwrap();
+    let under = ["strace", "-f", "-e", "trace=setns"];
+    let output = portscope(["--space", "all", "-H"]).under(under).output();
     let trace = String::from_utf8(output.stderr).unwrap();
     let calls: Vec<&str> = trace.lines().filter(|line| line.contains("setns(")).collect();
     assert!(calls.len() >= 5, "{trace}");
@@ -241,7 +238,7 @@ fn spaces_that_come_and_go_lose_nothing_of_the_others() {
     }
     let Some(stable) = Scene::start("netns n=2 port=8084") else { return };
     let churn = "while :; do unshare -n true; done";
-    let _churn = support::Kept(Command::new("sh").args(["-c", churn]).spawn().unwrap());
+    let _churn = support::Kept(support::start(Command::new("sh").args(["-c", churn])));
     for _ in 0..50 {
         let report = portscope(["--space", "all", "--json", "8084"]).success().json();
         for made in stable.sockets() {

@@ -65,7 +65,7 @@ fn a_timeout_says_what_was_seen_instead() {
         format!("portscope: not within 100ms: nobody listens on tcp {port}: tcp 127.0.0.1:{port} BOUND ({own} wait-");
     assert!(output.stderr.starts_with(&expected), "{}", output.stderr);
     assert_eq!((output.stderr.lines().count(), output.stdout.as_str()), (1, ""));
-    drop(socket);
+    support::close(socket);
     let nothing = format!("portscope: nobody listens on tcp {port}: no socket is on it\n");
     let _ = portscope(["wait", "--timeout", "0s"]).arg(port).stderr_contains(&nothing).exits(1);
 }
@@ -83,7 +83,7 @@ fn what_is_left_of_connections_counts_only_when_it_is_asked_for() {
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let (server, _) = listener.accept().unwrap();
     // Closed on the side of the server first, which so keeps TIME_WAIT.
-    drop((server, listener));
+    support::close((server, listener));
     drop(client);
     let output = portscope(["wait", "--free", "--timeout", "0s"]).arg(port).success();
     let line =

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use super::{Kept, alone, eventually};
+use super::{Kept, eventually, output, start};
 
 /// Namespaces of their own. Process 1 in them runs a script; when this value ends, everything in them is killed.
 pub struct Apart {
@@ -15,11 +15,8 @@ impl Apart {
     pub fn start(script: &str) -> Apart {
         let script =
             format!("set -e; mount -t tmpfs tmpfs /run; mount -t tmpfs tmpfs /tmp; ip link set lo up; {script}");
-        let process = {
-            let _alone = alone();
-            let unshare = ["-m", "-n", "-u", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", &script];
-            Kept(Command::new("unshare").args(unshare).stdin(Stdio::null()).spawn().unwrap())
-        };
+        let unshare = ["-m", "-n", "-u", "-p", "-f", "--mount-proc", "--kill-child", "sh", "-c", &script];
+        let process = Kept(start(Command::new("unshare").args(unshare).stdin(Stdio::null())));
         let children = format!("/proc/{0}/task/{0}/children", process.pid());
         let init = eventually("namespaces of their own", || {
             std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()
@@ -41,7 +38,6 @@ impl Apart {
     /// Runs a command there.
     pub fn run(&self, words: &[&str]) -> Output {
         let inside = self.inside();
-        let _alone = alone();
-        Command::new(&inside[0]).args(&inside[1..]).args(words).stdin(Stdio::null()).output().unwrap()
+        output(Command::new(&inside[0]).args(&inside[1..]).args(words).stdin(Stdio::null()))
     }
 }

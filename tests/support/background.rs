@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use super::{Output, Run, alone, eventually, read_all};
+use super::{Output, Run, eventually, read_all, start};
 
 /// A run that was started and not waited for.
 #[must_use]
@@ -14,8 +14,7 @@ pub struct Background {
 impl Run {
     /// Starts it.
     pub fn start(self) -> Background {
-        let _alone = alone();
-        let child = self.command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = start(self.command().stdout(Stdio::piped()).stderr(Stdio::piped()));
         Background { child, line: format!("{:?}", self.command()) }
     }
 }

@@ -110,6 +110,11 @@ impl Run {
         command
     }
 
+    /// Runs it, whatever comes of it.
+    pub fn output(&self) -> std::process::Output {
+        output(&mut self.command())
+    }
+
     /// Runs it and demands exit code 0.
     #[track_caller]
     pub fn success(self) -> Output {
@@ -125,10 +130,7 @@ impl Run {
     /// Runs it and demands one of these exit codes.
     #[track_caller]
     pub fn exits_with<const N: usize>(self, codes: [i32; N]) -> Output {
-        let output = {
-            let _alone = alone();
-            self.command().output().unwrap()
-        };
+        let output = self.output();
         let stdout = String::from_utf8(output.stdout).expect("output is UTF-8");
         let stderr = String::from_utf8(output.stderr).expect("messages are UTF-8");
         let line = format!("{:?} {:?}", self.program, self.arguments);
@@ -173,10 +175,38 @@ impl Output {
 }
 
 /// Between fork and exec a child holds everything that its parent has open, and a listing at that moment rightly shows
-/// it. So only one test of a process starts children at a time.
+/// it. So only one test of a process starts children at a time: every start of one holds this until it is over.
 pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     static SPAWNING: std::sync::Mutex<()> = std::sync::Mutex::new(());
     SPAWNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Runs a command to its end.
+#[track_caller]
+pub fn output(command: &mut Command) -> std::process::Output {
+    let _alone = alone();
+    command.output().unwrap()
+}
+
+/// Starts a command. The parent goes on while the child still has copies of what was not meant for it: it has given them
+/// up once it has a name of its own (`begin_new_exec` in the kernel's `fs/exec.c`).
+#[track_caller]
+pub fn start(command: &mut Command) -> Child {
+    let _alone = alone();
+    let child = command.spawn().unwrap();
+    let own = std::fs::read_to_string("/proc/thread-self/comm");
+    let name = format!("/proc/{}/comm", child.id());
+    eventually("the child has become what was started", || {
+        let name = std::fs::read_to_string(&name);
+        (name.is_err() || name.ok() != own.as_ref().ok().cloned()).then_some(())
+    });
+    child
+}
+
+/// Closes sockets for good: no child of another test that is about to start has a copy, so that their ports are free.
+pub fn close<T>(sockets: T) {
+    let _alone = alone();
+    drop(sockets);
 }
 
 /// The pids that hold a socket of a JSON report.
@@ -210,9 +240,7 @@ pub fn holding(socket: impl Into<std::os::fd::OwnedFd>) -> Kept {
 
 /// The command as a process that holds the socket as its standard input, once it has been started for good.
 pub fn hold(command: &mut Command, socket: impl Into<std::os::fd::OwnedFd>) -> Kept {
-    let _alone = alone();
-    let child = command.stdin(Stdio::from(socket.into())).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    Kept(child)
+    Kept(start(command.stdin(Stdio::from(socket.into())).stdout(Stdio::null()).stderr(Stdio::null())))
 }
 
 /// Tries until the answer is there.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Kept, alone, is_root, skip};
+use super::{Kept, is_root, skip, start};
 
 /// A network namespace with loopback, kept by a process.
 pub struct OwnSpace(Kept);
@@ -21,10 +21,7 @@ impl OwnSpace {
         let script = format!("set -e; ip link set lo up; {script}\necho ready; exec sleep 1000");
         let mut command = Command::new("unshare");
         command.args(["-n", "sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut keeper = {
-            let _alone = alone();
-            Kept(command.spawn().unwrap())
-        };
+        let mut keeper = Kept(start(&mut command));
         let mut line = String::new();
         BufReader::new(keeper.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line != "ready\n" {

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::{DEADLINE, Run, alone};
+use super::{DEADLINE, Run, start};
 
 /// A run that believes that a person sees it.
 pub struct AtTerminal {
@@ -29,10 +29,9 @@ impl Run {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let terminal = openat(CWD, name.as_c_str(), flags, Mode::empty()).unwrap();
         let end = |terminal: &OwnedFd| Stdio::from(terminal.try_clone().unwrap());
-        let _alone = alone();
         let mut command = self.command();
         command.stdin(end(&terminal)).stdout(end(&terminal)).stderr(end(&terminal));
-        let child = command.spawn().unwrap();
+        let child = start(&mut command);
         AtTerminal { child, person: person.into(), seen: String::new() }
     }
 }

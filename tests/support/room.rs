@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{Kept, Run, alone, eventually, is_root, skip};
+use super::{Kept, Run, eventually, is_root, output, skip, start};
 
 /// Binds what it is told, becomes the user that it is told, then runs the file with the sockets open.
 ///
@@ -54,10 +54,7 @@ impl Room {
         let script = format!("ip link set lo up && {script} && exec sleep 1000");
         let mut command = Command::new("unshare");
         command.args(["-m", "-n", "sh", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::null());
-        let keeper = {
-            let _alone = alone();
-            Kept(command.spawn().unwrap())
-        };
+        let keeper = Kept(start(&mut command));
         let pid = keeper.pid();
         eventually("the namespace is there", || runs(pid, "sleep").then_some(()));
         let ns = |kind: &str, file: &str| format!("--{kind}=/proc/{pid}/ns/{file}");
@@ -77,8 +74,7 @@ impl Room {
     /// Runs a command in it.
     #[track_caller]
     pub fn runs(&self, words: &[&str]) {
-        let _alone = alone();
-        let output = Command::new(&self.wrapper[0]).args(&self.wrapper[1..]).args(words).output().unwrap();
+        let output = output(Command::new(&self.wrapper[0]).args(&self.wrapper[1..]).args(words));
         assert!(output.status.success(), "{words:?}: {output:?}");
     }
 
@@ -86,10 +82,7 @@ impl Room {
     pub fn holds(&self, exe: &str, uid: u32, places: &[&str]) -> Kept {
         let mut command = Command::new(&self.wrapper[0]);
         command.args(&self.wrapper[1..]).args(["python3", "-c", HOLD, exe, &uid.to_string()]).args(places);
-        let child = {
-            let _alone = alone();
-            Kept(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
-        };
+        let child = Kept(start(command.stdin(Stdio::null()).stdout(Stdio::null())));
         let pid = child.pid();
         let is_it = || {
             let now = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Kept, alone, skip};
+use super::{Kept, skip, start};
 
 /// A running scene; it ends with this value.
 pub struct Scene {
@@ -30,10 +30,7 @@ impl Scene {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut process = {
-            let _alone = alone();
-            Kept(command.spawn().unwrap())
-        };
+        let mut process = Kept(start(&mut command));
         let mut line = String::new();
         BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line.is_empty() {

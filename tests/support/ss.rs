@@ -10,7 +10,7 @@ pub type Shape = (String, Option<String>, Option<String>);
 
 /// What `ss` lists with these flags.
 pub fn list(flags: &str) -> Vec<Shape> {
-    let output = Command::new("ss").args([flags, "-H"]).output().expect("ss is installed (iproute2)");
+    let output = super::output(Command::new("ss").args([flags, "-H"]));
     let text = String::from_utf8(output.stdout).unwrap();
     let is_tcp = flags.contains('t');
     text.lines().map(|line| shape_of_line(line, is_tcp)).collect()
