@@ -23,36 +23,27 @@ pub fn replace(path: &Path, text: &[u8], mode: Mode) -> io::Result<()> {
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
-    let beside = folder.join(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let written = create(&beside, mode).and_then(|mut file| {
-        file.write_all(text)?;
-        file.sync_all()
-    });
-    let replaced = written.and_then(|()| fs::rename(&beside, path));
-    if replaced.is_err() {
-        // Nothing is left behind; that it could not be removed either adds nothing to the first error.
-        let _ = fs::remove_file(&beside);
-    }
-    replaced
-}
-
-/// A file that was not there: whatever somebody has put in its place is neither followed nor written to.
-fn create(path: &Path, mode: Mode) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    let file = options.open(path)?;
+    let prefix = format!(".{}.", name.to_string_lossy());
+    // Where writing fails the file beside it is removed. Its name is one that was not there, even if a killed run left some.
+    let mut beside = tempfile::Builder::new().prefix(&prefix).make_in(folder, create)?;
+    beside.write_all(text)?;
     #[cfg(unix)]
     if mode == Mode::Public {
         use std::os::unix::fs::PermissionsExt;
         // Not left to the umask: root's may well be 077.
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+        beside.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     #[cfg(not(unix))]
     let _ = mode;
-    Ok(file)
+    beside.as_file().sync_all()?;
+    beside.persist(path).map(drop).map_err(|error| error.error)
+}
+
+/// A file that was not there: whatever somebody has put in its place is neither followed nor written to.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }

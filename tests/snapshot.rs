@@ -25,12 +25,20 @@ fn without_hints(mut report: Value) -> Value {
 fn a_report_that_was_saved_is_read_back_the_same() {
     let (listener, port) = listener();
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    #[cfg(unix)]
+    let _undecodable = {
+        use std::os::unix::{ffi::OsStrExt, process::CommandExt};
+        let mut sleep = std::process::Command::new("sleep");
+        support::hold(sleep.arg0(std::ffi::OsStr::from_bytes(b"\xffsl\xfe\xfep")).arg("1000"), self::listener().0)
+    };
     let folder = Folder::new();
     let file = folder.join("report.json");
     let written = portscope(["-tu", "--json", "--argv", "--space", "all"]).success().json();
     std::fs::write(&file, written.to_string()).unwrap();
     let read = portscope(["-tu", "--json", "--argv", "--space", "all", "--from"]).arg(file.display()).success().json();
     assert_eq!(without_hints(written.clone()), without_hints(read));
+    #[cfg(unix)]
+    assert!(written.to_string().contains(r#""undecodable":["argv"]"#));
     assert!(written["sockets"].as_array().unwrap().len() >= 3);
     support::close((listener, client));
     // The machine has moved on; the report has not.

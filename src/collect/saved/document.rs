@@ -135,6 +135,8 @@ pub struct Process {
     pub uid: Option<u32>,
     pub user: Option<String>,
     pub parent: Option<u32>,
+    #[serde(default)]
+    pub undecodable: Vec<String>,
 }
 
 #[derive(Deserialize)]

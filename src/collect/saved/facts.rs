@@ -1,6 +1,7 @@
 //! The report's words back into the facts that they were made from.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
 use super::document as saved;
@@ -192,18 +193,37 @@ fn owner(owner: &saved::Owner) -> Result<Owner, String> {
 }
 
 fn process(process: &saved::Process) -> Result<Process, String> {
+    let text = |field: &str, text: &String| {
+        let is_text = !process.undecodable.iter().any(|name| name == field);
+        if is_text { text.into() } else { undecodable(text) }
+    };
     Ok(Process {
         pid: Pid(process.pid),
         parent: process.parent.map(Pid),
-        name: process.name.clone().map(Into::into),
-        exe: process.exe.clone().map(Into::into),
-        argv: process.argv.as_ref().map(|argv| argv.iter().map(Into::into).collect()),
+        name: process.name.as_ref().map(|name| text("name", name)),
+        exe: process.exe.as_ref().map(|exe| text("exe", exe).into()),
+        argv: process.argv.as_ref().map(|argv| argv.iter().map(|word| text("argv", word)).collect()),
         started_at: process.started_at.as_deref().map(time).transpose()?,
         uid: process.uid.map(Uid),
         belonging: None,
         cwd: None,
         exe_deleted: None,
     })
+}
+
+/// A text in which U+FFFD stands for what was no text: something that is none either, so that it is told as such again.
+fn undecodable(text: &str) -> OsString {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStringExt;
+        let bytes = |character: char| match character {
+            char::REPLACEMENT_CHARACTER => vec![0xff],
+            character => character.to_string().into_bytes(),
+        };
+        OsString::from_vec(text.chars().flat_map(bytes).collect())
+    }
+    #[cfg(not(unix))]
+    text.into()
 }
 
 fn service(service: &saved::Service) -> Result<SavedService, String> {
