@@ -2,6 +2,8 @@
 //!
 //! The one place, with the portable backend, that asks which system this is.
 
+#[cfg(any(target_os = "linux", windows))]
+mod beside;
 pub mod control;
 pub mod manager;
 mod portable;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::SystemTime;
 
 use super::listed::Listed;
@@ -10,6 +9,7 @@ use super::names::Names;
 use super::redirects::{self, Redirects};
 use super::tables::Tables;
 use super::{activation, cgroup, counters, host, owners, process, published, spaces, users};
+use crate::collect::beside::Beside;
 use crate::collect::{CollectError, hidden_owners};
 use crate::model::{Backend, Missing, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
 
@@ -21,17 +21,17 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         own.listen_overflows = counters::listen_overflows(Path::new("/proc/thread-self/net"));
     }
     let mut finder = owners::Finder::start(need);
-    let looking = (need.spaces != SpaceChoice::Own).then(|| thread::spawn(spaces::find));
+    let looking = (need.spaces != SpaceChoice::Own).then(|| Beside::start(spaces::find));
     let wants_redirects = need.wants_own(&own) && need.wants_state(State::Redirect);
     let may_ask = need.helpers;
-    let redirects = wants_redirects.then(|| thread::spawn(move || redirects::read(may_ask)));
+    let redirects = wants_redirects.then(|| Beside::start(move || redirects::read(may_ask)));
     let mut listed = Listed::default();
     if need.wants_own(&own) {
         let tables = Tables::open(own.id, PathBuf::from("/proc/thread-self/net"));
         listed.add(own.clone(), tables, need)?;
     }
     let mut names = Names::new(need.helpers);
-    let mut found = match looking.map(|thread| thread.join().expect("looking for spaces does not panic")) {
+    let mut found = match looking.map(Beside::result) {
         None => Vec::new(),
         Some(Ok(found)) => found,
         Some(Err(error)) => {
@@ -46,7 +46,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let mut processes = process::describe(&listed.sockets, need, &met);
     let mut cgroups = cgroup::belongings(&listed.sockets.iter().filter_map(|socket| socket.cgroup).collect());
     let redirects = match redirects {
-        Some(thread) => thread.join().expect("reading redirects does not panic"),
+        Some(redirects) => redirects.result(),
         None => Redirects::not_wanted(),
     };
     published::add(&mut listed.sockets, &processes, &redirects, &own, &found, &mut names);
@@ -60,6 +60,8 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     gaps.extend(listed.all_gaps());
     gaps.extend(redirects.gaps);
     gaps.extend(names.gaps());
+    let (users, unknown_users) = users::names(&uids);
+    gaps.extend(unknown_users);
     Ok(Snapshot {
         host: host::describe(captured_at),
         backend: Backend::Native,
@@ -67,7 +69,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         socket_source: listed.source(),
         owner_source: finder.source(),
         owner_fallback: finder.failure().map(ToString::to_string),
-        users: users::names(&uids),
+        users,
         cgroups,
         further_spaces: listed.further,
         spaces: listed.spaces,

@@ -22,8 +22,10 @@ pub fn boot_id() -> Option<String> {
 }
 
 /// The names of users.
-pub fn user_names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
-    users::names(uids)
+pub fn user_names(uids: &BTreeSet<Uid>, gaps: &mut Vec<Gap>) -> BTreeMap<Uid, String> {
+    let (names, unknown) = users::names(uids);
+    gaps.extend(unknown);
+    names
 }
 
 /// Lists the sockets and finds who holds them.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread::Builder;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -32,15 +33,22 @@ pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
     if found.is_empty() {
         return Vec::new();
     }
-    let all = || found.iter().map(|found| in_this_thread(found, need)).collect();
+    let each = |way: fn(&Found) -> io::Result<()>| found.iter().map(|found| entered(found, way(found), need)).collect();
     // The thread stays in the last one, so it must not be one that goes on.
-    std::thread::scope(|scope| scope.spawn(all).join().expect("entering does not panic"))
+    std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, || each(move_into)) {
+        Ok(thread) => thread.join().expect("entering does not panic"),
+        Err(_) => each(|_| Err(io::Error::other("no thread can be made for that"))),
+    })
 }
 
-fn in_this_thread(found: &Found, need: &Need) -> Entered {
+/// Moves the calling thread into the namespace.
+fn move_into(found: &Found) -> io::Result<()> {
+    Ok(move_into_link_name_space(open(found)?.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+/// Opens the tables: of the namespace of the calling thread where that could move, else through a process.
+fn entered(found: &Found, moved: io::Result<()>, need: &Need) -> Entered {
     let overflows = |tables: &Path| need.counters.then(|| counters::listen_overflows(tables)).flatten();
-    let moved = open(found)
-        .and_then(|namespace| Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?));
     let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
     match moved {
         Ok(()) => {
