@@ -52,6 +52,8 @@ pub struct System;
 
 impl Source for System {
     fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError> {
+        #[cfg(target_os = "linux")]
+        linux::descriptors::require()?;
         match need.backend {
             BackendChoice::Portable => portable::snapshot(need),
             #[cfg(target_os = "linux")]
@@ -81,6 +83,28 @@ pub enum CollectError {
         /// Which sockets.
         protocol: Protocol,
         /// What the system answered.
+        reason: String,
+    },
+    /// So few files may be open that what is to be read could not be.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "only {limit} files may be open at once and {open} of them are: expected room for {room} more (`ulimit -n`)"
+    )]
+    Descriptors {
+        /// How many may be open.
+        limit: usize,
+        /// How many are.
+        open: usize,
+        /// How many are needed.
+        room: usize,
+    },
+    /// A port space is asked for by name, and nobody can look for it.
+    #[cfg(target_os = "linux")]
+    #[error("cannot look for the port space `{name}`: {reason}")]
+    Spaces {
+        /// The name.
+        name: String,
+        /// Why not.
         reason: String,
     },
     /// A saved report is none.

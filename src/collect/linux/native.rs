@@ -1,7 +1,7 @@
 //! The native backend: sockets by netlink, holders by the kernel's iterator or by /proc, details through /proc.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use super::listed::Listed;
@@ -27,19 +27,26 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let redirects = wants_redirects.then(|| Beside::start(move || redirects::read(may_ask)));
     let mut listed = Listed::default();
     if need.wants_own(&own) {
-        let tables = Tables::open(own.id, PathBuf::from("/proc/thread-self/net"));
+        let tables = Tables::open(own.id, Some("/proc/thread-self/net".into()));
         listed.add(own.clone(), tables, need)?;
     }
     let mut names = Names::new(need.helpers);
-    let mut found = match looking.map(Beside::result) {
-        None => Vec::new(),
-        Some(Ok(found)) => found,
-        Some(Err(error)) => {
-            listed.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
-            Vec::new()
+    let mut found = Vec::new();
+    match looking.map(Beside::result) {
+        None => {}
+        Some(Ok(others)) => {
+            found = others;
+            listed.add_others(&mut found, &mut names, &own, need)?;
         }
-    };
-    listed.add_others(&mut found, &mut names, &own, need)?;
+        Some(Err(error)) => {
+            if let SpaceChoice::Named(names) = &need.spaces
+                && let Some(name) = names.iter().find(|name| !own.is_called(name))
+            {
+                return Err(CollectError::Spaces { name: name.clone(), reason: error.to_string() });
+            }
+            listed.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
+        }
+    }
     // Only now: the sockets of every port tell which of the kept spaces have been listed.
     listed.sockets.retain(|socket| need.wants_port(socket.local.port));
     let (seen, met) = owners::assign(&mut listed.sockets, &mut finder, |in_doubt| listed.tables.again(in_doubt, need))?;
@@ -56,7 +63,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     }
     let made_by = listed.sockets.iter().filter_map(|socket| socket.uid);
     let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
-    let mut gaps = hidden_owners(&listed.sockets, |because| owners::explain(because, seen));
+    let mut gaps = hidden_owners(&listed.sockets, |because| owners::explain(because, &seen));
     gaps.extend(listed.all_gaps());
     gaps.extend(redirects.gaps);
     gaps.extend(names.gaps());
@@ -83,6 +90,6 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
 
 /// Lists the sockets of this network namespace alone, their holders not looked for.
 pub fn sockets(need: &Need) -> Result<Vec<Socket>, CollectError> {
-    let mut tables = Tables::open(spaces::current().id, PathBuf::from("/proc/thread-self/net"));
+    let mut tables = Tables::open(spaces::current().id, Some("/proc/thread-self/net".into()));
     tables.sockets(need, &|entry| need.wants_port(entry.local.port))
 }

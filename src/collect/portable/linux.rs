@@ -38,7 +38,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
             socket.owner = Owner::Nobody(entry::nobody(state));
         }
     }
-    let gaps = hidden_owners(&sockets, |because| owners::explain(because, seen));
+    let gaps = hidden_owners(&sockets, |because| owners::explain(because, &seen));
     Ok((sockets, gaps))
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::fs::readlinkat;
 
 use super::fd_scan::{self, Depth, IO_URING, is_refusal};
 use super::task_iter::{Kind, OpenFile, Options, StreamStates, TaskIter, TaskIterError};
 use super::{Scan, keepers};
 use crate::collect::beside::Beside;
+use crate::collect::linux::procfs;
 use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
 
 /// Below this many open files on the whole host the walk through /proc is as fast as loading a program (0.7 ms).
@@ -166,7 +167,7 @@ fn holders(files: &[OpenFile], wanted: &[u64]) -> Scan {
 fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> {
     let wanted = in_order(unresolved);
     let wants = |inode: u64| wanted.binary_search(&inode).is_ok();
-    let proc = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let proc = procfs::open()?;
     let mut scan = holders(files, &wanted);
     let mut refused = BTreeSet::new();
     let met: BTreeSet<u32> = files.iter().map(|file| file.tgid).collect();
@@ -185,8 +186,9 @@ fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> 
                 _ => continue,
             }
         }
-        if keepers::read(proc.as_fd(), &table, file.fd, wants, &mut scan).is_err() {
-            refused.insert(file.tgid);
+        match keepers::read(proc.as_fd(), &table, file.fd, wants, &mut scan) {
+            Err(error) if is_refusal(error) => drop(refused.insert(file.tgid)),
+            result => result?,
         }
     }
     let others = fd_scan::scan_some(Some(unresolved), Depth::Processes, |pid| !met.contains(&pid))?;

@@ -42,7 +42,9 @@ pub fn read(may_ask: bool) -> Redirects {
         Ok(nat) => nat,
         Err(error) => {
             let detail = format!("ports forwarded without a socket were not looked for: {error}");
-            return Redirects { gaps: vec![gap(Reason::Refused, detail)], ..Redirects::default() };
+            let is_refused = error.kind() == std::io::ErrorKind::PermissionDenied;
+            let reason = if is_refused { Reason::Refused } else { Reason::Backend };
+            return Redirects { gaps: vec![gap(reason, detail)], ..Redirects::default() };
         }
     };
     if !nat.any() {

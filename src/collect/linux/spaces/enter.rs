@@ -7,12 +7,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::Builder;
 
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Found, tables_of};
 use crate::collect::linux::sock_diag::DumpError;
 use crate::collect::linux::tables::Tables;
-use crate::collect::linux::{counters, sysctl};
+use crate::collect::linux::{counters, descriptors, sysctl};
 use crate::model::{Need, Space};
 
 /// What became of a namespace.
@@ -28,12 +29,16 @@ pub enum Entered {
 /// Processes through which a namespace is tried to be entered.
 const MOST_TRIED: usize = 32;
 
-/// Opens the tables of each namespace, in the same order.
+/// Opens the tables of each namespace, in the same order; of no more than may be kept open.
 pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
     if found.is_empty() {
         return Vec::new();
     }
-    let each = |way: fn(&Found) -> io::Result<()>| found.iter().map(|found| entered(found, way(found), need)).collect();
+    let spare = descriptors::spare();
+    let each = |way: fn(&Found) -> io::Result<()>| {
+        let moved = |place, found| if place < spare { way(found) } else { Err(Errno::MFILE.into()) };
+        found.iter().enumerate().map(|(place, found)| entered(found, moved(place, found), need)).collect()
+    };
     // The thread stays in the last one, so it must not be one that goes on.
     std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, || each(move_into)) {
         Ok(thread) => thread.join().expect("entering does not panic"),
@@ -52,8 +57,7 @@ fn entered(found: &Found, moved: io::Result<()>, need: &Need) -> Entered {
     let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
     match moved {
         Ok(()) => {
-            let text = text.map(|(_, text)| text).next().unwrap_or_else(|| "/nonexistent".into());
-            let tables = Tables::open(found.space.id, text);
+            let tables = Tables::open(found.space.id, text.map(|(_, text)| text).next());
             let space = Space {
                 source: tables.source(),
                 ephemeral: sysctl::ephemeral_range(),
