@@ -76,11 +76,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     pager::show(&text, !args.style.no_pager, context)?;
     context.stdout.flush()?;
     for listing in &listings {
-        let program = context.program.clone();
         super::tell_gaps(listing, context);
-        if let Some(line) = summary::unseen_spaces(listing.snapshot, program.as_deref()) {
-            context.note(&line);
-        }
     }
     Ok(ExitStatus::Yes)
 }

@@ -87,7 +87,8 @@ pub struct RegistrationReport<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Place")]
 pub struct PlaceReport<'a> {
-    /// The inode of the network namespace; 0 on a system without namespaces.
+    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
+    /// `proc-net` then); 0 on a system without namespaces.
     pub id: u64,
     /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,

@@ -76,12 +76,15 @@ pub fn further_spaces(snapshot: &Snapshot) -> Option<String> {
 
 /// Says which spaces are out of reach, and what would show them; nothing when none are.
 pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let gaps: Vec<&Gap> = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).collect();
-    let count =
-        super::report_visibility::unseen_spaces(snapshot).map_or_else(|| "some".to_owned(), |count| count.to_string());
-    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
+    let gaps: Vec<&Gap> = snapshot.unseen_spaces().collect();
     let hint = hint(gaps.first()?.reason, snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
-    Some(format!("{count} port spaces are not listed: {}{hint}", details.join("; ")))
+    let count = match super::report_visibility::unseen_spaces(snapshot) {
+        None => "some port spaces are".to_owned(),
+        Some(1) => "1 port space is".to_owned(),
+        Some(count) => format!("{count} port spaces are"),
+    };
+    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
+    Some(format!("{count} not listed: {}{hint}", details.join("; ")))
 }
 
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.

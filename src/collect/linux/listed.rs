@@ -79,6 +79,10 @@ impl Listed {
         for found in found.iter_mut() {
             names.label(&mut found.space);
         }
+        let mut taken = vec![own.label.clone()];
+        let own_place = found.iter().take_while(|found| found.space.id == own.id).count();
+        spaces::distinguish(&mut found[own_place..], &taken);
+        taken.extend(found.iter().map(|found| found.space.label.clone()));
         if let Some(known) = found.iter().find(|found| found.space.id == own.id)
             && let Some(space) = self.spaces.first_mut()
         {
@@ -91,10 +95,12 @@ impl Listed {
         });
         let chosen: Vec<&Found> = others.iter().copied().filter(|found| need.wants(&found.space)).collect();
         self.enter(&chosen, need);
-        let mut further = others.len() - chosen.len();
+        let left: Vec<&Found> = others.iter().copied().filter(|found| !need.wants(&found.space)).collect();
+        let mut further = at_least(&left) + usize::from(!need.wants_own(own));
         if let Some(links) = &links {
             let listed: BTreeSet<Inode> = self.sockets.iter().filter_map(|socket| socket.inode).collect();
-            let kept = spaces::by_sockets(links, &listed, found);
+            let mut kept = spaces::by_sockets(links, &listed, found);
+            spaces::distinguish(&mut kept, &taken);
             let chosen: Vec<&Found> = kept.iter().filter(|found| need.wants(&found.space)).collect();
             self.enter(&chosen, need);
             further += kept.len() - chosen.len();
@@ -107,7 +113,8 @@ impl Listed {
             self.gaps.push(Gap { missing: Missing::Spaces, reason: Reason::Refused, count: None, detail });
             self.further = None;
         }
-        unknown_name(found, own, need)
+        unknown_name(found, own, need)?;
+        self.nothing_of(need)
     }
 
     fn enter(&mut self, chosen: &[&Found], need: &Need) {
@@ -149,10 +156,20 @@ impl Listed {
         }
     }
 
+    /// Without any of the spaces that were asked for by name there is no answer.
+    fn nothing_of(&self, need: &Need) -> Result<(), CollectError> {
+        match (&need.spaces, self.gaps.iter().find(|gap| gap.missing == Missing::Spaces)) {
+            (SpaceChoice::Named(names), Some(gap)) if self.spaces.is_empty() => {
+                Err(CollectError::SpaceOutOfReach { names: names.join(", "), problem: gap.detail.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn refused(&mut self, chosen: &[&Found], refused: usize, error: &io::Error) {
         // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
         let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
-        let mut detail = format!("mounted network namespaces may not be entered ({error})");
+        let mut detail = format!("mounted network namespaces may not be entered ({error}; it takes CAP_SYS_ADMIN)");
         if perhaps_listed > 0 {
             detail.push_str("; some of them may be among those that are listed by the name of a process");
         }
@@ -183,6 +200,13 @@ impl Listed {
         }
         gaps
     }
+}
+
+/// How many these are: one that is mounted may be one that is known by its processes alone.
+fn at_least(found: &[&Found]) -> usize {
+    let mounted = found.iter().filter(|found| found.pids.is_empty()).count();
+    let by_processes = found.iter().filter(|found| !found.has_own_id).count();
+    found.len() - mounted.min(by_processes)
 }
 
 /// A name that is nobody's is a mistake, not an empty answer.
