@@ -58,6 +58,8 @@ const NEW_CHAIN: u16 = 10 << 8 | 3;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const CHAIN_TYPE: u16 = 7;
+/// How many rules a chain has, big-endian.
+const CHAIN_USE: u16 = 6;
 /// The header of netlink, and that of netfilter behind it.
 const HEADERS: usize = 16 + 4;
 /// The flags in the upper bits of an attribute's kind.
@@ -119,15 +121,19 @@ fn answer(mut bytes: &[u8], found: &mut bool) -> Option<End> {
     Some(End::More)
 }
 
+/// Says whether the chain is one of NAT that has rules: tools make empty ones and leave them behind.
 fn is_nat(mut attributes: &[u8]) -> bool {
+    let (mut is_nat, mut is_empty) = (false, false);
     while let (Some(length), Some(kind)) = (half(attributes, 0), half(attributes, 2)) {
-        let Some(value) = attributes.get(4..usize::from(length)) else { return false };
-        if kind & KIND == CHAIN_TYPE {
-            return value == b"nat\0";
+        let Some(value) = attributes.get(4..usize::from(length)) else { break };
+        match kind & KIND {
+            CHAIN_TYPE => is_nat = value == b"nat\0",
+            CHAIN_USE => is_empty = value == [0; 4],
+            _ => {}
         }
         attributes = attributes.get(usize::from(length).next_multiple_of(4)..).unwrap_or_default();
     }
-    false
+    is_nat && !is_empty
 }
 
 fn half(bytes: &[u8], at: usize) -> Option<u16> {
@@ -147,22 +153,25 @@ mod tests {
         bytes
     }
 
-    fn chain(kind: &[u8]) -> Vec<u8> {
+    fn chain(kind: &[u8], rules: u32) -> Vec<u8> {
         let attribute = |number: u16, value: &[u8]| {
             let length = u16::try_from(4 + value.len()).unwrap();
             let mut bytes = [&length.to_ne_bytes()[..], &number.to_ne_bytes(), value].concat();
             bytes.resize(bytes.len().next_multiple_of(4), 0);
             bytes
         };
-        message(NEW_CHAIN, &[&[2, 0, 0, 0][..], &attribute(3, b"pre\0"), &attribute(CHAIN_TYPE, kind)].concat())
+        let number = attribute(CHAIN_USE, &rules.to_be_bytes());
+        let attributes = [&attribute(3, b"pre\0")[..], &number, &attribute(CHAIN_TYPE, kind)].concat();
+        message(NEW_CHAIN, &[&[2, 0, 0, 0][..], &attributes].concat())
     }
 
     #[test]
     fn a_chain_of_nat_is_found_among_others() {
         let mut found = false;
-        assert_eq!(answer(&chain(b"filter\0"), &mut found), Some(End::More));
+        assert_eq!(answer(&chain(b"filter\0", 2), &mut found), Some(End::More));
+        assert_eq!(answer(&chain(b"nat\0", 0), &mut found), Some(End::More));
         assert!(!found);
-        let both = [chain(b"filter\0"), chain(b"nat\0"), message(DONE, &0i32.to_ne_bytes())].concat();
+        let both = [chain(b"filter\0", 2), chain(b"nat\0", 256), message(DONE, &0i32.to_ne_bytes())].concat();
         assert_eq!(answer(&both, &mut found), Some(End::Done(0)));
         assert!(found);
         assert_eq!(answer(&message(ERROR, &(-1i32).to_ne_bytes()), &mut found), Some(End::Done(-1)));
