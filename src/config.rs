@@ -77,7 +77,10 @@ fn labels_of_file(path: &Path, must_exist: bool) -> Result<Vec<Label>, Error> {
 fn parse(text: &str) -> Result<Vec<Label>, String> {
     let config: Config = toml::from_str(text).map_err(|error| place_and_problem(text, &error))?;
     let label = |(port, name): (String, String)| label(&port, &name).ok_or(format!("labels: `{port}` {EXPECTED}"));
-    config.labels.into_iter().map(label).collect()
+    let mut labels: Vec<Label> = config.labels.into_iter().map(label).collect::<Result<_, String>>()?;
+    // The first that covers a port names it, so those that cover less come first; a table has no order of its own.
+    labels.sort_by_key(|label| (label.ports.last().get() - label.ports.first().get(), label.protocol.is_none()));
+    Ok(labels)
 }
 
 fn place_and_problem(text: &str, error: &toml::de::Error) -> String {
@@ -112,9 +115,10 @@ mod tests {
 
     #[test]
     fn labels_are_read_from_the_file() {
-        let labels = parse("[labels]\n8080 = \"web\"\n\"5353/udp\" = \"mdns\"\n\"9000-9010\" = \"mine\"\n").unwrap();
+        let text = "[labels]\n\"9000-9010\" = \"mine\"\n8080 = \"web\"\n\"8080/udp\" = \"quic\"\n9005 = \"its own\"\n";
+        let labels = parse(text).unwrap();
         let shown: Vec<String> = labels.iter().map(|l| format!("{} {:?} {}", l.ports, l.protocol, l.name)).collect();
-        assert_eq!(shown, ["5353 Some(Udp) mdns", "8080 None web", "9000-9010 None mine"]);
+        assert_eq!(shown, ["8080 Some(Udp) quic", "8080 None web", "9005 None its own", "9000-9010 None mine"]);
     }
 
     #[test]
