@@ -6,7 +6,7 @@
 //! devices. Nobody tells which options other sockets have set, so an answer may depend on what is not known; the
 //! kernel itself then has the word.
 
-use crate::model::{Bind, Caller, Platform, Protocol, Refusal, Row, Socket, Space, State, Uid};
+use crate::model::{Bind, Caller, Family, Platform, Protocol, Reach, Refusal, Row, Socket, Space, State, Uid};
 
 /// What the rule says of a bind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +41,8 @@ pub enum Overlap {
     Covers,
     /// The socket is an IPv6 one that takes IPv4 too, the bind is for IPv4.
     TheirDualStack,
+    /// The socket is an IPv6 one that took IPv4 too before it was connected: every IPv4 address is still too many.
+    TheirFormerDualStack,
     /// The bind is for IPv6 and takes IPv4 too, where the socket is.
     OurDualStack,
 }
@@ -53,6 +55,7 @@ impl Overlap {
             Overlap::Covered => "covered-by-wildcard",
             Overlap::Covers => "covers-specific",
             Overlap::TheirDualStack => "their-dual-stack",
+            Overlap::TheirFormerDualStack => "their-former-dual-stack",
             Overlap::OurDualStack => "our-dual-stack",
         }
     }
@@ -101,7 +104,7 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
     let (redirects, here): (Vec<_>, Vec<_>) =
         here.into_iter().partition(|row| row.socket.state == Some(State::Redirect));
     let blocker = |row: &&'a Row<'a>| {
-        let overlap = overlap(bind, row.socket)?;
+        let overlap = overlap(bind, row.socket, facts.caller.platform)?;
         let is_certain = blocks(bind, row.socket, facts.caller, is_shared(row.socket, &here))?;
         Some(Blocker { row, overlap, is_certain })
     };
@@ -119,7 +122,7 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
 fn answer(bind: &Bind, facts: &Facts<'_>, blockers: &[Blocker<'_>]) -> Answer {
     let address = || facts.address.cloned().map(Answer::Refused);
     let before = match facts.address {
-        Some(Refusal::Family | Refusal::NoDevice) => address(),
+        Some(Refusal::Family | Refusal::NoDevice | Refusal::Invalid) => address(),
         _ if bind.address.is_ipv4() => address().or_else(|| privilege(bind, facts)),
         _ => privilege(bind, facts).or_else(address),
     };
@@ -145,29 +148,48 @@ fn is_set_apart(bind: &Bind, facts: &Facts<'_>) -> bool {
 
 /// What the lack of a privilege does; nothing when none is needed or it is there.
 fn privilege(bind: &Bind, facts: &Facts<'_>) -> Option<Answer> {
-    if !is_privileged(bind, facts.space) {
-        return None;
-    }
-    let is_self = bind.user.is_none() || bind.user == facts.caller.uid;
-    let has_right = if is_self { facts.caller.is_privileged } else { Some(bind.user == Some(Uid(0))) };
-    match has_right {
-        Some(true) => None,
-        Some(false) => Some(Answer::Refused(Refusal::Access)),
-        None => Some(Answer::Depends),
+    let is_needed = needs_privilege(bind, facts);
+    let Caller { platform, uid, is_privileged } = facts.caller;
+    let is_self = bind.user.is_none() || bind.user == uid;
+    let is_root = bind.user.or(uid) == Some(Uid(0));
+    let has_right = match is_privileged {
+        _ if !is_self => Some(is_root),
+        // Only Linux takes rights from root.
+        None if is_root && platform != Platform::Linux => Some(true),
+        known => known,
+    };
+    match (is_needed, has_right) {
+        (Some(false), _) | (_, Some(true)) => None,
+        (Some(true), Some(false)) => Some(Answer::Refused(Refusal::Access)),
+        (None, _) | (_, None) => Some(Answer::Depends),
     }
 }
 
-/// Says whether the port needs a privilege in this space.
-pub fn is_privileged(bind: &Bind, space: &Space) -> bool {
-    space.unprivileged_start.is_some_and(|start| u32::from(bind.port.get()) < start)
+/// Says whether the port needs a privilege in this space; nothing where the space does not tell from where on none is
+/// needed. Linux lets an administrator move that number both ways, the others do not let it rise.
+pub fn needs_privilege(bind: &Bind, facts: &Facts<'_>) -> Option<bool> {
+    /// Unix's old rule.
+    const USUAL_START: u32 = 1024;
+    let port = u32::from(bind.port.get());
+    match facts.space.unprivileged_start {
+        Some(start) => Some(port < start),
+        None if facts.caller.platform != Platform::Linux && port >= USUAL_START => Some(false),
+        None => None,
+    }
 }
 
 /// How the addresses and devices meet; nothing where they do not.
-fn overlap(bind: &Bind, socket: &Socket) -> Option<Overlap> {
+fn overlap(bind: &Bind, socket: &Socket, platform: Platform) -> Option<Overlap> {
     let on_other_device = bind.device.as_deref().zip(socket.device.as_deref()).is_some_and(|(a, b)| a != b);
-    let theirs = socket.reach();
-    if on_other_device || !bind.reach().meets(theirs) {
+    if on_other_device {
         return None;
+    }
+    if !bind.reach().meets(socket.reach()) {
+        let is_former = platform == Platform::Linux
+            && bind.address.is_ipv4()
+            && may_be_formerly_dual_stack(socket)
+            && bind.reach().meets(Reach::of_connected(socket.local.address));
+        return is_former.then_some(Overlap::TheirFormerDualStack);
     }
     let (ours, address) = (bind.address.to_canonical(), socket.local.address.to_canonical());
     Some(match (ours.is_ipv4(), address.is_ipv4()) {
@@ -177,6 +199,14 @@ fn overlap(bind: &Bind, socket: &Socket) -> Option<Overlap> {
         _ if address.is_unspecified() => Overlap::Covered,
         _ => Overlap::Covers,
     })
+}
+
+/// Says whether it may be an IPv6 socket that took IPv4 too until it was connected. The kernel tells `IPV6_V6ONLY` of
+/// sockets without a peer only, and a bind to one address sets it (`__inet6_bind`).
+fn may_be_formerly_dual_stack(socket: &Socket) -> bool {
+    let has_no_peer =
+        matches!(socket.state, Some(State::Listen | State::Bound | State::Unconnected | State::Close | State::Redirect));
+    socket.family == Family::Ipv6 && !has_no_peer && socket.v6only != Some(true)
 }
 
 /// Says whether a socket whose addresses meet those of the bind is in its way for certain; nothing when it is not.
@@ -195,7 +225,7 @@ fn blocks(bind: &Bind, socket: &Socket, caller: Caller, is_shared: bool) -> Opti
     let answers: Vec<bool> = cases.filter(possible).map(|older| conflicts(bind, older)).collect();
     // An IPv6 socket that may or may not take IPv4 is only known to block where it does not matter.
     let is_sure_to_meet =
-        socket.v6only.is_some() || bind.reach().meets(crate::model::Reach::of(socket.local.address, true));
+        socket.v6only.is_some() || bind.reach().meets(Reach::of(socket.local.address, true));
     answers.contains(&true).then(|| !answers.contains(&false) && is_sure_to_meet)
 }
 

@@ -128,11 +128,17 @@ fn address(verdict: &Verdict<'_>) -> String {
 fn why(verdict: &Verdict<'_>, style: Style) -> String {
     let Some(cause) = verdict.cause else { return String::new() };
     match cause {
+        Cause::Privileged if verdict.outcome == Outcome::Unknown => {
+            "it may need a privilege that the user asking does not have: this run cannot tell".to_owned()
+        }
         Cause::Privileged => "the port needs a privilege that the user asking does not have".to_owned(),
         Cause::Excluded => "set apart by the system, or held with exclusive use".to_owned(),
         Cause::AddressNotHere => "no interface of this port space has the address".to_owned(),
         Cause::NoFamily => "this system does not do the family".to_owned(),
         Cause::NoDevice => "there is no such interface".to_owned(),
+        Cause::Multicast => {
+            format!("a multicast address, which is not for {}", verdict.bind.protocol.name())
+        }
         Cause::Redirected => match verdict.judgement.redirects.first() {
             Some(row) => format!("the firewall sends what comes for it to {}", target(row, style)),
             None => String::new(),
@@ -162,6 +168,7 @@ fn in_the_way(blocker: &Blocker<'_>, style: Style) -> String {
         Overlap::Covered => ", that is every address",
         Overlap::Covers => ", one of the addresses asked for",
         Overlap::TheirDualStack => ", which takes IPv4 too",
+        Overlap::TheirFormerDualStack => ", which took IPv4 too before it was connected",
         Overlap::OurDualStack => ", and :: takes IPv4 too",
     };
     let doubt = if blocker.is_certain { "" } else { " (depends on options that no table shows)" };
