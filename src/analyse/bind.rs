@@ -204,8 +204,10 @@ fn overlap(bind: &Bind, socket: &Socket, platform: Platform) -> Option<Overlap> 
 /// Says whether it may be an IPv6 socket that took IPv4 too until it was connected. The kernel tells `IPV6_V6ONLY` of
 /// sockets without a peer only, and a bind to one address sets it (`__inet6_bind`).
 fn may_be_formerly_dual_stack(socket: &Socket) -> bool {
-    let has_no_peer =
-        matches!(socket.state, Some(State::Listen | State::Bound | State::Unconnected | State::Close | State::Redirect));
+    let has_no_peer = matches!(
+        socket.state,
+        Some(State::Listen | State::Bound | State::Unconnected | State::Close | State::Redirect)
+    );
     socket.family == Family::Ipv6 && !has_no_peer && socket.v6only != Some(true)
 }
 
@@ -224,8 +226,7 @@ fn blocks(bind: &Bind, socket: &Socket, caller: Caller, is_shared: bool) -> Opti
     let possible = |older: &Older| is_possible(shares, older.reuseport) && is_possible(same_user, older.same_user);
     let answers: Vec<bool> = cases.filter(possible).map(|older| conflicts(bind, older)).collect();
     // An IPv6 socket that may or may not take IPv4 is only known to block where it does not matter.
-    let is_sure_to_meet =
-        socket.v6only.is_some() || bind.reach().meets(Reach::of(socket.local.address, true));
+    let is_sure_to_meet = socket.v6only.is_some() || bind.reach().meets(Reach::of(socket.local.address, true));
     answers.contains(&true).then(|| !answers.contains(&false) && is_sure_to_meet)
 }
 
@@ -286,10 +287,21 @@ mod tests {
     use super::*;
     #[cfg(target_os = "linux")]
     use crate::collect::probe;
+    use crate::join;
     use crate::model::{
         Endpoint, Forward, ForwardedBy, Listing, Nobody, Owner, Pid, Port, Reach, Snapshot, SpaceId, SpaceKind,
     };
-    use crate::{join, testing};
+
+    /// That of all tests, with the numbers that need a privilege on Linux.
+    mod testing {
+        use crate::model::Snapshot;
+
+        pub fn snapshot() -> Snapshot {
+            let mut snapshot = crate::testing::snapshot();
+            snapshot.spaces[0].unprivileged_start = Some(1024);
+            snapshot
+        }
+    }
 
     const CALLER: Caller = Caller { platform: Platform::Linux, uid: Some(Uid(1000)), is_privileged: Some(false) };
 
@@ -376,8 +388,7 @@ mod tests {
 
     #[test]
     fn the_first_error_is_that_of_the_kernel() {
-        let mut snapshot = testing::snapshot();
-        snapshot.spaces[0].unprivileged_start = Some(1024);
+        let snapshot = testing::snapshot();
         let gone = Refusal::NotAvailable;
         for (address, missing, error) in [
             ("0.0.0.0", None, Refusal::Access),
@@ -391,6 +402,45 @@ mod tests {
         assert_eq!(judged(&snapshot, &root, CALLER, None).0, Answer::Bindable);
         let unknown = Caller { is_privileged: None, ..CALLER };
         assert_eq!(judged(&snapshot, &bind("127.0.0.1", 80), unknown, None).0, Answer::Depends);
+    }
+
+    #[test]
+    fn what_needs_a_privilege_is_not_taken_for_known_where_the_space_does_not_tell() {
+        let mut snapshot = testing::snapshot();
+        snapshot.spaces[0].unprivileged_start = None;
+        let judged = |port, caller| judged(&snapshot, &bind("127.0.0.1", port), caller, None).0;
+        // An administrator may have moved the border up as well as down.
+        assert_eq!((judged(80, CALLER), judged(8080, CALLER)), (Answer::Depends, Answer::Depends));
+        let root = Caller { uid: Some(Uid(0)), is_privileged: Some(true), ..CALLER };
+        assert_eq!(judged(80, root), Answer::Bindable);
+        let mac = Caller { platform: Platform::MacOs, is_privileged: None, ..CALLER };
+        assert_eq!((judged(80, mac), judged(8080, mac)), (Answer::Depends, Answer::Bindable));
+        assert_eq!(judged(80, Caller { uid: Some(Uid(0)), ..mac }), Answer::Bindable);
+    }
+
+    #[test]
+    fn c13_an_ipv6_client_that_could_take_ipv4_may_be_in_the_way_of_every_ipv4_address_only() {
+        let mut snapshot = testing::snapshot();
+        snapshot.sockets.remove(3);
+        snapshot.sockets[3].state = Some(State::Established);
+        let mac = Caller { platform: Platform::MacOs, ..CALLER };
+        for (v6only, state, address, caller, answer) in [
+            (None, Some(State::Established), "0.0.0.0", CALLER, Answer::Depends),
+            (None, Some(State::TimeWait), "0.0.0.0", CALLER, Answer::Depends),
+            (None, None, "0.0.0.0", CALLER, Answer::Depends),
+            (None, Some(State::Established), "127.0.0.1", CALLER, Answer::Bindable),
+            (None, Some(State::Established), "::ffff:0.0.0.0", CALLER, Answer::Bindable),
+            (None, Some(State::Established), "::", CALLER, Answer::Refused(Refusal::InUse)),
+            (None, Some(State::Established), "0.0.0.0", mac, Answer::Bindable),
+            (Some(true), Some(State::Established), "0.0.0.0", CALLER, Answer::Bindable),
+            // What is bound to one address leaves IPv4 alone, whatever the option was before.
+            (None, Some(State::Listen), "0.0.0.0", CALLER, Answer::Bindable),
+            (None, Some(State::Bound), "0.0.0.0", CALLER, Answer::Bindable),
+        ] {
+            (snapshot.sockets[3].v6only, snapshot.sockets[3].state) = (v6only, state);
+            let judged = judged(&snapshot, &bind(address, 5432), caller, None).0;
+            assert_eq!(judged, answer, "{v6only:?} {state:?} {address}");
+        }
     }
 
     #[test]

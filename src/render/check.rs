@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::sanitize::Text;
 use super::style::Style;
 use super::table::{self, Cells, Emphasis, Frame, Head};
@@ -15,6 +17,13 @@ const MOST_NAMED: usize = 4;
 
 const HEADS: [&str; 5] = ["PROTO", "ADDRESS", "BIND", "ERROR", "WHY"];
 
+/// Where these stand among the heads.
+const ERROR: usize = 3;
+const WHY: usize = 4;
+
+/// The columns that a reason needs to be readable beside the rest.
+const LEAST_ROOM: usize = 24;
+
 /// Writes the answers.
 pub fn write(
     out: &mut dyn Write,
@@ -23,29 +32,65 @@ pub fn write(
     caller: Caller,
     style: Style,
 ) -> io::Result<()> {
-    writeln!(out, "{}", summary::title(listing.snapshot, style.charset).as_str())?;
+    paragraph::sentence(out, summary::title(listing.snapshot, style.charset).as_str(), style.width)?;
     for port in checked {
         writeln!(out)?;
         write_port(out, port, caller, style)?;
     }
     if let Some(line) = summary::not_seen(listing.snapshot) {
-        writeln!(out, "\n{}", Text::of(&line, style.charset).as_str())?;
+        writeln!(out)?;
+        paragraph::sentence(out, Text::of(&line, style.charset).as_str(), style.width)?;
     }
     Ok(())
 }
 
 fn write_port(out: &mut dyn Write, port: &Checked<'_>, caller: Caller, style: Style) -> io::Result<()> {
-    writeln!(out, "{}", heading(port, style))?;
-    let rows: Vec<[(Text, Emphasis); 5]> = port.verdicts.iter().map(|verdict| cells(verdict, style)).collect();
-    let width = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0).max(HEADS[place].len());
-    let head = |place: usize| Head { title: HEADS[place].to_owned(), width: width(place), is_number: false };
-    let shape: Vec<Head> = (0..HEADS.len()).map(head).collect();
-    let mut rows = rows.into_iter().map(|row| -> Cells { row.to_vec() });
-    table::draw(out, Some(&shape), &shape, &mut rows, Frame::Plain, style)?;
+    paragraph::sentence(out, &heading(port, style), style.width)?;
+    write_table(out, port, style)?;
     for line in notes(port, caller, style) {
-        writeln!(out, "{line}")?;
+        paragraph::item(out, &line, style.width)?;
     }
     Ok(())
+}
+
+/// Draws the table so that it fits: the reason goes over as many lines as it needs, and where there is no room for it
+/// beside the rest it stands below its row.
+fn write_table(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Result<()> {
+    let rows: Vec<[(Text, Emphasis); 5]> = port.verdicts.iter().map(|verdict| cells(verdict, style)).collect();
+    let natural = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0).max(HEADS[place].len());
+    let head = |(place, width): (usize, usize)| Head { title: HEADS[place].to_owned(), width, is_number: false };
+    let before: usize = (0..WHY).map(|place| natural(place) + usize::from(super::layout::GAP)).sum();
+    let room = style.width.map(|width| width.saturating_sub(before));
+    let reasons: Vec<Text> = rows.iter().map(|row| row[WHY].0.clone()).collect();
+    let lines: Vec<Vec<&str>> = reasons.iter().map(|reason| paragraph::folded(reason.as_str(), room)).collect();
+    let widest = lines.iter().flatten().map(|line| UnicodeWidthStr::width(*line)).max().unwrap_or(0);
+    let is_narrow = room.is_some_and(|room| widest > room || natural(WHY) > room && room < LEAST_ROOM);
+    if is_narrow {
+        let shape: Vec<Head> = (0..ERROR).map(|place| head((place, natural(place)))).collect();
+        let mut heads = Some(&shape[..]);
+        for row in rows {
+            let [proto, address, bind, (error, _), (why, _)] = row;
+            let mut row = std::iter::once([proto, address, bind]);
+            table::draw(out, heads.take(), &shape, &mut row, Frame::Plain, style)?;
+            let parts: Vec<&str> = [error.as_str(), why.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+            if !parts.is_empty() {
+                paragraph::item(out, &format!("  {}", parts.join(": ")), style.width)?;
+            }
+        }
+        return Ok(());
+    }
+    let shape: Vec<Head> = (0..WHY).map(natural).chain([widest.max(HEADS[WHY].len())]).enumerate().map(head).collect();
+    let mut rows = rows.into_iter().zip(&lines).flat_map(|(row, lines)| {
+        let further = |line: &str| -> Cells {
+            let empty = (0..WHY).map(|_| (Text::default(), Emphasis::None));
+            empty.chain([(Text::of(line, style.charset), Emphasis::None)]).collect()
+        };
+        let mut first: Cells = row.to_vec();
+        first[WHY].0 = Text::of(lines[0], style.charset);
+        let further: Vec<Cells> = lines[1..].iter().map(|line| further(line)).collect();
+        std::iter::once(first).chain(further)
+    });
+    table::draw(out, Some(&shape), &shape, &mut rows, Frame::Plain, style)
 }
 
 /// Writes the answers about one port in a line for each protocol.
@@ -148,11 +193,11 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
             Outcome::Refused(refusal) => refusal.name().to_owned(),
             _ => String::new(),
         },
-        _ => verdict.culprits().first().map(|blocker| in_the_way(blocker, style)).unwrap_or_default(),
+        _ => verdict.culprits().first().map(|blocker| in_the_way(blocker, verdict, style)).unwrap_or_default(),
     }
 }
 
-fn in_the_way(blocker: &Blocker<'_>, style: Style) -> String {
+fn in_the_way(blocker: &Blocker<'_>, verdict: &Verdict<'_>, style: Style) -> String {
     let row = blocker.row;
     let (name, local) = (blocker::name(row, style.charset), blocker::local(row, style.charset));
     let what = match kind_of(row) {
@@ -168,10 +213,13 @@ fn in_the_way(blocker: &Blocker<'_>, style: Style) -> String {
         Overlap::Covered => ", that is every address",
         Overlap::Covers => ", one of the addresses asked for",
         Overlap::TheirDualStack => ", which takes IPv4 too",
-        Overlap::TheirFormerDualStack => ", which took IPv4 too before it was connected",
+        Overlap::TheirFormerDualStack => ", a socket that took IPv4 too before it was connected",
         Overlap::OurDualStack => ", and :: takes IPv4 too",
     };
-    let doubt = if blocker.is_certain { "" } else { " (depends on options that no table shows)" };
+    // Where a bind was refused and nothing else is there, it is the one.
+    let is_proved = verdict.probe.is_some() && verdict.culprits().len() == 1;
+    let is_sure = blocker.is_certain || is_proved;
+    let doubt = if is_sure { "" } else { " (depends on options that no table shows)" };
     format!("{what}{relation}{doubt}")
 }
 

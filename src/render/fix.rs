@@ -2,9 +2,9 @@
 
 use super::blocker;
 use super::sanitize::{Charset, Text};
-use crate::analyse::bind::Overlap;
+use crate::analyse::bind::{Blocker, Overlap};
 use crate::analyse::cause::{Cause, Outcome, Verdict};
-use crate::model::{Caller, Owner, Platform, Port, Protocol, Row, Uid};
+use crate::model::{Caller, Endpoint, Owner, Platform, Port, Protocol, Row, Uid};
 
 /// What helps, the best first; empty where nothing is wrong.
 pub fn fixes(verdict: &Verdict<'_>, caller: Caller, charset: Charset) -> Vec<String> {
@@ -70,9 +70,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
                     "wait for the end of the connection{end}; to keep the port from clients: sysctl \
                      net.ipv4.ip_local_reserved_ports={port}"
                 ),
-                _ => format!(
-                    "wait for the end of the connection{end}; or take a port outside of the ephemeral range"
-                ),
+                _ => format!("wait for the end of the connection{end}; or take a port outside of the ephemeral range"),
             }
         }
         Cause::Privileged if verdict.outcome == Outcome::Unknown => {
@@ -136,24 +134,35 @@ fn end(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String
              close{udp} --clients {port}"
         ),
         Owner::Nobody(_) => "no process holds it any more: wait until the system has finished it".to_owned(),
-        Owner::Processes(_) | Owner::Hidden(_) => stop(row, &format!("{udp} --clients"), platform, charset),
+        Owner::Processes(_) | Owner::Hidden(_) => by_manager(row, platform, charset).unwrap_or_else(|| {
+            let local = row.socket.local.address;
+            let is_here = |peer: Endpoint| peer.address.to_canonical().is_loopback() || peer.address == local;
+            let both =
+                if row.socket.peer.is_some_and(is_here) { " (it also means who has the other end here)" } else { "" };
+            format!("stop {}: portscope kill{udp} --clients {port}{both}", blocker::name(row, charset))
+        }),
     }
 }
 
-/// What ends a listener for good: whoever would restart it has to do it.
-fn stop(row: &Row<'_>, flags: &str, platform: Platform, charset: Charset) -> String {
+/// What ends a listener for good.
+fn stop(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String {
+    by_manager(row, platform, charset).unwrap_or_else(|| {
+        format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port)
+    })
+}
+
+/// How whoever would start the holder again is told to stop it.
+fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<String> {
     if let Some((runtime, name)) = container_of(row) {
-        return format!("stop its container: {runtime} stop {}", Text::of(name, charset).as_str());
+        return Some(format!("stop its container: {runtime} stop {}", Text::of(name, charset).as_str()));
     }
     if let Some(services) = row.unit().filter(|_| platform == Platform::Windows) {
         // To end their process would end them all, and Windows starts it again.
         let what = if services.contains(", ") { "one of its services has it, stop that" } else { "stop its service" };
-        return format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str());
+        return Some(format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str()));
     }
-    match row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@")) {
-        Some(unit) => format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()),
-        None => format!("stop {}: portscope kill{flags} {}", blocker::name(row, charset), row.socket.local.port),
-    }
+    let unit = row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))?;
+    Some(format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()))
 }
 
 /// The container that a socket belongs to or leads to, with the command that stops it.
@@ -186,9 +195,10 @@ fn of_options(cause: Cause, verdict: &Verdict<'_>) -> Vec<String> {
     } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::TheirDualStack) {
         fixes.push("let the holder of :: set IPV6_V6ONLY, so that it leaves IPv4 alone".to_owned());
     } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::TheirFormerDualStack) {
-        fixes.push("bind one IPv4 address instead of every one".to_owned());
         fixes.push("let the holder set IPV6_V6ONLY before it connects, so that it leaves IPv4 alone".to_owned());
-    } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::Covers) {
+    }
+    let covers = |blocker: &Blocker<'_>| matches!(blocker.overlap, Overlap::Covers | Overlap::TheirFormerDualStack);
+    if verdict.bind.address.is_unspecified() && culprits.first().is_some_and(covers) {
         fixes.push("bind one address that is not taken instead of every one".to_owned());
     }
     fixes
