@@ -72,7 +72,8 @@ fn write_table(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Res
             let [proto, address, bind, (error, _), (why, _)] = row;
             let mut row = std::iter::once([proto, address, bind]);
             table::draw(out, heads.take(), &shape, &mut row, Frame::Plain, style)?;
-            let parts: Vec<&str> = [error.as_str(), why.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+            let says_something = |text: &&Text| !text.as_str().is_empty() && **text != Text::unknown();
+            let parts: Vec<&str> = [&error, &why].into_iter().filter(says_something).map(Text::as_str).collect();
             if !parts.is_empty() {
                 paragraph::item(out, &format!("  {}", parts.join(": ")), style.width)?;
             }
@@ -189,6 +190,9 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
             None => String::new(),
         },
         Cause::Unseen => "nothing that this run can see is in the way".to_owned(),
+        Cause::Other if verdict.outcome == Outcome::Refused(Refusal::Invalid) => {
+            "the kernel does not take the address together with the options that are asked for".to_owned()
+        }
         Cause::Other => match &verdict.outcome {
             Outcome::Refused(refusal) => refusal.name().to_owned(),
             _ => String::new(),
@@ -290,4 +294,83 @@ fn disagreement(verdict: &Verdict<'_>) -> Option<String> {
         verdict.bind.protocol.name(),
         verdict.bind.address
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::bind::{Facts, judge};
+    use crate::join;
+    use crate::model::{Bind, Container, Endpoint, Forward, ForwardedBy, Pid, Platform, Port, Snapshot, Socket, Space};
+    use crate::model::{SpaceId, SpaceKind, Uid};
+    use crate::render::sanitize::Charset;
+    use crate::testing;
+
+    fn text(snapshot: &Snapshot, port: u16, addresses: &[&str], width: Option<usize>) -> String {
+        let listing = join::listing(snapshot, None);
+        let rows: Vec<&Row<'_>> = listing.rows.iter().collect();
+        let caller = Caller { platform: Platform::Linux, uid: Some(Uid(0)), is_privileged: Some(true) };
+        let facts = Facts { space: &snapshot.spaces[0], caller, address: None };
+        let verdict = |address: &&str| {
+            let bind = Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port));
+            let judgement = judge(&bind, &rows, &facts);
+            Verdict::new(bind, judgement, None, &facts)
+        };
+        let verdicts = addresses.iter().map(verdict).collect();
+        let checked = [Checked { port: Port::new(port), services: Vec::new(), verdicts }];
+        let style = Style { color: false, charset: Charset::Unicode, width };
+        let mut text = Vec::new();
+        write(&mut text, &checked, &listing, caller, style).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// A port that a container publishes by a proxy, and that another port space has too.
+    fn published() -> Snapshot {
+        const NAME: &str = "a-container-with-a-name-that-says-what-it-is-for";
+        let mut snapshot = testing::snapshot();
+        let container = Container { name: Some(NAME.to_owned()), ..Container::of_id("docker", "a".repeat(64)) };
+        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
+        let forward = Forward { by: ForwardedBy::Proxy, to, container: Some(container) };
+        snapshot.sockets[3].forward = Some(Box::new(forward));
+        snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some("docker-proxy".into());
+        let space = Space::new(SpaceId(7), SpaceKind::Container, NAME.to_owned(), snapshot.socket_source);
+        snapshot.sockets.push(Socket { space: space.id, ..snapshot.sockets[3].clone() });
+        snapshot.spaces.push(space);
+        snapshot
+    }
+
+    /// Its words in order of the alphabet, without heads, rules and what joins an error with its reason.
+    fn words(text: &str) -> Vec<String> {
+        let words = text.split_whitespace().map(|word| word.trim_end_matches(':').to_owned());
+        let mut words: Vec<String> =
+            words.filter(|word| !word.starts_with('─') && !["ERROR", "WHY"].contains(&word.as_str())).collect();
+        words.sort();
+        words
+    }
+
+    #[test]
+    fn every_line_fits_its_terminal_and_no_word_is_lost() {
+        let addresses = ["0.0.0.0", "::", "127.0.0.1", "::1", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"];
+        let (published, plain) = (published(), testing::snapshot());
+        // What cannot be broken is a name or an address.
+        for (snapshot, port, addresses, least) in [
+            (&published, 5432, &addresses[..], 64),
+            (&published, 5432, &addresses[..4], 57),
+            (&plain, 443, &addresses[..4], 40),
+        ] {
+            let whole = text(snapshot, port, addresses, None);
+            for width in least..=240 {
+                let text = text(snapshot, port, addresses, Some(width));
+                assert!(text.lines().all(|line| UnicodeWidthStr::width(line) <= width), "{width}:\n{text}");
+                assert_eq!(words(&text), words(&whole), "{width}:\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_stand_beside_their_rows_or_below() {
+        let addresses = ["0.0.0.0", "::", "::1", "127.0.0.2"];
+        insta::assert_snapshot!("check_80", text(&published(), 5432, &addresses, Some(80)));
+        insta::assert_snapshot!("check_40", text(&testing::snapshot(), 443, &addresses, Some(40)));
+    }
 }
