@@ -304,7 +304,9 @@ fn a_client_that_got_the_port_from_the_ephemeral_range_is_one() {
     // Others may share the port as clients of other servers.
     let is_ours = |blocker: &Value| blocker["socket"]["peer"]["port"] == listener.local_addr().unwrap().port();
     assert!(answer["blockers"].as_array().unwrap().iter().any(is_ours), "{answer:#}");
-    assert!(text(port, &["-a", "127.0.0.1"]).contains(&format!("ip_local_reserved_ports={port}")));
+    let shown = text(port, &["-a", "127.0.0.1"]);
+    assert!(shown.contains("fix: wait until its program closes it, or stop "), "{shown}");
+    assert!(shown.contains(&format!("ip_local_reserved_ports={port}")), "{shown}");
 }
 
 #[test]

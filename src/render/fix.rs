@@ -1,5 +1,7 @@
 //! What helps against each cause, in words that can be followed.
 
+use std::net::IpAddr;
+
 use super::blocker;
 use super::sanitize::{Charset, Text};
 use crate::analyse::bind::{Blocker, Overlap};
@@ -64,13 +66,15 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
             }
         }
         Cause::Client => {
-            let end = first.map(|row| format!("; or {}", end(row, udp, caller.platform, charset))).unwrap_or_default();
+            let row = first?;
+            let end = end(row, udp, caller.platform, charset);
+            let is_held = !matches!(row.socket.owner, Owner::Nobody(_));
+            let end = if is_held { format!("wait until its program closes it, or {end}") } else { end };
             match caller.platform {
-                Platform::Linux => format!(
-                    "wait for the end of the connection{end}; to keep the port from clients: sysctl \
-                     net.ipv4.ip_local_reserved_ports={port}"
-                ),
-                _ => format!("wait for the end of the connection{end}; or take a port outside of the ephemeral range"),
+                Platform::Linux => {
+                    format!("{end}; to keep the port from clients: sysctl net.ipv4.ip_local_reserved_ports={port}")
+                }
+                _ => format!("{end}; or take a port outside of the ephemeral range"),
             }
         }
         Cause::Privileged if verdict.outcome == Outcome::Unknown => {
@@ -121,7 +125,11 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
             (_, Some(Uid(0))) => "run again: a holder may come and go".to_owned(),
             _ => "run again with more rights".to_owned(),
         },
-        Cause::Other => return None,
+        Cause::Other => {
+            let is_mapped = |address: IpAddr| address.to_canonical() != address;
+            return (verdict.bind.v6only && is_mapped(verdict.bind.address))
+                .then(|| "leave IPV6_V6ONLY unset: the address is one of IPv4 in its IPv6 form".to_owned());
+        }
     })
 }
 

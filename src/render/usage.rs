@@ -172,7 +172,9 @@ fn make_room<'a>(
         }
         if let Some(place) = titles.iter().position(|(title, _)| title == name) {
             titles.remove(place);
-            rows.iter_mut().for_each(|row| drop(row.remove(place)));
+            for row in &mut *rows {
+                row.remove(place);
+            }
             left.push(*name);
         }
     }

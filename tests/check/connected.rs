@@ -93,6 +93,8 @@ fn c13_every_socket_that_is_connected_is_in_the_way_of_what_the_kernel_says() {
                     // The kernel binds no mapped address with IPV6_V6ONLY set.
                     if place.v6only && address.starts_with("::ffff") {
                         assert_eq!(answer["error"], "EINVAL", "{answer:#}");
+                        let fix = "leave IPV6_V6ONLY unset: the address is one of IPv4 in its IPv6 form";
+                        assert_eq!(answer["fixes"][0], fix, "{answer:#}");
                         continue;
                     }
                     let real = space.run(|| bind(kind, place, "", older.port).is_ok());
