@@ -122,6 +122,17 @@ fn stop(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> Strin
         let what = if services.contains(", ") { "one of its services has it, stop that" } else { "stop its service" };
         return format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str());
     }
+    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
+    if let Some(container) = container.filter(|container| container.runtime != "nspawn" || row.unit().is_none()) {
+        let name = Text::of(container.short_name(), charset);
+        return format!(
+            "stop {} in its container ({} {}), or the container with its own tools",
+            blocker::name(row, charset),
+            container.runtime,
+            name.as_str()
+        );
+    }
     match row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@")) {
         Some(unit) => format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()),
         None => format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port),
