@@ -60,7 +60,7 @@ pub struct SelectionArgs {
     pub states: Vec<StateSet>,
 
     /// Process whose name begins so
-    #[arg(long = "process", value_name = "NAME", value_delimiter = ',', help_heading = "Filters")]
+    #[arg(long = "process", value_name = "NAME", value_delimiter = ',', value_parser = parse_name, help_heading = "Filters")]
     pub process_names: Vec<String>,
 
     /// Process number
@@ -68,7 +68,7 @@ pub struct SelectionArgs {
     pub pids: Vec<Pid>,
 
     /// User, by name or number, that made the socket or runs its process
-    #[arg(long = "user", value_name = "USER", value_delimiter = ',', help_heading = "Filters")]
+    #[arg(long = "user", value_name = "USER", value_delimiter = ',', value_parser = parse_user, help_heading = "Filters")]
     pub users: Vec<String>,
 
     /// Category of the local port
@@ -196,4 +196,15 @@ impl SelectionArgs {
 fn parse_pid(text: &str) -> Result<Pid, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
     number.map(Pid).ok_or_else(|| format!("`{text}` is not a process number: expected 1 or more"))
+}
+
+/// Reads the beginning of a name. An empty one would be that of every name.
+pub fn parse_name(text: &str) -> Result<String, String> {
+    let name = (!text.is_empty()).then(|| text.to_owned());
+    name.ok_or_else(|| "an empty name is the beginning of every name: expected at least one letter of it".to_owned())
+}
+
+fn parse_user(text: &str) -> Result<String, String> {
+    let name = (!text.is_empty()).then(|| text.to_owned());
+    name.ok_or_else(|| "nobody has an empty name: expected the name or the number of a user".to_owned())
 }

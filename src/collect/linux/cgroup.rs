@@ -244,7 +244,9 @@ mod tests {
             assert_eq!(found.unit.as_deref(), unit, "{path}");
             assert_eq!(found.container.map(|container| container.runtime), container, "{path}");
         }
-        for path in ["/machine.slice/machine-web\\x2d1.scope", "/machine.slice/systemd-nspawn@web\\x2d1.service/payload"] {
+        for path in
+            ["/machine.slice/machine-web\\x2d1.scope", "/machine.slice/systemd-nspawn@web\\x2d1.service/payload"]
+        {
             assert_eq!(belonging(path).unwrap().container.unwrap().id, "web-1", "{path}");
         }
     }
