@@ -16,10 +16,10 @@ use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 pub struct SelectionArgs {
     /// Only these: PORT, LOW-HIGH, ADDR:PORT, or the name of a service, process, unit or container
     ///
-    /// A port `8080` or `:8080`, a range `8000-8100`, a local end `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or
-    /// `localhost:8080`, a local address `127.0.0.1`, or a word: the name of a service (`ssh`, `postgresql`) or the
-    /// beginning of the name of a process (`nginx`), of a systemd unit (`sshd.service`), or of a container's id. Several
-    /// are OR-ed.
+    /// A port `8080` or `:8080`, a range `8000-8100`, a local end `127.0.0.1:8080`, `[::1]:8080`,
+    /// `[fe80::1%eth0]:8080`, `*:8080` or `localhost:8080`, a local address `127.0.0.1`, or a word: the name of a service
+    /// (`ssh`, `postgresql`) or the beginning of the name of a process (`nginx`), of a systemd unit (`sshd.service`), or
+    /// of a container's id. Several are OR-ed.
     #[arg(value_name = "TARGET")]
     pub targets: Vec<Target>,
 

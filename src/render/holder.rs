@@ -102,8 +102,7 @@ mod tests {
             let socket = &mut snapshot.sockets[place];
             (socket.local.address, socket.device) = (address.parse().unwrap(), Some("v0".to_owned()));
         }
-        let link_local = |number: u16| Some(Endpoint::new("fe80::2".parse().unwrap(), number));
-        snapshot.sockets[1].peer = link_local(4000);
+        snapshot.sockets[1].peer = Some(Endpoint::new("fe80::2".parse().unwrap(), 4000));
         let listing = join::listing(&snapshot, None);
         let shown = |place: usize| socket(&listing.rows[place], Charset::Unicode);
         assert_eq!(shown(1), "tcp [fe80::1%v0]:443 ESTABLISHED with [fe80::2%v0]:4000");
