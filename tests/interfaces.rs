@@ -82,6 +82,13 @@ fn a_socket_that_is_bound_to_an_interface_is_shown_and_taken_alike() {
     assert!(text.contains(" 127.0.0.1%lo:6008: sleep (pid "), "{text}");
     let text = looking(&space, &["kill", "127.0.0.1%lo:6008", "--dry-run"]).success().stdout;
     assert!(text.contains("  holds     tcp 127.0.0.1%lo:6008 LISTEN\n"), "{text}");
+    // What keeps the port after its socket was destroyed is named alike.
+    let kept = looking(&space, &["close", "127.0.0.1%lo:6008", "--yes"]).any_stderr().output();
+    let kept = String::from_utf8(kept.stdout).unwrap();
+    // Some kernels cannot destroy sockets.
+    if kept.contains("destroyed") {
+        assert!(kept.contains(" sleep keeps 127.0.0.1%lo:6008 bound until it "), "{kept}");
+    }
 }
 
 #[test]

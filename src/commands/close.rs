@@ -130,12 +130,13 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
     for row in destroyed {
         let line = format!("{}: destroyed", holder::socket(row, charset));
         // A connection that was destroyed leaves nothing; what was bound by number stays bound.
-        let kept = now.get(&row.socket.cookie).map(|socket| socket.local).filter(is_bound);
+        let kept = now.get(&row.socket.cookie).filter(|socket| is_bound(&socket.local));
         match kept {
-            Some(end) => writeln!(
+            Some(socket) => writeln!(
                 context.stdout,
-                "{line}; {} keeps {end} bound until it closes its descriptor or ends",
-                holder::all(row, charset)
+                "{line}; {} keeps {} bound until it closes its descriptor or ends",
+                holder::all(row, charset),
+                holder::end(socket.local, socket.device.as_deref(), charset)
             )?,
             None => writeln!(context.stdout, "{line}")?,
         }
