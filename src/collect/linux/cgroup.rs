@@ -98,6 +98,12 @@ fn of_host<'p, 'a>(parts: &'p [&'a str]) -> &'p [&'a str] {
     first.map_or(parts, |first| &parts[..=first])
 }
 
+/// The container that this host's runtime runs: what is inside of it may run containers of its own.
+pub fn container_of_host(path: &str) -> Option<Container> {
+    let parts = parts(path);
+    (0..parts.len()).find_map(|place| container(&parts, place))
+}
+
 /// The last unit of this host, as it is written there, and the user whose systemd runs it.
 pub fn unit_of_host(path: &str) -> Option<(&str, Option<u32>)> {
     let parts = parts(path);

@@ -243,7 +243,7 @@ fn control_groups(text: &str) -> Vec<String> {
 
 /// The container, else the unit, that a path names.
 fn managed(path: &str) -> Option<Managed> {
-    match cgroup::belonging(path)?.container {
+    match cgroup::container_of_host(path) {
         // The unit around it runs nothing but this container.
         Some(container) if container.runtime == "nspawn" => {}
         Some(container) => return Managed::container(&container),
@@ -338,6 +338,12 @@ mod tests {
                 Some("systemctl stop systemd-nspawn@box.service"),
             ),
             ("/system.slice/docker-ID.scope/system.slice/nginx.service", Some("docker stop 0123456789ab")),
+            // A container inside of another is not the host's to stop.
+            ("/lxc.payload.web/docker/ID", None),
+            (
+                "/machine.slice/systemd-nspawn@box.service/payload/system.slice/docker-ID.scope",
+                Some("systemctl stop systemd-nspawn@box.service"),
+            ),
             ("/system.slice/a b.service", None),
             ("/", None),
         ] {
