@@ -211,13 +211,7 @@ pub fn activated(row: &Row<'_>) -> Vec<Managed> {
 
 /// The container that a published port leads to.
 pub fn forwarded_to(row: &Row<'_>) -> Option<Managed> {
-    let container = row.socket.forward.as_ref()?.container.as_ref()?;
-    let manager = match container.runtime {
-        "docker" => Manager::Docker,
-        "podman" => Manager::Podman,
-        _ => return None,
-    };
-    Managed::new(manager, container.short_name())
+    Managed::container(row.socket.forward.as_ref()?.container.as_ref()?)
 }
 
 #[cfg(test)]

@@ -290,7 +290,9 @@ fn unknown_interface(name: &str) -> Error {
 }
 
 fn parse_ports(text: &str) -> Result<PortRange, String> {
-    text.strip_prefix(':').unwrap_or(text).parse().map_err(|error: crate::model::PortError| error.to_string())
+    // Of a colon alone the colon is named.
+    let ports = text.strip_prefix(':').filter(|ports| !ports.is_empty()).unwrap_or(text);
+    ports.parse().map_err(|error: crate::model::PortError| error.to_string())
 }
 
 fn parse_uid(text: &str) -> Result<Uid, String> {

@@ -139,6 +139,11 @@ impl Endpoint {
     pub fn new(address: IpAddr, port: u16) -> Endpoint {
         Endpoint { address, port: Port::new(port) }
     }
+
+    /// Says whether every link has this address for itself, so that it says nothing without the interface (RFC 4007).
+    pub fn is_of_a_link(&self) -> bool {
+        matches!(self.address, IpAddr::V6(address) if address.is_unicast_link_local())
+    }
 }
 
 impl fmt::Display for Endpoint {

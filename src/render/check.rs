@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 use super::sanitize::Text;
 use super::style::Style;
 use super::table::{self, Cells, Emphasis, Frame, Head};
-use super::{blocker, fix, paragraph, summary};
+use super::{blocker, fix, holder, paragraph, summary};
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
 use crate::model::{Caller, Listing, Protocol, Refusal, Row};
@@ -203,7 +203,7 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
 
 fn in_the_way(blocker: &Blocker<'_>, verdict: &Verdict<'_>, style: Style) -> String {
     let row = blocker.row;
-    let (name, local) = (blocker::name(row, style.charset), blocker::local(row, style.charset));
+    let (name, local) = (blocker::name(row, style.charset), holder::local(row, style.charset));
     let what = match kind_of(row) {
         Cause::Activation => format!("systemd {} {local} for a unit that it starts on demand", blocker::verb(row)),
         Cause::Listener => format!("{name} {} {local}", blocker::verb(row)),

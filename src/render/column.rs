@@ -7,7 +7,7 @@ use std::str::FromStr;
 use compact_str::{ToCompactString, format_compact};
 
 use super::sanitize::{Charset, Text};
-use super::time;
+use super::{holder, time};
 use crate::model::{Activation, Container, Forward, HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
 
 /// One column.
@@ -245,7 +245,7 @@ impl Column {
             Column::Category => plain(row.category.name()),
             Column::Service => row.service.map(|service| Text::of(service.name, charset)),
             Column::State => socket.state.and_then(|state| plain(state.name())),
-            Column::Peer => socket.peer.map(|peer| Text::plain(peer.to_compact_string())),
+            Column::Peer => peer(row, charset),
             Column::Pid => list(row.processes.iter().map(|(pid, _)| Some(number(pid.0)))),
             Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
             Column::User => user(row, charset),
@@ -311,6 +311,15 @@ fn address(row: &Row<'_>, charset: Charset) -> Text {
     match row.socket.device.as_deref() {
         Some(device) => Text::join(&[address, Text::of(device, charset)], "%"),
         None => address,
+    }
+}
+
+/// With its interface where its address says nothing without.
+fn peer(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let peer = row.socket.peer?;
+    match row.socket.device.as_deref().filter(|_| peer.is_of_a_link()) {
+        Some(device) => Some(Text::of(&holder::end(peer, Some(device), charset), charset)),
+        None => Some(Text::plain(peer.to_compact_string())),
     }
 }
 

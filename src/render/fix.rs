@@ -169,6 +169,17 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
         let what = if services.contains(", ") { "one of its services has it, stop that" } else { "stop its service" };
         return Some(format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str()));
     }
+    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
+    if let Some(container) = container.filter(|container| container.runtime != "nspawn" || row.unit().is_none()) {
+        let name = Text::of(container.short_name(), charset);
+        return Some(format!(
+            "stop {} in its container ({} {}), or the container with its own tools",
+            blocker::name(row, charset),
+            container.runtime,
+            name.as_str()
+        ));
+    }
     let unit = row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))?;
     Some(format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()))
 }

@@ -231,7 +231,8 @@ pub struct OwnerReport<'a> {
     pub reason: Option<&'a str>,
     /// Every process that holds it, the foremost first.
     pub processes: Vec<ProcessReport<'a>>,
-    /// The systemd unit whose cgroup made it. A hint: a user names the units of his own part of the tree.
+    /// The unit of this host's systemd whose cgroup made it, never one of a container's own. A hint: a user names the
+    /// units of his own part of the tree.
     pub unit: Option<&'a str>,
     /// The container whose cgroup made it. A hint, as the unit is.
     pub container: Option<ContainerReport<'a>>,

@@ -2,14 +2,15 @@
 
 use std::io::{self, Write};
 
-use super::column;
+use super::column::{self, Column};
+use super::holder;
 use super::paragraph;
 use super::sanitize::{Charset, Text};
 use super::style::Style;
 use super::summary;
 use super::table::{self, Cells, Emphasis, Frame, Head};
 use crate::analyse::usage::{Causes, Destination, Excess, Gauge, Measured, QueueUse, Share, SpaceUsage};
-use crate::model::{Listing, Missing, Protocol};
+use crate::model::{Endpoint, Listing, Missing, Protocol};
 
 /// Above this part of a limit a line is marked, unless `--warn` says another.
 pub const MARKED_ABOVE: f64 = 0.8;
@@ -93,9 +94,14 @@ pub fn described(excess: &Excess<'_, '_>) -> String {
     let share = share_of(excess);
     let what = match excess {
         Excess::Gauge(gauge) => format!("{} {} numbers", gauge.protocol.name(), measured(gauge.measured)),
-        Excess::Destination(Destination { local, peer, .. }) => format!("numbers for tcp {local} to {peer}"),
+        Excess::Destination(destination) => {
+            let peer = destination.peer;
+            let local = address(Endpoint { address: destination.local, ..peer }, destination.device, Charset::Unicode);
+            let device = destination.device.filter(|_| peer.is_of_a_link());
+            format!("numbers for tcp {} to {}", local.as_str(), holder::end(peer, device, Charset::Unicode))
+        }
         Excess::Queue(QueueUse { row, .. }) => {
-            format!("accept queue of {} {}", row.socket.protocol.name(), row.socket.local)
+            format!("accept queue of {} {}", row.socket.protocol.name(), holder::local(row, Charset::Unicode))
         }
     };
     format!("{what}, {} of {} ({})", share.used, share.limit, percent(share.part()))
@@ -252,10 +258,11 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
         return Ok(());
     }
     let row = |destination: &Destination<'_>| -> Cells {
+        let local = Endpoint { address: destination.local, ..destination.peer };
         let text = |text: String| (Text::plain(text), Emphasis::None);
         vec![
-            text(destination.local.to_string()),
-            text(destination.peer.address.to_string()),
+            (address(local, destination.device, charset), Emphasis::None),
+            (address(destination.peer, destination.device, charset), Emphasis::None),
             text(destination.peer.port.to_string()),
             (number(destination.used), Emphasis::Strong),
             (destination.limit.map_or_else(Text::unknown, number), Emphasis::None),
@@ -284,6 +291,15 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
         }
     }
     say_left(out, &left, width)
+}
+
+/// An address, with its interface where it says nothing without.
+fn address(end: Endpoint, device: Option<&str>, charset: Charset) -> Text {
+    let text = Text::plain(end.address.to_string());
+    match device.filter(|_| end.is_of_a_link()) {
+        Some(device) => Text::join(&[text, Text::of(device, charset)], "%"),
+        None => text,
+    }
 }
 
 /// The processes with the most connections: `node (812): 40, curl (90): 3, 2 more: 5`.
@@ -330,7 +346,7 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
         let pid = process.map_or_else(Text::unknown, |(pid, _)| Text::plain(pid.0.to_string()));
         vec![
             (Text::plain(Protocol::Tcp.name()), Emphasis::None),
-            (Text::plain(local.address.to_string()), Emphasis::None),
+            (Column::Address.cell(queue.row, charset), Emphasis::None),
             (Text::plain(local.port.to_string()), Emphasis::Strong),
             (Text::plain(queue.queue.used.to_string()), Emphasis::Strong),
             (Text::plain(queue.queue.limit.to_string()), Emphasis::None),
