@@ -17,7 +17,7 @@ mod table;
 #[cfg(test)]
 pub mod testing;
 
-pub use holders::{exes, summary, users};
+pub use holders::{User, exes, summary, users};
 pub use rules::{RULES, Rule, rule};
 pub use table::tables;
 

@@ -151,7 +151,8 @@ safe. UDP ports that the kernel itself chose are passed over; for TCP it does no
         severity: Severity::High,
         explanation: "\
 The policy has `default = \"deny\"`, and no [[allow]] or [[require]] rule in force fits the listener. A rule fits when \
-every process that holds the socket does; where an owner is hidden, a rule that asks for it does not fit.",
+every process that holds the socket does. Where an owner is hidden and a rule that asks for it may fit, nothing can be \
+said, which is a finding of `incomplete`.",
         check: None,
     },
     Rule {
