@@ -287,6 +287,37 @@ fn the_policy_that_init_writes_is_kept_until_one_more_listener_opens() {
     assert_eq!(report["failures"], 1);
 }
 
+#[test]
+fn a_policy_that_could_not_be_read_again_is_not_written() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut report = portscope(["--json"]).arg(port).success().json();
+    report["scope"] = serde_json::json!({"protocols": ["tcp", "udp"], "families": ["ipv4", "ipv6"], "filtered": false});
+    let socket = report["sockets"][0].clone();
+    let folder = Folder::new();
+    let file = folder.join("report.json");
+    let mut init = |programs: u32| {
+        let of_program = |number: u32| {
+            let mut socket = socket.clone();
+            socket["local"]["port"] = (2000 + 2 * number).into();
+            socket["owner"]["processes"][0]["pid"] = (1000 + number).into();
+            socket["owner"]["processes"][0]["exe"] = format!("/{number}/{}", "x".repeat(4000)).into();
+            socket
+        };
+        report["sockets"] = (0..programs).map(of_program).collect();
+        std::fs::write(&file, report.to_string()).unwrap();
+        portscope(["audit", "--init", "--from"]).arg(file.display()).any_stderr()
+    };
+    let many = init(600).exits(2);
+    assert!(many.stdout.is_empty());
+    let problem = "portscope: the policy would have 600 rules and 5 MiB, and --policy reads 4 MiB at most: ";
+    assert!(many.stderr.starts_with(problem) && many.stderr.lines().count() == 1, "{}", many.stderr);
+    let policy = folder.join("policy.toml");
+    std::fs::write(&policy, init(400).success().stdout).unwrap();
+    let judge = portscope(["audit", "--json", "--from"]).arg(file.display()).arg("--policy").arg(policy.display());
+    assert_eq!(findings(&carried_out(judge.any_stderr()).json()), Vec::<String>::new());
+}
+
 /// Listeners with findings of many kinds: an exposed store, SNMP, workers that share a port, an odd name, a person.
 fn many_kinds(room: &Room, odd: &str) -> [Kept; 3] {
     [

@@ -220,7 +220,7 @@ fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
 
 /// Why a policy is not written that could not be read.
 fn too_large(rules: usize, bytes: usize) -> String {
-    let (size, most) = (bytes >> 20, host::MOST_BYTES >> 20);
+    let (size, most) = (bytes.div_ceil(1 << 20), host::MOST_BYTES >> 20);
     format!(
         "the policy would have {rules} rules and {size} MiB, and --policy reads {most} MiB at most: write it by hand, with \
          ranges of ports, or of one port space (--space)"

@@ -185,8 +185,8 @@ gives what names he likes, so an [[allow]] or [[require]] that asks for nothing 
         severity: Severity::Medium,
         explanation: "\
 An audit must not call clean what it did not look at: owners that are hidden from this user, sockets, port spaces or \
-forwarded ports that were not seen, or a rule of the policy that cannot be judged without an owner. `--strict` exits \
-with 3 then. Run it as root to see more.",
+forwarded ports that were not seen, what a report leaves out (--from), or a rule of the policy that cannot be judged \
+without an owner. `--strict` exits with 3 then. Run it as root to see more.",
         check: None,
     },
 ];
