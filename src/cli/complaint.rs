@@ -22,6 +22,13 @@ pub fn one_line(error: &Error) -> String {
                 Some(flag) if value.is_empty() && accepted.is_empty() => format!("{flag} needs a value"),
                 Some(flag) if value.is_empty() => format!("{flag} needs a value: expected {accepted}"),
                 Some(flag) => format!("{flag}: `{value}` is not accepted: expected {accepted}"),
+                // What clap takes as it is and not empty are the names of files.
+                None if accepted.is_empty() => {
+                    format!(
+                        "{} is empty: expected the name of a file",
+                        argument.trim_matches(['<', '>', '[', ']', '.'])
+                    )
+                }
                 None => format!("`{value}` is not accepted: expected {accepted}"),
             }
         }

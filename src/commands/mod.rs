@@ -138,7 +138,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
 fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<Snapshot, Error> {
     context.read_from(source.from.as_deref())?;
     let snapshot = context.source.snapshot(need)?;
-    if let Some(line) = summary::left_out(&snapshot, need) {
+    if let Some(line) = summary::left_out(&snapshot) {
         context.note(&line);
     }
     Ok(snapshot)

@@ -153,6 +153,9 @@ pub struct Snapshot {
     pub owner_source: OwnerSource,
     /// Why a faster way to find them was tried and given up.
     pub owner_fallback: Option<String>,
+    /// The port space of this process, which is not listed where others were asked for by name. A saved report does not tell
+    /// it: of that the first one counts.
+    pub own: SpaceId,
     /// The port spaces that were listed, the one of this process first; never empty.
     pub spaces: Vec<Space>,
     /// Port spaces that were found and not asked for; absent where nobody looked.

@@ -31,7 +31,8 @@ pub struct Visibility {
 pub struct GapReport {
     /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects`, `names`, `peers` or `users`.
     pub missing: &'static str,
-    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`, or `redacted` (taken out).
+    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`,
+    /// `redacted` (taken out), or `left-out` (the report was written without it).
     pub reason: &'static str,
     /// How many sockets of the whole listing it concerns, where that can be counted.
     pub count: Option<usize>,

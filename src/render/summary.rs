@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::column::Column;
 use super::sanitize::{Charset, Text};
-use crate::model::{Gap, Listing, Missing, Need, Protocol, Reason, Snapshot, State};
+use crate::model::{Gap, Listing, Missing, Reason, Snapshot, State};
 
 /// Spaces that the title names.
 const MOST_NAMED: usize = 4;
@@ -88,22 +88,22 @@ pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<Stri
 }
 
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
-pub fn left_out(snapshot: &Snapshot, need: &Need) -> Option<String> {
+pub fn left_out(snapshot: &Snapshot) -> Option<String> {
     snapshot.saved.as_ref()?;
-    let scope = &snapshot.scope;
-    let missing = |protocol: &&Protocol| !scope.protocols.is_empty() && !scope.protocols.contains(protocol);
-    let missing: Vec<&str> = need.protocols.iter().filter(missing).map(|protocol| protocol.name()).collect();
-    let whole = "`portscope snapshot` writes a whole one";
-    let mut lines = match (missing.is_empty(), scope.filtered) {
-        (true, false) => Vec::new(),
-        (true, true) => vec![format!("the report was written with filters, so sockets may be missing; {whole}")],
-        (false, _) => vec![format!("the report has no {} sockets; {whole}", missing.join(" and "))],
-    };
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason == Reason::LeftOut);
+    let details: Vec<&str> = gaps.map(|gap| gap.detail.as_str()).collect();
+    let mut lines = Vec::new();
+    if !details.is_empty() {
+        lines.push(format!("{}, so sockets may be missing; {WHOLE}", details.join(" and ")));
+    }
     // A filter by peer or user finds nothing then.
     let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason == Reason::Redacted);
     lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
     (!lines.is_empty()).then(|| lines.join("; "))
 }
+
+/// What helps against a report that leaves something out.
+const WHOLE: &str = "`portscope snapshot` writes a whole one";
 
 /// Says which columns had no room.
 pub fn columns_left(left: &[Column]) -> String {
@@ -128,9 +128,11 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
     Some(line)
 }
 
-/// Says why sockets may be missing, and what would show them; nothing when none are.
+/// Says why sockets may be missing, and what would show them; nothing when none are. What a report leaves out has been
+/// said when it was read.
 pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let gaps = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Sockets);
+    let is_new = |gap: &&Gap| gap.missing == Missing::Sockets && gap.reason != Reason::LeftOut;
+    let gaps = snapshot.gaps.iter().filter(is_new);
     let line = |gap: &Gap| match hint(gap.reason, snapshot, program) {
         Some(hint) => format!("{}; {hint}", gap.detail),
         None => gap.detail.clone(),
@@ -150,6 +152,9 @@ pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
 /// What would show the missing fact.
 pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     use crate::model::HiddenBecause;
+    if reason == Reason::LeftOut {
+        return Some(WHOLE.to_owned());
+    }
     // What was not seen when a report was written cannot be seen in it.
     if snapshot.saved.is_some() {
         return None;
@@ -163,7 +168,7 @@ pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Opti
             let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
             Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))
         }
-        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor | Reason::Redacted => None,
+        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor | Reason::Redacted | Reason::LeftOut => None,
     }
 }
 

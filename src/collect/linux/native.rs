@@ -70,6 +70,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         users: users::names(&uids),
         cgroups,
         further_spaces: listed.further,
+        own: own.id,
         spaces: listed.spaces,
         sockets: listed.sockets,
         processes,

@@ -44,6 +44,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         owner_source: system::OWNER_SOURCE,
         owner_fallback: None,
         users: system::user_names(&uids),
+        own: space.id,
         spaces: vec![space],
         further_spaces: None,
         sockets,

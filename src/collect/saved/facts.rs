@@ -58,6 +58,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         owner_source: named(&OwnerSource::ALL, OwnerSource::name, &document.owner_source, "source of owners")?,
         owner_fallback: None,
         scope: document.scope.as_ref().map_or_else(|| Ok(Scope::default()), scope)?,
+        own: spaces[0].id,
         spaces,
         further_spaces: document.visibility.further_spaces,
         sockets,
