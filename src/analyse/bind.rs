@@ -414,7 +414,7 @@ mod tests {
         published.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
         published.state = Some(State::Redirect);
         published.owner = Owner::Nobody(Nobody::Redirected);
-        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
+        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
         published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None }));
         snapshot.sockets.push(published);
         let listing = join::listing(&snapshot, None);

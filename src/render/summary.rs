@@ -127,7 +127,13 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
 
 /// Says why sockets may be missing, and what would show them; nothing when none are.
 pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let gaps = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Sockets);
+    // That nobody was asked for the rules of the firewall is usual, and no more than the document says.
+    let is_missing = |gap: &&Gap| match gap.missing {
+        Missing::Sockets => true,
+        Missing::Redirects => gap.reason == Reason::Backend,
+        _ => false,
+    };
+    let gaps = snapshot.gaps.iter().filter(is_missing);
     let line = |gap: &Gap| match hint(gap.reason, snapshot, program) {
         Some(hint) => format!("{}; {hint}", gap.detail),
         None => gap.detail.clone(),
