@@ -82,7 +82,7 @@ fn matching(value: &Value, read: &mut Rule) {
     match (payload["protocol"].as_str(), payload["field"].as_str()) {
         (Some(name), Some("dport")) => {
             if name != "th" {
-                take_protocols(read, Some(protocol(name).into_iter().collect()), "==");
+                take_protocols(read, Some(protocol(name).as_slice()), "==");
             }
             match ports(right) {
                 Some(ports) => take_ports(read, &ports, operator),
@@ -97,11 +97,11 @@ fn matching(value: &Value, read: &mut Rule) {
             _ => read.is_unclear = true,
         },
         (Some("ip"), Some("protocol")) | (Some("ip6"), Some("nexthdr")) => {
-            take_protocols(read, protocols(right), operator);
+            take_protocols(read, protocols(right).as_deref(), operator);
         }
         (Some(_), Some(_)) => read.is_narrowed = true,
         _ => match left["meta"]["key"].as_str() {
-            Some("l4proto") => take_protocols(read, protocols(right), operator),
+            Some("l4proto") => take_protocols(read, protocols(right).as_deref(), operator),
             Some("nfproto" | "protocol") if operator == "==" && family(right).is_some() => read.family = family(right),
             // A part of a packet, or several at once, may be its ports.
             None if ["payload", "concat", "&", "|", "^", "<<", ">>"].iter().any(|key| left.get(key).is_some()) => {
@@ -135,9 +135,9 @@ fn take_ports(read: &mut Rule, ports: &[PortRange], operator: &str) {
     read.names_ports |= operator != "!=";
 }
 
-fn take_protocols(read: &mut Rule, named: Option<Vec<Protocol>>, operator: &str) {
+fn take_protocols(read: &mut Rule, named: Option<&[Protocol]>, operator: &str) {
     let known = read.protocols.take().unwrap_or_else(|| Protocol::ALL.to_vec());
-    let is_taken = |protocol: &Protocol| match (&named, operator) {
+    let is_taken = |protocol: &Protocol| match (named, operator) {
         (Some(named), "==") => named.contains(protocol),
         (Some(named), "!=") => !named.contains(protocol),
         _ => true,
