@@ -150,10 +150,11 @@ fn finish(context: &mut Context, status: ExitStatus) -> Result<ExitStatus, Error
     Ok(status)
 }
 
-/// Says on standard error which owners are hidden and whether sockets may be missing.
+/// Says on standard error which owners are hidden and whether sockets or redirected ports may be missing.
 fn tell_gaps(listing: &Listing<'_>, context: &mut Context) {
     let program = context.program.clone();
     let hidden = summary::hidden(listing, program.as_deref());
     let missing = summary::missing(listing.snapshot, program.as_deref());
-    hidden.into_iter().chain(missing).for_each(|line| context.note(&line));
+    let redirects = summary::unlisted_redirects(listing.snapshot);
+    hidden.into_iter().chain(missing).chain(redirects).for_each(|line| context.note(&line));
 }

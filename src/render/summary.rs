@@ -127,19 +127,21 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
 
 /// Says why sockets may be missing, and what would show them; nothing when none are.
 pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    // That nobody was asked for the rules of the firewall is usual, and no more than the document says.
-    let is_missing = |gap: &&Gap| match gap.missing {
-        Missing::Sockets => true,
-        Missing::Redirects => gap.reason == Reason::Backend,
-        _ => false,
-    };
-    let gaps = snapshot.gaps.iter().filter(is_missing);
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Sockets);
     let line = |gap: &Gap| match hint(gap.reason, snapshot, program) {
         Some(hint) => format!("{}; {hint}", gap.detail),
         None => gap.detail.clone(),
     };
     let lines: Vec<String> = gaps.map(line).collect();
     (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
+}
+
+/// Says which rules of the firewall were asked for and have no rows; nothing when there are none. That a user may not
+/// read them, or that nobody was asked, is usual: the document says it.
+pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
+    let matters = |gap: &&Gap| gap.missing == Missing::Redirects && gap.reason == Reason::Backend;
+    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
+    (!details.is_empty()).then(|| format!("redirected ports are missing: {}", details.join("; ")))
 }
 
 /// Says what may be on a port without having been seen: nothing is called free without that.

@@ -8,7 +8,7 @@ use super::process::arguments_of;
 use super::spaces::{self, Found};
 use crate::collect::CollectError;
 use crate::collect::runtime::proxy;
-use crate::model::{Forward, ForwardedBy, Need, Pid, Process, Socket, Space, SpaceKind, State};
+use crate::model::{Forward, ForwardedBy, Need, Pid, Process, Socket, Space, SpaceId, SpaceKind, State};
 
 /// Says of each published port where it leads, and adds those that have no socket.
 pub fn add(
@@ -31,7 +31,10 @@ pub fn add(
             socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to: to.into(), container: None }));
         }
     }
-    for (space, redirects) in listed.redirects.iter().filter(|(_, redirects)| !redirects.is_empty()) {
+    // A space may have gone after its rules were read.
+    let is_listed = |id: SpaceId| listed.spaces.iter().any(|space| space.id == id);
+    let of_listed = listed.redirects.iter().filter(|(space, redirects)| !redirects.is_empty() && is_listed(*space));
+    for (space, redirects) in of_listed {
         let others = listed.tables.left_out(*space, need)?;
         redirects.add_to(sockets, &others, *space);
     }

@@ -93,13 +93,15 @@ fn of_tables(nat: Nat, need: &Need) -> Redirects {
         match asked.of("nft", &["-j", "list", "ruleset"], &nft::parse) {
             // Rules that iptables made are written in its own language; nft does not translate all of them.
             Ok(answer) if answer.has_extensions => {
-                asked.iptables(["iptables-nft-save", "iptables-save"], Family::Ipv4);
-                asked.iptables(["ip6tables-nft-save", "ip6tables-save"], Family::Ipv6);
+                // The tool of the older iptables, where only that is there, knows nothing of them.
+                if !asked.iptables_of_today() {
+                    asked.unread.push(rules::not_all("iptables-save does not show those that iptables made"));
+                }
             }
             Ok(_) => {}
             Err(error) => {
                 asked.unread.push(rules::not_all(&error));
-                asked.iptables(["iptables-nft-save", "iptables-save"], Family::Ipv4);
+                asked.iptables_of_today();
             }
         }
     }
@@ -141,11 +143,22 @@ impl Asked<'_> {
         Ok(answer)
     }
 
-    /// Asks the first of the tools that is there.
-    fn iptables(&mut self, names: [&'static str; 2], family: Family) {
+    /// Asks for the rules that today's iptables keeps in nftables; says whether there are any.
+    fn iptables_of_today(&mut self) -> bool {
+        let ipv4 = self.iptables(["iptables-nft-save", "iptables-save"], Family::Ipv4);
+        let ipv6 = self.iptables(["ip6tables-nft-save", "ip6tables-save"], Family::Ipv6);
+        ipv4 || ipv6
+    }
+
+    /// Asks the first of the tools that is there; says whether it shows any rules.
+    fn iptables(&mut self, names: [&'static str; 2], family: Family) -> bool {
         let mut ask = |name| self.of(name, &["-t", "nat"], &|text| iptables::parse(text, family));
-        if let Err(error) = ask(names[0]).or_else(|_| ask(names[1])) {
-            self.unread.push(rules::not_all(&error));
+        match ask(names[0]).or_else(|_| ask(names[1])) {
+            Ok(answer) => answer.steps > 0,
+            Err(error) => {
+                self.unread.push(rules::not_all(&error));
+                false
+            }
         }
     }
 }

@@ -100,3 +100,37 @@ fn row(redirect: &Redirect, space: SpaceId, forward: Box<Forward>) -> Socket {
         owner: Owner::Nobody(Nobody::Redirected),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Port, PortRange, Protocol, Target};
+    use crate::testing;
+
+    #[test]
+    fn issue_4_only_a_socket_that_has_all_that_a_rule_takes_stands_for_it() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let share = |local: &str, rule_for: Option<&str>| {
+            let mut socket = testing::snapshot().sockets[0].clone();
+            (socket.local, socket.v6only) = (Endpoint::new(address(local), 80), Some(false));
+            (socket.protocol, socket.state) = (Protocol::Tcp, Some(State::Listen));
+            let to = Target { address: address("10.9.9.1"), ports: Some(PortRange::single(Port::new(80))) };
+            let address = rule_for.map(address);
+            let (family, port) = (Family::Ipv4, Port::new(80));
+            Redirect { protocol: Protocol::Tcp, family, address, port, to }.share_of(&socket)
+        };
+        for (local, rule_for, expected) in [
+            ("0.0.0.0", None, Share::All),
+            ("0.0.0.0", Some("10.0.0.1"), Share::All),
+            ("::", None, Share::All),
+            ("10.0.0.1", Some("10.0.0.1"), Share::All),
+            ("::ffff:10.0.0.1", Some("10.0.0.1"), Share::All),
+            ("10.0.0.1", None, Share::Some),
+            ("10.0.0.1", Some("10.0.0.2"), Share::None),
+            ("127.0.0.1", None, Share::None),
+            ("fd00::1", None, Share::None),
+        ] {
+            assert_eq!(share(local, rule_for), expected, "{local} {rule_for:?}");
+        }
+    }
+}

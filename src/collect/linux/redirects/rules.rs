@@ -118,6 +118,8 @@ pub struct Answer {
     pub redirects: Vec<Redirect>,
     /// Whether rules are written in the extensions of iptables.
     pub has_extensions: bool,
+    /// How many rules were looked at, each as often as a chain leads to it.
+    pub steps: usize,
     /// Rules whose form is not known here.
     not_understood: BTreeSet<(String, usize)>,
     /// What rules are for that take too many ports for a row each.
@@ -228,7 +230,7 @@ type Key = (Protocol, Family, Option<IpAddr>, Port);
 impl Rules {
     /// Finds the ports that are sent elsewhere.
     pub fn redirects(&self, question: Question<'_>) -> Answer {
-        let mut walk = Walk { rules: self, question, steps: 0, seen: HashSet::new(), answer: Answer::default() };
+        let mut walk = Walk { rules: self, question, seen: HashSet::new(), answer: Answer::default() };
         for (family, entry) in &self.entries {
             let all = Matched {
                 family: *family,
@@ -260,7 +262,6 @@ impl Rules {
 struct Walk<'a> {
     rules: &'a Rules,
     question: Question<'a>,
-    steps: usize,
     /// The first rule has the word.
     seen: HashSet<Key>,
     answer: Answer,
@@ -271,8 +272,8 @@ impl Walk<'_> {
     fn chain(&mut self, name: &str, matched: &Matched, depth: usize, left: &[Matched]) {
         let mut left = left.to_vec();
         for (place, rule) in self.rules.chains.get(name).into_iter().flatten().enumerate() {
-            self.steps += 1;
-            if depth > DEEPEST || self.steps > MOST_STEPS {
+            self.answer.steps += 1;
+            if depth > DEEPEST || self.answer.steps > MOST_STEPS {
                 self.answer.is_cut = true;
                 return;
             }
