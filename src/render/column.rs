@@ -367,16 +367,17 @@ fn with_services(name: Text, row: &Row<'_>, charset: Charset) -> Text {
 
 /// Where a published port leads: `→ container web :80 (httpd)`.
 fn forward_cell(forward: &Forward, charset: Charset) -> Text {
-    let port = Text::plain(format_compact!(":{}", forward.to.port));
+    let port = forward.to.ports.map(|ports| Text::plain(format_compact!(":{ports}")));
     let mut parts = vec![Text::arrow(charset)];
     match &forward.container {
         Some(container) => {
-            parts.extend([Text::plain("container"), Text::of(container.short_name(), charset), port]);
+            parts.extend([Text::plain("container"), Text::of(container.short_name(), charset)]);
+            parts.extend(port);
             if let Some(image) = &container.image {
                 parts.push(Text::join(&[Text::plain("("), Text::of(image, charset), Text::plain(")")], ""));
             }
         }
-        None if forward.to.address.is_unspecified() => parts.push(port),
+        None if forward.to.address.is_unspecified() => parts.push(port.unwrap_or_else(Text::unknown)),
         None => parts.push(Text::plain(forward.to.to_compact_string())),
     }
     Text::join(&parts, " ")

@@ -335,7 +335,7 @@ mod tests {
         published.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
         published.owner = Owner::Nobody(Nobody::Redirected);
         let container = Container { name: Some("web".to_owned()), ..testing_container() };
-        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
+        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
         published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: Some(container) }));
         snapshot.sockets.push(published);
         let text = text(&snapshot, 8080, PIPE);

@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 pub use super::report_visibility::{Visibility, visibility};
 use super::{secrets, time};
 use crate::model::{
-    Container, Endpoint, Forward, Holder, Host, Listing, Owner, Pid, PortRange, Process, Row, Service, Space, Uid,
+    Container, Endpoint, Forward, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Row, Service, Space,
+    Target, Uid,
 };
 
 pub use crate::model::SCHEMA;
@@ -179,10 +180,22 @@ pub struct SocketReport<'a> {
 pub struct ForwardReport<'a> {
     /// `proxy` (a process such as docker-proxy) or `nat` (a rule of the firewall).
     pub by: &'a str,
-    /// The end that answers; an address of zeros stands for this host.
-    pub to: EndpointReport,
+    /// The end that answers.
+    pub to: TargetReport,
     /// The container that has this address.
     pub container: Option<ContainerReport<'a>>,
+}
+
+/// The end that answers for a published port.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Target")]
+pub struct TargetReport {
+    /// The IP address; one of zeros stands for this host.
+    pub address: std::net::IpAddr,
+    /// The port; null where it is one of several, or not known.
+    pub port: Option<u16>,
+    /// The first and the last of several ports among which the firewall chooses; null where there are not several.
+    pub ports: Option<[u16; 2]>,
 }
 
 /// The units of systemd that a listener is held for until somebody connects.
@@ -345,9 +358,15 @@ fn pair(range: PortRange) -> [u16; 2] {
 fn forward(forward: &Forward) -> ForwardReport<'_> {
     ForwardReport {
         by: forward.by.name(),
-        to: endpoint(forward.to),
+        to: target(forward.to),
         container: forward.container.as_ref().map(container),
     }
+}
+
+fn target(to: Target) -> TargetReport {
+    let port = to.port();
+    let ports = to.ports.filter(|_| port.is_none()).map(pair);
+    TargetReport { address: to.address, port: port.map(Port::get), ports }
 }
 
 pub(super) fn endpoint(end: Endpoint) -> EndpointReport {

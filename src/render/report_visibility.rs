@@ -19,7 +19,7 @@ pub struct Visibility {
     pub unseen_spaces: Option<usize>,
     /// Port spaces that were found and not asked for (`--space all`), at least; null when nobody looked.
     pub further_spaces: Option<usize>,
-    /// Whether ports that are forwarded without a socket were looked for.
+    /// Whether all ports of the listed spaces were looked for that are forwarded without a socket.
     pub redirects_checked: bool,
     /// What is missing and why.
     pub reasons: Vec<GapReport>,

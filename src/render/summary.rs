@@ -141,6 +141,14 @@ pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
 }
 
+/// Says which rules of the firewall were asked for and have no rows; nothing when there are none. That a user may not
+/// read them, or that nobody was asked, is usual: the document says it.
+pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
+    let matters = |gap: &&Gap| gap.missing == Missing::Redirects && gap.reason == Reason::Backend;
+    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
+    (!details.is_empty()).then(|| format!("redirected ports are missing: {}", details.join("; ")))
+}
+
 /// Says what may be on a port without having been seen: nothing is called free without that.
 pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
     // Who holds a socket is beside the point here; that one may be missing is not.

@@ -207,7 +207,7 @@ mod tests {
     fn a_published_port_is_found_beyond_loopback() {
         let forward = |by| Forward {
             by,
-            to: Endpoint::new("172.17.0.2".parse().unwrap(), 80),
+            to: Endpoint::new("172.17.0.2".parse().unwrap(), 80).into(),
             container: Some(Container {
                 name: Some("web".to_owned()),
                 ..Container::of_id("docker", "0123".to_owned())
@@ -229,7 +229,7 @@ mod tests {
         sent.is_found_by("published-port", "medium tcp 0.0.0.0:8080: a rule of the firewall sends what comes for 8080");
         assert!(sent.found_by("published-port")[0].ends_with("forwarded to container web, 172.17.0.2:80"));
         redirect("127.0.0.1:8080", forward(ForwardedBy::Nat)).is_clean_for("published-port");
-        let here = Forward { to: Endpoint::new("0.0.0.0".parse().unwrap(), 81), ..forward(ForwardedBy::Nat) };
+        let here = Forward { to: Endpoint::new("0.0.0.0".parse().unwrap(), 81).into(), ..forward(ForwardedBy::Nat) };
         redirect("0.0.0.0:8080", here).is_clean_for("published-port");
         Host::new().listens("0.0.0.0:8080", "/usr/bin/docker-proxy", 0).is_clean_for("published-port");
     }

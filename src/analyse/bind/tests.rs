@@ -209,7 +209,7 @@ fn c15_a_published_port_is_bound_in_vain_except_on_loopback() {
     published.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
     published.state = Some(State::Redirect);
     published.owner = Owner::Nobody(Nobody::Redirected);
-    let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
+    let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
     published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None }));
     snapshot.sockets.push(published);
     let listing = join::listing(&snapshot, None);

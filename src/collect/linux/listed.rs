@@ -5,11 +5,14 @@ use std::io;
 
 use super::entry::Entry;
 use super::names::Names;
+use super::redirects::Redirects;
 use super::spaces::{self, Entered, Found};
 use super::tables::Tables;
 use super::{crew, owners};
 use crate::collect::CollectError;
-use crate::model::{Gap, Inode, Missing, Need, Reason, Socket, SocketSource, Space, SpaceChoice};
+use crate::model::{
+    Family, Gap, Inode, Missing, Need, Reason, Socket, SocketSource, Space, SpaceChoice, SpaceId, State,
+};
 
 /// What was listed so far.
 #[derive(Default)]
@@ -20,6 +23,8 @@ pub struct Listed {
     pub tables: AllTables,
     /// Their sockets.
     pub sockets: Vec<Socket>,
+    /// The ports of each space that are forwarded without a socket.
+    pub redirects: Vec<(SpaceId, Redirects)>,
     /// Spaces that were found and not asked for; at least as many.
     pub further: Option<usize>,
     gaps: Vec<Gap>,
@@ -44,6 +49,22 @@ impl AllTables {
             now.extend(tables.sockets(&need.narrowed_to(&of_space), &wants)?);
         }
         Ok(now)
+    }
+}
+
+impl AllTables {
+    /// Lists the sockets of a space that wait and that nobody asked for: a port that has one is no port without.
+    pub fn left_out(&mut self, space: SpaceId, need: &Need) -> Result<Vec<Socket>, CollectError> {
+        let waiting = vec![State::Listen, State::Unconnected];
+        let has_all = waiting.iter().all(|state| need.wants_state(*state)) && need.families.len() == Family::ALL.len();
+        let tables = self.0.iter_mut().find(|tables| tables.space() == space);
+        match tables.filter(|_| !has_all) {
+            Some(tables) => {
+                let need = Need { states: Some(waiting), families: Family::ALL.to_vec(), ..need.clone() };
+                tables.sockets(&need, &|entry| need.wants_port(entry.local.port))
+            }
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -123,7 +144,10 @@ impl Listed {
         let mut why = None;
         for entered in spaces::enter(chosen, need) {
             match entered {
-                Entered::Open(space, tables) => opened.push((*space, tables)),
+                Entered::Open(space, tables, redirects) => {
+                    self.redirects.extend(redirects.map(|redirects| (space.id, redirects)));
+                    opened.push((*space, tables));
+                }
                 Entered::Gone => {}
                 Entered::Refused(error) => {
                     refused += 1;
@@ -166,6 +190,15 @@ impl Listed {
         }
     }
 
+    /// Where this user may not read the rules, that is so in every space.
+    fn gaps_of_redirects(&mut self) -> Vec<Gap> {
+        let all: Vec<Gap> = self.redirects.iter_mut().flat_map(|(_, redirects)| redirects.gaps.drain(..)).collect();
+        let (refused, mut others): (Vec<Gap>, Vec<Gap>) =
+            all.into_iter().partition(|gap| gap.reason == Reason::Refused);
+        others.splice(0..0, refused.into_iter().next());
+        merged(others)
+    }
+
     fn refused(&mut self, chosen: &[&Found], refused: usize, error: &io::Error) {
         // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
         let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
@@ -194,6 +227,7 @@ impl Listed {
         let of_tables: Vec<Gap> = of_tables.collect();
         let mut gaps = std::mem::take(&mut self.gaps);
         gaps.extend(merged(of_tables));
+        gaps.extend(self.gaps_of_redirects());
         if self.further.is_none() && !gaps.iter().any(|gap| gap.missing == Missing::Spaces) {
             let detail = "only the port space that portscope runs in was read".to_owned();
             gaps.push(Gap { missing: Missing::Spaces, reason: Reason::NotLookedFor, count: None, detail });
