@@ -98,15 +98,6 @@ pub enum CollectError {
         /// How many are needed.
         room: usize,
     },
-    /// A port space is asked for by name, and nobody can look for it.
-    #[cfg(target_os = "linux")]
-    #[error("cannot look for the port space `{name}`: {reason}")]
-    Spaces {
-        /// The name.
-        name: String,
-        /// Why not.
-        reason: String,
-    },
     /// A saved report is none.
     #[error("{}: {problem}", .path.display())]
     Saved {
@@ -122,6 +113,14 @@ pub enum CollectError {
         name: String,
         /// The names that there are.
         known: String,
+    },
+    /// None of the port spaces that were asked for can be read.
+    #[error("port space {names} cannot be read: {problem}")]
+    SpaceOutOfReach {
+        /// The names that were asked for.
+        names: String,
+        /// What stands in the way.
+        problem: String,
     },
     /// Only Linux has a native backend.
     #[cfg(not(target_os = "linux"))]

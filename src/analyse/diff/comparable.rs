@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Identity, Side};
-use crate::model::{Listing, Missing, Protocol, Row, Snapshot, State};
+use crate::model::{Listing, Missing, Protocol, Reason, Row, Snapshot, State};
 
 /// A side of the comparison.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,8 +60,9 @@ pub(super) fn of(before: &Listing<'_>, after: &Listing<'_>, all: bool) -> Compar
     Comparable { old, new, doubts }
 }
 
+/// What a report leaves out by choice is told by its scope.
 fn misses(snapshot: &Snapshot, missing: Missing) -> bool {
-    snapshot.gaps.iter().any(|gap| gap.missing == missing)
+    snapshot.gaps.iter().any(|gap| gap.missing == missing && gap.reason != Reason::LeftOut)
 }
 
 /// The sockets of a side by identity, and how many were left out since the other could not have seen them.

@@ -43,7 +43,10 @@ impl Side {
         self.addresses.insert(socket.local.address.to_canonical().to_string());
         self.exposure = self.exposure.max(Some(row.exposure));
         let forward = socket.forward.as_ref().map(|forward| match &forward.container {
-            Some(container) => format!("container {} :{}", container.short_name(), forward.to.port),
+            Some(container) => {
+                let port = forward.to.ports.map(|ports| format!(" :{ports}"));
+                format!("container {}{}", container.short_name(), port.unwrap_or_default())
+            }
             None => forward.to.to_string(),
         });
         self.forward = self.forward.take().max(forward);

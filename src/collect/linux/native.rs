@@ -22,9 +22,9 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     }
     let mut finder = owners::Finder::start(need);
     let looking = (need.spaces != SpaceChoice::Own).then(|| Beside::start(spaces::find));
-    let wants_redirects = need.wants_own(&own) && need.wants_state(State::Redirect);
-    let may_ask = need.helpers;
-    let redirects = wants_redirects.then(|| Beside::start(move || redirects::read(may_ask)));
+    let wants_redirects = need.wants_state(State::Redirect);
+    let for_redirects = (wants_redirects && need.wants_own(&own)).then(|| need.clone());
+    let redirects = for_redirects.map(|need| Beside::start(move || redirects::read(&need)));
     let mut listed = Listed::default();
     if need.wants_own(&own) {
         let tables = Tables::open(own.id, Some("/proc/thread-self/net".into()));
@@ -42,7 +42,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
             if let SpaceChoice::Named(names) = &need.spaces
                 && let Some(name) = names.iter().find(|name| !own.is_called(name))
             {
-                return Err(CollectError::Spaces { name: name.clone(), reason: error.to_string() });
+                return Err(CollectError::SpaceOutOfReach { names: name.clone(), problem: error.to_string() });
             }
             listed.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
         }
@@ -52,11 +52,13 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let (seen, met) = owners::assign(&mut listed.sockets, &mut finder, |in_doubt| listed.tables.again(in_doubt, need))?;
     let mut processes = process::describe(&listed.sockets, need, &met);
     let mut cgroups = cgroup::belongings(&listed.sockets.iter().filter_map(|socket| socket.cgroup).collect());
-    let redirects = match redirects {
-        Some(redirects) => redirects.result(),
-        None => Redirects::not_wanted(),
-    };
-    published::add(&mut listed.sockets, &processes, &redirects, &own, &found, &mut names);
+    if let Some(redirects) = redirects {
+        listed.redirects.insert(0, (own.id, redirects.result()));
+    }
+    if !wants_redirects {
+        listed.redirects = vec![(own.id, Redirects::not_wanted())];
+    }
+    published::add(&mut listed, &processes, &own, &found, &mut names, need)?;
     names.name_all(&mut processes, &mut cgroups);
     if need.helpers {
         activation::name(&mut listed.sockets, &processes);
@@ -65,7 +67,6 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
     let mut gaps = hidden_owners(&listed.sockets, |because| owners::explain(because, &seen));
     gaps.extend(listed.all_gaps());
-    gaps.extend(redirects.gaps);
     gaps.extend(names.gaps());
     let (users, unknown_users) = users::names(&uids);
     gaps.extend(unknown_users);
@@ -79,6 +80,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         users,
         cgroups,
         further_spaces: listed.further,
+        own: own.id,
         spaces: listed.spaces,
         sockets: listed.sockets,
         processes,

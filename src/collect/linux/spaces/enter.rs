@@ -6,20 +6,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::Builder;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Found, tables_of};
+use crate::collect::linux::redirects::{self, Redirects};
 use crate::collect::linux::sock_diag::DumpError;
 use crate::collect::linux::tables::Tables;
 use crate::collect::linux::{counters, descriptors, sysctl};
-use crate::model::{Need, Space};
+use crate::model::{Need, Space, State};
 
 /// What became of a namespace.
 pub enum Entered {
-    /// Its tables can be read; the space with its settings.
-    Open(Box<Space>, Tables),
+    /// Its tables can be read; the space with its settings, and its redirects where they are asked for.
+    Open(Box<Space>, Tables, Option<Redirects>),
     /// It has gone meanwhile.
     Gone,
     /// This user may not look.
@@ -28,6 +30,8 @@ pub enum Entered {
 
 /// Processes through which a namespace is tried to be entered.
 const MOST_TRIED: usize = 32;
+/// How long the rules of all namespaces together may take: each takes programs of its own.
+const TIME_FOR_RULES: Duration = Duration::from_millis(500);
 
 /// Opens the tables of each namespace, in the same order; of no more than may be kept open.
 pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
@@ -35,9 +39,10 @@ pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
         return Vec::new();
     }
     let spare = descriptors::spare();
+    let end = Instant::now() + TIME_FOR_RULES;
     let each = |way: fn(&Found) -> io::Result<()>| {
         let moved = |place, found| if place < spare { way(found) } else { Err(Errno::MFILE.into()) };
-        found.iter().enumerate().map(|(place, found)| entered(found, moved(place, found), need)).collect()
+        found.iter().enumerate().map(|(place, found)| entered(found, moved(place, found), need, end)).collect()
     };
     // The thread stays in the last one, so it must not be one that goes on.
     std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, || each(move_into)) {
@@ -52,7 +57,8 @@ fn move_into(found: &Found) -> io::Result<()> {
 }
 
 /// Opens the tables: of the namespace of the calling thread where that could move, else through a process.
-fn entered(found: &Found, moved: io::Result<()>, need: &Need) -> Entered {
+fn entered(found: &Found, moved: io::Result<()>, need: &Need, end: Instant) -> Entered {
+    let wants_redirects = need.wants_state(State::Redirect);
     let overflows = |tables: &Path| need.counters.then(|| counters::listen_overflows(tables)).flatten();
     let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
     match moved {
@@ -66,17 +72,20 @@ fn entered(found: &Found, moved: io::Result<()>, need: &Need) -> Entered {
                 listen_overflows: overflows(Path::new("/proc/thread-self/net")),
                 ..found.space.clone()
             };
-            Entered::Open(Box::new(space), tables)
+            let redirects = wants_redirects.then(|| redirects::read_entered(&space.label, need, end));
+            Entered::Open(Box::new(space), tables, redirects)
         }
         Err(error) => {
             // The tables of a foreign namespace are readable by all through a process that lives in it.
             let mut readable = text.filter(|(pid, _)| tables_of(&pid.to_string()) == found.tables);
             match readable.next() {
                 Some((_, text)) => {
+                    let redirects =
+                        wants_redirects.then(|| Redirects::not_looked_for(&error).of_space(&found.space.label));
                     let listen_overflows = overflows(&text);
                     let tables = Tables::as_text(found.space.id, text, DumpError::NotEntered(error));
                     let space = Space { source: tables.source(), listen_overflows, ..found.space.clone() };
-                    Entered::Open(Box::new(space), tables)
+                    Entered::Open(Box::new(space), tables, redirects)
                 }
                 // Its last process has ended, or it was unmounted.
                 None if found.mounts.is_empty() && found.handle.is_none() => Entered::Gone,
