@@ -73,7 +73,10 @@ fn a_holder_that_is_found_in_another_space_has_moved() {
     after.spaces.push(Space::new(SpaceId(7), SpaceKind::Netns, "blue".to_owned(), SocketSource::Netlink));
     let diff = diff_of(&before, &after);
     assert_eq!(diff.changes.len(), 1);
-    assert_eq!((diff.changes[0].kind, diff.changes[0].to_space.as_deref()), (Kind::MovedSpace, Some("blue")));
+    assert_eq!(
+        (diff.changes[0].kind, diff.changes[0].to_space.as_ref().map(|to| to.label())),
+        (Kind::MovedSpace, Some("blue"))
+    );
 }
 
 #[test]
@@ -286,8 +289,12 @@ fn mirrored(change: Change) -> Change {
         Kind::ExposureNarrowed => Kind::ExposureWidened,
         same => same,
     };
-    let mut identity = change.identity;
-    let to_space = change.to_space.map(|to| std::mem::replace(&mut identity.space, to));
+    let turned =
+        |space: &PairedSpace| Rc::new(PairedSpace { before: space.after.clone(), after: space.before.clone() });
+    let from = turned(&change.identity.space);
+    let to = change.to_space.as_deref().map(turned);
+    let (space, to_space) = to.map_or((Rc::clone(&from), None), |to| (to, Some(Rc::clone(&from))));
+    let identity = Identity { space, ..change.identity };
     Change { kind, identity, to_space, before: change.after, after: change.before }
 }
 
