@@ -199,3 +199,158 @@ impl Links {
         *self.0[which as usize].get(&id)?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Container, Owner, SocketSource::*, State};
+    use crate::testing;
+
+    /// A machine that has these spaces besides its host's.
+    fn machine(boot: &str, spaces: impl IntoIterator<Item = Space>) -> Snapshot {
+        let mut snapshot = testing::snapshot();
+        snapshot.host.boot_id = Some(boot.to_owned());
+        snapshot.spaces.extend(spaces);
+        snapshot
+    }
+
+    fn netns(id: u64, label: &str) -> Space {
+        Space::new(SpaceId(id), SpaceKind::Netns, label.to_owned(), Netlink)
+    }
+
+    fn container(id: u64, label: &str, container: &str) -> Space {
+        let container = Container {
+            runtime: "docker",
+            id: container.to_owned(),
+            name: Some(label.to_owned()),
+            image: None,
+            pod: None,
+        };
+        let containers = vec![container];
+        Space { containers, ..Space::new(SpaceId(id), SpaceKind::Container, label.to_owned(), Netlink) }
+    }
+
+    /// The numbers of the spaces besides the host's, before and after, in order.
+    fn pairs(before: &Snapshot, after: &Snapshot) -> Vec<(Option<u64>, Option<u64>)> {
+        let spaces = Spaces::of(before, after);
+        let all: BTreeSet<&Rc<PairedSpace>> = spaces.before.values().chain(spaces.after.values()).collect();
+        let number = |known: &Option<KnownSpace>| known.as_ref().map(|known| known.id.0);
+        let pairs = all.into_iter().map(|space| (number(&space.before), number(&space.after)));
+        let host = testing::snapshot().spaces[0].id.0;
+        pairs.filter(|(was, _)| *was != Some(host)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    #[test]
+    fn of_two_spaces_of_one_label_the_one_that_is_left_is_told_by_its_number() {
+        let both = machine("a", [netns(5, "python3"), netns(6, "python3")]);
+        let one = machine("a", [netns(6, "python3")]);
+        assert_eq!(pairs(&both, &one), [(Some(5), None), (Some(6), Some(6))]);
+        // After a restart of the machine numbers say nothing, and no label stands for one of two.
+        let later = machine("b", [netns(6, "python3")]);
+        assert_eq!(pairs(&both, &later), [(None, Some(6)), (Some(5), None), (Some(6), None)]);
+    }
+
+    #[test]
+    fn a_space_is_the_same_when_the_process_that_it_is_called_after_has_ended() {
+        let (before, after) = (machine("a", [netns(5, "bash")]), machine("a", [netns(5, "sleep")]));
+        assert_eq!(pairs(&before, &after), [(Some(5), Some(5))]);
+        let later = machine("b", [netns(5, "sleep")]);
+        assert_eq!(pairs(&before, &later), [(None, Some(5)), (Some(5), None)]);
+        let spaces = Spaces::of(&before, &after);
+        assert_eq!(spaces.of_side(Which::Before, SpaceId(5)).unwrap().label(), "sleep", "as it is called now");
+    }
+
+    #[test]
+    fn a_name_that_was_given_outlives_the_number() {
+        let (before, after) = (machine("a", [netns(5, "blue")]), machine("a", [netns(9, "blue")]));
+        assert_eq!(pairs(&before, &after), [(Some(5), Some(9))]);
+        let swapped = |web, database| machine("a", [container(web, "web", "c1"), container(database, "db", "c2")]);
+        assert_eq!(pairs(&swapped(5, 6), &swapped(6, 5)), [(Some(5), Some(6)), (Some(6), Some(5))]);
+        let anew = |id, made: &str| machine("a", [container(id, "web", made)]);
+        assert_eq!(pairs(&anew(5, "c1"), &anew(6, "c3")), [(Some(5), Some(6))]);
+    }
+
+    #[test]
+    fn a_namesake_does_not_pass_for_the_host_and_a_container_with_the_number_of_another_not_for_that() {
+        let (before, after) = (machine("a", [netns(5, "host")]), machine("a", []));
+        assert_eq!(pairs(&before, &after), [(Some(5), None)]);
+        let (before, after) = (machine("a", [container(5, "web", "c1")]), machine("a", [container(5, "db", "c2")]));
+        assert_eq!(pairs(&before, &after), [(None, Some(5)), (Some(5), None)]);
+        // Its name was not asked for, but it is the same one.
+        let mut unasked = machine("a", [container(5, "c1", "c1")]);
+        unasked.spaces[1].containers[0].name = None;
+        assert_eq!(pairs(&before, &unasked), [(Some(5), Some(5))]);
+    }
+
+    /// The same with a socket in this space.
+    fn with_socket(mut snapshot: Snapshot, space: u64, inode: u64) -> Snapshot {
+        let socket = Socket { space: SpaceId(space), inode: Some(Inode(inode)), ..snapshot.sockets[3].clone() };
+        assert_eq!((socket.state, &socket.owner), (Some(State::Listen), &snapshot.sockets[3].owner));
+        snapshot.sockets.push(Socket { owner: Owner::Processes(Vec::new()), ..socket });
+        snapshot
+    }
+
+    #[test]
+    fn a_socket_that_is_still_open_tells_a_space_that_goes_by_another_number() {
+        let as_text = |id| Space { source: ProcNet, ..netns(id, "python3") };
+        let by_root = with_socket(machine("a", [netns(5, "python3"), netns(6, "python3")]), 6, 77);
+        let by_user = with_socket(machine("a", [as_text(105), as_text(106)]), 106, 77);
+        // The label of the other two is then the only one of its kind.
+        assert_eq!(pairs(&by_root, &by_user), [(Some(5), Some(105)), (Some(6), Some(106))]);
+        // Of these nobody knows, so none has come or gone.
+        let by_user = with_socket(machine("a", [as_text(105), as_text(106), as_text(107)]), 106, 77);
+        let spaces = Spaces::of(&by_root, &by_user);
+        let unsure = |which, id| spaces.is_unsure(which, SpaceId(id));
+        assert_eq!(
+            (unsure(Which::Before, 5), unsure(Which::After, 105), unsure(Which::After, 107)),
+            (true, true, true)
+        );
+        assert_eq!((unsure(Which::Before, 6), unsure(Which::After, 106)), (false, false));
+        // Where every one of the other side has its partner, what is left is of one side alone.
+        let fewer = with_socket(machine("a", [as_text(106)]), 106, 77);
+        assert!(!Spaces::of(&by_root, &fewer).is_unsure(Which::Before, SpaceId(5)));
+    }
+
+    fn any_machine() -> impl Strategy<Value = Snapshot> {
+        let space = (0..6_u64, 0..4_usize, prop::sample::select(SpaceKind::ALL.to_vec()), any::<bool>());
+        let spaces = prop::collection::vec(space, 0..6);
+        let sockets = prop::collection::vec((0..6_u64, 0..4_u64), 0..6);
+        (prop::sample::select(vec!["a", "b"]), spaces, sockets).prop_map(|(boot, spaces, sockets)| {
+            let labels = ["host", "bash", "sleep", "web"];
+            let spaces = spaces.into_iter().map(|(id, label, kind, by_root)| {
+                let source = if by_root { Netlink } else { ProcNet };
+                Space::new(SpaceId(id), kind, labels[label].to_owned(), source)
+            });
+            let machine = machine(boot, spaces.collect::<Vec<_>>());
+            sockets.into_iter().fold(machine, |machine, (space, inode)| with_socket(machine, space, inode))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_space_is_paired_with_itself(machine in any_machine()) {
+            let spaces = Spaces::of(&machine, &machine);
+            for space in &machine.spaces {
+                let paired = spaces.of_side(Which::Before, space.id).unwrap();
+                prop_assert_eq!(paired.before.as_ref(), paired.after.as_ref());
+                prop_assert!(!spaces.is_unsure(Which::Before, space.id));
+            }
+        }
+
+        #[test]
+        fn pairs_are_the_same_in_both_directions_and_no_space_has_two(a in any_machine(), b in any_machine()) {
+            let (forth, back) = (Spaces::of(&a, &b), Spaces::of(&b, &a));
+            let mut partners = BTreeSet::new();
+            for space in &a.spaces {
+                let (there, here) = (forth.of_side(Which::Before, space.id), back.of_side(Which::After, space.id));
+                prop_assert_eq!(&there.unwrap().after, &here.unwrap().before);
+                prop_assert_eq!(forth.is_unsure(Which::Before, space.id), back.is_unsure(Which::After, space.id));
+                let partner = there.unwrap().after.clone();
+                let is_again = a.spaces.iter().filter(|other| other.id == space.id).count() > 1;
+                prop_assert!(partner.is_none_or(|partner| partners.insert(partner.id)) || is_again);
+            }
+        }
+    }
+}
