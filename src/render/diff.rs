@@ -313,10 +313,53 @@ mod tests {
 
     fn text(before: &Snapshot, after: &Snapshot) -> String {
         let found = analyse::diff::diff(&join::listing(before, None), &join::listing(after, None), false);
-        let style = Style { color: false, charset: crate::render::sanitize::Charset::Unicode, width: None };
+        drawn(&found, before, after, true, None)
+    }
+
+    fn drawn(found: &Diff, before: &Snapshot, after: &Snapshot, bare: bool, width: Option<usize>) -> String {
+        let style = Style { color: false, charset: crate::render::sanitize::Charset::Unicode, width };
         let mut text = Vec::new();
-        write(&mut text, &found, before, after, true, style).unwrap();
+        write(&mut text, found, before, after, bare, style).unwrap();
         String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_the_whole_answer_and_says_what_had_no_room() {
+        let mut after = testing::snapshot();
+        after.sockets.remove(2);
+        let before = testing::snapshot();
+        let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), false);
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (width, room) in
+            [(80, ""), (60, ""), (30, " no room for: PROTO, SPACE (a wider terminal or a pipe shows them)")]
+        {
+            let text = drawn(&found, &before, &after, false, Some(width));
+            let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";
+            assert!(words(&text).contains(answer), "{text}");
+            assert!(words(&text).ends_with(&format!("are hidden before, after, or both{room}")), "{text}");
+            let mut table = text.lines().skip(2).take_while(|line| *line != "1 difference");
+            assert!(table.all(|line| line.chars().count() <= width), "{text}");
+        }
+    }
+
+    #[test]
+    fn that_no_process_holds_a_socket_reads_like_no_user() {
+        let over = crate::model::Owner::Nobody(crate::model::Nobody::Unaccepted);
+        let mut after = testing::snapshot();
+        let mut socket = after.sockets[1].clone();
+        (socket.peer, socket.owner) = (Some("198.51.100.24:7".parse().map(endpoint).unwrap()), over);
+        after.sockets.push(socket);
+        let before = testing::snapshot();
+        let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), true);
+        let text = drawn(&found, &before, &after, true, None);
+        assert!(text.contains("with 198.51.100.24:7: 192.0.2.7 (public) by (unaccepted)"), "{text}");
+        let report = serde_json::to_value(DiffReport::new(&found, &before, &after)).unwrap();
+        let side = &report["changes"][0]["after"];
+        assert_eq!((&side["holders"], &side["nobody"]), (&serde_json::json!([]), &"unaccepted".into()));
+    }
+
+    fn endpoint(end: std::net::SocketAddr) -> crate::model::Endpoint {
+        crate::model::Endpoint::new(end.ip(), end.port())
     }
 
     #[test]

@@ -189,4 +189,79 @@ mod tests {
         assert_eq!(drawn(Some(12)), ("SPACE  PORT\n-----------\nhost     80\n".to_owned(), 1));
         assert_eq!(drawn(Some(1)).1, 2);
     }
+
+    const COLUMNS: [Column<'_>; 4] = [
+        Column { title: ("CHANGE", false), yields: Yields::Never },
+        Column { title: ("PROTO", false), yields: Yields::Leaves },
+        Column { title: ("SPACE", false), yields: Yields::IsCutAndLeaves(8) },
+        Column { title: ("WHAT", false), yields: Yields::Folds },
+    ];
+
+    fn drawn(row: [&str; 4], width: usize) -> (String, Vec<&'static str>) {
+        let mut text = Vec::new();
+        let style = Style { color: false, charset: Charset::Ascii, width: Some(width) };
+        let left = draw_columns(&mut text, &COLUMNS, &[row.map(Text::plain).to_vec()], true, style).unwrap();
+        (String::from_utf8(text).unwrap(), left)
+    }
+
+    #[test]
+    fn the_last_column_is_folded_then_others_are_cut_then_they_leave() {
+        let row = ["opened", "tcp", "a-space-of-some-name", "0.0.0.0 (any) by /usr/bin/python3, user root"];
+        for (width, text, left) in [
+            (82, "opened  tcp  a-space-of-some-name  0.0.0.0 (any) by /usr/bin/python3, user root\n", vec![]),
+            (
+                66,
+                "opened  tcp  a-space-of-some-name  0.0.0.0 (any) by\n\
+                 \u{20}                                  /usr/bin/python3, user root\n",
+                vec![],
+            ),
+            (
+                54,
+                "opened  tcp  a-space-~  0.0.0.0 (any) by\n\
+                 \u{20}                       /usr/bin/python3, user root\n",
+                vec![],
+            ),
+            (
+                36,
+                "opened  tcp  a-space~  0.0.0.0 (any)\n\
+                 \u{20}                      by\n\
+                 \u{20}                      /usr/bin/pyth\n\
+                 \u{20}                      on3, user\n\
+                 \u{20}                      root\n",
+                vec![],
+            ),
+            (
+                26,
+                "opened  tcp  0.0.0.0 (any)\n\
+                 \u{20}            by\n\
+                 \u{20}            /usr/bin/pyth\n\
+                 \u{20}            on3, user\n\
+                 \u{20}            root\n",
+                vec!["SPACE"],
+            ),
+            (
+                20,
+                "opened  0.0.0.0\n\
+                 \u{20}       (any) by\n\
+                 \u{20}       /usr/bin/pyt\n\
+                 \u{20}       hon3, user\n\
+                 \u{20}       root\n",
+                vec!["PROTO", "SPACE"],
+            ),
+        ] {
+            assert_eq!(drawn(row, width), (text.to_owned(), left), "{width}");
+        }
+        // A narrower terminal breaks the lines itself; the answer is still there.
+        assert_eq!(drawn(row, 1), drawn(row, 20));
+    }
+
+    #[test]
+    fn no_word_of_a_folded_text_is_lost() {
+        let folded = |text: &'static str, width| super::folded(text, width).collect::<Vec<_>>();
+        assert_eq!(folded("one two three", 7), ["one two", "three"]);
+        assert_eq!(folded("one two three", 6), ["one", "two", "three"]);
+        assert_eq!(folded("/a/long/path b", 5), ["/a/lo", "ng/pa", "th b"]);
+        assert_eq!(folded("\u{4e2d}\u{6587}", 1), ["\u{4e2d}", "\u{6587}"]);
+        assert_eq!(folded("", 5), [""]);
+    }
 }

@@ -167,3 +167,57 @@ pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, st
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::spaces::overview;
+    use crate::model::Snapshot;
+    use crate::{join, testing};
+
+    fn drawn(snapshots: &[Snapshot], matrix: bool, width: Option<usize>) -> String {
+        let listings: Vec<_> = snapshots.iter().map(|snapshot| join::listing(snapshot, None)).collect();
+        let overview = overview(&listings);
+        let style = Style { color: false, charset: Charset::Unicode, width };
+        let mut text = Vec::new();
+        if matrix {
+            write_matrix(&mut text, &overview, false, style).unwrap();
+        } else {
+            write(&mut text, &overview, false, style).unwrap();
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    fn host(name: &str, boot_id: Option<&str>) -> Snapshot {
+        let mut snapshot = testing::snapshot();
+        snapshot.host.name = Some(name.to_owned());
+        snapshot.host.boot_id = boot_id.map(str::to_owned);
+        snapshot
+    }
+
+    #[test]
+    fn hosts_of_one_name_are_told_apart_by_their_boots() {
+        let (one, two) = ("1a2b3c4d-1111", "99990000-2222");
+        let hosts = [host("vm", Some(one)), host("vm", Some(two)), host("web", Some("5")), host("vm", None)];
+        let text = drawn(&hosts, false, None);
+        let names: Vec<&str> = text.lines().skip(1).take(4).map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(names, ["vm [1a2b3c4d]", "vm [99990000]", "web", "vm"]);
+        for name in ["vm [1a2b3c4d]/host", "vm [99990000]/host", "web/host", "vm/host"] {
+            assert!(text.contains(&format!("  {name} ")), "{text}");
+            assert!(drawn(&hosts, true, None).lines().next().unwrap().contains(name));
+        }
+        let alike = [host("vm", Some("1a2b3c4d-1")), host("vm", Some("1a2b3c4d-2"))];
+        let text = drawn(&alike, false, None);
+        assert!(text.contains("vm [1a2b3c4d-1]  ") && text.contains("vm [1a2b3c4d-2]  "), "{text}");
+        let others = [host("a", Some(one)), host("b", Some(two))];
+        assert!(!drawn(&others, false, None).contains('['), "names are enough where they differ");
+    }
+
+    #[test]
+    fn columns_without_room_are_named() {
+        let text = drawn(&[host("vm", None)], false, Some(40));
+        let note = "no room for: LISTENERS, CONNECTIONS, EPHEMERAL (a wider terminal or a pipe shows them)";
+        assert!(text.lines().any(|line| line == note), "{text}");
+        assert!(!drawn(&[host("vm", None)], false, None).contains("no room"));
+    }
+}
