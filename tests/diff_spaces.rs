@@ -120,10 +120,9 @@ fn a_user_who_sees_less_than_root_does_not_see_it_change() {
         }
     }
     // What both can see is compared.
-    drop((for_lo, server));
-    let later = by_nobody(&folder, "later.json");
-    let closed = diff(&root, &later);
-    assert!(!says(&closed, "did not look there"), "{closed:#}");
+    let port = port_of(&server, "receiver");
+    drop(server);
+    assert_eq!(kinds(&diff(&root, &by_nobody(&folder, "later.json")), port), ["closed"]);
 }
 
 #[test]

@@ -132,17 +132,15 @@ fn fit(columns: &[Column<'_>], natural: &[usize], width: Option<usize>) -> Vec<(
 
 /// The lines of one row.
 fn lines(row: &[Text], columns: &[Column<'_>], placed: &[(usize, usize)], style: Style) -> Vec<Vec<(Text, Emphasis)>> {
-    let cells: Vec<Vec<Text>> = placed
-        .iter()
-        .map(|(place, width)| match columns[*place].yields {
-            Yields::Folds => folded(row[*place].as_str(), *width).map(|line| Text::of(line, style.charset)).collect(),
-            _ => {
-                let mut cell = row[*place].clone();
-                cell.truncate(*width, style.charset);
-                vec![cell]
-            }
-        })
-        .collect();
+    let cell = |(place, width): &(usize, usize)| -> Vec<Text> {
+        let mut text = row[*place].clone();
+        if columns[*place].yields == Yields::Folds {
+            return folded(text.as_str(), *width).map(|line| Text::of(line, style.charset)).collect();
+        }
+        text.truncate(*width, style.charset);
+        vec![text]
+    };
+    let cells: Vec<Vec<Text>> = placed.iter().map(cell).collect();
     let count = cells.iter().map(Vec::len).max().unwrap_or(0);
     let line = |number: usize| {
         let cell = |lines: &Vec<Text>| (lines.get(number).cloned().unwrap_or_default(), Emphasis::None);

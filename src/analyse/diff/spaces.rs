@@ -148,7 +148,7 @@ impl<'a> Pairing<'a> {
         let may_have_other_id = |space: &&Space| space.source == SocketSource::ProcNet;
         let of_side = |spaces: &[&Space], others: &[&Space]| {
             let is_unsure = |space: &&&Space| {
-                if may_have_other_id(*space) { !others.is_empty() } else { others.iter().any(may_have_other_id) }
+                if may_have_other_id(space) { !others.is_empty() } else { others.iter().any(may_have_other_id) }
             };
             spaces.iter().filter(is_unsure).map(|space| space.id).collect()
         };

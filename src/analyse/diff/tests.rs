@@ -386,7 +386,7 @@ fn happen(snapshot: &mut Snapshot, place: usize, event: Event) {
         Event::ConnectsElsewhere => socket.peer = Some(Endpoint::new("192.0.2.77".parse().unwrap(), 7)),
         Event::IsForDevice => socket.device = Some("lo".to_owned()),
         Event::IsChosenByKernel => {
-            (socket.protocol, socket.state, socket.autobound) = (Protocol::Udp, None, Some(true))
+            (socket.protocol, socket.state, socket.autobound) = (Protocol::Udp, None, Some(true));
         }
         Event::IsRenumbered | Event::IsCalledAnew | Event::IsReadAsText => {}
     }
