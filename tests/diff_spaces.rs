@@ -114,7 +114,7 @@ fn a_user_who_sees_less_than_root_does_not_see_it_change() {
             assert_eq!(kinds(&same, port), [] as [&str; 0], "{which}: {same:#}");
         }
         for words in
-            ["the device that a socket is bound to is not known", "whether the kernel chose their port is not known"]
+            ["the device that a socket is bound to is not known", "whether the kernel chose the port is not known"]
         {
             assert!(says(&same, &format!("{words} {which}")), "{same:#}");
         }

@@ -91,7 +91,7 @@ fn doubt(doubt: Doubt) -> String {
             name(which)
         ),
         Doubt::ChoiceNotTold(which, count) => format!(
-            "{} not compared: whether the kernel chose their port is not known {}",
+            "{} not compared: whether the kernel chose the port is not known {}",
             were(count, "UDP socket"),
             name(which)
         ),
