@@ -79,7 +79,7 @@ fn doubt(doubt: Doubt) -> String {
     };
     match doubt {
         Doubt::NotSeen(which, count) => format!(
-            "{} not compared: the run {} did not look there (protocol, family, port space or forwarded ports); \
+            "{} not compared: the run {} did not look there (protocol, family, port space, forwarded ports, or ports that are bound only); \
              `portscope snapshot` as root writes a whole report",
             were(count, "socket"),
             name(which)
