@@ -79,8 +79,8 @@ fn doubt(doubt: Doubt) -> String {
     };
     match doubt {
         Doubt::NotSeen(which, count) => format!(
-            "{} not compared: the run {} did not look there (protocol, family, port space, forwarded ports, or ports that are bound only); \
-             `portscope snapshot` as root writes a whole report",
+            "{} not compared: the run {} did not look there (protocol, family, port space, forwarded ports, or ports \
+             that are bound only); `portscope snapshot` as root writes a whole report",
             were(count, "socket"),
             name(which)
         ),
