@@ -67,8 +67,10 @@ fn services_file(environment: &Environment) -> PathBuf {
 
 fn labels_of_file(path: &Path, must_exist: bool) -> Result<Vec<Label>, Error> {
     let error = |problem: String| Error::Config { path: path.to_owned(), problem };
-    let Some(bytes) = host::read_small_file(path) else {
-        return if must_exist { Err(error("cannot be read".to_owned())) } else { Ok(Vec::new()) };
+    let bytes = match host::read_small_file(path) {
+        Ok(bytes) => bytes,
+        Err(problem) if must_exist => return Err(error(problem.to_string())),
+        Err(_) => return Ok(Vec::new()),
     };
     let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8".to_owned()))?;
     parse(&text).map_err(error)
@@ -76,8 +78,17 @@ fn labels_of_file(path: &Path, must_exist: bool) -> Result<Vec<Label>, Error> {
 
 fn parse(text: &str) -> Result<Vec<Label>, String> {
     let config: Config = toml::from_str(text).map_err(|error| place_and_problem(text, &error))?;
-    let label = |(port, name): (String, String)| label(&port, &name).ok_or(format!("labels: `{port}` {EXPECTED}"));
-    config.labels.into_iter().map(label).collect()
+    let label = |(port, name): (String, String)| {
+        let wrong = |problem| match problem {
+            WrongLabel::Port => format!("labels: `{port}` is not a port: expected {EXPECTED}"),
+            WrongLabel::Name => format!("labels: the name of `{port}` is empty: expected {EXPECTED} = \"NAME\""),
+        };
+        label(&port, &name).map_err(wrong)
+    };
+    let mut labels: Vec<Label> = config.labels.into_iter().map(label).collect::<Result<_, String>>()?;
+    // The first that covers a port names it, so those that cover less come first; a table has no order of its own.
+    labels.sort_by_key(|label| (label.ports.last().get() - label.ports.first().get(), label.protocol.is_none()));
+    Ok(labels)
 }
 
 fn place_and_problem(text: &str, error: &toml::de::Error) -> String {
@@ -87,23 +98,35 @@ fn place_and_problem(text: &str, error: &toml::de::Error) -> String {
     format!("line {}, column {column}: {message}", before.matches('\n').count() + 1)
 }
 
-const EXPECTED: &str = "is not a port: expected PORT, LOW-HIGH, PORT/tcp or PORT/udp";
+const EXPECTED: &str = "PORT, LOW-HIGH, PORT/tcp or PORT/udp";
 
 fn label_of_flag(flag: &str) -> Result<Label, Error> {
-    let parts = flag.split_once('=');
-    let found = parts.and_then(|(port, name)| label(port, name));
-    found.ok_or_else(|| {
-        Error::Usage(format!("--label: `{flag}` is not a label: expected PORT[/PROTO]=NAME, such as 8080=web"))
+    let parts = flag.split_once('=').ok_or(WrongLabel::Port);
+    parts.and_then(|(port, name)| label(port, name)).map_err(|problem| {
+        let problem = match problem {
+            WrongLabel::Port => "is not a label",
+            WrongLabel::Name => "has an empty name",
+        };
+        Error::Usage(format!("--label: `{flag}` {problem}: expected PORT[/PROTO]=NAME, such as 8080=web"))
     })
 }
 
-fn label(port: &str, name: &str) -> Option<Label> {
+/// Which part of a label is wrong.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum WrongLabel {
+    Port,
+    Name,
+}
+
+fn label(port: &str, name: &str) -> Result<Label, WrongLabel> {
+    let protocol_of = |name: &str| Protocol::ALL.into_iter().find(|known| known.name() == name);
     let (ports, protocol) = match port.split_once('/') {
         None => (port, None),
-        Some((ports, name)) => (ports, Some(Protocol::ALL.into_iter().find(|known| known.name() == name)?)),
+        Some((ports, name)) => (ports, Some(protocol_of(name).ok_or(WrongLabel::Port)?)),
     };
+    let ports = ports.trim().parse().map_err(|_| WrongLabel::Port)?;
     let name = name.trim().to_owned();
-    Some(Label { ports: ports.trim().parse().ok()?, protocol, name }).filter(|label| !label.name.is_empty())
+    if name.is_empty() { Err(WrongLabel::Name) } else { Ok(Label { ports, protocol, name }) }
 }
 
 #[cfg(test)]
@@ -112,16 +135,20 @@ mod tests {
 
     #[test]
     fn labels_are_read_from_the_file() {
-        let labels = parse("[labels]\n8080 = \"web\"\n\"5353/udp\" = \"mdns\"\n\"9000-9010\" = \"mine\"\n").unwrap();
+        let text = "[labels]\n\"9000-9010\" = \"mine\"\n8080 = \"web\"\n\"8080/udp\" = \"quic\"\n9005 = \"its own\"\n";
+        let labels = parse(text).unwrap();
         let shown: Vec<String> = labels.iter().map(|l| format!("{} {:?} {}", l.ports, l.protocol, l.name)).collect();
-        assert_eq!(shown, ["5353 Some(Udp) mdns", "8080 None web", "9000-9010 None mine"]);
+        assert_eq!(shown, ["8080 Some(Udp) quic", "8080 None web", "9005 None its own", "9000-9010 None mine"]);
     }
 
     #[test]
     fn an_error_in_the_file_names_its_place() {
         assert!(parse("[labels]\n8080 = 1\n").unwrap_err().starts_with("line 2, column 8: "));
         assert!(parse("[label]\n").unwrap_err().starts_with("line 1, column 2: unknown field `label`"));
-        assert_eq!(parse("[labels]\nx = \"y\"\n").unwrap_err(), format!("labels: `x` {EXPECTED}"));
+        let told = |text: &str| parse(text).unwrap_err();
+        assert_eq!(told("[labels]\nx = \"y\"\n"), format!("labels: `x` is not a port: expected {EXPECTED}"));
+        let empty = format!("labels: the name of `3000` is empty: expected {EXPECTED} = \"NAME\"");
+        assert_eq!(told("[labels]\n3000 = \" \"\n"), empty);
     }
 
     #[test]

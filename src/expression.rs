@@ -86,6 +86,20 @@ impl std::str::FromStr for Expression {
     }
 }
 
+/// What helps where a field is null.
+const ASK_FIRST: &str = "; ask first whether a field is null, as in `peer != null && peer.port == 443`";
+
+/// Says whether a value was null where another was needed.
+fn is_about_null(error: &ExecutionError) -> bool {
+    const NULL: &str = "null_type";
+    match error {
+        ExecutionError::NoSuchOverload(overload) => overload.argument_types().iter().any(|argument| argument == NULL),
+        ExecutionError::UnexpectedType { got, .. } => got == NULL,
+        ExecutionError::UnsupportedBinaryOperator(_, one, other) => [one, other].contains(&&Value::Null),
+        _ => false,
+    }
+}
+
 const NOT_BOOLEAN: &str = "is not a condition: expected an expression that is true or false";
 
 impl Expression {
@@ -97,11 +111,21 @@ impl Expression {
         match self.answer(object) {
             Ok(Value::Bool(answer)) => Ok(answer),
             Ok(_) => Err(format!("`{}` {NOT_BOOLEAN}", one_line(&self.text))),
-            Err(error) => Err(format!(
-                "`{}` cannot be answered: {}; ask first whether a field is null, as in `peer != null && peer.port == 443`",
-                one_line(&self.text),
-                one_line(&error.to_string())
-            )),
+            Err(error) => {
+                let remedy = if is_about_null(&error) { ASK_FIRST } else { "" };
+                Err(format!("`{}` cannot be answered: {}{remedy}", one_line(&self.text), one_line(&error.to_string())))
+            }
+        }
+    }
+
+    /// The same for a socket whose processes are not known: nothing where they decide.
+    pub fn holds_without_processes(&self, mut object: serde_json::Value) -> Result<Option<bool>, String> {
+        if let Some(owner) = object.get_mut("owner").and_then(serde_json::Value::as_object_mut) {
+            owner.remove("processes");
+        }
+        match self.answer(&object) {
+            Err(ExecutionError::NoSuchKey(key)) if *key == "processes" => Ok(None),
+            _ => self.holds(&object).map(Some),
         }
     }
 
@@ -228,6 +252,47 @@ mod tests {
             assert!(message.contains(error) && !message.contains('\n'), "{text}: {message}");
         }
         assert!(" ".repeat(5000).parse::<Expression>().unwrap_err().contains("expected at most 2048"));
+    }
+
+    #[test]
+    fn to_ask_for_null_first_is_advised_only_where_a_field_is_null() {
+        for (text, is_advised) in [
+            ("peer.port == 443", true),
+            ("uid > 0", true),
+            ("uid + 1 == 2", true),
+            ("size(peer) > 1", true),
+            ("user.startsWith('r')", true),
+            ("peer.all(p, p == 1)", true),
+            ("uid ? true : false", true),
+            ("1/0 == 1", false),
+            ("local.prot == 80", false),
+            ("local.port.x == 1", false),
+            ("protocol.matches('(')", false),
+            ("owner.processes[7].name == 'x'", false),
+        ] {
+            let message = holds(text).unwrap_err();
+            let is_plain = message.contains("cannot be answered: ") && !message.contains('\n');
+            assert!(is_plain && message.contains("ask first whether a field is null") == is_advised, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_rests_on_processes_that_are_not_known_has_no_answer() {
+        for (text, answer) in [
+            ("owner.processes.exists(p, p.exe == '/opt/x')", Ok(None)),
+            ("owner.processes.all(p, p.exe == '/opt/x')", Ok(None)),
+            ("owner.processes[0].exe == '/opt/x'", Ok(None)),
+            ("size(owner.processes) == 0", Ok(None)),
+            ("protocol == 'udp' && owner.processes.exists(p, p.exe == '/opt/x')", Ok(Some(false))),
+            ("owner.processes.exists(p, p.exe == '/opt/x') && protocol == 'udp'", Ok(Some(false))),
+            ("owner.processes.exists(p, p.exe == '/opt/x') || protocol == 'tcp'", Ok(Some(true))),
+            ("local.port == 8080", Ok(Some(true))),
+        ] {
+            let expression: Expression = text.parse().unwrap();
+            assert_eq!(expression.holds_without_processes(socket()), answer, "{text}");
+        }
+        let expression: Expression = "peer.port == 1".parse().unwrap();
+        assert!(expression.holds_without_processes(socket()).is_err(), "a field that is null is a mistake here too");
     }
 
     #[test]

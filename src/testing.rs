@@ -84,6 +84,7 @@ pub fn snapshot() -> Snapshot {
             ephemeral: "32768-60999".parse().ok(),
             ..Space::new(SPACE, SpaceKind::Host, "host".to_owned(), SocketSource::Netstat2)
         }],
+        own: SPACE,
         further_spaces: None,
         sockets: vec![
             over,

@@ -175,13 +175,14 @@ fn a_persons_process_on_a_port_of_the_system_is_found() {
 fn the_sysctl_line_that_is_printed_reserves_the_port() {
     let Some(room) = Room::new() else { return };
     room.runs(&["sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 41000", "net.ipv4.ip_local_reserved_ports=40005"]);
-    let places = ["tcp 127.0.0.1 40005", "tcp 127.0.0.1 39999", "tcp 127.0.0.1 40001"];
+    let places = ["tcp 127.0.0.1 40005", "tcp 127.0.0.1 39999", "tcp 127.0.0.1 40001", "udp 127.0.0.1 40004"];
     let _holder = room.holds("/bin/sleep", 0, &places);
-    assert_eq!(found_by(&room, "ephemeral-listener"), ["ephemeral-listener low tcp 127.0.0.1 40001"]);
+    let both = ["ephemeral-listener low tcp 127.0.0.1 40001", "ephemeral-listener low udp 127.0.0.1 40004"];
+    assert_eq!(found_by(&room, "ephemeral-listener"), both);
     let report = room.look(audit(["--json"])).exits(0).json();
     let all = report["findings"].as_array().unwrap();
     let remedy = all.iter().find(|one| one["id"] == "ephemeral-listener").unwrap()["remedy"].as_str().unwrap();
-    assert_eq!(remedy, "sysctl -w net.ipv4.ip_local_reserved_ports=40005,40001");
+    assert_eq!(remedy, "sysctl -w net.ipv4.ip_local_reserved_ports=40001,40004-40005");
     room.runs(&remedy.split(' ').collect::<Vec<_>>());
     assert_eq!(found_by(&room, "ephemeral-listener"), Vec::<String>::new());
 }
@@ -286,6 +287,37 @@ fn the_policy_that_init_writes_is_kept_until_one_more_listener_opens() {
     assert_eq!(report["failures"], 1);
 }
 
+#[test]
+fn a_policy_that_could_not_be_read_again_is_not_written() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut report = portscope(["--json"]).arg(port).success().json();
+    report["scope"] = serde_json::json!({"protocols": ["tcp", "udp"], "families": ["ipv4", "ipv6"], "filtered": false});
+    let socket = report["sockets"][0].clone();
+    let folder = Folder::new();
+    let file = folder.join("report.json");
+    let mut init = |programs: u32| {
+        let of_program = |number: u32| {
+            let mut socket = socket.clone();
+            socket["local"]["port"] = (2000 + 2 * number).into();
+            socket["owner"]["processes"][0]["pid"] = (1000 + number).into();
+            socket["owner"]["processes"][0]["exe"] = format!("/{number}/{}", "x".repeat(4000)).into();
+            socket
+        };
+        report["sockets"] = (0..programs).map(of_program).collect();
+        std::fs::write(&file, report.to_string()).unwrap();
+        portscope(["audit", "--init", "--from"]).arg(file.display()).any_stderr()
+    };
+    let many = init(600).exits(2);
+    assert!(many.stdout.is_empty());
+    let problem = "portscope: the policy would have 600 rules and 5 MiB, and --policy reads 4 MiB at most: ";
+    assert!(many.stderr.starts_with(problem) && many.stderr.lines().count() == 1, "{}", many.stderr);
+    let policy = folder.join("policy.toml");
+    std::fs::write(&policy, init(400).success().stdout).unwrap();
+    let judge = portscope(["audit", "--json", "--from"]).arg(file.display()).arg("--policy").arg(policy.display());
+    assert_eq!(findings(&carried_out(judge.any_stderr()).json()), Vec::<String>::new());
+}
+
 /// Listeners with findings of many kinds: an exposed store, SNMP, workers that share a port, an odd name, a person.
 fn many_kinds(room: &Room, odd: &str) -> [Kept; 3] {
     [
@@ -332,9 +364,8 @@ fn a_mistake_in_a_policy_is_one_line_and_exit_2() {
         let stderr = portscope(["audit", "--policy"]).arg(path.display()).any_stderr().exits(2).stderr;
         assert_eq!(stderr, format!("portscope: {}: {message}\n", path.display()));
     };
-    let missing = "cannot be read: expected a regular file of 4 MiB at most";
-    fails(&folder.join("nothing"), missing);
-    fails(&folder.join(""), missing);
+    fails(&folder.join("nothing"), "No such file or directory (os error 2)");
+    fails(&folder.join(""), "cannot be read: expected a regular file of 4 MiB at most");
     std::fs::write(&path, b"\xff").unwrap();
     fails(&path, "is not UTF-8");
     for (text, message) in [

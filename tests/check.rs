@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
 
+#[path = "check/connected.rs"]
+mod connected;
 mod support;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -119,6 +121,60 @@ fn c13_every_pair_of_addresses_and_options_gives_the_kernels_answer() {
         }
         assert_eq!(compared, 15 * 6 * 4);
     }
+}
+
+#[test]
+fn root_is_not_sent_to_root() {
+    if !is_root() {
+        return skip("needs root to be told as root");
+    }
+    let socket = plain("127.0.0.1", 0);
+    let arguments = ["-a", "127.0.0.1", "--backend", "portable"];
+    let shown = text(port_of(&socket), &arguments);
+    assert!(shown.contains("fix: run again: a holder may come and go"), "{shown}");
+    let binary = support::ReachableBinary::new();
+    let run = portscope(["check"]).arg(port_of(&socket)).args(arguments).any_stderr().run_by_nobody(&binary);
+    let shown = run.exits(1).stdout;
+    assert!(shown.contains("fix: run again as root: a holder may come and go"), "{shown}");
+}
+
+#[test]
+fn without_proc_a_low_port_is_not_called_free() {
+    if !is_root() {
+        return skip("needs root to hide /proc");
+    }
+    let Some(space) = OwnSpace::new("") else { return };
+    let binary = support::ReachableBinary::new();
+    let blind = |arguments: &[&str]| {
+        let run = portscope(["check", "80", "-a", "127.0.0.1"]).args(arguments).any_stderr().run_by_nobody(&binary);
+        let run = run.under(["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /proc; exec \"$@\"", "sh"]);
+        run.under(space.inside()).exits(1)
+    };
+    let answer = binds(&blind(&["--no-probe", "--json"]).json())[0].clone();
+    assert_eq!((&answer["outcome"], &answer["cause"]), (&"unknown".into(), &"privileged".into()), "{answer:#}");
+    assert!(answer["fixes"][0].as_str().unwrap().contains("without --no-probe"), "{answer:#}");
+    let shown = blind(&["--no-probe"]).stdout;
+    assert!(shown.contains("unknown         it may need a privilege"), "{shown}");
+    let answer = binds(&blind(&["--json"]).json())[0].clone();
+    assert_eq!((&answer["error"], &answer["cause"]), (&"EACCES".into(), &"privileged".into()), "{answer:#}");
+}
+
+#[test]
+fn a_multicast_address_is_bound_on_its_interface_and_for_udp_only() {
+    let port = port_of(&bind(Type::DGRAM, PLACES[2], "", 0).unwrap()).to_string();
+    let answers = |arguments: &[&str], code| {
+        binds(&portscope(["check", &port, "--json"]).args(arguments).exits(code).json())[0].clone()
+    };
+    assert_eq!(answers(&["-u", "-a", "ff02::fb%lo"], 0)["agrees"], true);
+    assert_eq!(answers(&["-u", "-a", "ff01::1%lo"], 0)["agrees"], true);
+    assert_eq!(answers(&["-u", "-a", "ff05::1"], 0)["agrees"], true);
+    for probe in [&[][..], &["--no-probe"]] {
+        let answer = answers(&[&["-a", "ff02::fb%lo"], probe].concat(), 1);
+        assert_eq!((&answer["error"], &answer["cause"]), (&"EINVAL".into(), &"multicast".into()), "{answer:#}");
+        assert_ne!(answer["agrees"], false, "{answer:#}");
+    }
+    let shown = portscope(["check", &port, "-a", "ff02::fb%lo"]).exits(1).stdout;
+    assert!(shown.contains("no    EINVAL  a multicast address, which is not for tcp\n"), "{shown}");
 }
 
 #[test]
@@ -248,7 +304,9 @@ fn a_client_that_got_the_port_from_the_ephemeral_range_is_one() {
     // Others may share the port as clients of other servers.
     let is_ours = |blocker: &Value| blocker["socket"]["peer"]["port"] == listener.local_addr().unwrap().port();
     assert!(answer["blockers"].as_array().unwrap().iter().any(is_ours), "{answer:#}");
-    assert!(text(port, &["-a", "127.0.0.1"]).contains(&format!("ip_local_reserved_ports={port}")));
+    let shown = text(port, &["-a", "127.0.0.1"]);
+    assert!(shown.contains("fix: wait until its program closes it, or stop "), "{shown}");
+    assert!(shown.contains(&format!("ip_local_reserved_ports={port}")), "{shown}");
 }
 
 #[test]
@@ -533,6 +591,15 @@ fn bad_input_is_one_line_and_exit_2() {
             "--address: `fe80::1` is link-local: expected its interface too, such as fe80::1%eth0",
         ),
         (&["80", "-a", "fe80::1%"], "--address: `fe80::1%` is not an address"),
+        (
+            &["80", "-a", "ff02::1"],
+            "--address: `ff02::1` is link-local: expected its interface too, such as ff02::1%eth0",
+        ),
+        (
+            &["80", "-a", "ff01::1"],
+            "--address: `ff01::1` is interface-local: expected its interface too, such as ff01::1%eth0",
+        ),
+        (&["80", "-a", "ff05::1%lo"], "--address: `ff05::1%lo`: only a link-local address has an interface"),
         (&["80", "-a", "fe80::1%nothing"], "--address: `nothing` is not an interface here"),
         (&["80", "-a", "::1%lo"], "--address: `::1%lo`: only a link-local address has an interface; see --device"),
         (&["80", "--user", "root"], "--user: `root` is not a user number: expected 0-4294967294"),

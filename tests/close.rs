@@ -171,7 +171,7 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
     let binary = ReachableBinary::new();
     let output = portscope(["close", "--yes"]).arg(port).run_by_nobody(&binary).any_stderr().exits(1);
     let told = format!(
-        "portscope: to destroy a socket takes root or CAP_NET_ADMIN, so nothing was done: sudo {}\n",
+        "portscope: to destroy a socket takes root or CAP_NET_ADMIN, so nothing was done; the same as root: sudo {} close ...\n",
         binary.path().display()
     );
     assert_eq!(output.stderr, told);

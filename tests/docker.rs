@@ -126,6 +126,8 @@ fn c16_containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_f
         (&bind["cause"], &bind["fixes"][0]),
         (&"listener".into(), &"stop its container: docker stop web".into())
     );
+    let kill = engine.portscope(["kill", "8088", "--dry-run"]).exits(1).stderr;
+    assert!(kill.contains("only stands in for a container; to stop container web: docker stop web"), "{kill}");
     let check = engine.portscope(["check", "80", "-a", "0.0.0.0", "--json"]).success().json();
     assert_eq!(check["ports"][0]["binds"][0]["elsewhere"].as_array().unwrap().len(), 2, "{check:#}");
     // Nobody is asked: the ids are left, from the cgroup and from the address.
@@ -209,4 +211,21 @@ fn an_audit_finds_a_port_that_is_published_to_everybody_and_not_one_on_loopback(
         found_by("unknown-program").iter().all(|one| one["subject"]["port"] == 80),
         "httpd of the containers alone"
     );
+}
+
+#[test]
+fn kill_says_the_name_of_a_container_that_shares_the_hosts_port_space() {
+    let Some(engine) = Engine::start("") else { return };
+    let id = engine.container("hostnet", &["--network", "host"]);
+    let _ = engine.report(1);
+    let output = engine.portscope(["kill", "80", "--dry-run"]).exits_with([0, 1]);
+    assert!(
+        output.stderr.contains("to stop container hostnet: docker stop hostnet"),
+        "{} {}",
+        output.stdout,
+        output.stderr
+    );
+    assert!(!output.stderr.contains(&id[..12]), "{}", output.stderr);
+    let output = engine.portscope(["kill", "80", "--via-manager", "--dry-run"]).exits_with([0, 1]);
+    assert!(output.stdout.contains("would run `docker stop hostnet`"), "{} {}", output.stdout, output.stderr);
 }

@@ -87,7 +87,7 @@ fn a_space_of_its_own_has_settings_of_its_own() {
         let facts = [&own["is_ephemeral"], &own["is_reserved"], &own["is_privileged"]];
         (facts.map(|fact| fact.as_bool().unwrap()), port["objections"].clone())
     };
-    assert_eq!(own(5432), ([true, true, false], json!(["assigned"])), "what is reserved is given to no client");
+    assert_eq!(own(5432), ([true, true, false], json!(["assigned", "reserved"])), "no client is given it");
     assert_eq!(own(5998), ([true, false, false], json!(["ephemeral"])));
     assert_eq!(own(7000).0, [false, true, false]);
     assert_eq!(own(79).0, [false, false, true]);
@@ -375,7 +375,59 @@ fn a_number_is_told_in_every_space_that_has_it() {
     assert_ne!(other["open"][0]["space"], *own);
     let text = info(port).success().stdout;
     assert!(text.contains(&format!("\ntcp 127.0.0.1:{port} LISTEN, for this host only\n")), "{text}");
-    assert!(text.contains(", in port space mkports\n") && text.contains("\nin port space mkports ("), "{text}");
+    assert!(text.contains(", in port space mkports\n"), "{text}");
+    // What is so there as it is here is not said again; what differs is.
+    let settings = "echo 30000 31000 > /proc/sys/net/ipv4/ip_local_port_range";
+    let space = format!("--net=/proc/{}/ns/net", scene.sockets()[0]["pids"][0]);
+    let set = support::output(Command::new("nsenter").args([&space, "sh", "-c", settings]));
+    assert!(set.status.success(), "{set:?}");
+    let text = info(port).success().stdout;
+    let told = "\nin port space mkports (netns)\nephemeral   no: clients are given numbers from 30000-31000\n\ntcp ";
+    assert!(text.contains(told), "{text}");
+    assert_eq!(text.matches("\nreserved ").count(), 1, "{text}");
+}
+
+/// What each calls the same objection.
+const SAME: [(&str, &str); 6] = [
+    ("assigned", "registered"),
+    ("kept-back", "kept-back"),
+    ("privileged", "privileged"),
+    ("ephemeral", "ephemeral"),
+    ("reserved", "reserved"),
+    ("bad-port", "bad-port"),
+];
+
+#[test]
+fn a_number_is_judged_as_free_judges_it() {
+    let script = "echo 30000 31000 > /proc/sys/net/ipv4/ip_local_port_range
+                  echo 14511,30500 > /proc/sys/net/ipv4/ip_local_reserved_ports; \
+                  echo 900 > /proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let Some(space) = support::netns::OwnSpace::new(script) else { return };
+    for (port, objections) in [
+        (6666, &["bad-port"][..]),
+        (1024, &["kept-back"]),
+        (6379, &["assigned", "kept-back"]),
+        (14511, &["reserved"]),
+        (30500, &["reserved"]),
+        (30501, &["ephemeral"]),
+        (899, &["well-known", "privileged"]),
+        (991, &["assigned", "well-known"]),
+        (14512, &[]),
+    ] {
+        let report = info(port).arg("--json").under(space.inside()).success().json();
+        assert_eq!(report["ports"][0]["objections"], json!(objections), "{port}");
+        let free = portscope(["free", "--range", "1-65535", "--json", "--explain"]).arg(port).under(space.inside());
+        let free: Value = serde_json::from_slice(&free.output().stdout).unwrap();
+        let reasons = free["explained"]["reasons"].as_array().unwrap();
+        for (ours, its) in SAME {
+            let is_given = reasons.iter().any(|reason| reason["reason"] == its);
+            assert_eq!(objections.contains(&ours), is_given, "{port} {ours}: {free:#}");
+        }
+    }
+    let text = info(6666).under(space.inside()).success().stdout;
+    assert!(text.contains("\nown use     better not: browsers refuse to connect to it (WHATWG bad ports)\n"), "{text}");
+    let text = info(1024).under(space.inside()).success().stdout;
+    assert!(text.contains("\nown use     better not: IANA keeps it back for tcp and udp\n"), "{text}");
 }
 
 #[test]

@@ -227,6 +227,32 @@ fn an_address_spares_who_listens_at_another() {
 }
 
 #[test]
+fn who_listens_on_every_address_is_named_where_nobody_has_the_one_that_is_meant() {
+    for (wildcard, target) in [("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]"), ("[::]", "127.0.0.1")] {
+        let listener = TcpListener::bind(format!("{wildcard}:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut server = holding(listener);
+        // A connection of it does not hide the listener.
+        let client = TcpStream::connect(format!("{target}:{port}")).unwrap();
+        let hint = format!(
+            "portscope: nobody listens on tcp {target}:{port}; what comes for it goes to tcp {wildcard}:{port} LISTEN \
+             ({} sleep): {wildcard}:{port} means that\n",
+            server.pid()
+        );
+        let run = portscope(["kill", "--yes"]).arg(format!("{target}:{port}")).stderr_contains(&hint);
+        assert_eq!(run.exits(1).stderr, hint);
+        assert!(is_alive(&mut server));
+        let output = portscope(["close", "--dry-run"]).arg(format!("{target}:{port}")).any_stderr().exits(1);
+        assert_eq!(output.stderr, hint);
+        // What it says to type is what means it.
+        let output = portscope(["kill", "--yes"]).arg(format!("{wildcard}:{port}")).success();
+        assert!(output.stdout.contains(&format!("tcp {wildcard}:{port} is free")), "{}", output.stdout);
+        assert_eq!(ended_by(server), Some(TERM));
+        drop(client);
+    }
+}
+
+#[test]
 fn nobody_to_stop_is_no() {
     let (listener, port) = listener();
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -345,7 +371,7 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
     let setpriv = ["setpriv", "--reuid", "65534", "--clear-groups", &caps[0], &caps[1]];
     let output = portscope(["kill", "--yes"]).arg(port).under(setpriv).any_stderr().exits(1);
     let told = format!("{} sleep may not be signalled by this user; with the right to: sudo ", server.pid());
-    assert!(output.stderr.contains(&told), "{}", output.stderr);
+    assert!(output.stderr.contains(&told) && output.stderr.ends_with(" kill ...\n"), "{}", output.stderr);
     assert_eq!(output.stderr.lines().count(), 1);
     assert!(is_alive(&mut server));
 }
@@ -387,7 +413,7 @@ impl Unit {
             return None;
         };
         let folder = Path::new(root).join(name);
-        if let Err(error) = std::fs::create_dir(&folder) {
+        if let Err(error) = std::fs::create_dir_all(&folder) {
             skip(&format!("cannot make a cgroup: {error}"));
             return None;
         }
@@ -415,7 +441,12 @@ impl Unit {
 impl Drop for Unit {
     fn drop(&mut self) {
         drop(self.server.take());
-        let _ = std::fs::remove_dir(&self.folder);
+        // Those that others are in, and the root, stay.
+        for folder in self.folder.ancestors().take_while(|folder| folder.join("cgroup.procs").exists()) {
+            if std::fs::remove_dir(folder).is_err() {
+                break;
+            }
+        }
     }
 }
 
@@ -450,6 +481,41 @@ fn a_unit_is_named_with_the_command_that_stops_it_and_its_manager_is_told_to() {
     let told = format!("unit {name}: stopped\ntcp {} is free\n", unit.port);
     assert!(output.stdout.ends_with(&told), "{}", output.stdout);
     assert_eq!(ended_by(unit.server.take().unwrap()), Some(2), "by the manager, not by portscope");
+}
+
+#[test]
+fn a_unit_inside_of_a_container_is_never_taken_for_the_hosts() {
+    let own = std::process::id();
+    let around = format!("systemd-nspawn@box{own}.service");
+    for (container, unit, fix) in [
+        (format!("portscope-{own}.slice/{around}/payload"), Some(&around), format!("systemctl stop {around}\n")),
+        (
+            format!("portscope-{own}.slice/machine-box{own}.scope/payload"),
+            None,
+            format!(" in its container (nspawn box{own}), or the container with its own tools\n"),
+        ),
+        (
+            format!("lxc.payload.box{own}"),
+            None,
+            format!(" in its container (lxc box{own}), or the container with its own tools\n"),
+        ),
+    ] {
+        let Some(server) = Unit::start(&format!("{container}/system.slice/nginx.service")) else { return };
+        let port = server.port;
+        // A condition looks at every field, so that units are asked for.
+        let row = portscope(["--json", "--where", "owner.container != null"]).arg(port).success().only_socket();
+        assert_eq!(row["owner"]["unit"], serde_json::json!(unit), "{container}");
+        assert_eq!(row["owner"]["container"]["id"], format!("box{own}"), "{container}");
+        let by_unit = portscope(["--json", "nginx.service"]).any_stderr().success().sockets();
+        assert!(by_unit.iter().all(|row| row["local"]["port"] != port), "{container}");
+        let check = portscope(["check", "-a", "127.0.0.1"]).arg(port).any_stderr().exits(1).stdout;
+        let kill = portscope(["kill", "--dry-run"]).arg(port).success().stdout;
+        assert!(check.contains(&fix), "{check}");
+        let stops = unit.map(|unit| format!("unit {unit}, which may start it again; to stop it for good: {fix}"));
+        assert_eq!(stops.as_ref().is_some_and(|stops| kill.contains(stops)), unit.is_some(), "{kill}");
+        assert_eq!(kill.contains("\n  in  "), unit.is_some(), "{kill}");
+        assert!(!check.contains("nginx.service") && !kill.contains("nginx.service"), "{check}{kill}");
+    }
 }
 
 #[test]

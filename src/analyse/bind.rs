@@ -6,7 +6,7 @@
 //! devices. Nobody tells which options other sockets have set, so an answer may depend on what is not known; the
 //! kernel itself then has the word.
 
-use crate::model::{Bind, Caller, Platform, Protocol, Refusal, Row, Socket, Space, State, Uid};
+use crate::model::{Bind, Caller, Family, Platform, Protocol, Reach, Refusal, Row, Socket, Space, State, Uid};
 
 /// What the rule says of a bind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +41,8 @@ pub enum Overlap {
     Covers,
     /// The socket is an IPv6 one that takes IPv4 too, the bind is for IPv4.
     TheirDualStack,
+    /// The socket is an IPv6 one that took IPv4 too before it was connected: every IPv4 address is still too many.
+    TheirFormerDualStack,
     /// The bind is for IPv6 and takes IPv4 too, where the socket is.
     OurDualStack,
 }
@@ -53,6 +55,7 @@ impl Overlap {
             Overlap::Covered => "covered-by-wildcard",
             Overlap::Covers => "covers-specific",
             Overlap::TheirDualStack => "their-dual-stack",
+            Overlap::TheirFormerDualStack => "their-former-dual-stack",
             Overlap::OurDualStack => "our-dual-stack",
         }
     }
@@ -101,7 +104,7 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
     let (redirects, here): (Vec<_>, Vec<_>) =
         here.into_iter().partition(|row| row.socket.state == Some(State::Redirect));
     let blocker = |row: &&'a Row<'a>| {
-        let overlap = overlap(bind, row.socket)?;
+        let overlap = overlap(bind, row.socket, facts.caller.platform)?;
         let is_certain = blocks(bind, row.socket, facts.caller, is_shared(row.socket, &here))?;
         Some(Blocker { row, overlap, is_certain })
     };
@@ -119,7 +122,7 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
 fn answer(bind: &Bind, facts: &Facts<'_>, blockers: &[Blocker<'_>]) -> Answer {
     let address = || facts.address.cloned().map(Answer::Refused);
     let before = match facts.address {
-        Some(Refusal::Family | Refusal::NoDevice) => address(),
+        Some(Refusal::Family | Refusal::NoDevice | Refusal::Invalid) => address(),
         _ if bind.address.is_ipv4() => address().or_else(|| privilege(bind, facts)),
         _ => privilege(bind, facts).or_else(address),
     };
@@ -145,29 +148,48 @@ fn is_set_apart(bind: &Bind, facts: &Facts<'_>) -> bool {
 
 /// What the lack of a privilege does; nothing when none is needed or it is there.
 fn privilege(bind: &Bind, facts: &Facts<'_>) -> Option<Answer> {
-    if !is_privileged(bind, facts.space) {
-        return None;
-    }
-    let is_self = bind.user.is_none() || bind.user == facts.caller.uid;
-    let has_right = if is_self { facts.caller.is_privileged } else { Some(bind.user == Some(Uid(0))) };
-    match has_right {
-        Some(true) => None,
-        Some(false) => Some(Answer::Refused(Refusal::Access)),
-        None => Some(Answer::Depends),
+    let is_needed = needs_privilege(bind, facts);
+    let Caller { platform, uid, is_privileged } = facts.caller;
+    let is_self = bind.user.is_none() || bind.user == uid;
+    let is_root = bind.user.or(uid) == Some(Uid(0));
+    let has_right = match is_privileged {
+        _ if !is_self => Some(is_root),
+        // Only Linux takes rights from root.
+        None if is_root && platform != Platform::Linux => Some(true),
+        known => known,
+    };
+    match (is_needed, has_right) {
+        (Some(false), _) | (_, Some(true)) => None,
+        (Some(true), Some(false)) => Some(Answer::Refused(Refusal::Access)),
+        (None, _) | (_, None) => Some(Answer::Depends),
     }
 }
 
-/// Says whether the port needs a privilege in this space.
-pub fn is_privileged(bind: &Bind, space: &Space) -> bool {
-    space.unprivileged_start.is_some_and(|start| u32::from(bind.port.get()) < start)
+/// Says whether the port needs a privilege in this space; nothing where the space does not tell from where on none is
+/// needed. Linux lets an administrator move that number both ways, the others do not let it rise.
+pub fn needs_privilege(bind: &Bind, facts: &Facts<'_>) -> Option<bool> {
+    /// Unix's old rule.
+    const USUAL_START: u32 = 1024;
+    let port = u32::from(bind.port.get());
+    match facts.space.unprivileged_start {
+        Some(start) => Some(port < start),
+        None if facts.caller.platform != Platform::Linux && port >= USUAL_START => Some(false),
+        None => None,
+    }
 }
 
 /// How the addresses and devices meet; nothing where they do not.
-fn overlap(bind: &Bind, socket: &Socket) -> Option<Overlap> {
+fn overlap(bind: &Bind, socket: &Socket, platform: Platform) -> Option<Overlap> {
     let on_other_device = bind.device.as_deref().zip(socket.device.as_deref()).is_some_and(|(a, b)| a != b);
-    let theirs = socket.reach();
-    if on_other_device || !bind.reach().meets(theirs) {
+    if on_other_device {
         return None;
+    }
+    if !bind.reach().meets(socket.reach()) {
+        let is_former = platform == Platform::Linux
+            && bind.address.is_ipv4()
+            && may_be_formerly_dual_stack(socket)
+            && bind.reach().meets(Reach::of_connected(socket.local.address));
+        return is_former.then_some(Overlap::TheirFormerDualStack);
     }
     let (ours, address) = (bind.address.to_canonical(), socket.local.address.to_canonical());
     Some(match (ours.is_ipv4(), address.is_ipv4()) {
@@ -177,6 +199,16 @@ fn overlap(bind: &Bind, socket: &Socket) -> Option<Overlap> {
         _ if address.is_unspecified() => Overlap::Covered,
         _ => Overlap::Covers,
     })
+}
+
+/// Says whether it may be an IPv6 socket that took IPv4 too until it was connected. The kernel tells `IPV6_V6ONLY` of
+/// sockets without a peer only, and a bind to one address sets it (`__inet6_bind`).
+fn may_be_formerly_dual_stack(socket: &Socket) -> bool {
+    let has_no_peer = matches!(
+        socket.state,
+        Some(State::Listen | State::Bound | State::Unconnected | State::Close | State::Redirect)
+    );
+    socket.family == Family::Ipv6 && !has_no_peer && socket.v6only != Some(true)
 }
 
 /// Says whether a socket whose addresses meet those of the bind is in its way for certain; nothing when it is not.
@@ -194,8 +226,7 @@ fn blocks(bind: &Bind, socket: &Socket, caller: Caller, is_shared: bool) -> Opti
     let possible = |older: &Older| is_possible(shares, older.reuseport) && is_possible(same_user, older.same_user);
     let answers: Vec<bool> = cases.filter(possible).map(|older| conflicts(bind, older)).collect();
     // An IPv6 socket that may or may not take IPv4 is only known to block where it does not matter.
-    let is_sure_to_meet =
-        socket.v6only.is_some() || bind.reach().meets(crate::model::Reach::of(socket.local.address, true));
+    let is_sure_to_meet = socket.v6only.is_some() || bind.reach().meets(Reach::of(socket.local.address, true));
     answers.contains(&true).then(|| !answers.contains(&false) && is_sure_to_meet)
 }
 
@@ -252,196 +283,4 @@ fn prominence(row: &Row<'_>) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    #[cfg(target_os = "linux")]
-    use crate::collect::probe;
-    use crate::model::{
-        Endpoint, Forward, ForwardedBy, Listing, Nobody, Owner, Pid, Port, Reach, Snapshot, SpaceId, SpaceKind,
-    };
-    use crate::{join, testing};
-
-    const CALLER: Caller = Caller { platform: Platform::Linux, uid: Some(Uid(1000)), is_privileged: Some(false) };
-
-    fn bind(address: &str, port: u16) -> Bind {
-        Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port))
-    }
-
-    fn rows<'a>(listing: &'a Listing<'a>) -> Vec<&'a Row<'a>> {
-        listing.rows.iter().collect()
-    }
-
-    /// What the rule says of a bind on the host of `testing`, and how many sockets are in the way.
-    fn judged(snapshot: &Snapshot, bind: &Bind, caller: Caller, address: Option<&Refusal>) -> (Answer, usize) {
-        let listing = join::listing(snapshot, None);
-        let judgement = judge(bind, &rows(&listing), &Facts { space: &snapshot.spaces[0], caller, address });
-        (judgement.answer, judgement.blockers.len())
-    }
-
-    #[cfg(target_os = "linux")]
-    const PLACES: [(&str, bool); 5] =
-        [("0.0.0.0", false), ("127.0.0.1", false), ("::", false), ("::", true), ("::1", false)];
-    #[cfg(target_os = "linux")]
-    const OPTIONS: [(bool, bool); 4] = [(false, false), (true, false), (false, true), (true, true)];
-
-    #[cfg(target_os = "linux")]
-    fn with(protocol: Protocol, place: (&str, bool), options: (bool, bool)) -> Bind {
-        let (reuseaddr, reuseport) = options;
-        Bind { protocol, v6only: place.1, reuseaddr, reuseport, ..bind(place.0, 0) }
-    }
-
-    /// Says whether the rule refuses the newer bind beside the older one, once the kernel has said the same.
-    #[cfg(target_os = "linux")]
-    fn refused(older: &Bind, listens: bool, newer: &Bind) -> Result<bool, String> {
-        // A fresh port for each pair: the kernel remembers options of sockets that are closed.
-        let held = probe::hold(older).unwrap();
-        if listens {
-            held.listen();
-        }
-        let newer = Bind { port: held.port(), ..newer.clone() };
-        let state = listens.then_some(State::Listen);
-        let facts = Older { reuseaddr: older.reuseaddr, reuseport: older.reuseport, same_user: true, state };
-        let expected = newer.reach().meets(older.reach()) && conflicts(&newer, facts);
-        let answer = probe::probe(&newer);
-        let agrees = answer == if expected { Err(Refusal::InUse) } else { Ok(()) };
-        if agrees { Ok(expected) } else { Err(format!("{older:?} listens: {listens}\n{newer:?}\n{answer:?}")) }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn c13_the_rule_agrees_with_the_kernel_for_every_pair_of_addresses_and_options() {
-        let binds =
-            |protocol| PLACES.into_iter().flat_map(move |place| OPTIONS.map(|options| with(protocol, place, options)));
-        let mut count = 0;
-        for (protocol, listens) in [(Protocol::Tcp, false), (Protocol::Tcp, true), (Protocol::Udp, false)] {
-            for (older, newer) in
-                binds(protocol).flat_map(|older| binds(protocol).map(move |newer| (older.clone(), newer)))
-            {
-                // Another process may have the port at another address; not each time.
-                let attempt = || refused(&older, listens, &newer);
-                count += usize::from(attempt().or_else(|_| attempt()).or_else(|_| attempt()).unwrap());
-            }
-        }
-        assert!(count > 300, "{count}");
-    }
-
-    #[test]
-    fn a_listener_is_in_the_way_of_what_it_overlaps() {
-        let snapshot = testing::snapshot();
-        for (address, port, blockers) in [
-            ("127.0.0.1", 443, 1),
-            ("0.0.0.0", 443, 2),
-            ("192.0.2.7", 443, 2),
-            ("::", 443, 2),
-            ("::1", 443, 0),
-            ("127.0.0.2", 5432, 0),
-            ("::", 5432, 2),
-            ("0.0.0.0", 5433, 0),
-        ] {
-            let low = Caller { is_privileged: Some(true), ..CALLER };
-            let answer = if blockers == 0 { Answer::Bindable } else { Answer::Refused(Refusal::InUse) };
-            assert_eq!(judged(&snapshot, &bind(address, port), low, None), (answer, blockers), "{address} {port}");
-        }
-    }
-
-    #[test]
-    fn the_first_error_is_that_of_the_kernel() {
-        let mut snapshot = testing::snapshot();
-        snapshot.spaces[0].unprivileged_start = Some(1024);
-        let gone = Refusal::NotAvailable;
-        for (address, missing, error) in [
-            ("0.0.0.0", None, Refusal::Access),
-            ("10.9.9.9", Some(&gone), Refusal::NotAvailable),
-            ("2001:db8::1", Some(&gone), Refusal::Access),
-            ("::", Some(&Refusal::Family), Refusal::Family),
-        ] {
-            assert_eq!(judged(&snapshot, &bind(address, 443), CALLER, missing).0, Answer::Refused(error), "{address}");
-        }
-        let root = Bind { user: Some(Uid(0)), ..bind("127.0.0.1", 80) };
-        assert_eq!(judged(&snapshot, &root, CALLER, None).0, Answer::Bindable);
-        let unknown = Caller { is_privileged: None, ..CALLER };
-        assert_eq!(judged(&snapshot, &bind("127.0.0.1", 80), unknown, None).0, Answer::Depends);
-    }
-
-    #[test]
-    fn what_depends_on_options_that_nobody_tells_is_said_to() {
-        let mut snapshot = testing::snapshot();
-        let reuseport = |port| Bind { reuseport: true, ..bind("127.0.0.1", port) };
-        // Made by uid 114: another user can never share it, the same one can if it has set the option.
-        assert_eq!(judged(&snapshot, &reuseport(5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
-        let owner = Caller { uid: Some(Uid(114)), ..CALLER };
-        assert_eq!(judged(&snapshot, &reuseport(5432), owner, None).0, Answer::Depends);
-        // A second listener on the very same address shows that it has.
-        let twin = snapshot.sockets[3].clone();
-        snapshot.sockets.push(twin);
-        assert_eq!(judged(&snapshot, &reuseport(5432), owner, None), (Answer::Bindable, 0));
-        // A listener never shares by SO_REUSEADDR, a connection that is over does.
-        let reuseaddr = |port| Bind { reuseaddr: true, ..bind("0.0.0.0", port) };
-        assert_eq!(judged(&snapshot, &reuseaddr(5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
-        assert_eq!(judged(&snapshot, &reuseaddr(40000), CALLER, None).0, Answer::Depends);
-        assert_eq!(judged(&snapshot, &bind("0.0.0.0", 40000), CALLER, None).0, Answer::Refused(Refusal::InUse));
-    }
-
-    #[test]
-    fn c14_sockets_of_two_devices_do_not_meet_and_one_without_meets_both() {
-        let mut snapshot = testing::snapshot();
-        snapshot.sockets[3].device = Some("lo".to_owned());
-        let on = |device: &str| Bind { device: Some(device.to_owned()), ..bind("127.0.0.1", 5432) };
-        assert_eq!(judged(&snapshot, &on("tt0"), CALLER, None).0, Answer::Bindable);
-        assert_eq!(judged(&snapshot, &on("lo"), CALLER, None).0, Answer::Refused(Refusal::InUse));
-        assert_eq!(judged(&snapshot, &bind("127.0.0.1", 5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
-    }
-
-    #[test]
-    fn the_same_number_in_another_space_is_no_conflict() {
-        let mut snapshot = testing::snapshot();
-        let web = crate::model::Space::new(SpaceId(7), SpaceKind::Container, "web".into(), snapshot.socket_source);
-        snapshot.spaces.push(web);
-        for socket in &mut snapshot.sockets {
-            socket.space = SpaceId(7);
-        }
-        let listing = join::listing(&snapshot, None);
-        let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };
-        let judgement = judge(&bind("0.0.0.0", 5432), &rows(&listing), &facts);
-        assert_eq!((judgement.answer, judgement.blockers.len()), (Answer::Bindable, 0));
-        assert_eq!(judgement.elsewhere.len(), 2);
-    }
-
-    #[test]
-    fn c15_a_published_port_is_bound_in_vain_except_on_loopback() {
-        let mut snapshot = testing::snapshot();
-        let mut published = snapshot.sockets[2].clone();
-        published.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
-        published.state = Some(State::Redirect);
-        published.owner = Owner::Nobody(Nobody::Redirected);
-        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
-        published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None }));
-        snapshot.sockets.push(published);
-        let listing = join::listing(&snapshot, None);
-        let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };
-        for (address, redirects) in [("0.0.0.0", 1), ("192.0.2.7", 1), ("::", 1), ("127.0.0.1", 0), ("::1", 0)] {
-            let judgement = judge(&bind(address, 8080), &rows(&listing), &facts);
-            assert_eq!((judgement.answer, judgement.redirects.len()), (Answer::Bindable, redirects), "{address}");
-        }
-    }
-
-    #[test]
-    fn an_ipv6_socket_that_may_refuse_ipv4_is_not_sure_to_be_in_its_way() {
-        let mut snapshot = testing::snapshot();
-        snapshot.sockets[4].local.address = "::".parse().unwrap();
-        snapshot.sockets.remove(3);
-        assert_eq!(judged(&snapshot, &bind("127.0.0.1", 5432), CALLER, None), (Answer::Depends, 1));
-        assert_eq!(judged(&snapshot, &bind("::1", 5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
-        snapshot.sockets[3].v6only = Some(true);
-        assert_eq!(judged(&snapshot, &bind("127.0.0.1", 5432), CALLER, None), (Answer::Bindable, 0));
-        assert_eq!(snapshot.sockets[3].reach(), Reach { ipv4: None, ipv6: Some(std::net::Ipv6Addr::UNSPECIFIED) });
-        assert_eq!(snapshot.sockets[3].owner.holders()[0].pid, Pid(700));
-    }
-
-    #[test]
-    fn on_other_systems_the_kernel_has_the_word() {
-        let mac = Caller { platform: Platform::MacOs, ..CALLER };
-        assert_eq!(judged(&testing::snapshot(), &bind("127.0.0.1", 5432), mac, None).0, Answer::Depends);
-        assert_eq!(judged(&testing::snapshot(), &bind("127.0.0.1", 5433), mac, None).0, Answer::Bindable);
-    }
-}
+mod tests;

@@ -45,7 +45,7 @@ pub enum Cause {
     TimeWait,
     /// A client to which the kernel gave the port from the ephemeral range.
     Client,
-    /// A connection of a server that listens no more.
+    /// A connection on a port that a program chose: of a server that listens no more, or of a client that bound it.
     Connection,
     /// The port needs a privilege.
     Privileged,
@@ -57,6 +57,8 @@ pub enum Cause {
     NoFamily,
     /// There is no such interface.
     NoDevice,
+    /// An address of many hosts, which this protocol does not do.
+    Multicast,
     /// The firewall sends what comes for the port elsewhere.
     Redirected,
     /// The kernel refuses it, and nothing that this run can see is in the way.
@@ -80,6 +82,7 @@ impl Cause {
             Cause::AddressNotHere => "address-not-here",
             Cause::NoFamily => "no-family",
             Cause::NoDevice => "no-device",
+            Cause::Multicast => "multicast",
             Cause::Redirected => "redirected",
             Cause::Unseen => "unseen",
             Cause::Other => "other",
@@ -191,14 +194,15 @@ fn cause(bind: &Bind, outcome: &Outcome, judgement: &Judgement<'_>, facts: &Fact
             first.map_or(Cause::Excluded, |blocker| kind_of(blocker.row))
         }
         Outcome::Refused(Refusal::Access)
-            if bind.port.get() < 1024 || super::bind::is_privileged(bind, facts.space) =>
+            if bind.port.get() < 1024 || super::bind::needs_privilege(bind, facts) == Some(true) =>
         {
             Cause::Privileged
         }
         Outcome::Refused(Refusal::NotAvailable) => Cause::AddressNotHere,
         Outcome::Refused(Refusal::Family) => Cause::NoFamily,
         Outcome::Refused(Refusal::NoDevice) => Cause::NoDevice,
-        Outcome::Refused(Refusal::Access | Refusal::Other(_)) => Cause::Other,
+        Outcome::Refused(Refusal::Invalid) if bind.address.is_multicast() => Cause::Multicast,
+        Outcome::Refused(Refusal::Access | Refusal::Invalid | Refusal::Other(_)) => Cause::Other,
         Outcome::Unknown => first.map_or(Cause::Privileged, |blocker| kind_of(blocker.row)),
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use super::free::{self, Reason};
 use crate::catalogue::Catalogue;
 use crate::model::{Category, Family, Owner, Port, Protocol, Row, Service, Snapshot, Space, SpaceId, State, Uid};
 
@@ -19,6 +20,8 @@ pub struct Dossier<'a> {
     pub places: Vec<Place<'a>>,
     /// The sockets on it by their owner: those that are open for others before those that are only connected.
     pub holdings: Vec<Holding<'a>>,
+    /// What speaks against the number itself in the space of this process.
+    against: Vec<Reason<'a>>,
 }
 
 /// What a number is assigned to for one protocol.
@@ -54,10 +57,16 @@ pub enum Objection<'a> {
     Assigned(Vec<&'a str>),
     /// Its whole category is assigned under the strictest rules.
     WellKnown,
-    /// Binding it takes a privilege in this space.
+    /// IANA keeps it back for these.
+    KeptBack(Vec<Protocol>),
+    /// Binding it takes a privilege in this space, or may take one where its settings are not known.
     Privileged,
-    /// A client may get it at any time in this space.
+    /// A client may get it at any time in this space; where its settings are not known: on some system.
     Ephemeral,
+    /// The system of this space sets it apart.
+    Reserved,
+    /// Browsers refuse to connect to it.
+    Bad,
     /// There is a socket on it in this space.
     InUse,
 }
@@ -127,6 +136,7 @@ impl<'a> Dossier<'a> {
             assignments: Protocol::ALL.map(assignment).into(),
             places: snapshot.spaces.iter().map(place).collect(),
             holdings: holdings(&rows, snapshot),
+            against: snapshot.spaces.first().map_or(Vec::new(), |own| free::against(port, catalogue, own)),
         }
     }
 
@@ -138,14 +148,22 @@ impl<'a> Dossier<'a> {
                 names.push(service.name);
             }
         }
-        let own = self.places.first();
-        let holds = |test: fn(&Place<'_>) -> bool| own.is_some_and(test);
+        let kept_back = |reason: &Reason<'_>| match reason {
+            Reason::KeptBack(protocol) => Some(*protocol),
+            _ => None,
+        };
+        let kept_back: Vec<Protocol> = self.against.iter().filter_map(kept_back).collect();
+        let says = |test: fn(&Reason<'_>) -> bool| self.against.iter().any(test);
+        let is_used = self.places.first().is_some_and(|own| own.is_used);
         let all = [
             (!names.is_empty(), Objection::Assigned(names)),
             (self.category == Category::WellKnown, Objection::WellKnown),
-            (holds(|own| own.is_privileged == Some(true)), Objection::Privileged),
-            (holds(|own| own.is_ephemeral == Some(true) && own.is_reserved != Some(true)), Objection::Ephemeral),
-            (holds(|own| own.is_used), Objection::InUse),
+            (!kept_back.is_empty(), Objection::KeptBack(kept_back)),
+            (says(|reason| matches!(reason, Reason::Privileged(_))), Objection::Privileged),
+            (says(|reason| matches!(reason, Reason::Ephemeral(_))), Objection::Ephemeral),
+            (says(|reason| matches!(reason, Reason::Reserved)), Objection::Reserved),
+            (says(|reason| matches!(reason, Reason::Bad)), Objection::Bad),
+            (is_used, Objection::InUse),
         ];
         all.into_iter().filter(|(applies, _)| *applies).map(|(_, objection)| objection).collect()
     }
@@ -289,12 +307,40 @@ mod tests {
             (40000, vec![Objection::Assigned(vec!["safetynetp"]), Objection::Ephemeral, Objection::InUse]),
             (45123, vec![Objection::Ephemeral]),
             // What is reserved is never handed out.
-            (45010, vec![]),
+            (45010, vec![Objection::Reserved]),
+            (
+                1023,
+                vec![
+                    Objection::WellKnown,
+                    Objection::KeptBack(vec![Protocol::Tcp, Protocol::Udp]),
+                    Objection::Privileged,
+                ],
+            ),
+            (1024, vec![Objection::KeptBack(vec![Protocol::Tcp, Protocol::Udp])]),
+            (6666, vec![Objection::Bad]),
             (29_998, vec![]),
         ] {
             with_dossier(&snapshot, port, |dossier| {
                 assert_eq!(dossier.objections(), expected, "{port}");
             });
+        }
+    }
+
+    #[test]
+    fn the_number_itself_is_judged_as_free_judges_it() {
+        let mut snapshot = testing::snapshot();
+        snapshot.spaces[0].reserved = Some(vec!["45010".parse().unwrap()]);
+        for (start, ephemeral) in [(Some(1024), snapshot.spaces[0].ephemeral), (Some(0), None), (None, None)] {
+            (snapshot.spaces[0].unprivileged_start, snapshot.spaces[0].ephemeral) = (start, ephemeral);
+            let catalogue = Catalogue::default();
+            for number in 1..=65535 {
+                let port = Port::new(number);
+                let dossier = Dossier::new(port, &snapshot, &[], &catalogue);
+                let objects = !dossier.objections().is_empty();
+                let is_refused = !free::against(port, &catalogue, &snapshot.spaces[0]).is_empty();
+                // That the well-known numbers are for IANA to assign is a question of the range to free.
+                assert_eq!(objects, is_refused || number < 1024, "{number}");
+            }
         }
     }
 }

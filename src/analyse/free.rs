@@ -88,44 +88,16 @@ impl<'a> Rules<'a> {
         if !self.range.contains(port) {
             reasons.push(Reason::Outside(self.range));
         }
-        let start = self.space.unprivileged_start.unwrap_or(ASSUMED_UNPRIVILEGED);
-        if u32::from(port.get()) < start {
-            reasons.push(Reason::Privileged(start));
-        }
-        if !self.allow_registered {
-            reasons.extend(Protocol::ALL.into_iter().filter_map(|protocol| self.registration(port, protocol)));
-        }
-        let ephemeral = self.ephemeral();
-        if ephemeral.contains(port) {
-            reasons.push(Reason::Ephemeral(ephemeral));
-        }
-        if self.space.reserved.iter().flatten().any(|range| range.contains(port)) {
-            reasons.push(Reason::Reserved);
-        }
-        if catalogue::is_bad(port) {
-            reasons.push(Reason::Bad);
-        }
+        let is_allowed = |reason: &Reason<'_>| {
+            self.allow_registered && matches!(reason, Reason::Registered(..) | Reason::KeptBack(_))
+        };
+        reasons.extend(against(port, self.catalogue, self.space).into_iter().filter(|reason| !is_allowed(reason)));
         let row = |row: &&'a Row<'a>| match row.socket.state {
             Some(State::Redirect) => Reason::Published(row),
             _ => Reason::Used(row),
         };
         reasons.extend(self.used.get(&port).into_iter().flatten().map(row));
         reasons
-    }
-
-    fn registration(&self, port: Port, protocol: Protocol) -> Option<Reason<'a>> {
-        match self.catalogue.service(port, protocol) {
-            Some(service) => Some(Reason::Registered(protocol, service)),
-            None if Catalogue::status(port, protocol) == Some("Reserved") => Some(Reason::KeptBack(protocol)),
-            None => None,
-        }
-    }
-
-    fn ephemeral(&self) -> PortRange {
-        let (first, last) = ASSUMED_EPHEMERAL;
-        let assumed =
-            || PortRange::new(Port::new(first), Port::new(last)).unwrap_or(PortRange::single(Port::new(last)));
-        self.space.ephemeral.unwrap_or_else(assumed)
     }
 
     /// How many ports of the range there are not for each first reason; those that the kernel refused are not counted.
@@ -161,6 +133,37 @@ impl<'a> Rules<'a> {
         };
         order.ports(self.range).filter_map(block).find(|ports| prove(ports)).unwrap_or_default()
     }
+}
+
+/// What speaks against the number itself in the space, whether or not somebody has it: what `free` and `info` go by.
+pub fn against<'a>(port: Port, catalogue: &'a Catalogue, space: &Space) -> Vec<Reason<'a>> {
+    let mut reasons = Vec::new();
+    let start = space.unprivileged_start.unwrap_or(ASSUMED_UNPRIVILEGED);
+    if u32::from(port.get()) < start {
+        reasons.push(Reason::Privileged(start));
+    }
+    let registration = |protocol| match catalogue.service(port, protocol) {
+        Some(service) => Some(Reason::Registered(protocol, service)),
+        None if Catalogue::status(port, protocol) == Some("Reserved") => Some(Reason::KeptBack(protocol)),
+        None => None,
+    };
+    reasons.extend(Protocol::ALL.into_iter().filter_map(registration));
+    if space.reserved.iter().flatten().any(|range| range.contains(port)) {
+        // Such a number is handed out to no client.
+        reasons.push(Reason::Reserved);
+    } else if ephemeral(space).contains(port) {
+        reasons.push(Reason::Ephemeral(ephemeral(space)));
+    }
+    if catalogue::is_bad(port) {
+        reasons.push(Reason::Bad);
+    }
+    reasons
+}
+
+fn ephemeral(space: &Space) -> PortRange {
+    let (first, last) = ASSUMED_EPHEMERAL;
+    let assumed = || PortRange::new(Port::new(first), Port::new(last)).unwrap_or(PortRange::single(Port::new(last)));
+    space.ephemeral.unwrap_or_else(assumed)
 }
 
 /// Says whether the socket can be one that another run of portscope binds for a moment: it has no peer and no queue,

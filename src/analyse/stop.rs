@@ -211,13 +211,7 @@ pub fn activated(row: &Row<'_>) -> Vec<Managed> {
 
 /// The container that a published port leads to.
 pub fn forwarded_to(row: &Row<'_>) -> Option<Managed> {
-    let container = row.socket.forward.as_ref()?.container.as_ref()?;
-    let manager = match container.runtime {
-        "docker" => Manager::Docker,
-        "podman" => Manager::Podman,
-        _ => return None,
-    };
-    Managed::new(manager, container.short_name())
+    Managed::container(row.socket.forward.as_ref()?.container.as_ref()?)
 }
 
 #[cfg(test)]
@@ -292,7 +286,7 @@ mod tests {
         use crate::model::{Container, Forward, ForwardedBy};
         let container = Container { name: Some("web".to_owned()), ..Container::of_id("docker", "a".repeat(64)) };
         let mut snapshot = testing::snapshot();
-        let to = snapshot.sockets[3].local;
+        let to = snapshot.sockets[3].local.into();
         for (by, state) in [(ForwardedBy::Proxy, State::Listen), (ForwardedBy::Nat, State::Redirect)] {
             let socket = &mut snapshot.sockets[3];
             socket.forward = Some(Box::new(Forward { by, to, container: Some(container.clone()) }));

@@ -72,6 +72,8 @@ pub struct Destination<'a> {
     pub local: IpAddr,
     /// The other end.
     pub peer: Endpoint,
+    /// The interface, where one of the addresses is of a link.
+    pub device: Option<&'a str>,
     /// The distinct numbers that are used for it.
     pub used: usize,
     /// How many there are for it; absent where the range is not known.
@@ -226,7 +228,7 @@ fn destinations<'a>(rows: &[&'a Row<'a>], handed_out: Option<&HandedOut>) -> Vec
     // Such a number is used for no client, and what is connected on it came from outside.
     let taken: BTreeSet<Port> = tcp().filter(is_taken).map(|row| row.socket.local.port).collect();
     let limit = handed_out.map(|handed_out| handed_out.ports.difference(&taken).count());
-    let mut tallies: BTreeMap<(IpAddr, Endpoint), Tally<'a>> = BTreeMap::new();
+    let mut tallies: BTreeMap<(IpAddr, Endpoint, Option<&'a str>), Tally<'a>> = BTreeMap::new();
     for row in tcp().filter(|row| row.is_connection() && !taken.contains(&row.socket.local.port)) {
         let (local, Some(peer)) = (row.socket.local, row.socket.peer) else { continue };
         // A number that a program chose itself, outside of the range, takes nothing from it.
@@ -235,7 +237,9 @@ fn destinations<'a>(rows: &[&'a Row<'a>], handed_out: Option<&HandedOut>) -> Vec
         }
         // An IPv6 socket that talks to IPv4 takes the numbers of IPv4.
         let peer = Endpoint { address: peer.address.to_canonical(), ..peer };
-        let tally = tallies.entry((local.address.to_canonical(), peer)).or_default();
+        let is_of_a_link = local.is_of_a_link() || peer.is_of_a_link();
+        let device = row.socket.device.as_deref().filter(|_| is_of_a_link);
+        let tally = tallies.entry((local.address.to_canonical(), peer, device)).or_default();
         tally.ports.insert(local.port);
         if row.socket.state == Some(State::TimeWait) {
             tally.time_wait.insert(local.port);
@@ -244,11 +248,12 @@ fn destinations<'a>(rows: &[&'a Row<'a>], handed_out: Option<&HandedOut>) -> Vec
             tally.causes.entry(*pid).or_insert((*process, 0)).1 += 1;
         }
     }
-    let destination = |((local, peer), tally): ((IpAddr, Endpoint), Tally<'a>)| {
+    let destination = |((local, peer, device), tally): ((IpAddr, Endpoint, Option<&'a str>), Tally<'a>)| {
         let mut causes: Causes<'a> =
             tally.causes.into_iter().map(|(pid, (process, count))| (pid, process, count)).collect();
         causes.sort_by_key(|(pid, _, count)| (usize::MAX - count, *pid));
-        Destination { local, peer, used: tally.ports.len(), limit, time_wait: tally.time_wait.len(), causes }
+        let (used, time_wait) = (tally.ports.len(), tally.time_wait.len());
+        Destination { local, peer, device, used, limit, time_wait, causes }
     };
     let mut destinations: Vec<Destination<'a>> = tallies.into_iter().map(destination).collect();
     // The sort is stable: equally full ones stay in the order of their addresses.
@@ -323,6 +328,28 @@ mod tests {
             assert_eq!(ephemeral.share, Share { used: 4, limit: 8 });
             let above = |part: f64| space.above(part).len();
             assert_eq!((above(0.42), above(0.43)), (1, 0), "3 of 7 is 42.9 %; the TCP range itself is no limit");
+        });
+    }
+
+    #[test]
+    fn the_same_address_of_two_links_is_two_destinations() {
+        let mut snapshot = small();
+        for (number, device) in [(41002, "v0"), (41003, "v0"), (41002, "v1")] {
+            let local = format!("[fe80::1]:{number}");
+            let mut socket = client(&snapshot, &local, "[fe80::9]:443", State::Established);
+            socket.device = Some(device.to_owned());
+            snapshot.sockets.push(socket);
+        }
+        let mut bound = client(&snapshot, "192.0.2.7:41004", "203.0.113.9:443", State::Established);
+        bound.device = Some("v0".to_owned());
+        snapshot.sockets.push(bound);
+        measured(&snapshot, |space| {
+            let of = |peer: &str| -> Vec<(Option<&str>, usize)> {
+                let is_it = |place: &&Destination<'_>| place.peer.address.to_string() == peer;
+                space.destinations.iter().filter(is_it).map(|place| (place.device, place.used)).collect()
+            };
+            assert_eq!(of("fe80::9"), [(Some("v0"), 2), (Some("v1"), 1)]);
+            assert_eq!(of("203.0.113.9"), [(None, 1)], "an address that is the same everywhere needs none");
         });
     }
 

@@ -3,13 +3,13 @@
 //! Source: services(5).
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 use crate::model::{Port, Protocol};
 
-/// A larger file is not a services file.
-const MOST_BYTES: u64 = 4 << 20;
+/// A larger file is not a services file, nor one of settings or rules that somebody wrote.
+pub const MOST_BYTES: u64 = 4 << 20;
 
 /// One line of the file.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,30 +32,31 @@ impl HostService {
     }
 }
 
-/// Reads a small regular file; nothing when it is missing or is something else.
+/// Reads a small regular file.
 ///
 /// A FIFO in its place would block, and a device might never end.
-pub fn read_small_file(path: &Path) -> Option<Vec<u8>> {
+pub fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    let metadata = file.metadata().ok()?;
+    let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > MOST_BYTES {
-        return None;
+        let problem = format!("cannot be read: expected a regular file of {} MiB at most", MOST_BYTES >> 20);
+        return Err(io::Error::other(problem));
     }
     let mut bytes = Vec::new();
-    file.take(MOST_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(unix)]
-fn open(path: &Path) -> Option<File> {
+fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    OpenOptions::new().read(true).custom_flags(flags).open(path).ok()
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 #[cfg(not(unix))]
-fn open(path: &Path) -> Option<File> {
-    OpenOptions::new().read(true).open(path).ok()
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
 }
 
 /// Returns the well-formed lines by port and protocol; of several for one port the first, as getservbyport(3) does.
@@ -111,10 +112,13 @@ mod tests {
 
     #[test]
     fn what_is_not_a_small_regular_file_is_not_read() {
-        assert_eq!(read_small_file(Path::new("/nonexistent/services")), None);
-        assert_eq!(read_small_file(&std::env::temp_dir()), None);
+        let missing = read_small_file(Path::new("/nonexistent/services")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
         #[cfg(unix)]
-        assert_eq!(read_small_file(Path::new("/dev/zero")), None);
+        for path in [&*std::env::temp_dir(), Path::new("/dev/zero")] {
+            let error = read_small_file(path).unwrap_err().to_string();
+            assert_eq!(error, "cannot be read: expected a regular file of 4 MiB at most");
+        }
     }
 
     proptest! {

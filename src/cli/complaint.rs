@@ -22,13 +22,25 @@ pub fn one_line(error: &Error) -> String {
                 Some(flag) if value.is_empty() && accepted.is_empty() => format!("{flag} needs a value"),
                 Some(flag) if value.is_empty() => format!("{flag} needs a value: expected {accepted}"),
                 Some(flag) => format!("{flag}: `{value}` is not accepted: expected {accepted}"),
+                // What clap takes as it is and not empty are the names of files.
+                None if accepted.is_empty() => {
+                    format!(
+                        "{} is empty: expected the name of a file",
+                        argument.trim_matches(['<', '>', '[', ']', '.'])
+                    )
+                }
                 None => format!("`{value}` is not accepted: expected {accepted}"),
             }
         }
         ErrorKind::UnknownArgument => {
             let suggestion = context(ContextKind::SuggestedArg);
             let suggestion = if suggestion.is_empty() { context(ContextKind::SuggestedSubcommand) } else { suggestion };
-            if suggestion.is_empty() {
+            if flag_of(&argument).is_none() {
+                match usage(error) {
+                    Some(usage) => format!("`{argument}` is one argument too many: expected {usage}"),
+                    None => format!("`{argument}` is one argument too many; see --help"),
+                }
+            } else if suggestion.is_empty() {
                 format!("`{argument}` is not a flag here; see --help for those that are")
             } else {
                 format!("`{argument}` is not a flag here; did you mean `{suggestion}`?")
@@ -41,6 +53,12 @@ pub fn one_line(error: &Error) -> String {
         }
         _ => paragraph(error),
     }
+}
+
+/// How the command is called: `portscope info [OPTIONS] <PORT|NAME>`.
+fn usage(error: &Error) -> Option<String> {
+    let text = error.get(ContextKind::Usage).map(text)?;
+    Some(text.strip_prefix("Usage:").unwrap_or(&text).trim().to_owned()).filter(|line| !line.contains('\n'))
 }
 
 /// `--pid <PID>` without its value; nothing for a positional argument.

@@ -12,7 +12,7 @@ pub use complaint::one_line;
 pub use duration::parse_duration;
 pub use output::{Format, OutputArgs};
 pub use ports::{PortTarget, ProtocolArgs, parse_port};
-pub use selection::SelectionArgs;
+pub use selection::{SelectionArgs, parse_name};
 pub use source::SourceArgs;
 pub use style::StyleArgs;
 

@@ -58,7 +58,9 @@ impl FromStr for PortTarget {
 
 /// Reads `8080` or `:8080`.
 pub fn parse_port(text: &str) -> Result<Port, String> {
-    text.strip_prefix(':').unwrap_or(text).parse::<Port>().map_err(|error| error.to_string())
+    // Of a colon alone the colon is named.
+    let number = text.strip_prefix(':').filter(|number| !number.is_empty()).unwrap_or(text);
+    number.parse::<Port>().map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -67,13 +69,17 @@ mod tests {
 
     #[test]
     fn a_target_of_ports_is_no_name() {
-        for text in ["8080", ":8080", "8000-8100", "127.0.0.1:80", "[::1]:80", "*:80", "localhost:80"] {
+        for text in
+            ["8080", ":8080", "8000-8100", "127.0.0.1:80", "[::1]:80", "[fe80::1%v0]:80", "*:80", "localhost:80"]
+        {
             assert!(text.parse::<PortTarget>().is_ok(), "{text}");
         }
         for (text, problem) in [
             ("nginx", "`nginx` is not a port: expected PORT, :PORT, LOW-HIGH, ADDR:PORT or [ADDR6]:PORT"),
             ("127.0.0.1", "`127.0.0.1` is not a port: expected PORT, "),
             ("70000", "`70000` is not a port: expected 1-65535; expected PORT, "),
+            ("8080-", "`8080-` is not a range: it has no end; expected PORT, "),
+            ("127.0.0.1:", "`127.0.0.1:` has no port after its colon: expected 1-65535; expected PORT, "),
             ("9-1", "`9-1` is not a range: 9 is above 1; expected PORT, "),
         ] {
             let message = text.parse::<PortTarget>().unwrap_err();

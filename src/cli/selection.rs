@@ -16,10 +16,10 @@ use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 pub struct SelectionArgs {
     /// Only these: PORT, LOW-HIGH, ADDR:PORT, or the name of a service, process, unit or container
     ///
-    /// A port `8080` or `:8080`, a range `8000-8100`, a local end `127.0.0.1:8080`, `[::1]:8080`, `*:8080` or
-    /// `localhost:8080`, a local address `127.0.0.1`, or a word: the name of a service (`ssh`, `postgresql`) or the
-    /// beginning of the name of a process (`nginx`), of a systemd unit (`sshd.service`), or of a container's id. Several
-    /// are OR-ed.
+    /// A port `8080` or `:8080`, a range `8000-8100`, a local end `127.0.0.1:8080`, `[::1]:8080`,
+    /// `[fe80::1%eth0]:8080`, `*:8080` or `localhost:8080`, a local address `127.0.0.1`, or a word: the name of a service
+    /// (`ssh`, `postgresql`) or the beginning of the name of a process (`nginx`), of a systemd unit (`sshd.service`), or
+    /// of a container's id. Several are OR-ed.
     #[arg(value_name = "TARGET")]
     pub targets: Vec<Target>,
 
@@ -60,7 +60,7 @@ pub struct SelectionArgs {
     pub states: Vec<StateSet>,
 
     /// Process whose name begins so
-    #[arg(long = "process", value_name = "NAME", value_delimiter = ',', help_heading = "Filters")]
+    #[arg(long = "process", value_name = "NAME", value_delimiter = ',', value_parser = parse_name, help_heading = "Filters")]
     pub process_names: Vec<String>,
 
     /// Process number
@@ -68,7 +68,7 @@ pub struct SelectionArgs {
     pub pids: Vec<Pid>,
 
     /// User, by name or number, that made the socket or runs its process
-    #[arg(long = "user", value_name = "USER", value_delimiter = ',', help_heading = "Filters")]
+    #[arg(long = "user", value_name = "USER", value_delimiter = ',', value_parser = parse_user, help_heading = "Filters")]
     pub users: Vec<String>,
 
     /// Category of the local port
@@ -196,4 +196,15 @@ impl SelectionArgs {
 fn parse_pid(text: &str) -> Result<Pid, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
     number.map(Pid).ok_or_else(|| format!("`{text}` is not a process number: expected 1 or more"))
+}
+
+/// Reads the beginning of a name. An empty one would be that of every name.
+pub fn parse_name(text: &str) -> Result<String, String> {
+    let name = (!text.is_empty()).then(|| text.to_owned());
+    name.ok_or_else(|| "an empty name is the beginning of every name: expected at least one letter of it".to_owned())
+}
+
+fn parse_user(text: &str) -> Result<String, String> {
+    let name = (!text.is_empty()).then(|| text.to_owned());
+    name.ok_or_else(|| "nobody has an empty name: expected the name or the number of a user".to_owned())
 }

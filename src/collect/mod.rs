@@ -97,6 +97,14 @@ pub enum CollectError {
         /// The names that there are.
         known: String,
     },
+    /// None of the port spaces that were asked for can be read.
+    #[error("port space {names} cannot be read: {problem}")]
+    SpaceOutOfReach {
+        /// The names that were asked for.
+        names: String,
+        /// What stands in the way.
+        problem: String,
+    },
     /// Only Linux has a native backend.
     #[cfg(not(target_os = "linux"))]
     #[error("this system has no native backend: expected --backend auto or portable")]

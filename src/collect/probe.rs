@@ -111,7 +111,9 @@ pub fn can_ask_as(bind: &Bind) -> bool {
 /// Asks whether the address can be bound at all, by binding any port that is free there.
 pub fn probe_address(bind: &Bind) -> Result<(), Refusal> {
     // Of UDP, so that no connection of the past can be in the way, and without options that matter for one port only.
-    let any = Bind { protocol: Protocol::Udp, port: Port::new(0), user: None, ..bind.clone() };
+    // An address of many hosts may be one for UDP alone.
+    let protocol = if bind.address.is_multicast() { bind.protocol } else { Protocol::Udp };
+    let any = Bind { protocol, port: Port::new(0), user: None, ..bind.clone() };
     probe(&any)
 }
 
@@ -162,6 +164,7 @@ fn rare_refusal(error: &io::Error) -> Refusal {
     match Errno::from_io_error(error) {
         Some(Errno::AFNOSUPPORT) => Refusal::Family,
         Some(Errno::NODEV) => Refusal::NoDevice,
+        Some(Errno::INVAL) => Refusal::Invalid,
         _ => Refusal::Other(error.to_string()),
     }
 }

@@ -103,7 +103,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     if args.init {
         let found = audit::findings(&listing, &|rule| args.is_enabled(rule, &policy));
         let entries = policy::entries(&listing, &found);
-        write_policy(&mut context.stdout, &entries, &snapshot.host, snapshot.spaces[0].ephemeral)?;
+        let mut text = Vec::new();
+        write_policy(&mut text, &entries, &snapshot.host, snapshot.spaces[0].ephemeral)?;
+        if text.len() as u64 > host::MOST_BYTES {
+            return Err(Error::Unable(too_large(entries.len(), text.len())));
+        }
+        context.stdout.write_all(&text)?;
         return Ok(ExitStatus::Yes);
     }
     let program = context.program.clone();
@@ -208,10 +213,18 @@ fn is_of_root(_: &std::fs::Metadata) -> bool {
 
 fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
     let error = |problem: &str| Error::Config { path: path.to_owned(), problem: problem.to_owned() };
-    let bytes =
-        host::read_small_file(path).ok_or_else(|| error("cannot be read: expected a regular file of 4 MiB at most"))?;
+    let bytes = host::read_small_file(path).map_err(|problem| error(&problem.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8"))?;
     policy::parse(&text, catalogue).map_err(|error| in_file(path, &error))
+}
+
+/// Why a policy is not written that could not be read.
+fn too_large(rules: usize, bytes: usize) -> String {
+    let (size, most) = (bytes.div_ceil(1 << 20), host::MOST_BYTES >> 20);
+    format!(
+        "the policy would have {rules} rules and {size} MiB, and --policy reads {most} MiB at most: write it by hand, with \
+         ranges of ports, or of one port space (--space)"
+    )
 }
 
 fn in_file(path: &Path, error: &policy::PolicyError) -> Error {

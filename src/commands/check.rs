@@ -290,7 +290,9 @@ fn unknown_interface(name: &str) -> Error {
 }
 
 fn parse_ports(text: &str) -> Result<PortRange, String> {
-    text.strip_prefix(':').unwrap_or(text).parse().map_err(|error: crate::model::PortError| error.to_string())
+    // Of a colon alone the colon is named.
+    let ports = text.strip_prefix(':').filter(|ports| !ports.is_empty()).unwrap_or(text);
+    ports.parse().map_err(|error: crate::model::PortError| error.to_string())
 }
 
 fn parse_uid(text: &str) -> Result<Uid, String> {
@@ -307,11 +309,22 @@ fn parse_address(text: &str) -> Result<Address, String> {
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let expected = || format!("`{text}` is not an address: expected an IPv4 or IPv6 address, such as 127.0.0.1 or ::1");
     let address: IpAddr = bare.parse().map_err(|_| expected())?;
-    let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-    match (&interface, is_link_local) {
-        (None, true) => Err(format!("`{text}` is link-local: expected its interface too, such as {address}%eth0")),
-        (Some(_), false) => Err(format!("`{text}`: only a link-local address has an interface; see --device")),
-        (Some(name), true) if name.is_empty() => Err(expected()),
+    match (&interface, scope_in_words(address)) {
+        (None, Some(scope)) => Err(format!("`{text}` is {scope}: expected its interface too, such as {address}%eth0")),
+        (Some(_), None) => Err(format!("`{text}`: only a link-local address has an interface; see --device")),
+        (Some(name), Some(_)) if name.is_empty() => Err(expected()),
         _ => Ok(Address { address, interface }),
+    }
+}
+
+/// The scope of an address that means something on one interface only.
+///
+/// Source: RFC 4291, sections 2.5.6 and 2.7; Linux, `__ipv6_addr_needs_scope_id`.
+fn scope_in_words(address: IpAddr) -> Option<&'static str> {
+    let IpAddr::V6(address) = address else { return None };
+    match (address.is_multicast(), address.segments()[0] & 0xf) {
+        (true, 1) => Some("interface-local"),
+        (true, 2) => Some("link-local"),
+        _ => address.is_unicast_link_local().then_some("link-local"),
     }
 }

@@ -57,9 +57,7 @@ pub struct Args {
 
 impl Args {
     fn chosen<'r, 'a>(&self, aims: &Aims, listing: &'r Listing<'a>) -> Vec<&'r Row<'a>> {
-        let of_peer = |row: &Row<'_>| {
-            self.peers.is_empty() || row.socket.peer.is_some_and(|end| self.peers.iter().any(|peer| peer.matches(end)))
-        };
+        let of_peer = |row: &Row<'_>| self.peers.is_empty() || self.peers.iter().any(|peer| peer.matches(row.socket));
         let is_meant = |row: &&Row<'_>| {
             if self.wants_connections() { row.is_connection() && of_peer(row) } else { stop::waits(row) }
         };
@@ -83,8 +81,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let chosen = args.chosen(&aims, &listing);
     let charset = charset(context);
     if chosen.is_empty() {
-        let what = if args.wants_connections() { "no such connection is" } else { "nobody listens" };
-        context.note(&format!("{what} on {}", aims.names()));
+        let (what, instead) = if args.wants_connections() {
+            ("no such connection is", Vec::new())
+        } else {
+            ("nobody listens", aims.wildcards(&listing, charset))
+        };
+        let line = [vec![format!("{what} on {}", aims.names())], instead].concat().join("; ");
+        context.note(&line);
         return Ok(ExitStatus::No);
     }
     for row in &chosen {
@@ -127,12 +130,13 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
     for row in destroyed {
         let line = format!("{}: destroyed", holder::socket(row, charset));
         // A connection that was destroyed leaves nothing; what was bound by number stays bound.
-        let kept = now.get(&row.socket.cookie).map(|socket| socket.local).filter(is_bound);
+        let kept = now.get(&row.socket.cookie).filter(|socket| is_bound(&socket.local));
         match kept {
-            Some(end) => writeln!(
+            Some(socket) => writeln!(
                 context.stdout,
-                "{line}; {} keeps {end} bound until it closes its descriptor or ends",
-                holder::all(row, charset)
+                "{line}; {} keeps {} bound until it closes its descriptor or ends",
+                holder::all(row, charset),
+                holder::end(socket.local, socket.device.as_deref(), charset)
             )?,
             None => writeln!(context.stdout, "{line}")?,
         }
@@ -146,5 +150,7 @@ fn is_bound(end: &Endpoint) -> bool {
 
 fn refused(context: &Context) -> String {
     let program = context.program.as_deref().map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
-    format!("to destroy a socket takes root or CAP_NET_ADMIN, so nothing was done: sudo {program}")
+    format!(
+        "to destroy a socket takes root or CAP_NET_ADMIN, so nothing was done; the same as root: sudo {program} close ..."
+    )
 }

@@ -43,6 +43,15 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         None => select::in_default_order(&mut listing.rows),
     }
     show(&listing, &args.output, context)?;
+    if args.selection.is_specific()
+        && need.states.is_none()
+        && listing.rows.is_empty()
+        && args.output.format() != Format::Json
+        && let Some(line) = summary::not_seen(listing.snapshot)
+    {
+        // That there is nothing is said only as far as one could look.
+        context.note(&line);
+    }
     let is_incomplete = listing.is_incomplete();
     // The program ends here, and its memory with it: to give back 100,000 rows one by one would take longer.
     std::mem::forget(listing);

@@ -138,7 +138,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
 fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<Snapshot, Error> {
     context.read_from(source.from.as_deref())?;
     let snapshot = context.source.snapshot(need)?;
-    if let Some(line) = summary::left_out(&snapshot, need) {
+    if let Some(line) = summary::left_out(&snapshot) {
         context.note(&line);
     }
     Ok(snapshot)
@@ -150,10 +150,13 @@ fn finish(context: &mut Context, status: ExitStatus) -> Result<ExitStatus, Error
     Ok(status)
 }
 
-/// Says on standard error which owners are hidden and whether sockets may be missing.
+/// Says on standard error which owners are hidden, whether sockets or redirected ports may be missing, and which port
+/// spaces are.
 fn tell_gaps(listing: &Listing<'_>, context: &mut Context) {
     let program = context.program.clone();
     let hidden = summary::hidden(listing, program.as_deref());
     let missing = summary::missing(listing.snapshot, program.as_deref());
-    hidden.into_iter().chain(missing).for_each(|line| context.note(&line));
+    let redirects = summary::unlisted_redirects(listing.snapshot);
+    let unseen = summary::unseen_spaces(listing.snapshot, program.as_deref());
+    hidden.into_iter().chain(missing).chain(redirects).chain(unseen).for_each(|line| context.note(&line));
 }

@@ -76,25 +76,21 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     pager::show(&text, !args.style.no_pager, context)?;
     context.stdout.flush()?;
     for listing in &listings {
-        let program = context.program.clone();
         super::tell_gaps(listing, context);
-        if let Some(line) = summary::unseen_spaces(listing.snapshot, program.as_deref()) {
-            context.note(&line);
-        }
     }
     Ok(ExitStatus::Yes)
 }
 
 /// Reads the report of a further host.
 fn report(path: &Path, others: &[Snapshot], need: &Need, context: &mut Context) -> Result<Snapshot, Error> {
-    let snapshot = Saved::open(path)?.into_snapshot();
+    let snapshot = Saved::open(path)?.into_snapshot_for(need);
     let identity = |snapshot: &Snapshot| (snapshot.host.name.clone(), snapshot.host.boot_id.clone());
     if others.iter().any(|other| identity(other) == identity(&snapshot)) {
         let name = snapshot.host.name.unwrap_or_else(|| "unknown".to_owned());
         let problem = format!("{} is of the host {name} too: expected one report a host", path.display());
         return Err(Error::Usage(format!("{problem}; two of one host are compared by `portscope diff`")));
     }
-    if let Some(line) = summary::left_out(&snapshot, need) {
+    if let Some(line) = summary::left_out(&snapshot) {
         context.note(&format!("{}: {line}", path.display()));
     }
     Ok(snapshot)

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use crate::analyse::stop;
-use crate::cli::{ProtocolArgs, parse_duration, parse_port};
+use crate::cli::{ProtocolArgs, parse_duration, parse_name, parse_port};
 use crate::context::{Context, Environment, Terminal};
 use crate::error::{Error, ExitStatus};
 use crate::join;
@@ -62,7 +62,7 @@ pub struct Args {
     timeout: Duration,
 
     /// Until a process listens whose name begins so
-    #[arg(long = "process", value_name = "NAME", value_delimiter = ',', conflicts_with = "free")]
+    #[arg(long = "process", value_name = "NAME", value_delimiter = ',', value_parser = parse_name, conflicts_with = "free")]
     processes: Vec<String>,
 
     /// Say nothing: only the exit code

@@ -6,7 +6,9 @@ use crate::model::Exposure;
 
 /// Returns who can reach a socket that is bound to this address and, if any, this device.
 ///
-/// Source: the IANA special-purpose address registries (RFC 6890).
+/// A socket that is bound to a group is reached from as far as packets for the group are carried.
+///
+/// Source: the IANA special-purpose address registries (RFC 6890); for groups RFC 5771, RFC 2365 and RFC 7346.
 pub fn exposure_of(address: IpAddr, device: Option<&str>) -> Exposure {
     if device == Some("lo") {
         return Exposure::Loopback;
@@ -22,9 +24,9 @@ fn of_ipv4(address: Ipv4Addr) -> Exposure {
         Exposure::Any
     } else if address.is_loopback() {
         Exposure::Loopback
-    } else if address.is_link_local() {
+    } else if address.is_link_local() || address.is_broadcast() || is_group_of_link(address) {
         Exposure::LinkLocal
-    } else if address.is_private() || is_shared(address) {
+    } else if address.is_private() || is_shared(address) || is_group_of_site(address) {
         Exposure::Private
     } else {
         Exposure::Public
@@ -37,17 +39,39 @@ fn is_shared(address: Ipv4Addr) -> bool {
     first == 100 && (64..128).contains(&second)
 }
 
+/// 224.0.0.0/24, which no router passes on (RFC 5771).
+fn is_group_of_link(address: Ipv4Addr) -> bool {
+    address.octets().starts_with(&[224, 0, 0])
+}
+
+/// 239.0.0.0/8, which stays inside of a site or organization (RFC 2365).
+fn is_group_of_site(address: Ipv4Addr) -> bool {
+    address.octets().starts_with(&[239])
+}
+
 fn of_ipv6(address: Ipv6Addr) -> Exposure {
     if address.is_unspecified() {
         Exposure::Any
     } else if address.is_loopback() {
         Exposure::Loopback
+    } else if address.is_multicast() {
+        of_scope(address.octets()[1] & 0xf)
     } else if address.is_unicast_link_local() {
         Exposure::LinkLocal
     } else if address.is_unique_local() {
         Exposure::Private
     } else {
         Exposure::Public
+    }
+}
+
+/// How far a group of IPv6 reaches, by the scope that its address has (RFC 7346).
+fn of_scope(scope: u8) -> Exposure {
+    match scope {
+        1 => Exposure::Loopback,
+        2 => Exposure::LinkLocal,
+        3..=0xd => Exposure::Private,
+        _ => Exposure::Public,
     }
 }
 
@@ -73,6 +97,17 @@ mod tests {
             ("fd00::1", Exposure::Private),
             ("8.8.8.8", Exposure::Public),
             ("2606:4700::1", Exposure::Public),
+            ("255.255.255.255", Exposure::LinkLocal),
+            ("224.0.0.251", Exposure::LinkLocal),
+            ("224.0.1.1", Exposure::Public),
+            ("232.1.2.3", Exposure::Public),
+            ("239.255.255.250", Exposure::Private),
+            ("::ffff:224.0.0.251", Exposure::LinkLocal),
+            ("ff01::1", Exposure::Loopback),
+            ("ff02::fb", Exposure::LinkLocal),
+            ("ff32::8000:1", Exposure::LinkLocal),
+            ("ff05::1:3", Exposure::Private),
+            ("ff0e::1", Exposure::Public),
         ] {
             assert_eq!(exposure_of(address.parse().unwrap(), None), exposure, "{address}");
         }

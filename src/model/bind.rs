@@ -76,6 +76,16 @@ impl Reach {
         }
     }
 
+    /// The reach of an IPv6 socket that could take IPv4 too until a connection gave it this address. Its IPv4 part is
+    /// not empty then: the kernel puts a number there that nobody has, and a bind to every IPv4 address meets that.
+    ///
+    /// Source: Linux, `LOOPBACK4_IPV6` in `tcp_v6_connect`, `tcp_v6_syn_recv_sock` and `__ip6_datagram_connect`.
+    pub fn of_connected(address: IpAddr) -> Reach {
+        const PLACEHOLDER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 6);
+        let reach = Reach::of(address, true);
+        Reach { ipv4: reach.ipv4.or(Some(PLACEHOLDER)), ..reach }
+    }
+
     /// Says whether some address is in both.
     pub fn meets(self, other: Reach) -> bool {
         let ipv4 = self.ipv4.zip(other.ipv4).is_some_and(|(a, b)| a == b || a.is_unspecified() || b.is_unspecified());
@@ -98,6 +108,9 @@ pub enum Refusal {
     /// `ENODEV`: no such interface.
     #[allow(dead_code, reason = "made on Linux")]
     NoDevice,
+    /// `EINVAL`: an address that this protocol cannot be bound to.
+    #[allow(dead_code, reason = "made on Unix")]
+    Invalid,
     /// Something else, as the system words it.
     Other(String),
 }
@@ -111,6 +124,7 @@ impl Refusal {
             Refusal::NotAvailable => "EADDRNOTAVAIL",
             Refusal::Family => "EAFNOSUPPORT",
             Refusal::NoDevice => "ENODEV",
+            Refusal::Invalid => "EINVAL",
             Refusal::Other(words) => words,
         }
     }

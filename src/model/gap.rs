@@ -72,11 +72,14 @@ pub enum Reason {
     NotLookedFor,
     /// It was taken out of a report before that was given away.
     Redacted,
+    /// The report was written without it, by choice.
+    LeftOut,
 }
 
 impl Reason {
     /// The reasons that are not about one owner.
-    pub const PLAIN: [Reason; 4] = [Reason::Refused, Reason::Backend, Reason::NotLookedFor, Reason::Redacted];
+    pub const PLAIN: [Reason; 5] =
+        [Reason::Refused, Reason::Backend, Reason::NotLookedFor, Reason::Redacted, Reason::LeftOut];
 
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
@@ -86,6 +89,7 @@ impl Reason {
             Reason::Backend => "backend",
             Reason::NotLookedFor => "not-looked-for",
             Reason::Redacted => "redacted",
+            Reason::LeftOut => "left-out",
         }
     }
 }

@@ -114,10 +114,10 @@ pub struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    /// Says whether the owner of a row is hidden, or sockets may be missing.
+    /// Says whether the owner of a row is hidden, sockets may be missing, or port spaces that were asked for are.
     pub fn is_incomplete(&self) -> bool {
         let misses_sockets = || self.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Sockets);
-        self.rows.iter().any(Row::is_hidden) || misses_sockets()
+        self.rows.iter().any(Row::is_hidden) || misses_sockets() || self.snapshot.unseen_spaces().next().is_some()
     }
 
     /// Leaves out the rows that are not asked for.

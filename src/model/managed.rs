@@ -1,6 +1,6 @@
 //! What starts a process again when it ends, and the command that stops it for good.
 
-use super::Uid;
+use super::{Container, Uid};
 
 /// A program that keeps others running.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,6 +31,16 @@ impl Managed {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte);
         let is_name = !name.is_empty() && name.len() <= 255 && !name.starts_with('-') && name.bytes().all(is_plain);
         is_name.then(|| Managed { manager, name: name.to_owned() })
+    }
+
+    /// The container as its runtime takes it: by name where that is known. None where its runtime is not one of ours.
+    pub fn container(container: &Container) -> Option<Managed> {
+        let manager = match container.runtime {
+            "docker" => Manager::Docker,
+            "podman" => Manager::Podman,
+            _ => return None,
+        };
+        Managed::new(manager, container.short_name())
     }
 
     /// What it is: `unit nginx.service`, `container web`.

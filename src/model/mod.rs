@@ -25,5 +25,5 @@ pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
-pub use socket::{Activation, Endpoint, Family, Forward, ForwardedBy, Inode, Protocol, Queue, Socket, State};
+pub use socket::{Activation, Endpoint, Family, Forward, ForwardedBy, Inode, Protocol, Queue, Socket, State, Target};
 pub use space::{Space, SpaceId, SpaceKind};

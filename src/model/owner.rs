@@ -127,7 +127,7 @@ impl HiddenBecause {
 /// What a cgroup belongs to, or a process of Windows. A hint: names in a part of the tree that is delegated are its user's choice.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Belonging {
-    /// The systemd unit; on Windows the service, or the services that share the process, separated by `, `.
+    /// The systemd unit of this host, never one of a container's own; on Windows the service, or the services that share the process, separated by `, `.
     pub unit: Option<String>,
     /// The container.
     pub container: Option<Container>,

@@ -31,6 +31,9 @@ pub enum PortError {
     /// Not a number from 1 to 65535.
     #[error("`{0}` is not a port: expected 1-65535")]
     NotAPort(String),
+    /// A range without its one or its other end.
+    #[error("`{0}` is not a range: it has {1}; expected LOW-HIGH, such as 8000-8100")]
+    Half(String, &'static str),
     /// A range whose end is below its start.
     #[error("`{first}-{last}` is not a range: {first} is above {last}; expected LOW-HIGH, such as 8000-8100")]
     Reversed {
@@ -102,6 +105,12 @@ impl FromStr for PortRange {
         let Some((first, last)) = text.split_once('-') else {
             return text.parse().map(PortRange::single);
         };
+        match (first, last) {
+            ("", "") => return Err(PortError::NotAPort(text.to_owned())),
+            ("", _) => return Err(PortError::Half(text.to_owned(), "no beginning")),
+            (_, "") => return Err(PortError::Half(text.to_owned(), "no end")),
+            _ => {}
+        }
         let (first, last) = (first.parse()?, last.parse()?);
         PortRange::new(first, last).ok_or(PortError::Reversed { first, last })
     }
@@ -192,7 +201,9 @@ mod tests {
             ("+80", "`+80` is not a port: expected 1-65535"),
             ("", "`` is not a port: expected 1-65535"),
             ("80-20", "`80-20` is not a range: 80 is above 20; expected LOW-HIGH, such as 8000-8100"),
-            ("80-", "`` is not a port: expected 1-65535"),
+            ("80-", "`80-` is not a range: it has no end; expected LOW-HIGH, such as 8000-8100"),
+            ("-80", "`-80` is not a range: it has no beginning; expected LOW-HIGH, such as 8000-8100"),
+            ("-", "`-` is not a port: expected 1-65535"),
             ("80-99999", "`99999` is not a port: expected 1-65535"),
         ] {
             assert_eq!(text.parse::<PortRange>().unwrap_err().to_string(), message);

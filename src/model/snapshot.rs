@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::{
-    Belonging, Family, Gap, Need, Pid, Port, Process, Protocol, Service, ServiceSource, Socket, Space, SpaceId, Uid,
+    Belonging, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Reason, Service, ServiceSource, Socket, Space,
+    SpaceId, Uid,
 };
 
 /// The version of the JSON report; it changes only when a field changes its meaning or leaves.
@@ -152,6 +153,9 @@ pub struct Snapshot {
     pub owner_source: OwnerSource,
     /// Why a faster way to find them was tried and given up.
     pub owner_fallback: Option<String>,
+    /// The port space of this process, which is not listed where others were asked for by name. A saved report does not tell
+    /// it: of that the first one counts.
+    pub own: SpaceId,
     /// The port spaces that were listed, the one of this process first; never empty.
     pub spaces: Vec<Space>,
     /// Port spaces that were found and not asked for; absent where nobody looked.
@@ -174,6 +178,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Why port spaces that were asked for are missing.
+    pub fn unseen_spaces(&self) -> impl Iterator<Item = &Gap> {
+        self.gaps.iter().filter(|gap| gap.missing == Missing::Spaces && gap.reason != Reason::NotLookedFor)
+    }
+
     /// Returns the space with that id, when it was listed.
     pub fn space(&self, id: SpaceId) -> Option<&Space> {
         self.spaces.iter().find(|space| space.id == id)

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
-use super::{Container, Owner, Port, Reach, SpaceId, Uid};
+use super::{Container, Owner, Port, PortRange, Reach, SpaceId, Uid};
 
 /// A transport protocol with port numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -139,6 +139,11 @@ impl Endpoint {
     pub fn new(address: IpAddr, port: u16) -> Endpoint {
         Endpoint { address, port: Port::new(port) }
     }
+
+    /// Says whether every link has this address for itself, so that it says nothing without the interface (RFC 4007).
+    pub fn is_of_a_link(&self) -> bool {
+        matches!(self.address, IpAddr::V6(address) if address.is_unicast_link_local())
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -195,13 +200,46 @@ pub struct Activation {
     pub service: Option<String>,
 }
 
+/// The end that answers for a published port.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Target {
+    /// The address; `0.0.0.0` and `::` stand for this host.
+    pub address: IpAddr,
+    /// The port: one, or one of several among which the firewall chooses. Absent where it is not known.
+    pub ports: Option<PortRange>,
+}
+
+impl Target {
+    /// The port, where it is known to be always the same.
+    pub fn port(&self) -> Option<Port> {
+        self.ports.filter(|ports| ports.first() == ports.last()).map(PortRange::first)
+    }
+}
+
+impl From<Endpoint> for Target {
+    fn from(end: Endpoint) -> Target {
+        Target { address: end.address, ports: Some(PortRange::single(end.port)) }
+    }
+}
+
+impl fmt::Display for Target {
+    /// Writes `10.0.0.2:80` and `[fd00::2]:80-90`, and the address alone where the port is not known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.ports) {
+            (address, None) => address.fmt(f),
+            (IpAddr::V4(address), Some(ports)) => write!(f, "{address}:{ports}"),
+            (IpAddr::V6(address), Some(ports)) => write!(f, "[{address}]:{ports}"),
+        }
+    }
+}
+
 /// Where a published port leads.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Forward {
     /// What forwards it.
     pub by: ForwardedBy,
     /// The end that answers.
-    pub to: Endpoint,
+    pub to: Target,
     /// The container that has this address.
     pub container: Option<Container>,
 }

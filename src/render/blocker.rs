@@ -1,6 +1,7 @@
 //! A socket that is in the way and who holds it, in a phrase.
 
 use super::column::Column;
+use super::holder;
 use super::sanitize::Charset;
 use crate::model::{Owner, Protocol, Row, State};
 
@@ -33,21 +34,10 @@ pub fn in_full(row: &Row<'_>, charset: Charset) -> String {
     if row.socket.state == Some(State::TimeWait) {
         parts = row.socket.time_left.map(|left| format!("{} s left", left.as_secs())).into_iter().collect();
     }
-    let peer = row.socket.peer.map(|peer| format!(" with {peer}")).unwrap_or_default();
+    let peer = holder::peer(row, charset).map(|peer| format!(" with {peer}")).unwrap_or_default();
     let state = row.socket.state.map_or(String::new(), |state| format!(" {}", state.name()));
-    let socket = format!("{}{state} {}{peer}", row.socket.protocol.name(), local(row, charset));
+    let socket = format!("{}{state} {}{peer}", row.socket.protocol.name(), holder::local(row, charset));
     if parts.is_empty() { socket } else { format!("{socket}: {}", parts.join(", ")) }
-}
-
-/// The local end, with the interface that it is bound to.
-pub fn local(row: &Row<'_>, charset: Charset) -> String {
-    let address = Column::Address.cell(row, charset);
-    let port = row.socket.local.port;
-    if row.socket.local.address.is_ipv6() {
-        format!("[{}]:{port}", address.as_str())
-    } else {
-        format!("{}:{port}", address.as_str())
-    }
 }
 
 /// What its holder does with it.

@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
+use unicode_width::UnicodeWidthStr;
+
 use super::sanitize::Text;
 use super::style::Style;
 use super::table::{self, Cells, Emphasis, Frame, Head};
-use super::{blocker, fix, paragraph, summary};
+use super::{blocker, fix, holder, paragraph, summary};
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
 use crate::model::{Caller, Listing, Protocol, Refusal, Row};
@@ -15,6 +17,13 @@ const MOST_NAMED: usize = 4;
 
 const HEADS: [&str; 5] = ["PROTO", "ADDRESS", "BIND", "ERROR", "WHY"];
 
+/// Where these stand among the heads.
+const ERROR: usize = 3;
+const WHY: usize = 4;
+
+/// The columns that a reason needs to be readable beside the rest.
+const LEAST_ROOM: usize = 24;
+
 /// Writes the answers.
 pub fn write(
     out: &mut dyn Write,
@@ -23,29 +32,66 @@ pub fn write(
     caller: Caller,
     style: Style,
 ) -> io::Result<()> {
-    writeln!(out, "{}", summary::title(listing.snapshot, style.charset).as_str())?;
+    paragraph::sentence(out, summary::title(listing.snapshot, style.charset).as_str(), style.width)?;
     for port in checked {
         writeln!(out)?;
         write_port(out, port, caller, style)?;
     }
     if let Some(line) = summary::not_seen(listing.snapshot) {
-        writeln!(out, "\n{}", Text::of(&line, style.charset).as_str())?;
+        writeln!(out)?;
+        paragraph::sentence(out, Text::of(&line, style.charset).as_str(), style.width)?;
     }
     Ok(())
 }
 
 fn write_port(out: &mut dyn Write, port: &Checked<'_>, caller: Caller, style: Style) -> io::Result<()> {
-    writeln!(out, "{}", heading(port, style))?;
-    let rows: Vec<[(Text, Emphasis); 5]> = port.verdicts.iter().map(|verdict| cells(verdict, style)).collect();
-    let width = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0).max(HEADS[place].len());
-    let head = |place: usize| Head { title: HEADS[place].to_owned(), width: width(place), is_number: false };
-    let shape: Vec<Head> = (0..HEADS.len()).map(head).collect();
-    let mut rows = rows.into_iter().map(|row| -> Cells { row.to_vec() });
-    table::draw(out, Some(&shape), &shape, &mut rows, Frame::Plain, style)?;
+    paragraph::sentence(out, &heading(port, style), style.width)?;
+    write_table(out, port, style)?;
     for line in notes(port, caller, style) {
-        writeln!(out, "{line}")?;
+        paragraph::item(out, &line, style.width)?;
     }
     Ok(())
+}
+
+/// Draws the table so that it fits: the reason goes over as many lines as it needs, and where there is no room for it
+/// beside the rest it stands below its row.
+fn write_table(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Result<()> {
+    let rows: Vec<[(Text, Emphasis); 5]> = port.verdicts.iter().map(|verdict| cells(verdict, style)).collect();
+    let natural = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0).max(HEADS[place].len());
+    let head = |(place, width): (usize, usize)| Head { title: HEADS[place].to_owned(), width, is_number: false };
+    let before: usize = (0..WHY).map(|place| natural(place) + usize::from(super::layout::GAP)).sum();
+    let room = style.width.map(|width| width.saturating_sub(before));
+    let reasons: Vec<Text> = rows.iter().map(|row| row[WHY].0.clone()).collect();
+    let lines: Vec<Vec<&str>> = reasons.iter().map(|reason| paragraph::folded(reason.as_str(), room)).collect();
+    let widest = lines.iter().flatten().map(|line| UnicodeWidthStr::width(*line)).max().unwrap_or(0);
+    let is_narrow = room.is_some_and(|room| widest > room || natural(WHY) > room && room < LEAST_ROOM);
+    if is_narrow {
+        let shape: Vec<Head> = (0..ERROR).map(|place| head((place, natural(place)))).collect();
+        let mut heads = Some(&shape[..]);
+        for row in rows {
+            let [proto, address, bind, (error, _), (why, _)] = row;
+            let mut row = std::iter::once([proto, address, bind]);
+            table::draw(out, heads.take(), &shape, &mut row, Frame::Plain, style)?;
+            let says_something = |text: &&Text| !text.as_str().is_empty() && **text != Text::unknown();
+            let parts: Vec<&str> = [&error, &why].into_iter().filter(says_something).map(Text::as_str).collect();
+            if !parts.is_empty() {
+                paragraph::item(out, &format!("  {}", parts.join(": ")), style.width)?;
+            }
+        }
+        return Ok(());
+    }
+    let shape: Vec<Head> = (0..WHY).map(natural).chain([widest.max(HEADS[WHY].len())]).enumerate().map(head).collect();
+    let mut rows = rows.into_iter().zip(&lines).flat_map(|(row, lines)| {
+        let further = |line: &str| -> Cells {
+            let empty = (0..WHY).map(|_| (Text::default(), Emphasis::None));
+            empty.chain([(Text::of(line, style.charset), Emphasis::None)]).collect()
+        };
+        let mut first: Cells = row.to_vec();
+        first[WHY].0 = Text::of(lines[0], style.charset);
+        let further: Vec<Cells> = lines[1..].iter().map(|line| further(line)).collect();
+        std::iter::once(first).chain(further)
+    });
+    table::draw(out, Some(&shape), &shape, &mut rows, Frame::Plain, style)
 }
 
 /// Writes the answers about one port in a line for each protocol.
@@ -128,27 +174,36 @@ fn address(verdict: &Verdict<'_>) -> String {
 fn why(verdict: &Verdict<'_>, style: Style) -> String {
     let Some(cause) = verdict.cause else { return String::new() };
     match cause {
+        Cause::Privileged if verdict.outcome == Outcome::Unknown => {
+            "it may need a privilege that the user asking does not have: this run cannot tell".to_owned()
+        }
         Cause::Privileged => "the port needs a privilege that the user asking does not have".to_owned(),
         Cause::Excluded => "set apart by the system, or held with exclusive use".to_owned(),
         Cause::AddressNotHere => "no interface of this port space has the address".to_owned(),
         Cause::NoFamily => "this system does not do the family".to_owned(),
         Cause::NoDevice => "there is no such interface".to_owned(),
+        Cause::Multicast => {
+            format!("a multicast address, which is not for {}", verdict.bind.protocol.name())
+        }
         Cause::Redirected => match verdict.judgement.redirects.first() {
             Some(row) => format!("the firewall sends what comes for it to {}", target(row, style)),
             None => String::new(),
         },
         Cause::Unseen => "nothing that this run can see is in the way".to_owned(),
+        Cause::Other if verdict.outcome == Outcome::Refused(Refusal::Invalid) => {
+            "the kernel does not take the address together with the options that are asked for".to_owned()
+        }
         Cause::Other => match &verdict.outcome {
             Outcome::Refused(refusal) => refusal.name().to_owned(),
             _ => String::new(),
         },
-        _ => verdict.culprits().first().map(|blocker| in_the_way(blocker, style)).unwrap_or_default(),
+        _ => verdict.culprits().first().map(|blocker| in_the_way(blocker, verdict, style)).unwrap_or_default(),
     }
 }
 
-fn in_the_way(blocker: &Blocker<'_>, style: Style) -> String {
+fn in_the_way(blocker: &Blocker<'_>, verdict: &Verdict<'_>, style: Style) -> String {
     let row = blocker.row;
-    let (name, local) = (blocker::name(row, style.charset), blocker::local(row, style.charset));
+    let (name, local) = (blocker::name(row, style.charset), holder::local(row, style.charset));
     let what = match kind_of(row) {
         Cause::Activation => format!("systemd {} {local} for a unit that it starts on demand", blocker::verb(row)),
         Cause::Listener => format!("{name} {} {local}", blocker::verb(row)),
@@ -162,9 +217,13 @@ fn in_the_way(blocker: &Blocker<'_>, style: Style) -> String {
         Overlap::Covered => ", that is every address",
         Overlap::Covers => ", one of the addresses asked for",
         Overlap::TheirDualStack => ", which takes IPv4 too",
+        Overlap::TheirFormerDualStack => ", a socket that took IPv4 too before it was connected",
         Overlap::OurDualStack => ", and :: takes IPv4 too",
     };
-    let doubt = if blocker.is_certain { "" } else { " (depends on options that no table shows)" };
+    // Where a bind was refused and nothing else is there, it is the one.
+    let is_proved = verdict.probe.is_some() && verdict.culprits().len() == 1;
+    let is_sure = blocker.is_certain || is_proved;
+    let doubt = if is_sure { "" } else { " (depends on options that no table shows)" };
     format!("{what}{relation}{doubt}")
 }
 
@@ -235,4 +294,83 @@ fn disagreement(verdict: &Verdict<'_>) -> Option<String> {
         verdict.bind.protocol.name(),
         verdict.bind.address
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::bind::{Facts, judge};
+    use crate::join;
+    use crate::model::{Bind, Container, Endpoint, Forward, ForwardedBy, Pid, Platform, Port, Snapshot, Socket, Space};
+    use crate::model::{SpaceId, SpaceKind, Uid};
+    use crate::render::sanitize::Charset;
+    use crate::testing;
+
+    fn text(snapshot: &Snapshot, port: u16, addresses: &[&str], width: Option<usize>) -> String {
+        let listing = join::listing(snapshot, None);
+        let rows: Vec<&Row<'_>> = listing.rows.iter().collect();
+        let caller = Caller { platform: Platform::Linux, uid: Some(Uid(0)), is_privileged: Some(true) };
+        let facts = Facts { space: &snapshot.spaces[0], caller, address: None };
+        let verdict = |address: &&str| {
+            let bind = Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port));
+            let judgement = judge(&bind, &rows, &facts);
+            Verdict::new(bind, judgement, None, &facts)
+        };
+        let verdicts = addresses.iter().map(verdict).collect();
+        let checked = [Checked { port: Port::new(port), services: Vec::new(), verdicts }];
+        let style = Style { color: false, charset: Charset::Unicode, width };
+        let mut text = Vec::new();
+        write(&mut text, &checked, &listing, caller, style).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// A port that a container publishes by a proxy, and that another port space has too.
+    fn published() -> Snapshot {
+        const NAME: &str = "a-container-with-a-name-that-says-what-it-is-for";
+        let mut snapshot = testing::snapshot();
+        let container = Container { name: Some(NAME.to_owned()), ..Container::of_id("docker", "a".repeat(64)) };
+        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
+        let forward = Forward { by: ForwardedBy::Proxy, to: to.into(), container: Some(container) };
+        snapshot.sockets[3].forward = Some(Box::new(forward));
+        snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some("docker-proxy".into());
+        let space = Space::new(SpaceId(7), SpaceKind::Container, NAME.to_owned(), snapshot.socket_source);
+        snapshot.sockets.push(Socket { space: space.id, ..snapshot.sockets[3].clone() });
+        snapshot.spaces.push(space);
+        snapshot
+    }
+
+    /// Its words in order of the alphabet, without heads, rules and what joins an error with its reason.
+    fn words(text: &str) -> Vec<String> {
+        let words = text.split_whitespace().map(|word| word.trim_end_matches(':').to_owned());
+        let mut words: Vec<String> =
+            words.filter(|word| !word.starts_with('─') && !["ERROR", "WHY"].contains(&word.as_str())).collect();
+        words.sort();
+        words
+    }
+
+    #[test]
+    fn every_line_fits_its_terminal_and_no_word_is_lost() {
+        let addresses = ["0.0.0.0", "::", "127.0.0.1", "::1", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"];
+        let (published, plain) = (published(), testing::snapshot());
+        // What cannot be broken is a name or an address.
+        for (snapshot, port, addresses, least) in [
+            (&published, 5432, &addresses[..], 64),
+            (&published, 5432, &addresses[..4], 57),
+            (&plain, 443, &addresses[..4], 40),
+        ] {
+            let whole = text(snapshot, port, addresses, None);
+            for width in least..=240 {
+                let text = text(snapshot, port, addresses, Some(width));
+                assert!(text.lines().all(|line| UnicodeWidthStr::width(line) <= width), "{width}:\n{text}");
+                assert_eq!(words(&text), words(&whole), "{width}:\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_stand_beside_their_rows_or_below() {
+        let addresses = ["0.0.0.0", "::", "::1", "127.0.0.2"];
+        insta::assert_snapshot!("check_80", text(&published(), 5432, &addresses, Some(80)));
+        insta::assert_snapshot!("check_40", text(&testing::snapshot(), 443, &addresses, Some(40)));
+    }
 }

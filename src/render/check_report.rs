@@ -64,11 +64,13 @@ pub struct BindReport<'a> {
     pub outcome: &'a str,
     /// Whether the outcome counts as success; also true for an address among the usual ones that the host does not have.
     pub ok: bool,
-    /// The error of bind(2): `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`, `ENODEV`, or the system's words.
+    /// The error of bind(2): `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`, `ENODEV`, `EINVAL`, or the
+    /// system's words.
     pub error: Option<&'a str>,
     /// Why: `listener`, `activation` (systemd holds it for a unit), `bound` (and not listening), `time-wait`, `client`
     /// (the port came from the ephemeral range), `connection`, `privileged`, `excluded`, `address-not-here`,
-    /// `no-family`, `no-device`, `redirected`, `unseen` (nothing that was seen is in the way) or `other`.
+    /// `no-family`, `no-device`, `multicast` (the protocol does not do it), `redirected`, `unseen` (nothing that was
+    /// seen is in the way) or `other`.
     pub cause: Option<&'a str>,
     /// What the kernel's rule says of the sockets that were seen: `bindable`, `refused`, or `depends` on what is not
     /// known.
@@ -106,7 +108,8 @@ pub struct ProbeReport<'a> {
 #[schemars(rename = "Blocker")]
 pub struct BlockerReport<'a> {
     /// How the addresses meet: `same`, `covered-by-wildcard` (the socket has every address), `covers-specific` (the bind
-    /// wants every address), `their-dual-stack` (the socket is an IPv6 one that takes IPv4 too), `our-dual-stack`.
+    /// wants every address), `their-dual-stack` (the socket is an IPv6 one that takes IPv4 too),
+    /// `their-former-dual-stack` (it did before it was connected), `our-dual-stack`.
     pub overlap: &'a str,
     /// Whether it is in the way whatever options it has set.
     pub certain: bool,

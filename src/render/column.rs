@@ -7,7 +7,7 @@ use std::str::FromStr;
 use compact_str::{ToCompactString, format_compact};
 
 use super::sanitize::{Charset, Text};
-use super::time;
+use super::{holder, time};
 use crate::model::{Activation, Container, Forward, HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
 
 /// One column.
@@ -245,7 +245,7 @@ impl Column {
             Column::Category => plain(row.category.name()),
             Column::Service => row.service.map(|service| Text::of(service.name, charset)),
             Column::State => socket.state.and_then(|state| plain(state.name())),
-            Column::Peer => socket.peer.map(|peer| Text::plain(peer.to_compact_string())),
+            Column::Peer => peer(row, charset),
             Column::Pid => list(row.processes.iter().map(|(pid, _)| Some(number(pid.0)))),
             Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
             Column::User => user(row, charset),
@@ -314,6 +314,15 @@ fn address(row: &Row<'_>, charset: Charset) -> Text {
     }
 }
 
+/// With its interface where its address says nothing without.
+fn peer(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let peer = row.socket.peer?;
+    match row.socket.device.as_deref().filter(|_| peer.is_of_a_link()) {
+        Some(device) => Some(Text::of(&holder::end(peer, Some(device), charset), charset)),
+        None => Some(Text::plain(peer.to_compact_string())),
+    }
+}
+
 /// The short name, or that of the file when the process has blanked it (C34).
 pub(super) fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
     let process = process?;
@@ -358,16 +367,17 @@ fn with_services(name: Text, row: &Row<'_>, charset: Charset) -> Text {
 
 /// Where a published port leads: `→ container web :80 (httpd)`.
 fn forward_cell(forward: &Forward, charset: Charset) -> Text {
-    let port = Text::plain(format_compact!(":{}", forward.to.port));
+    let port = forward.to.ports.map(|ports| Text::plain(format_compact!(":{ports}")));
     let mut parts = vec![Text::arrow(charset)];
     match &forward.container {
         Some(container) => {
-            parts.extend([Text::plain("container"), Text::of(container.short_name(), charset), port]);
+            parts.extend([Text::plain("container"), Text::of(container.short_name(), charset)]);
+            parts.extend(port);
             if let Some(image) = &container.image {
                 parts.push(Text::join(&[Text::plain("("), Text::of(image, charset), Text::plain(")")], ""));
             }
         }
-        None if forward.to.address.is_unspecified() => parts.push(port),
+        None if forward.to.address.is_unspecified() => parts.push(port.unwrap_or_else(Text::unknown)),
         None => parts.push(Text::plain(forward.to.to_compact_string())),
     }
     Text::join(&parts, " ")

@@ -85,8 +85,8 @@ fn doubt(doubt: Doubt) -> String {
             name(which)
         ),
         Doubt::SpacesUnsure(which, count) => format!(
-            "{} not compared: which port spaces of the other side theirs are {} cannot be told, since a user who may not \
-             look into a space knows it by another number; two reports by root can be compared",
+            "{} not compared: which port spaces of the other side theirs are {} cannot be told, since a user who may \
+             not look into a space knows it by another number; two reports by root can be compared",
             were(count, "socket"),
             name(which)
         ),
@@ -237,7 +237,8 @@ pub struct SideReport<'a> {
     pub exposure: Option<&'a str>,
     /// Who holds it; null where one of them is hidden.
     pub holders: Option<Vec<HolderReport<'a>>>,
-    /// Why no process holds one of them: `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight` or `redirected`.
+    /// Why no process holds one of them: `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight` or
+    /// `redirected`.
     pub nobody: Option<&'a str>,
     /// Where a published port leads, in words.
     pub forward: Option<&'a str>,

@@ -1,10 +1,12 @@
 //! What helps against each cause, in words that can be followed.
 
+use std::net::IpAddr;
+
 use super::blocker;
 use super::sanitize::{Charset, Text};
-use crate::analyse::bind::Overlap;
-use crate::analyse::cause::{Cause, Verdict};
-use crate::model::{Caller, Platform, Port, Protocol, Row};
+use crate::analyse::bind::{Blocker, Overlap};
+use crate::analyse::cause::{Cause, Outcome, Verdict};
+use crate::model::{Caller, Endpoint, Owner, Platform, Port, Protocol, Row, Uid};
 
 /// What helps, the best first; empty where nothing is wrong.
 pub fn fixes(verdict: &Verdict<'_>, caller: Caller, charset: Charset) -> Vec<String> {
@@ -26,6 +28,7 @@ pub fn fixes(verdict: &Verdict<'_>, caller: Caller, charset: Charset) -> Vec<Str
             | Cause::Connection
             | Cause::Excluded
             | Cause::Redirected
+            | Cause::Unseen
     ) {
         fixes.push(another_port(port));
     }
@@ -43,6 +46,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
     let udp = if verdict.bind.protocol == Protocol::Udp { " -u" } else { "" };
     Some(match cause {
         Cause::Listener => return first.map(|row| stop(row, udp, caller.platform, charset)),
+        Cause::Connection => return first.map(|row| end(row, udp, caller.platform, charset)),
         Cause::Activation => match first.and_then(|row| row.socket.activation.as_ref()) {
             Some(activation) => {
                 let units = std::iter::once(&activation.socket).chain(&activation.service);
@@ -61,14 +65,21 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
                 None => "wait a minute, until the kernel has forgotten the connection".to_owned(),
             }
         }
-        Cause::Client => match caller.platform {
-            Platform::Linux => format!(
-                "wait for the end of the connection; to keep the port from clients: sysctl \
-                 net.ipv4.ip_local_reserved_ports={port}"
-            ),
-            _ => "wait for the end of the connection, or take a port outside of the ephemeral range".to_owned(),
-        },
-        Cause::Connection => "its server is gone and the connection is not: wait for its end".to_owned(),
+        Cause::Client => {
+            let row = first?;
+            let end = end(row, udp, caller.platform, charset);
+            let is_held = !matches!(row.socket.owner, Owner::Nobody(_));
+            let end = if is_held { format!("wait until its program closes it, or {end}") } else { end };
+            match caller.platform {
+                Platform::Linux => {
+                    format!("{end}; to keep the port from clients: sysctl net.ipv4.ip_local_reserved_ports={port}")
+                }
+                _ => format!("{end}; or take a port outside of the ephemeral range"),
+            }
+        }
+        Cause::Privileged if verdict.outcome == Outcome::Unknown => {
+            "let a real bind tell: `portscope check` without --no-probe, run by the user who asks".to_owned()
+        }
         Cause::Privileged => match caller.platform {
             Platform::Linux => format!(
                 "give the program the right: AmbientCapabilities=CAP_NET_BIND_SERVICE in its unit, or `setcap \
@@ -91,6 +102,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
         },
         Cause::NoFamily => "this system does not do that family".to_owned(),
         Cause::NoDevice => "`ip link` lists the interfaces".to_owned(),
+        Cause::Multicast => "take UDP (`portscope check -u`), or an address of this host".to_owned(),
         Cause::Redirected => {
             let container = verdict.judgement.redirects.iter().find_map(|row| container_of(row));
             match container {
@@ -102,30 +114,74 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
                 }
             }
         }
-        Cause::Unseen => match caller.platform {
-            Platform::Linux => {
-                "run again as root; if it stays, the holder may be outside of what any table shows".to_owned()
+        Cause::Unseen => match (caller.platform, caller.uid) {
+            (Platform::Linux, uid) => {
+                let as_root = if uid == Some(Uid(0)) { "" } else { " as root" };
+                format!(
+                    "run again{as_root}: a holder may come and go; one that stays may be bound without listening, which \
+                     only Linux 6.8 and later tells, and not to --backend portable"
+                )
             }
+            (_, Some(Uid(0))) => "run again: a holder may come and go".to_owned(),
             _ => "run again with more rights".to_owned(),
         },
-        Cause::Other => return None,
+        Cause::Other => {
+            let is_mapped = |address: IpAddr| address.to_canonical() != address;
+            return (verdict.bind.v6only && is_mapped(verdict.bind.address))
+                .then(|| "leave IPV6_V6ONLY unset: the address is one of IPv4 in its IPv6 form".to_owned());
+        }
     })
 }
 
-/// What ends a listener for good: whoever would restart it has to do it.
+/// What ends a connection that keeps its port.
+fn end(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String {
+    let port = row.socket.local.port;
+    match row.socket.owner {
+        Owner::Nobody(_) if platform == Platform::Linux => format!(
+            "no process holds it any more: wait until the kernel has finished it, or destroy it: portscope \
+             close{udp} --clients {port}"
+        ),
+        Owner::Nobody(_) => "no process holds it any more: wait until the system has finished it".to_owned(),
+        Owner::Processes(_) | Owner::Hidden(_) => by_manager(row, platform, charset).unwrap_or_else(|| {
+            let local = row.socket.local.address;
+            let is_here = |peer: Endpoint| peer.address.to_canonical().is_loopback() || peer.address == local;
+            let both =
+                if row.socket.peer.is_some_and(is_here) { " (it also means who has the other end here)" } else { "" };
+            format!("stop {}: portscope kill{udp} --clients {port}{both}", blocker::name(row, charset))
+        }),
+    }
+}
+
+/// What ends a listener for good.
 fn stop(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String {
+    by_manager(row, platform, charset).unwrap_or_else(|| {
+        format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port)
+    })
+}
+
+/// How whoever would start the holder again is told to stop it.
+fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<String> {
     if let Some((runtime, name)) = container_of(row) {
-        return format!("stop its container: {runtime} stop {}", Text::of(name, charset).as_str());
+        return Some(format!("stop its container: {runtime} stop {}", Text::of(name, charset).as_str()));
     }
     if let Some(services) = row.unit().filter(|_| platform == Platform::Windows) {
         // To end their process would end them all, and Windows starts it again.
         let what = if services.contains(", ") { "one of its services has it, stop that" } else { "stop its service" };
-        return format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str());
+        return Some(format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str()));
     }
-    match row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@")) {
-        Some(unit) => format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()),
-        None => format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port),
+    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
+    if let Some(container) = container.filter(|container| container.runtime != "nspawn" || row.unit().is_none()) {
+        let name = Text::of(container.short_name(), charset);
+        return Some(format!(
+            "stop {} in its container ({} {}), or the container with its own tools",
+            blocker::name(row, charset),
+            container.runtime,
+            name.as_str()
+        ));
     }
+    let unit = row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))?;
+    Some(format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()))
 }
 
 /// The container that a socket belongs to or leads to, with the command that stops it.
@@ -157,7 +213,11 @@ fn of_options(cause: Cause, verdict: &Verdict<'_>) -> Vec<String> {
         fixes.push("set IPV6_V6ONLY: only the IPv4 half of :: is taken".to_owned());
     } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::TheirDualStack) {
         fixes.push("let the holder of :: set IPV6_V6ONLY, so that it leaves IPv4 alone".to_owned());
-    } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::Covers) {
+    } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::TheirFormerDualStack) {
+        fixes.push("let the holder set IPV6_V6ONLY before it connects, so that it leaves IPv4 alone".to_owned());
+    }
+    let covers = |blocker: &Blocker<'_>| matches!(blocker.overlap, Overlap::Covers | Overlap::TheirFormerDualStack);
+    if verdict.bind.address.is_unspecified() && culprits.first().is_some_and(covers) {
         fixes.push("bind one address that is not taken instead of every one".to_owned());
     }
     fixes

@@ -1,8 +1,10 @@
 //! A socket and its holders in words, for sentences and not for tables.
 
+use std::net::IpAddr;
+
 use super::column::Column;
 use super::sanitize::{Charset, Text};
-use crate::model::{Pid, Process, Row};
+use crate::model::{Endpoint, Pid, Process, Row};
 
 /// More holders of one socket are only counted.
 const MOST_HOLDERS: usize = 4;
@@ -40,16 +42,34 @@ pub fn socket_and_holders(row: &Row<'_>, charset: Charset) -> String {
 /// `tcp 127.0.0.1:8080 LISTEN`, with the other end of a connection.
 pub fn socket(row: &Row<'_>, charset: Charset) -> String {
     let socket = row.socket;
-    let mut text = format!("{} {}", socket.protocol.name(), socket.local);
-    if let Some(device) = &socket.device {
-        text = format!("{text}%{}", Text::of(device, charset).as_str());
-    }
+    let mut text = format!("{} {}", socket.protocol.name(), local(row, charset));
     if let Some(state) = socket.state {
         text = format!("{text} {}", state.name());
     }
-    match socket.peer {
+    match peer(row, charset) {
         Some(peer) => format!("{text} with {peer}"),
         None => text,
+    }
+}
+
+/// The local end, with the interface that it is bound to: `127.0.0.1:80`, `127.0.0.1%lo:80`, `[fe80::1%eth0]:80`.
+pub fn local(row: &Row<'_>, charset: Charset) -> String {
+    end(row.socket.local, row.socket.device.as_deref(), charset)
+}
+
+/// The other end, with its interface where its address says nothing without.
+pub fn peer(row: &Row<'_>, charset: Charset) -> Option<String> {
+    let peer = row.socket.peer?;
+    Some(end(peer, row.socket.device.as_deref().filter(|_| peer.is_of_a_link()), charset))
+}
+
+/// An end as a target takes it.
+pub fn end(end: Endpoint, device: Option<&str>, charset: Charset) -> String {
+    let Some(device) = device else { return end.to_string() };
+    let device = Text::of(device, charset);
+    match end.address {
+        IpAddr::V4(address) => format!("{address}%{}:{}", device.as_str(), end.port),
+        IpAddr::V6(address) => format!("[{address}%{}]:{}", device.as_str(), end.port),
     }
 }
 
@@ -73,6 +93,29 @@ mod tests {
         let both = |place: usize| socket_and_holders(&listing.rows[place], Charset::Unicode);
         assert_eq!(both(4), "tcp [::1]:5432 LISTEN (700 postgres)");
         assert_eq!(both(5), "udp [::]:5353 (hidden)");
+    }
+
+    #[test]
+    fn an_interface_belongs_to_the_address_and_what_is_shown_is_a_target() {
+        let mut snapshot = testing::snapshot();
+        for (place, address) in [(1, "fe80::1"), (2, "0.0.0.0"), (4, "fe80::1")] {
+            let socket = &mut snapshot.sockets[place];
+            (socket.local.address, socket.device) = (address.parse().unwrap(), Some("v0".to_owned()));
+        }
+        snapshot.sockets[1].peer = Some(Endpoint::new("fe80::2".parse().unwrap(), 4000));
+        let listing = join::listing(&snapshot, None);
+        let shown = |place: usize| socket(&listing.rows[place], Charset::Unicode);
+        assert_eq!(shown(1), "tcp [fe80::1%v0]:443 ESTABLISHED with [fe80::2%v0]:4000");
+        assert_eq!(shown(2), "tcp 0.0.0.0%v0:443 LISTEN");
+        assert_eq!(shown(4), "tcp [fe80::1%v0]:5432 LISTEN");
+        for place in [1, 2, 4] {
+            let row = &listing.rows[place];
+            let target = local(row, Charset::Unicode).parse().unwrap();
+            assert!(crate::select::Wanted::new(&target, |_| std::collections::BTreeSet::new()).matches(row));
+        }
+        let row = &listing.rows[1];
+        let peer: crate::select::Peer = peer(row, Charset::Unicode).unwrap().parse().unwrap();
+        assert!(peer.matches(row.socket));
     }
 
     #[test]

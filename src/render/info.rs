@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::holder;
 use super::owner;
 use super::paragraph;
 use super::sanitize::{Charset, Text};
@@ -92,7 +93,8 @@ fn write_number(out: &mut dyn Write, dossier: &Dossier<'_>, style: Style) -> io:
         }
     }
     let objections = dossier.objections();
-    let reasons: Vec<Text> = objections.iter().map(|objection| reason(objection, charset)).collect();
+    let own = dossier.places.first();
+    let reasons: Vec<Text> = objections.iter().map(|objection| reason(objection, own, charset)).collect();
     let advice = if reasons.is_empty() {
         Text::plain("good: nothing speaks against it")
     } else {
@@ -124,29 +126,48 @@ fn assigned(assignment: &Assignment<'_>, charset: Charset) -> Vec<Text> {
     assignment.services.iter().map(text).collect()
 }
 
-fn reason(objection: &Objection<'_>, charset: Charset) -> Text {
+fn reason(objection: &Objection<'_>, own: Option<&Place<'_>>, charset: Charset) -> Text {
     match objection {
         Objection::Assigned(names) => {
             let names: Vec<Text> = names.iter().map(|name| Text::of(name, charset)).collect();
             Text::join(&[Text::plain("it belongs to"), Text::join(&names, ", ")], " ")
         }
         Objection::WellKnown => Text::plain("well-known numbers are for IANA to assign"),
+        Objection::KeptBack(protocols) => {
+            let names: Vec<&str> = protocols.iter().map(|protocol| protocol.name()).collect();
+            Text::plain(format!("IANA keeps it back for {}", names.join(" and ")))
+        }
+        Objection::Privileged if own.is_some_and(|own| own.is_privileged.is_none()) => {
+            Text::plain("binding it may take a privilege, which is not known here")
+        }
         Objection::Privileged => Text::plain("binding it takes a privilege here"),
+        Objection::Ephemeral if own.is_some_and(|own| own.is_ephemeral.is_none()) => {
+            Text::plain("a client may be given it on many systems, and whether here is not known")
+        }
         Objection::Ephemeral => Text::plain("any client may be given it here"),
+        Objection::Reserved => Text::plain("the system sets it apart"),
+        Objection::Bad => Text::plain("browsers refuse to connect to it (WHATWG bad ports)"),
         Objection::InUse => Text::plain("it is in use here"),
     }
 }
 
-/// What this space makes of the number, and every other one that has a socket on it.
+/// What this space makes of the number, and where another one that has a socket on it makes something else of it, what.
 fn write_places(out: &mut dyn Write, dossier: &Dossier<'_>, style: Style) -> io::Result<()> {
     let Style { charset, width, .. } = style;
-    let shown = dossier.places.iter().enumerate().filter(|(place, space)| *place == 0 || space.is_used);
-    for (place, space) in shown {
-        if place > 0 {
-            let label = Text::of(&space.space.label, charset);
-            writeln!(out, "in port space {} ({})", label.as_str(), space.space.kind.name())?;
+    let Some((own, others)) = dossier.places.split_first() else { return Ok(()) };
+    let own = settings(own, dossier);
+    for (label, text) in &own {
+        paragraph::fact(out, label, Text::of(text, charset), charset, width)?;
+    }
+    for place in others.iter().filter(|place| place.is_used) {
+        let different = settings(place, dossier).into_iter().filter(|setting| !own.contains(setting));
+        let different: Vec<(&str, String)> = different.collect();
+        if different.is_empty() {
+            continue;
         }
-        for (label, text) in settings(space, dossier) {
+        let label = Text::of(&place.space.label, charset);
+        writeln!(out, "in port space {} ({})", label.as_str(), place.space.kind.name())?;
+        for (label, text) in different {
             paragraph::fact(out, label, Text::of(&text, charset), charset, width)?;
         }
     }
@@ -202,13 +223,7 @@ fn write_sockets(out: &mut dyn Write, holding: &Holding<'_>, own: Option<SpaceId
 /// `tcp 127.0.0.1:5432 LISTEN, for this host only`.
 fn socket(row: &Row<'_>, charset: Charset) -> Text {
     let socket = row.socket;
-    let mut parts = vec![Text::plain(format!("{} {}", socket.protocol.name(), socket.local))];
-    if let Some(device) = &socket.device {
-        parts.push(Text::join(&[Text::plain("on"), Text::of(device, charset)], " "));
-    }
-    parts.extend(socket.state.map(|state| Text::plain(state.name())));
-    parts.extend(socket.peer.map(|peer| Text::plain(format!("with {peer}"))));
-    let line = Text::join(&parts, " ");
+    let line = Text::of(&holder::socket(row, charset), charset);
     if socket.peer.is_some() {
         return line;
     }
@@ -320,7 +335,7 @@ mod tests {
         published.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
         published.owner = Owner::Nobody(Nobody::Redirected);
         let container = Container { name: Some("web".to_owned()), ..testing_container() };
-        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
+        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
         published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: Some(container) }));
         snapshot.sockets.push(published);
         let text = text(&snapshot, 8080, PIPE);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::column;
+use super::holder;
 use super::program;
 use super::sanitize::{Charset, Text};
 use super::time;
@@ -68,8 +69,10 @@ fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
     let mut facts: Vec<Fact> = Vec::new();
     for open in &holding.open {
         facts.extend(open.socket.queue.map(|queue| {
-            let place = if holding.open.len() > 1 { format!(" at {}", open.socket.local) } else { String::new() };
-            ("queue", Text::plain(format!("{} of {} wait to be accepted{place}", queue.used, queue.limit)))
+            let is_one_of_many = holding.open.len() > 1;
+            let place = if is_one_of_many { format!(" at {}", holder::local(open, charset)) } else { String::new() };
+            let line = format!("{} of {} wait to be accepted{place}", queue.used, queue.limit);
+            ("queue", Text::of(&line, charset))
         }));
         facts.extend(open.socket.activation.as_ref().map(|activation| {
             let socket = Text::of(&activation.socket, charset);

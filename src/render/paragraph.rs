@@ -27,8 +27,18 @@ pub fn sentence(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Re
     folded(text, width).into_iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
+/// Writes a sentence whose further lines are indented, so that the next one is told from them.
+pub fn item(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Result<()> {
+    const INDENT: usize = 4;
+    let first = folded(text, width)[0];
+    writeln!(out, "{first}")?;
+    let Some(rest) = text.get(first.len() + 1..) else { return Ok(()) };
+    let further = folded(rest, width.map(|width| width.saturating_sub(INDENT)));
+    further.into_iter().try_for_each(|line| writeln!(out, "{:INDENT$}{line}", ""))
+}
+
 /// Breaks the text at blanks. A word that is wider than the width stands alone on its line, which the terminal breaks.
-fn folded(text: &str, width: Option<usize>) -> Vec<&str> {
+pub fn folded(text: &str, width: Option<usize>) -> Vec<&str> {
     let Some(width) = width else { return vec![text] };
     let columns = unicode_width::UnicodeWidthStr::width;
     let mut lines = Vec::new();
@@ -57,6 +67,19 @@ mod tests {
         assert_eq!(folded("a /very/long/path b", Some(5)), ["a", "/very/long/path", "b"]);
         assert_eq!(folded("/very/long/path", Some(5)), ["/very/long/path"]);
         assert_eq!(folded("", Some(5)), [""]);
+    }
+
+    #[test]
+    fn the_further_lines_of_an_item_are_indented() {
+        let item = |text: &str, width| {
+            let mut out = Vec::new();
+            item(&mut out, text, width).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(item("fix: one two three four", Some(12)), "fix: one two\n    three\n    four\n");
+        assert_eq!(item("fix: one two", Some(12)), "fix: one two\n");
+        assert_eq!(item("fix: one two", None), "fix: one two\n");
+        assert_eq!(item("", Some(12)), "\n");
     }
 
     #[test]

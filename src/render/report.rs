@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 pub use super::report_visibility::{Visibility, visibility};
 use super::{secrets, time};
 use crate::model::{
-    Container, Endpoint, Forward, Holder, Host, Listing, Owner, Pid, PortRange, Process, Row, Service, Space, Uid,
+    Container, Endpoint, Forward, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Row, Service, Space,
+    Target, Uid,
 };
 
 pub use crate::model::SCHEMA;
@@ -92,7 +93,8 @@ pub struct HostReport<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Space")]
 pub struct SpaceReport<'a> {
-    /// The inode of the network namespace; 0 on a system without namespaces.
+    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
+    /// `proc-net` then); 0 on a system without namespaces.
     pub id: u64,
     /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,
@@ -178,10 +180,22 @@ pub struct SocketReport<'a> {
 pub struct ForwardReport<'a> {
     /// `proxy` (a process such as docker-proxy) or `nat` (a rule of the firewall).
     pub by: &'a str,
-    /// The end that answers; an address of zeros stands for this host.
-    pub to: EndpointReport,
+    /// The end that answers.
+    pub to: TargetReport,
     /// The container that has this address.
     pub container: Option<ContainerReport<'a>>,
+}
+
+/// The end that answers for a published port.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Target")]
+pub struct TargetReport {
+    /// The IP address; one of zeros stands for this host.
+    pub address: std::net::IpAddr,
+    /// The port; null where it is one of several, or not known.
+    pub port: Option<u16>,
+    /// The first and the last of several ports among which the firewall chooses; null where there are not several.
+    pub ports: Option<[u16; 2]>,
 }
 
 /// The units of systemd that a listener is held for until somebody connects.
@@ -230,7 +244,8 @@ pub struct OwnerReport<'a> {
     pub reason: Option<&'a str>,
     /// Every process that holds it, the foremost first.
     pub processes: Vec<ProcessReport<'a>>,
-    /// The systemd unit whose cgroup made it. A hint: a user names the units of his own part of the tree.
+    /// The unit of this host's systemd whose cgroup made it, never one of a container's own. A hint: a user names the
+    /// units of his own part of the tree.
     pub unit: Option<&'a str>,
     /// The container whose cgroup made it. A hint, as the unit is.
     pub container: Option<ContainerReport<'a>>,
@@ -343,9 +358,15 @@ fn pair(range: PortRange) -> [u16; 2] {
 fn forward(forward: &Forward) -> ForwardReport<'_> {
     ForwardReport {
         by: forward.by.name(),
-        to: endpoint(forward.to),
+        to: target(forward.to),
         container: forward.container.as_ref().map(container),
     }
+}
+
+fn target(to: Target) -> TargetReport {
+    let port = to.port();
+    let ports = to.ports.filter(|_| port.is_none()).map(pair);
+    TargetReport { address: to.address, port: port.map(Port::get), ports }
 }
 
 pub(super) fn endpoint(end: Endpoint) -> EndpointReport {

@@ -46,7 +46,8 @@ pub struct PortReport<'a> {
     /// What it is registered for, for each protocol.
     pub registrations: Vec<RegistrationReport<'a>>,
     /// What speaks against it for a service of one's own in the space of this process; empty when nothing does.
-    /// `assigned`, `well-known`, `privileged`, `ephemeral` or `in-use`.
+    /// `assigned`, `well-known`, `kept-back` (reserved by IANA), `privileged`, `ephemeral`, `reserved` (by the system),
+    /// `bad-port` (refused by browsers) or `in-use`. Where a setting of the space is not known, the usual one counts.
     pub objections: Vec<&'static str>,
     /// What each space makes of it, the one of this process first.
     pub spaces: Vec<PlaceReport<'a>>,
@@ -87,7 +88,8 @@ pub struct RegistrationReport<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Place")]
 pub struct PlaceReport<'a> {
-    /// The inode of the network namespace; 0 on a system without namespaces.
+    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
+    /// `proc-net` then); 0 on a system without namespaces.
     pub id: u64,
     /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,
@@ -209,6 +211,9 @@ fn port<'a>(dossier: &'a Dossier<'a>, checked: Option<&'a Checked<'a>>, caller: 
         Objection::WellKnown => "well-known",
         Objection::Privileged => "privileged",
         Objection::Ephemeral => "ephemeral",
+        Objection::KeptBack(_) => "kept-back",
+        Objection::Reserved => "reserved",
+        Objection::Bad => "bad-port",
         Objection::InUse => "in-use",
     };
     let holding = |holding: &'a crate::analyse::dossier::Holding<'a>| HoldingReport {

@@ -36,7 +36,8 @@ pub struct UsageReport<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SpaceUsage")]
 pub struct SpaceUsageReport<'a> {
-    /// The inode of the network namespace; 0 on a system without namespaces.
+    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
+    /// `proc-net` then); 0 on a system without namespaces.
     pub id: u64,
     /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,
@@ -90,6 +91,8 @@ pub struct DestinationReport<'a> {
     pub local: IpAddr,
     /// The other end.
     pub peer: EndpointReport,
+    /// The interface, where one of the addresses is link-local; null otherwise.
+    pub device: Option<&'a str>,
     /// Distinct local ports in use for it.
     pub used: usize,
     /// How many there are: the ephemeral range without reserved numbers and those of listeners.
@@ -222,6 +225,7 @@ fn destination<'a>(destination: &Destination<'a>) -> DestinationReport<'a> {
     DestinationReport {
         local: destination.local,
         peer: end(destination.peer),
+        device: destination.device,
         used: destination.used,
         limit: destination.limit,
         share: destination.share().map(Share::part),

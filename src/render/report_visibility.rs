@@ -19,7 +19,7 @@ pub struct Visibility {
     pub unseen_spaces: Option<usize>,
     /// Port spaces that were found and not asked for (`--space all`), at least; null when nobody looked.
     pub further_spaces: Option<usize>,
-    /// Whether ports that are forwarded without a socket were looked for.
+    /// Whether all ports of the listed spaces were looked for that are forwarded without a socket.
     pub redirects_checked: bool,
     /// What is missing and why.
     pub reasons: Vec<GapReport>,
@@ -31,7 +31,8 @@ pub struct Visibility {
 pub struct GapReport {
     /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects`, `names`, `peers` or `users`.
     pub missing: &'static str,
-    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`, or `redacted` (taken out).
+    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`,
+    /// `redacted` (taken out), or `left-out` (the report was written without it).
     pub reason: &'static str,
     /// How many sockets of the whole listing it concerns, where that can be counted.
     pub count: Option<usize>,

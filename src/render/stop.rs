@@ -99,7 +99,7 @@ fn sudo(program: Option<&Path>) -> String {
         return "; with the right to: run it as Administrator".to_owned();
     }
     let hint = program.map(|path| Text::of(&path.to_string_lossy(), Charset::Unicode).into_string());
-    hint.map(|program| format!("; with the right to: sudo {program}")).unwrap_or_default()
+    hint.map(|program| format!("; with the right to: sudo {program} kill ...")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -166,7 +166,10 @@ mod tests {
         let docker = Managed::new(Manager::Docker, "web");
         for (why, end) in [
             (Why::Ancestor, "700 postgres has started this process and would take it along"),
-            (Why::Refused, "700 postgres may not be signalled by this user; with the right to: sudo /bin/portscope"),
+            (
+                Why::Refused,
+                "700 postgres may not be signalled by this user; with the right to: sudo /bin/portscope kill ...",
+            ),
             (
                 Why::Proxy(docker.clone()),
                 "700 postgres only stands in for a container; to stop container web: docker stop web",

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::column::Column;
 use super::sanitize::{Charset, Text};
-use crate::model::{Gap, Listing, Missing, Need, Protocol, Reason, Snapshot, State};
+use crate::model::{Gap, Listing, Missing, Reason, Snapshot, State};
 
 /// Spaces that the title names.
 const MOST_NAMED: usize = 4;
@@ -76,31 +76,34 @@ pub fn further_spaces(snapshot: &Snapshot) -> Option<String> {
 
 /// Says which spaces are out of reach, and what would show them; nothing when none are.
 pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let gaps: Vec<&Gap> = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).collect();
-    let count =
-        super::report_visibility::unseen_spaces(snapshot).map_or_else(|| "some".to_owned(), |count| count.to_string());
-    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
+    let gaps: Vec<&Gap> = snapshot.unseen_spaces().collect();
     let hint = hint(gaps.first()?.reason, snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
-    Some(format!("{count} port spaces are not listed: {}{hint}", details.join("; ")))
+    let count = match super::report_visibility::unseen_spaces(snapshot) {
+        None => "some port spaces are".to_owned(),
+        Some(1) => "1 port space is".to_owned(),
+        Some(count) => format!("{count} port spaces are"),
+    };
+    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
+    Some(format!("{count} not listed: {}{hint}", details.join("; ")))
 }
 
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
-pub fn left_out(snapshot: &Snapshot, need: &Need) -> Option<String> {
+pub fn left_out(snapshot: &Snapshot) -> Option<String> {
     snapshot.saved.as_ref()?;
-    let scope = &snapshot.scope;
-    let missing = |protocol: &&Protocol| !scope.protocols.is_empty() && !scope.protocols.contains(protocol);
-    let missing: Vec<&str> = need.protocols.iter().filter(missing).map(|protocol| protocol.name()).collect();
-    let whole = "`portscope snapshot` writes a whole one";
-    let mut lines = match (missing.is_empty(), scope.filtered) {
-        (true, false) => Vec::new(),
-        (true, true) => vec![format!("the report was written with filters, so sockets may be missing; {whole}")],
-        (false, _) => vec![format!("the report has no {} sockets; {whole}", missing.join(" and "))],
-    };
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason == Reason::LeftOut);
+    let details: Vec<&str> = gaps.map(|gap| gap.detail.as_str()).collect();
+    let mut lines = Vec::new();
+    if !details.is_empty() {
+        lines.push(format!("{}, so sockets may be missing; {WHOLE}", details.join(" and ")));
+    }
     // A filter by peer or user finds nothing then.
     let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason == Reason::Redacted);
     lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
     (!lines.is_empty()).then(|| lines.join("; "))
 }
+
+/// What helps against a report that leaves something out.
+const WHOLE: &str = "`portscope snapshot` writes a whole one";
 
 /// Says which columns had no room.
 pub fn columns_left(left: &[Column]) -> String {
@@ -125,15 +128,25 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
     Some(line)
 }
 
-/// Says why sockets may be missing, and what would show them; nothing when none are.
+/// Says why sockets may be missing, and what would show them; nothing when none are. What a report leaves out has been
+/// said when it was read.
 pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let gaps = snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Sockets);
+    let is_new = |gap: &&Gap| gap.missing == Missing::Sockets && gap.reason != Reason::LeftOut;
+    let gaps = snapshot.gaps.iter().filter(is_new);
     let line = |gap: &Gap| match hint(gap.reason, snapshot, program) {
         Some(hint) => format!("{}; {hint}", gap.detail),
         None => gap.detail.clone(),
     };
     let lines: Vec<String> = gaps.map(line).collect();
     (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
+}
+
+/// Says which rules of the firewall were asked for and have no rows; nothing when there are none. That a user may not
+/// read them, or that nobody was asked, is usual: the document says it.
+pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
+    let matters = |gap: &&Gap| gap.missing == Missing::Redirects && gap.reason == Reason::Backend;
+    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
+    (!details.is_empty()).then(|| format!("redirected ports are missing: {}", details.join("; ")))
 }
 
 /// Says what may be on a port without having been seen: nothing is called free without that.
@@ -147,6 +160,9 @@ pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
 /// What would show the missing fact.
 pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     use crate::model::HiddenBecause;
+    if reason == Reason::LeftOut {
+        return Some(WHOLE.to_owned());
+    }
     // What was not seen when a report was written cannot be seen in it.
     if snapshot.saved.is_some() {
         return None;
@@ -160,7 +176,7 @@ pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Opti
             let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
             Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))
         }
-        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor | Reason::Redacted => None,
+        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor | Reason::Redacted | Reason::LeftOut => None,
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::io::{self, Write};
 
-use super::column;
+use super::column::{self, Column};
+use super::holder;
 use super::paragraph;
 use super::sanitize::{Charset, Text};
 use super::style::Style;
 use super::summary;
 use super::table::{self, Cells, Emphasis, Frame, Head};
 use crate::analyse::usage::{Causes, Destination, Excess, Gauge, Measured, QueueUse, Share, SpaceUsage};
-use crate::model::{Listing, Missing, Protocol};
+use crate::model::{Endpoint, Listing, Missing, Protocol};
 
 /// Above this part of a limit a line is marked, unless `--warn` says another.
 pub const MARKED_ABOVE: f64 = 0.8;
@@ -38,7 +39,7 @@ pub fn write(
     options: UsageOptions,
 ) -> io::Result<()> {
     let Style { charset, width, .. } = options.style;
-    writeln!(out, "{}", summary::title(listing.snapshot, charset).as_str())?;
+    paragraph::sentence(out, summary::title(listing.snapshot, charset).as_str(), width)?;
     let lacks_peers = listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Peers);
     for space in spaces {
         if spaces.len() > 1 {
@@ -93,9 +94,14 @@ pub fn described(excess: &Excess<'_, '_>) -> String {
     let share = share_of(excess);
     let what = match excess {
         Excess::Gauge(gauge) => format!("{} {} numbers", gauge.protocol.name(), measured(gauge.measured)),
-        Excess::Destination(Destination { local, peer, .. }) => format!("numbers for tcp {local} to {peer}"),
+        Excess::Destination(destination) => {
+            let peer = destination.peer;
+            let local = address(Endpoint { address: destination.local, ..peer }, destination.device, Charset::Unicode);
+            let device = destination.device.filter(|_| peer.is_of_a_link());
+            format!("numbers for tcp {} to {}", local.as_str(), holder::end(peer, device, Charset::Unicode))
+        }
         Excess::Queue(QueueUse { row, .. }) => {
-            format!("accept queue of {} {}", row.socket.protocol.name(), row.socket.local)
+            format!("accept queue of {} {}", row.socket.protocol.name(), holder::local(row, Charset::Unicode))
         }
     };
     format!("{what}, {} of {} ({})", share.used, share.limit, percent(share.part()))
@@ -156,6 +162,41 @@ fn shape(titles: Titles<'_>, rows: &[Cells]) -> Vec<Head> {
     titles.iter().enumerate().map(head).collect()
 }
 
+/// Takes out columns, in this order, until the rest has room; returns those that have none.
+fn make_room<'a>(
+    titles: &mut Vec<(&'a str, bool)>,
+    rows: &mut [Cells],
+    expendable: &[&'a str],
+    width: Option<usize>,
+) -> Vec<&'a str> {
+    let gap = usize::from(super::layout::GAP);
+    let mut left = Vec::new();
+    for name in expendable {
+        let needed: usize = shape(titles, rows).iter().map(|head| head.width + gap).sum();
+        if width.is_none_or(|width| needed <= width + gap) {
+            break;
+        }
+        if let Some(place) = titles.iter().position(|(title, _)| title == name) {
+            titles.remove(place);
+            for row in &mut *rows {
+                row.remove(place);
+            }
+            left.push(*name);
+        }
+    }
+    left
+}
+
+/// Says which columns had no room; the bar has no name, and says what stands beside it.
+fn say_left(out: &mut dyn Write, left: &[&str], width: Option<usize>) -> io::Result<()> {
+    let names: Vec<&str> = left.iter().copied().filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let line = format!("no room for: {} (a wider terminal or a pipe shows them)", names.join(", "));
+    paragraph::sentence(out, &line, width)
+}
+
 fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
     let style = options.style;
     let row = |gauge: &Gauge| -> Cells {
@@ -180,15 +221,10 @@ fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
         ("SHARE", true),
         ("", false),
     ];
-    let needed: usize = shape(&titles, &rows).iter().map(|head| head.width + usize::from(super::layout::GAP)).sum();
-    if style.width.is_some_and(|width| width + usize::from(super::layout::GAP) < needed) {
-        titles.pop();
-        for row in &mut rows {
-            row.truncate(titles.len());
-        }
-    }
+    let left = make_room(&mut titles, &mut rows, &["", "RANGE", "OF", "PROTO"], style.width);
     let shape = shape(&titles, &rows);
     table::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, style)?;
+    say_left(out, &left, style.width)?;
     let reserved = match (space.space.ephemeral, space.reserved) {
         (None, _) => {
             "the range that is handed out to clients is not known here, so nothing can be said of its limits; "
@@ -222,10 +258,11 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
         return Ok(());
     }
     let row = |destination: &Destination<'_>| -> Cells {
+        let local = Endpoint { address: destination.local, ..destination.peer };
         let text = |text: String| (Text::plain(text), Emphasis::None);
         vec![
-            text(destination.local.to_string()),
-            text(destination.peer.address.to_string()),
+            (address(local, destination.device, charset), Emphasis::None),
+            (address(destination.peer, destination.device, charset), Emphasis::None),
             text(destination.peer.port.to_string()),
             (number(destination.used), Emphasis::Strong),
             (destination.limit.map_or_else(Text::unknown, number), Emphasis::None),
@@ -233,8 +270,8 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
             (number(destination.time_wait), Emphasis::None),
         ]
     };
-    let rows: Vec<Cells> = shown.iter().map(row).collect();
-    let titles = [
+    let mut rows: Vec<Cells> = shown.iter().map(row).collect();
+    let mut titles = vec![
         ("LOCAL ADDRESS", false),
         ("PEER ADDRESS", false),
         ("PORT", true),
@@ -243,16 +280,26 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
         ("SHARE", true),
         ("TIME_WAIT", true),
     ];
+    let left = make_room(&mut titles, &mut rows, &["TIME_WAIT", "OF", "LOCAL ADDRESS", "SHARE"], width);
     let shape = shape(&titles, &rows);
     let mut heads = Some(&shape[..]);
     for (destination, row) in shown.iter().zip(rows) {
         table::draw(out, heads.take(), &shape, &mut std::iter::once(row), Frame::Plain, options.style)?;
         let causes = causes(&destination.causes, destination.used - destination.time_wait, charset);
         if let Some(causes) = causes {
-            paragraph::sentence(out, &format!("  held by {}", causes.as_str()), width)?;
+            paragraph::item(out, &format!("  held by {}", causes.as_str()), width)?;
         }
     }
-    Ok(())
+    say_left(out, &left, width)
+}
+
+/// An address, with its interface where it says nothing without.
+fn address(end: Endpoint, device: Option<&str>, charset: Charset) -> Text {
+    let text = Text::plain(end.address.to_string());
+    match device.filter(|_| end.is_of_a_link()) {
+        Some(device) => Text::join(&[text, Text::of(device, charset)], "%"),
+        None => text,
+    }
 }
 
 /// The processes with the most connections: `node (812): 40, curl (90): 3, 2 more: 5`.
@@ -299,7 +346,7 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
         let pid = process.map_or_else(Text::unknown, |(pid, _)| Text::plain(pid.0.to_string()));
         vec![
             (Text::plain(Protocol::Tcp.name()), Emphasis::None),
-            (Text::plain(local.address.to_string()), Emphasis::None),
+            (Column::Address.cell(queue.row, charset), Emphasis::None),
             (Text::plain(local.port.to_string()), Emphasis::Strong),
             (Text::plain(queue.queue.used.to_string()), Emphasis::Strong),
             (Text::plain(queue.queue.limit.to_string()), Emphasis::None),
@@ -308,8 +355,8 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
             (name, Emphasis::None),
         ]
     };
-    let rows: Vec<Cells> = shown.iter().map(row).collect();
-    let titles = [
+    let mut rows: Vec<Cells> = shown.iter().map(row).collect();
+    let mut titles = vec![
         ("PROTO", false),
         ("LOCAL ADDRESS", false),
         ("PORT", true),
@@ -319,8 +366,10 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
         ("PID", true),
         ("PROCESS", false),
     ];
+    let left = make_room(&mut titles, &mut rows, &["PROTO", "PID", "OF", "PROCESS"], width);
     let shape = shape(&titles, &rows);
-    table::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, options.style)
+    table::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, options.style)?;
+    say_left(out, &left, width)
 }
 
 #[cfg(test)]
@@ -350,6 +399,23 @@ mod tests {
         let text = text(Some(80), Charset::Unicode);
         assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{text}");
         insta::assert_snapshot!("usage_80", text);
+    }
+
+    #[test]
+    fn a_narrower_terminal_shows_fewer_columns_and_says_which() {
+        for width in 40..=120 {
+            let text = text(Some(width), Charset::Unicode);
+            assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= width), "{width}:\n{text}");
+        }
+        let narrow = text(Some(40), Charset::Unicode);
+        for line in [
+            "no room for: RANGE (a wider terminal or\n",
+            "no room for: TIME_WAIT, OF, LOCAL\nADDRESS (a wider terminal or a pipe\nshows them)\n",
+            "no room for: PROTO, PID, OF, PROCESS (a\n",
+        ] {
+            assert!(narrow.contains(line), "no {line}: {narrow}");
+        }
+        assert!(!text(None, Charset::Unicode).contains("no room for"));
     }
 
     #[test]

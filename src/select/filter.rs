@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use super::target::{unbracketed, with_interface};
 use super::{Pattern, UserName, Wanted};
-use crate::model::{Category, Endpoint, Exposure, Family, Pid, Port, PortRange, Protocol, Row, State};
+use crate::model::{Category, Endpoint, Exposure, Family, Pid, Port, PortRange, Protocol, Row, Socket, State};
 
 /// Which rows are wanted. An empty list asks nothing.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +54,7 @@ impl Filter {
             && any(&self.exposures, |exposure| *exposure == row.exposure)
             && any(&self.spaces, |space| space_matches(space, row))
             && any(&self.ports, |ports| ports.contains(socket.local.port))
-            && any(&self.peers, |peer| socket.peer.is_some_and(|end| peer.matches(end)))
+            && any(&self.peers, |peer| peer.matches(socket))
     }
 }
 
@@ -103,16 +104,23 @@ impl FromStr for StateSet {
 }
 
 /// A peer as `--peer` names it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Peer {
     /// The address and how many of its leading bits count.
     network: Option<(IpAddr, u8)>,
+    /// The interface after the `%` of the address: only peers that are reached through this one, as far as it is known.
+    interface: Option<String>,
     port: Option<Port>,
 }
 
 impl Peer {
-    /// Says whether the other end is meant.
-    pub fn matches(&self, peer: Endpoint) -> bool {
+    /// Says whether the socket's other end is meant.
+    pub fn matches(&self, socket: &Socket) -> bool {
+        let is_there = self.interface.is_none() || self.interface.as_deref() == socket.device.as_deref();
+        is_there && socket.peer.is_some_and(|end| self.is_end(end))
+    }
+
+    fn is_end(&self, peer: Endpoint) -> bool {
         self.network.is_none_or(|(network, bits)| shares_prefix(network, peer.address, bits))
             && self.port.is_none_or(|port| port == peer.port)
     }
@@ -133,25 +141,31 @@ fn shares_prefix(network: IpAddr, address: IpAddr, bits: u8) -> bool {
 impl FromStr for Peer {
     type Err = String;
 
-    /// Reads `ADDR`, `ADDR/BITS`, `ADDR:PORT`, `[ADDR6]:PORT` and `:PORT`.
+    /// Reads `ADDR`, `ADDR/BITS`, `ADDR:PORT`, `[ADDR6]:PORT` and `:PORT`; an address may have its interface, as in
+    /// `fe80::1%eth0`.
     fn from_str(text: &str) -> Result<Peer, String> {
         let problem = || format!("`{text}` is not a peer: expected ADDR, ADDR/BITS, ADDR:PORT, [ADDR6]:PORT or :PORT");
         let whole = |address: IpAddr| if address.to_canonical().is_ipv4() { 32 } else { 128 };
+        let made = |(address, interface): (IpAddr, Option<&str>), bits, port| Peer {
+            network: Some((address, bits)),
+            interface: interface.map(str::to_owned),
+            port,
+        };
         if let Some((address, bits)) = text.split_once('/') {
-            let address: IpAddr = address.parse().map_err(|_| problem())?;
-            let bits = bits.parse().ok().filter(|bits| *bits <= whole(address)).ok_or_else(problem)?;
-            return Ok(Peer { network: Some((address, bits)), port: None });
+            let place = with_interface(address).ok_or_else(problem)?;
+            let bits = bits.parse().ok().filter(|bits| *bits <= whole(place.0)).ok_or_else(problem)?;
+            return Ok(made(place, bits, None));
         }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Peer { network: Some((address, whole(address))), port: None });
+        if let Some(place) = with_interface(unbracketed(text).unwrap_or(text)) {
+            return Ok(made(place, whole(place.0), None));
         }
         let (address, port) = text.rsplit_once(':').ok_or_else(problem)?;
         let port = Some(port.parse().map_err(|_| problem())?);
         if address.is_empty() {
-            return Ok(Peer { network: None, port });
+            return Ok(Peer { network: None, interface: None, port });
         }
-        let address: IpAddr = super::target::unbracketed(address).unwrap_or(address).parse().map_err(|_| problem())?;
-        Ok(Peer { network: Some((address, whole(address))), port })
+        let place = with_interface(unbracketed(address).unwrap_or(address)).ok_or_else(problem)?;
+        Ok(made(place, whole(place.0), port))
     }
 }
 
@@ -188,11 +202,31 @@ mod tests {
             ("[::1]:80", "[::1]:80", true),
             ("2001:db8::/32", "[2001:db8:1::1]:80", true),
             (":80", "10.2.3.4:80", true),
+            ("[::1]", "[::1]:80", true),
         ] {
-            assert_eq!(peer.parse::<Peer>().unwrap().matches(end(endpoint)), matches, "{peer} {endpoint}");
+            assert_eq!(peer.parse::<Peer>().unwrap().is_end(end(endpoint)), matches, "{peer} {endpoint}");
         }
-        for text in ["", "10.0.0.0/33", "x", "10.0.0.1:", ":0", "10.0.0.1:70000"] {
+        for text in ["", "10.0.0.0/33", "x", "10.0.0.1:", ":0", "10.0.0.1:70000", "fe80::1%", "fe80::x%v0"] {
             assert!(text.parse::<Peer>().unwrap_err().starts_with(&format!("`{text}` is not a peer")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_peer_with_an_interface_is_one_that_is_reached_through_it() {
+        let mut socket = crate::testing::snapshot().sockets[1].clone();
+        socket.peer = Some(Endpoint::new("fe80::1".parse().unwrap(), 80));
+        socket.device = Some("v0".to_owned());
+        for (peer, matches) in [
+            ("fe80::1%v0", true),
+            ("[fe80::1%v0]:80", true),
+            ("[fe80::1%v0]", true),
+            ("fe80::%v0/64", true),
+            ("fe80::1", true),
+            ("fe80::1%v1", false),
+            ("[fe80::1%v0]:81", false),
+            ("fe80::%v1/64", false),
+        ] {
+            assert_eq!(peer.parse::<Peer>().unwrap().matches(&socket), matches, "{peer}");
         }
     }
 }

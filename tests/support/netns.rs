@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -46,6 +47,16 @@ impl OwnSpace {
             });
             inside.join().unwrap()
         })
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        std::fs::metadata(self.path()).unwrap().ino()
+    }
+
+    /// The number by which those know it who may not know its own: that of a table of it.
+    pub fn tables(&self) -> u64 {
+        std::fs::metadata(format!("/proc/{}/net/protocols", self.0.pid())).unwrap().ino()
     }
 
     fn path(&self) -> String {

@@ -1,6 +1,7 @@
 //! Services that should not be reached from elsewhere: stores without authentication, and what speaks in the clear.
 
 use super::holders::{exes, file_name, summary};
+use super::place::{self, is_elsewhere};
 use super::table::{self, Service};
 use super::{Finding, Rule, Severity};
 use crate::model::{Exposure, Row};
@@ -31,31 +32,21 @@ fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Se
             let service = by_port.or_else(by_program)?;
             let most = if is_elsewhere(row) { Severity::Medium } else { Severity::Critical };
             let severity = service.severity.min(most);
-            let number = if by_port.is_some() { "the port of" } else { "a program of" };
-            let evidence = format!(
-                "{} is {number} {}, open to {} and held by {}: {} ({})",
-                socket.local.port,
-                service.name,
-                reach(row.exposure),
-                summary(row),
-                service.why,
-                service.source
-            );
+            let (port, name, reach) = (socket.local.port, service.name, reach(row.exposure));
+            let fact = if by_port.is_some() {
+                format!("{port} is the port of {name}, open to {reach} and held by {}", summary(row))
+            } else {
+                format!("{port} is held by {}, a program of {name}, and open to {reach}", summary(row))
+            };
+            let evidence = format!("{fact}: {} ({})", service.why, service.source);
             let remedy = format!(
                 "bind it to 127.0.0.1, or to an address that only its clients reach, and turn on authentication or TLS; \
-                 see who holds it: portscope :{}",
-                socket.local.port
+                 see who holds it: {}",
+                place::command(row)
             );
             Some(Finding { severity, ..Finding::new(rule, row, evidence, remedy) })
         })
         .collect()
-}
-
-/// Says whether the socket is in another port space than this run's, a network stack that only its own networks reach.
-///
-/// Where such a port is published on the host, the host's own row for it tells.
-fn is_elsewhere(row: &Row<'_>) -> bool {
-    row.space.id != row.snapshot.spaces[0].id
 }
 
 /// Who can reach it, in words.
@@ -105,7 +96,8 @@ mod tests {
     #[test]
     fn a_store_is_known_by_its_program_on_every_port_and_not_by_a_similar_name() {
         let redis = Host::new().listens("10.0.0.5:7001", "/usr/bin/redis-server", 999);
-        redis.is_found_by("exposed-service", "high tcp 10.0.0.5:7001: 7001 is a program of Redis, open to a private");
+        let told = "7001 is held by /usr/bin/redis-server (999), a program of Redis, and open to a private network: ";
+        redis.is_found_by("exposed-service", &format!("high tcp 10.0.0.5:7001: {told}"));
         Host::new().listens("10.0.0.5:7001", "/usr/bin/redis-cli", 999).is_clean_for("exposed-service");
         Host::new().listens("127.0.0.1:7001", "/usr/bin/redis-server", 999).is_clean_for("exposed-service");
     }

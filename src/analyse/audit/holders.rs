@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::model::{Process, Row};
+use crate::model::{Process, Row, Uid};
 
 /// The files that the row's processes run, by the kernel's word; absent where one is not known. A file that was deleted
 /// meanwhile is still called by its name.
@@ -29,17 +29,35 @@ pub fn is_deleted(process: &Process) -> bool {
 /// What the kernel appends to the name of a file that is no longer there. Source: proc_pid_exe(5).
 const DELETED: &str = " (deleted)";
 
-/// The users of the row's processes, by name or else by number, or the one that made the socket where no process is
-/// known; absent where one is not known.
-pub fn users<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
-    let named = |uid: Option<crate::model::Uid>| {
-        let uid = uid?;
-        Some(row.user_name(uid).map_or_else(|| uid.0.to_string().into(), Cow::Borrowed))
-    };
-    if row.processes.is_empty() {
-        return vec![named(row.socket.uid)];
+/// A user of a holder.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct User<'a> {
+    /// The number.
+    uid: Uid,
+    /// The name, where it has one.
+    name: Option<&'a str>,
+}
+
+impl<'a> User<'a> {
+    /// The name, or else the number.
+    pub fn shown(self) -> Cow<'a, str> {
+        self.name.map_or_else(|| self.uid.0.to_string().into(), Cow::Borrowed)
     }
-    row.processes.iter().map(|(_, process)| named(process.and_then(|process| process.uid))).collect()
+
+    /// Says whether the name or the number fits.
+    pub fn is_called(self, fits: impl Fn(&str) -> bool) -> bool {
+        self.name.is_some_and(&fits) || fits(&self.uid.0.to_string())
+    }
+}
+
+/// The users of the row's processes; absent where one is not known. Where truly nobody holds the socket, the one that made
+/// it; where the holder is hidden nobody, for a socket may be handed on to another user.
+pub fn users<'a>(row: &Row<'a>) -> Vec<Option<User<'a>>> {
+    let user = |uid: Uid| User { uid, name: row.user_name(uid) };
+    if row.processes.is_empty() {
+        return row.socket.uid.filter(|_| !row.is_hidden()).map(user).into_iter().map(Some).collect();
+    }
+    row.processes.iter().map(|(_, process)| process.and_then(|process| process.uid).map(user)).collect()
 }
 
 /// The name of the file, which is what programs are known by.
@@ -80,7 +98,7 @@ fn programs(row: &Row<'_>) -> String {
         exe.or_else(name).unwrap_or("unknown program".into())
     });
     let exes: BTreeSet<Cow<'_, str>> = exes.collect();
-    let users: BTreeSet<Cow<'_, str>> = users(row).into_iter().flatten().collect();
+    let users: BTreeSet<Cow<'_, str>> = users(row).into_iter().flatten().map(User::shown).collect();
     let join = |texts: BTreeSet<Cow<'_, str>>| texts.into_iter().collect::<Vec<_>>().join(", ");
     if users.is_empty() { join(exes) } else { format!("{} ({})", join(exes), join(users)) }
 }

@@ -9,6 +9,7 @@ mod exposed;
 mod files;
 pub(super) mod holders;
 mod network;
+mod place;
 mod programs;
 mod rules;
 mod sharing;
@@ -16,7 +17,7 @@ mod table;
 #[cfg(test)]
 pub mod testing;
 
-pub use holders::{exes, summary, users};
+pub use holders::{User, exes, summary, users};
 pub use rules::{RULES, Rule, rule};
 pub use table::tables;
 
@@ -146,7 +147,7 @@ pub fn in_order(findings: Vec<Finding<'_>>) -> Vec<Finding<'_>> {
         let place = match finding.subject {
             Subject::Socket(row) => {
                 let socket = row.socket;
-                let space = (row.space.id != row.snapshot.spaces[0].id, row.space.label.as_str());
+                let space = (place::is_elsewhere(row), row.space.label.as_str());
                 (0, Some((space, socket.local.port, socket.protocol, socket.local.address, socket.device.as_deref())))
             }
             Subject::Policy { line, .. } => (line, None),

@@ -1,33 +1,83 @@
 //! What the network stack itself says of a listener: its number, its queue, and ports that lead elsewhere.
 
+use std::collections::BTreeMap;
+
 use super::exposed::reach;
 use super::holders::summary;
-use super::{Finding, Rule};
-use crate::model::{Exposure, ForwardedBy, PortRange, Row, State};
+use super::{Finding, Rule, place};
+use crate::model::{Exposure, ForwardedBy, Port, PortRange, Row, SpaceId, State};
+
+/// Ranges that a command line may have; with more of them it is no longer something to type.
+const MOST_RANGES: usize = 100;
 
 /// Listeners on numbers that the system hands out for outgoing connections.
 pub fn ephemeral<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
-    let mut findings = Vec::new();
-    // A port that is sent on has no socket that could fail to bind.
-    for row in open.iter().filter(|row| row.socket.state != Some(State::Redirect)) {
-        let port = row.socket.local.port;
-        let Some(range) = row.space.ephemeral.filter(|range| range.contains(port)) else { continue };
-        let reserved = row.space.reserved.as_deref().unwrap_or_default();
-        // A number that the kernel chose is not missed: the next one will do as well.
-        if reserved.iter().any(|range| range.contains(port)) || row.socket.autobound == Some(true) {
-            continue;
-        }
+    let at_risk: Vec<(&'a Row<'a>, PortRange)> = open.iter().filter_map(|row| Some((*row, range_of(row)?))).collect();
+    let mut spaces: BTreeMap<SpaceId, Vec<&'a Row<'a>>> = BTreeMap::new();
+    for (row, _) in &at_risk {
+        spaces.entry(row.space.id).or_default().push(row);
+    }
+    // The sysctl replaces the whole list, so every finding of a space has the one command that is right for all of them.
+    let remedies: BTreeMap<SpaceId, String> = spaces.iter().map(|(id, rows)| (*id, reservation(rows))).collect();
+    let finding = |(row, range): &(&'a Row<'a>, PortRange)| {
+        let known = if row.space.reserved.is_some() { "is not reserved" } else { "may not be reserved" };
         let evidence = format!(
-            "{port} is inside the range {range} that this port space hands out to outgoing connections, and is not \
-             reserved: when {} restarts, a connection may have taken it",
+            "{} is inside the range {range} that this port space hands out to outgoing connections, and {known}: when {} \
+             restarts, a connection may have taken it",
+            row.socket.local.port,
             summary(row)
         );
-        let mut list: Vec<String> = reserved.iter().map(PortRange::to_string).collect();
-        list.push(port.to_string());
-        let remedy = format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list.join(","));
-        findings.push(Finding::new(rule, row, evidence, remedy));
+        Finding::new(rule, row, evidence, remedies[&row.space.id].clone())
+    };
+    at_risk.iter().map(finding).collect()
+}
+
+/// The range that hands out the row's port to others.
+fn range_of(row: &Row<'_>) -> Option<PortRange> {
+    let port = row.socket.local.port;
+    let range = row.space.ephemeral.filter(|range| range.contains(port))?;
+    let is_reserved = row.space.reserved.iter().flatten().any(|range| range.contains(port));
+    // A port that is sent on has no socket that could fail to bind. A number that the kernel chose is not missed: the next
+    // one will do as well.
+    let is_safe = row.socket.state == Some(State::Redirect) || row.socket.autobound == Some(true);
+    (!is_reserved && !is_safe).then_some(range)
+}
+
+/// What reserves the ports of these rows, which are of one space, and keeps what is reserved there.
+fn reservation(rows: &[&Row<'_>]) -> String {
+    let space = rows[0].space;
+    let ports = joined(rows.iter().map(|row| PortRange::single(row.socket.local.port)).collect());
+    let list = |ranges: &[PortRange]| ranges.iter().map(PortRange::to_string).collect::<Vec<_>>().join(",");
+    if ports.len() > MOST_RANGES {
+        return "move net.ipv4.ip_local_port_range away from the listeners: there are too many of them in it to be reserved"
+            .to_owned();
     }
-    findings
+    let Some(reserved) = &space.reserved else {
+        return format!("add {} to net.ipv4.ip_local_reserved_ports; what it has was not seen", list(&ports));
+    };
+    let all = joined(reserved.iter().copied().chain(ports).collect());
+    let command = format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list(&all));
+    if place::is_elsewhere(rows[0]) {
+        format!("inside of the port space {}, since each has its own list (nsenter --net): {command}", space.label)
+    } else {
+        command
+    }
+}
+
+/// The same ports in order, adjacent ranges as one.
+fn joined(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
+    ranges.sort_unstable();
+    let mut joined: Vec<PortRange> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.first().get() <= last.last().get().saturating_add(1) => {
+                let end: Port = last.last().max(range.last());
+                *last = PortRange::new(last.first(), end).unwrap_or(range);
+            }
+            _ => joined.push(range),
+        }
+    }
+    joined
 }
 
 /// Accept queues that are more than four fifths full.
@@ -83,7 +133,7 @@ pub fn published<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
 #[cfg(test)]
 mod tests {
     use super::super::testing::Host;
-    use crate::model::{Container, Endpoint, Forward, ForwardedBy, Queue};
+    use crate::model::{Container, Endpoint, Forward, ForwardedBy, Queue, SpaceId};
 
     #[test]
     fn a_listener_in_the_ephemeral_range_is_found_unless_it_is_reserved() {
@@ -104,13 +154,41 @@ mod tests {
         unknown.is_clean_for("ephemeral-listener");
     }
 
-    #[test]
-    fn the_remedy_keeps_what_is_reserved_already() {
-        let mut host = Host::new().listens("127.0.0.1:40000", "/opt/a", 33);
-        host.snapshot.spaces[0].reserved = Some(vec!["8080".parse().unwrap(), "9000-9010".parse().unwrap()]);
+    /// What helps each listener that could lose its port.
+    fn remedies(host: &Host) -> Vec<String> {
         let listing = crate::join::listing(&host.snapshot, None);
         let found = super::super::findings(&listing, &|rule| rule.id == "ephemeral-listener");
-        assert_eq!(found[0].remedy, "sysctl -w net.ipv4.ip_local_reserved_ports=8080,9000-9010,40000");
+        found.into_iter().map(|finding| finding.remedy).collect()
+    }
+
+    #[test]
+    fn one_command_reserves_all_and_keeps_what_is_reserved_already() {
+        let at = |host: Host, port: u16| host.listens(&format!("127.0.0.1:{port}"), "/opt/a", 33);
+        let mut host = [40003, 40000, 40001, 40002, 40010, 40001].into_iter().fold(Host::new(), at);
+        host.snapshot.spaces[0].reserved = Some(vec!["8080".parse().unwrap(), "50000-50010".parse().unwrap()]);
+        let command = "sysctl -w net.ipv4.ip_local_reserved_ports=8080,40000-40003,40010,50000-50010";
+        assert_eq!(remedies(&host), [command; 6]);
+        host.snapshot.spaces[0].reserved = None;
+        let unknown = "add 40000-40003,40010 to net.ipv4.ip_local_reserved_ports; what it has was not seen";
+        assert_eq!(remedies(&host), [unknown; 6]);
+        let many = (40000..40500).step_by(2).fold(Host::new(), at);
+        assert!(remedies(&many).iter().all(|remedy| remedy.starts_with("move net.ipv4.ip_local_port_range away")));
+    }
+
+    #[test]
+    fn the_command_for_another_space_says_that_it_must_run_there() {
+        let mut host = Host::new().listens("127.0.0.1:40000", "/opt/a", 33).listens("127.0.0.1:40001", "/opt/a", 33);
+        let mut other = host.snapshot.spaces[0].clone();
+        (other.id, other.label) = (SpaceId(7), "web".to_owned());
+        host.snapshot.spaces.push(other);
+        host.last().space = SpaceId(7);
+        let there = "inside of the port space web, since each has its own list (nsenter --net): \
+                     sysctl -w net.ipv4.ip_local_reserved_ports=40001";
+        assert_eq!(remedies(&host), ["sysctl -w net.ipv4.ip_local_reserved_ports=40000", there]);
+        // So it is where the space of this run was not asked for.
+        host.snapshot.sockets.remove(0);
+        host.snapshot.spaces.remove(0);
+        assert_eq!(remedies(&host), [there]);
     }
 
     #[test]
@@ -129,7 +207,7 @@ mod tests {
     fn a_published_port_is_found_beyond_loopback() {
         let forward = |by| Forward {
             by,
-            to: Endpoint::new("172.17.0.2".parse().unwrap(), 80),
+            to: Endpoint::new("172.17.0.2".parse().unwrap(), 80).into(),
             container: Some(Container {
                 name: Some("web".to_owned()),
                 ..Container::of_id("docker", "0123".to_owned())
@@ -151,7 +229,7 @@ mod tests {
         sent.is_found_by("published-port", "medium tcp 0.0.0.0:8080: a rule of the firewall sends what comes for 8080");
         assert!(sent.found_by("published-port")[0].ends_with("forwarded to container web, 172.17.0.2:80"));
         redirect("127.0.0.1:8080", forward(ForwardedBy::Nat)).is_clean_for("published-port");
-        let here = Forward { to: Endpoint::new("0.0.0.0".parse().unwrap(), 81), ..forward(ForwardedBy::Nat) };
+        let here = Forward { to: Endpoint::new("0.0.0.0".parse().unwrap(), 81).into(), ..forward(ForwardedBy::Nat) };
         redirect("0.0.0.0:8080", here).is_clean_for("published-port");
         Host::new().listens("0.0.0.0:8080", "/usr/bin/docker-proxy", 0).is_clean_for("published-port");
     }

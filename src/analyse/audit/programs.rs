@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::holders::{exes, file_name, summary};
-use super::{Finding, Rule, table};
+use super::{Finding, Rule, place, table};
 use crate::model::{Category, Row, SpaceKind, Uid};
 
 /// A well-known port held by a program that is not known for its service.
@@ -30,10 +30,11 @@ pub fn unknown<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
         let evidence =
             format!("{} is the port of {}, and {strangers} is not known for it", socket.local.port, known.service);
         let remedy = format!(
-            "find out what it is: portscope :{port}; where it is right, let the policy say so: an [[allow]] with port = \
-             {port}, its exe, and suppress = [\"{}\"]",
-            rule.id,
-            port = socket.local.port
+            "find out what it is: {}; where it is right, let the policy say so: an [[allow]] with port = {}, its exe, and \
+             suppress = [\"{}\"]",
+            place::command(row),
+            socket.local.port,
+            rule.id
         );
         findings.push(Finding::new(rule, row, evidence, remedy));
     }

@@ -151,7 +151,8 @@ safe. UDP ports that the kernel itself chose are passed over; for TCP it does no
         severity: Severity::High,
         explanation: "\
 The policy has `default = \"deny\"`, and no [[allow]] or [[require]] rule in force fits the listener. A rule fits when \
-every process that holds the socket does; where an owner is hidden, a rule that asks for it does not fit.",
+every process that holds the socket does. Where an owner is hidden and a rule that asks for it may fit, nothing can be \
+said, which is a finding of `incomplete`.",
         check: None,
     },
     Rule {
@@ -184,8 +185,8 @@ gives what names he likes, so an [[allow]] or [[require]] that asks for nothing 
         severity: Severity::Medium,
         explanation: "\
 An audit must not call clean what it did not look at: owners that are hidden from this user, sockets, port spaces or \
-forwarded ports that were not seen, or a rule of the policy that cannot be judged without an owner. `--strict` exits \
-with 3 then. Run it as root to see more.",
+forwarded ports that were not seen, what a report leaves out (--from), or a rule of the policy that cannot be judged \
+without an owner. `--strict` exits with 3 then. Run it as root to see more.",
         check: None,
     },
 ];

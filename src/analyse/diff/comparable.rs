@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::spaces::Spaces;
 use super::{Identity, PairedSpace, Side};
-use crate::model::{Listing, Missing, Protocol, Row, Snapshot, SocketSource, Space, State};
+use crate::model::{Listing, Missing, Protocol, Reason, Row, Snapshot, SocketSource, Space, State};
 
 /// A side of the comparison.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,8 +80,9 @@ pub(super) fn of(before: &Listing<'_>, after: &Listing<'_>, all: bool) -> Compar
     Comparable { old: old.known, new: new.known, doubts }
 }
 
+/// What a report leaves out by choice is told by its scope.
 fn misses(snapshot: &Snapshot, missing: Missing) -> bool {
-    snapshot.gaps.iter().any(|gap| gap.missing == missing)
+    snapshot.gaps.iter().any(|gap| gap.missing == missing && gap.reason != Reason::LeftOut)
 }
 
 /// One side and what it is compared with.
@@ -98,8 +99,8 @@ struct Looked<'a> {
 struct Sides {
     /// What is compared.
     known: BTreeMap<Identity, Side>,
-    /// UDP sockets that have no peer, listeners or not, and whether that is a guess: the system did not tell whether the
-    /// kernel chose their port.
+    /// UDP sockets that have no peer, listeners or not, and whether that is a guess: the system did not tell who chose
+    /// their port.
     receivers: BTreeMap<Identity, bool>,
     /// Sockets that the other side could not have seen.
     unseen: usize,

@@ -54,7 +54,10 @@ impl Side {
             self.nobody = Some(why);
         }
         let forward = socket.forward.as_ref().map(|forward| match &forward.container {
-            Some(container) => format!("container {} :{}", container.short_name(), forward.to.port),
+            Some(container) => {
+                let port = forward.to.ports.map(|ports| format!(" :{ports}"));
+                format!("container {}{}", container.short_name(), port.unwrap_or_default())
+            }
             None => forward.to.to_string(),
         });
         self.forward = self.forward.take().max(forward);

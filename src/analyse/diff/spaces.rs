@@ -1,7 +1,8 @@
 //! Which port space of one side is which of the other.
 //!
 //! A label alone does not tell: that of an unnamed namespace is the name of a process in it, which may end, and which
-//! another namespace may have too. The number of a namespace tells, as long as the machine runs and the user may know it.
+//! another namespace may have too. The number of a namespace tells, as long as the machine runs and the user may know
+//! it.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -142,8 +143,8 @@ impl<'a> Pairing<'a> {
         self.pairs.extend(pairs);
     }
 
-    /// The spaces of either side that may be in doubt. The tables below /proc have a number of their own, which is given
-    /// in the place of the namespace's where a user may not know that.
+    /// The spaces of either side that are in doubt. The tables below /proc have a number of their own, which stands for
+    /// the namespace's where a user may not know that.
     fn unsure(&self) -> [BTreeSet<SpaceId>; 2] {
         let may_have_other_id = |space: &&Space| space.source == SocketSource::ProcNet;
         let of_side = |spaces: &[&Space], others: &[&Space]| {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::PolicyError;
 use super::wildcard::Wildcard;
-use crate::analyse::audit::{exes, users};
+use crate::analyse::audit::{User, exes, users};
 use crate::expression::Expression;
 use crate::model::{Exposure, Port, PortRange, Protocol, Row};
 
@@ -13,7 +13,7 @@ use crate::model::{Exposure, Port, PortRange, Protocol, Row};
 pub enum Fit {
     /// It does not.
     No,
-    /// It would, if its owner is who the rule names; this run may not see it.
+    /// It does if its owner is who the rule names, which this run may not see.
     Unknown,
     /// It does.
     Yes,
@@ -87,23 +87,28 @@ impl Conditions {
             && asks(&self.protocols, |wanted| *wanted == protocol)
             && asks(&self.exposures, |exposure| *exposure == row.exposure)
             && asks(&self.services, is_service)
-            && asks(&self.spaces, |space| space.matches(&row.space.label))
-            && asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name)))
-            && asks(&self.containers, |container| is_container(container, row));
+            && asks(&self.spaces, |space| space.matches(&row.space.label));
         if !is_it {
             return Ok(Fit::No);
         }
-        let fit = holders(&self.exes, &exes(row), row, any).min(holders(&self.users, &users(row), row, any));
+        let exe_fits = |wanted: &Wildcard, exe: &Cow<'_, str>| wanted.matches(exe);
+        let user_fits = |wanted: &Wildcard, user: &User<'_>| user.is_called(|name| wanted.matches(name));
+        let fit = hinted(row, asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name))))
+            .min(hinted(row, asks(&self.containers, |container| is_container(container, row))))
+            .min(holders(&self.exes, &exes(row), row, any, exe_fits))
+            .min(holders(&self.users, &users(row), row, any, user_fits));
         let Some((when, (line, column))) = &self.when else { return Ok(fit) };
         if fit == Fit::No {
             return Ok(fit);
         }
-        let answer = when.holds(&object(row)).map_err(|problem| PolicyError {
+        let object = object(row);
+        let answer = if row.is_hidden() { when.holds_without_processes(object) } else { when.holds(&object).map(Some) };
+        let answer = answer.map_err(|problem| PolicyError {
             line: *line,
             column: *column,
             problem: format!("`when`, for {} {}: {problem}", protocol.name(), socket.local),
         })?;
-        Ok(fit.min(Fit::of(answer)))
+        Ok(fit.min(answer.map_or(Fit::Unknown, Fit::of)))
     }
 }
 
@@ -119,16 +124,27 @@ fn is_container(wanted: &Wildcard, row: &Row<'_>) -> bool {
     own.into_iter().chain(served).any(fits)
 }
 
+/// What a unit or container says. That of a hidden holder may be another than that of whoever made the socket.
+fn hinted(row: &Row<'_>, fits: bool) -> Fit {
+    if !fits && row.is_hidden() { Fit::Unknown } else { Fit::of(fits) }
+}
+
 /// Compares what is known of each holder. One that is not known leaves the answer open.
-fn holders(wanted: &[Wildcard], values: &[Option<Cow<'_, str>>], row: &Row<'_>, any: bool) -> Fit {
+fn holders<T>(
+    wanted: &[Wildcard],
+    values: &[Option<T>],
+    row: &Row<'_>,
+    any: bool,
+    fits: impl Fn(&Wildcard, &T) -> bool,
+) -> Fit {
     if wanted.is_empty() {
         return Fit::Yes;
     }
     if values.is_empty() {
         return if row.is_hidden() { Fit::Unknown } else { Fit::No };
     }
-    let fits = |value: &Option<Cow<'_, str>>| {
-        value.as_ref().map_or(Fit::Unknown, |value| Fit::of(wanted.iter().any(|wanted| wanted.matches(value))))
+    let fits = |value: &Option<T>| {
+        value.as_ref().map_or(Fit::Unknown, |value| Fit::of(wanted.iter().any(|wanted| fits(wanted, value))))
     };
     let fits = values.iter().map(fits);
     let fit = if any { fits.max() } else { fits.min() };

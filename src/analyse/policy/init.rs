@@ -1,20 +1,24 @@
 //! The policy that fits what is open now.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::analyse::audit::{Finding, Subject, exes, summary, users};
-use crate::model::{Exposure, Listing, Port, Protocol, Row};
+use crate::analyse::audit::{Finding, Subject, User, exes, summary, users};
+use crate::model::{Endpoint, Exposure, Listing, PortRange, Protocol, Row, SpaceId};
 
-/// One rule to write: the listeners that differ in their exposure alone.
+/// So many ports in a row that are alike in all else are written one by one, since each has a name and a reason.
+const FEW: usize = 8;
+
+/// One rule to write: the listeners that differ in their exposure alone, or a long row of ports that differ in nothing
+/// else.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Entry {
     /// The label of the port space.
     pub space: String,
     /// The protocol.
     pub protocol: Protocol,
-    /// The port.
-    pub port: Port,
-    /// The name of the service.
+    /// The port, or all ports of the row.
+    pub ports: PortRange,
+    /// The name of the service; absent for a row.
     pub service: Option<String>,
     /// How far they can be reached.
     pub exposures: BTreeSet<Exposure>,
@@ -24,7 +28,8 @@ pub struct Entry {
     pub users: BTreeSet<String>,
     /// Who holds them, in words.
     pub owner: String,
-    /// What the built-in rules find in them: the id of the rule, and the evidence with its severity.
+    /// What the built-in rules find in them: the id of the rule, and the evidence with its severity; for a row that of its
+    /// first port.
     pub findings: BTreeMap<&'static str, String>,
     /// Whether there are programs that could not be seen.
     pub is_owner_hidden: bool,
@@ -34,12 +39,18 @@ pub struct Entry {
 
 /// Returns a rule for everything that is open, by space, port and protocol.
 pub fn entries(listing: &Listing<'_>, found: &[Finding<'_>]) -> Vec<Entry> {
+    let mut about: About<'_> = HashMap::new();
+    for finding in found {
+        if let Subject::Socket(row) = finding.subject {
+            about.entry(place(row)).or_default().push(finding);
+        }
+    }
     let mut entries: BTreeMap<_, Entry> = BTreeMap::new();
     for row in listing.rows.iter().filter(|row| row.is_listener) {
-        let entry = entry(row, found);
+        let entry = entry(row, about.get(&place(row)).map_or(&[], Vec::as_slice));
         let key = (
             entry.space.clone(),
-            entry.port,
+            entry.ports,
             entry.protocol,
             entry.exes.clone(),
             entry.users.clone(),
@@ -53,26 +64,61 @@ pub fn entries(listing: &Listing<'_>, found: &[Finding<'_>]) -> Vec<Entry> {
             None => drop(entries.insert(key, entry)),
         }
     }
-    entries.into_values().collect()
+    in_rows(entries.into_values().collect())
 }
 
-fn entry(row: &Row<'_>, found: &[Finding<'_>]) -> Entry {
-    let socket = row.socket;
-    let is_about = |finding: &&Finding<'_>| {
-        matches!(finding.subject, Subject::Socket(own) if own.space.id == row.space.id
-            && own.socket.protocol == socket.protocol && own.socket.local == socket.local)
+/// What the built-in rules find, by the place of the socket.
+type About<'a> = HashMap<(SpaceId, Protocol, Endpoint), Vec<&'a Finding<'a>>>;
+
+fn place(row: &Row<'_>) -> (SpaceId, Protocol, Endpoint) {
+    (row.space.id, row.socket.protocol, row.socket.local)
+}
+
+/// Makes one entry of the ports that stand in a row, where there are more than a few.
+fn in_rows(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_by(|a, b| a.kind().cmp(&b.kind()).then(a.ports.cmp(&b.ports)));
+    let is_next = |a: &Entry, b: &Entry| {
+        a.ports.last().get().checked_add(1) == Some(b.ports.first().get()) && a.kind() == b.kind()
     };
-    let about = found.iter().filter(is_about);
+    let mut joined: Vec<Entry> = Vec::new();
+    for row in entries.chunk_by(is_next) {
+        let ends = PortRange::new(row[0].ports.first(), row[row.len() - 1].ports.last());
+        match ends.filter(|_| row.len() > FEW) {
+            Some(ports) => joined.push(Entry { ports, service: None, ..row[0].clone() }),
+            None => joined.extend_from_slice(row),
+        }
+    }
+    joined.sort_by(|a, b| (&a.space, a.ports, a.protocol).cmp(&(&b.space, b.ports, b.protocol)));
+    joined
+}
+
+impl Entry {
+    /// Says whether it is for more than one port.
+    pub fn is_row(&self) -> bool {
+        self.ports.first() < self.ports.last()
+    }
+
+    /// Everything that a rule for several ports would say of each of them.
+    fn kind(&self) -> impl Ord {
+        let sets = (&self.exposures, &self.exes, &self.users);
+        let findings: Vec<&str> = self.findings.keys().copied().collect();
+        (&self.space, self.protocol, &self.owner, sets, findings, self.is_owner_hidden, self.is_chosen_by_kernel)
+    }
+}
+
+fn entry(row: &Row<'_>, found: &[&Finding<'_>]) -> Entry {
+    let socket = row.socket;
     Entry {
         space: row.space.label.clone(),
         protocol: socket.protocol,
-        port: socket.local.port,
+        ports: PortRange::single(socket.local.port),
         service: row.service.map(|service| service.name.to_owned()),
         exposures: BTreeSet::from([row.exposure]),
         exes: all_known(exes(row)),
-        users: all_known(users(row)),
+        users: all_known(users(row).into_iter().map(|user| user.map(User::shown)).collect()),
         owner: summary(row),
-        findings: about
+        findings: found
+            .iter()
             .map(|finding| (finding.rule.id, format!("{}: {}", finding.severity.name(), finding.evidence)))
             .collect(),
         is_owner_hidden: row.is_hidden() || exes(row).contains(&None),

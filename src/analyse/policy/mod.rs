@@ -128,14 +128,20 @@ pub fn judge<'a>(
 ) -> Result<Vec<Finding<'a>>, PolicyError> {
     let day = scene.day();
     let mut kept = Vec::new();
-    for finding in found {
-        let suppressed = match finding.subject {
-            Subject::Socket(row) => is_suppressed(policy, scene, row, finding.rule, day)?,
-            Subject::Policy { .. } | Subject::Run => false,
+    for mut finding in found {
+        let accepted = match finding.subject {
+            Subject::Socket(row) => accepting(policy, scene, row, finding.rule, day)?,
+            Subject::Policy { .. } | Subject::Run => None,
         };
-        if !suppressed {
-            kept.push(finding);
+        match accepted {
+            Some((_, Fit::Yes)) => continue,
+            // What was found is so; only whether somebody has accepted it is open.
+            Some((allow, _)) => {
+                finding.evidence = format!("{}; whether {} accepts it {UNSEEN}", finding.evidence, allow.in_words());
+            }
+            None => {}
         }
+        kept.push(finding);
     }
     let open: Vec<&Row<'_>> = scene.listing.rows.iter().filter(|row| row.is_listener).collect();
     let mut broken = about_rules(policy, scene, &open, day)?;
@@ -147,19 +153,25 @@ pub fn judge<'a>(
     Ok(kept)
 }
 
-fn is_suppressed(
-    policy: &Policy,
+/// Why a rule cannot be judged.
+const UNSEEN: &str = "cannot be said: its owner is hidden";
+
+/// The rule that says that what `rule` finds in the row does not count, and whether it fits or may fit.
+fn accepting<'a>(
+    policy: &'a Policy,
     scene: &Scene<'_, '_>,
     row: &Row<'_>,
     rule: &Rule,
     day: Date,
-) -> Result<bool, PolicyError> {
+) -> Result<Option<(&'a PolicyRule, Fit)>, PolicyError> {
+    let mut best: Option<(&PolicyRule, Fit)> = None;
     for allow in policy.rules.iter().filter(|own| own.suppress.contains(rule.id) && own.is_in_force(day)) {
-        if allow.fit(row, scene)? == Fit::Yes {
-            return Ok(true);
+        let fit = allow.fit(row, scene)?;
+        if fit > best.map_or(Fit::No, |(_, fit)| fit) {
+            best = Some((allow, fit));
         }
     }
-    Ok(false)
+    Ok(best)
 }
 
 fn about_row<'a>(
@@ -170,6 +182,7 @@ fn about_row<'a>(
 ) -> Result<Vec<Finding<'a>>, PolicyError> {
     let mut findings = Vec::new();
     let mut is_listed = false;
+    let mut may_list: Option<&PolicyRule> = None;
     for rule in policy.rules.iter().filter(|rule| rule.is_in_force(day)) {
         match (rule.verb, rule.fit(row, scene)?) {
             (Verb::Allow | Verb::Require, Fit::Yes) => is_listed = true,
@@ -179,13 +192,20 @@ fn about_row<'a>(
                 findings.push(rule.finding("policy-forbidden", Subject::Socket(row), evidence, remedy));
             }
             (Verb::Forbid, Fit::Unknown) => {
-                let evidence = format!("whether {} fits cannot be said: its owner is hidden", rule.in_words());
+                let evidence = format!("whether {} fits {UNSEEN}", rule.in_words());
                 findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, "run it as root"));
             }
-            (Verb::Allow | Verb::Require, Fit::No | Fit::Unknown) | (Verb::Forbid, Fit::No) => {}
+            (Verb::Allow | Verb::Require, Fit::Unknown) => may_list = may_list.or(Some(rule)),
+            (_, Fit::No) => {}
         }
     }
-    if policy.denies_by_default && !is_listed {
+    if !policy.denies_by_default || is_listed {
+        return Ok(findings);
+    }
+    if let Some(rule) = may_list {
+        let evidence = format!("whether {} allows it {UNSEEN}", rule.in_words());
+        findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, "run it as root"));
+    } else {
         let unlisted = rule("policy-unlisted").expect("the rule is in the table");
         let evidence = format!("no rule of the policy allows it: {}", audit::summary(row));
         let remedy = "stop it, or add an [[allow]] for it; `portscope audit --init` shows how that looks";

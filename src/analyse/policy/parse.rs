@@ -26,7 +26,8 @@ pub struct PolicyError {
 
 /// Reads a policy. Names of services are looked up in the catalogue.
 pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Policy, PolicyError> {
-    let reader = Reader { text, catalogue };
+    let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let reader = Reader { text, lines, catalogue };
     let table = DeTable::parse(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
         reader.error(start, &error.message().split_whitespace().collect::<Vec<_>>().join(" "))
@@ -58,6 +59,8 @@ pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Policy, PolicyError> {
 
 struct Reader<'t> {
     text: &'t str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     catalogue: &'t Catalogue,
 }
 
@@ -70,9 +73,9 @@ impl Reader<'_> {
     fn place(&self, offset: usize) -> (usize, usize) {
         // The parser counts bytes; a place inside of a character is that of the character.
         let offset = (0..=offset.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
-        let before = &self.text[..offset];
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        (before.matches('\n').count() + 1, column)
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let start = self.lines[line - 1];
+        (line, self.text[start..offset].chars().count() + 1)
     }
 
     fn error(&self, offset: usize, problem: &str) -> PolicyError {
@@ -217,7 +220,9 @@ impl Reader<'_> {
                     .ok_or(format!("`{text}` is not a port: expected 1-65535"))
             }
             DeValue::String(text) => text.parse().map_err(|error: crate::model::PortError| error.to_string()),
-            other => Err(format!("{} is not accepted: expected a number or \"LOW-HIGH\"", kind(other))),
+            other => {
+                Err(format!("{} is not accepted: expected a whole number of 1-65535 or \"LOW-HIGH\"", kind(other)))
+            }
         };
         read.map_err(|problem| self.wrong(value, key, &problem))
     }
@@ -250,7 +255,8 @@ impl Reader<'_> {
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a fraction",
         DeValue::Boolean(_) => "true or false",
         DeValue::Datetime(_) => "a day or time",
         DeValue::Array(_) => "a list",
@@ -301,8 +307,13 @@ mod tests {
             ("[[allow]]\nport = \"9-1\"", "line 2, column 8: `port`: `9-1` is not a range"),
             (
                 "[[allow]]\nport = [1,\n true]",
-                "line 3, column 2: `port`: true or false is not accepted: expected a number",
+                "line 3, column 2: `port`: true or false is not accepted: expected a whole number of 1-65535 or \"LOW-HIGH\"",
             ),
+            (
+                "[[allow]]\nport = 80.5",
+                "line 2, column 8: `port`: a fraction is not accepted: expected a whole number of 1",
+            ),
+            ("[[allow]]\nexe = 1e9", "line 2, column 7: `exe`: a fraction is not accepted: expected a text in quotes"),
             ("[[allow]]\nport = []", "line 2, column 8: `port`: the list is empty"),
             ("[[allow]]\nprot = 1", "line 2, column 1: unknown key `prot`: expected one of comment, expires"),
             (

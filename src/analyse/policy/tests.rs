@@ -20,6 +20,7 @@ fn try_found(host: &Host, text: &str) -> Result<Vec<String>, PolicyError> {
             crate::expression::FIELDS.into_iter().map(|name| (name, serde_json::Value::Null)).collect();
         object["protocol"] = row.socket.protocol.name().into();
         object["local"] = serde_json::json!({"port": row.socket.local.port.get()});
+        object["owner"] = serde_json::json!({"processes": []});
         object
     };
     let scene = Scene { listing: &listing, object: &object };
@@ -77,6 +78,8 @@ fn each_key_decides_by_its_own_fact() {
         ("container = \"db\"", false),
         ("user = [\"root\", \"www-data\"]", true),
         ("user = \"postgres\"", false),
+        ("user = [\"0\", \"33\"]", true),
+        ("user = \"7\"", false),
         ("when = \"local.port == 443\"", true),
         ("when = \"local.port == 444\"", false),
         ("protocol = \"tcp\"\nport = 80", false),
@@ -96,16 +99,62 @@ fn an_allow_asks_every_holder_and_a_forbid_any_one() {
     assert!(found(&mixed, "default = \"deny\"\n[[allow]]\nexe = [\"/usr/sbin/nginx\", \"/opt/x\"]").is_empty());
     assert_eq!(found(&mixed, "[[forbid]]\nexe = \"/opt/*\""), ["policy-forbidden 0.0.0.0:443"]);
     assert_eq!(found(&mixed, "[[forbid]]\nuser = \"www-data\""), ["policy-forbidden 0.0.0.0:443"]);
+    assert_eq!(found(&mixed, "[[forbid]]\nuser = \"33\""), ["policy-forbidden 0.0.0.0:443"]);
 }
 
 #[test]
 fn a_hidden_owner_is_neither_allowed_nor_called_missing_nor_passed_over() {
     let hidden = Host::new().hidden("0.0.0.0:443");
-    assert_eq!(found(&hidden, "default = \"deny\"\n[[allow]]\nexe = \"*\""), ["policy-unlisted 0.0.0.0:443"]);
+    let allowed = |condition: &str| found(&hidden, &format!("default = \"deny\"\n[[allow]]\n{condition}"));
+    // Root made the socket, which says neither that root holds it nor that somebody else does not.
+    for condition in [
+        "exe = \"*\"",
+        "user = \"root\"",
+        "user = \"nobody\"",
+        "unit = \"x.service\"\nuser = \"root\"",
+        "container = \"x\"\nuser = \"root\"",
+        "when = \"owner.processes.all(p, p.exe == '/opt/x')\"",
+    ] {
+        assert_eq!(allowed(condition), ["incomplete 0.0.0.0:443"], "{condition}");
+    }
+    for condition in ["port = 80\nexe = \"*\"", "when = \"local.port == 80 && owner.processes.all(p, p.pid == 1)\""] {
+        assert_eq!(allowed(condition), ["policy-unlisted 0.0.0.0:443"], "{condition}");
+    }
+    assert!(allowed("port = 443").is_empty());
+    assert!(allowed("exe = \"*\"\n[[allow]]\nport = 443").is_empty(), "another rule allows it, whoever holds it");
+    assert_eq!(found(&hidden, "[[forbid]]\nuser = \"nobody\""), ["incomplete 0.0.0.0:443"]);
     assert_eq!(found(&hidden, "[[forbid]]\nexe = \"/opt/*\""), ["incomplete 0.0.0.0:443"]);
     assert_eq!(found(&hidden, "[[require]]\nport = 443\nexe = \"/usr/sbin/nginx\""), ["incomplete line 1"]);
     assert_eq!(found(&hidden, "[[require]]\nport = 80\nexe = \"/usr/sbin/nginx\""), ["policy-missing line 1"]);
     assert!(found(&hidden, "[[forbid]]\nport = 80\nexe = \"/opt/*\"").is_empty());
+}
+
+#[test]
+fn a_port_that_nobody_holds_has_no_hidden_owner() {
+    let redirect = Host::new().redirect("0.0.0.0:443");
+    assert!(found(&redirect, "[[forbid]]\nuser = \"root\"").is_empty());
+    assert!(found(&redirect, "[[forbid]]\nexe = \"*\"").is_empty());
+    assert_eq!(found(&redirect, "default = \"deny\"\n[[allow]]\nuser = \"*\""), ["policy-unlisted 0.0.0.0:443"]);
+}
+
+#[test]
+fn whether_a_finding_is_accepted_is_open_where_the_owner_is_hidden() {
+    let hidden = Host::new().hidden("0.0.0.0:6379");
+    let catalogue = Catalogue::default();
+    let accept = |condition: &str| {
+        let text = format!("[[allow]]\ncomment = \"cache\"\nsuppress = \"exposed-service\"\n{condition}");
+        let policy = parse(&text, &catalogue).unwrap();
+        let listing = join::listing(&hidden.snapshot, None);
+        let scene = Scene { listing: &listing, object: &|_| serde_json::Value::Null };
+        let found = audit::findings(&listing, &|rule| rule.id == "exposed-service");
+        let judged = judge(&policy, &scene, found, &|_| true).unwrap();
+        judged.iter().map(|finding| finding.evidence.clone()).collect::<Vec<_>>()
+    };
+    let told = accept("port = 6379\nexe = \"/usr/bin/redis-server\"");
+    let open = "; whether the allow rule on line 1 (cache) accepts it cannot be said: its owner is hidden";
+    assert!(told.len() == 1 && told[0].ends_with(open), "{told:?}");
+    assert!(accept("port = 6379").is_empty());
+    assert!(!accept("port = 6380")[0].contains("whether"));
 }
 
 #[test]
@@ -178,12 +227,38 @@ fn the_entries_for_what_is_open_name_no_process_and_join_exposures() {
     let built_in = audit::findings(&listing, &|rule| rule.id == "exposed-service");
     let entries = entries(&listing, &built_in);
     assert_eq!(entries.iter().map(|entry| entry.is_owner_hidden).collect::<Vec<_>>(), [true, false, false]);
-    let ports: Vec<u16> = entries.iter().map(|entry| entry.port.get()).collect();
+    let ports: Vec<u16> = entries.iter().map(|entry| entry.ports.first().get()).collect();
     assert_eq!(ports, [22, 443, 6379]);
-    assert!(entries[0].exes.is_empty() && entries[0].users.contains("root"));
+    // That root made the socket does not say who holds it.
+    assert!(entries[0].exes.is_empty() && entries[0].users.is_empty());
     assert_eq!(entries[1].users, BTreeSet::from(["root".to_owned(), "www-data".to_owned()]));
     let names: Vec<&str> = entries[2].exposures.iter().map(|exposure| exposure.name()).collect();
     assert_eq!(names, ["loopback", "any"]);
     assert_eq!(entries[2].exes, BTreeSet::from(["/usr/bin/redis-server".to_owned()]));
     assert_eq!(entries[2].findings.keys().copied().collect::<Vec<_>>(), ["exposed-service"]);
+}
+
+#[test]
+fn many_ports_in_a_row_are_one_rule_and_few_are_one_each() {
+    let row = |host: Host, port: u16| host.listens(&format!("0.0.0.0:{port}"), "/opt/x", 33);
+    let host = (2379..=2388).chain(8000..=8007).chain([9000]).fold(Host::new(), row);
+    let host = host.listens("127.0.0.1:2389", "/opt/x", 33).listens("0.0.0.0:2390", "/opt/y", 33);
+    let listing = join::listing(&host.snapshot, None);
+    let written: Vec<String> = entries(&listing, &[]).iter().map(|entry| entry.ports.to_string()).collect();
+    let each = (8000..=8007).map(|port| port.to_string());
+    let expected: Vec<String> =
+        ["2379-2388", "2389", "2390"].map(str::to_owned).into_iter().chain(each).chain(["9000".to_owned()]).collect();
+    assert_eq!(written, expected);
+    // What a rule of the audit finds in some of them only is not accepted for the others.
+    let found = audit::findings(&listing, &|rule| rule.id == "exposed-service");
+    let ports: Vec<u16> = found
+        .iter()
+        .filter_map(|finding| match finding.subject {
+            Subject::Socket(row) => Some(row.socket.local.port.get()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ports, [2379, 2380]);
+    let written: Vec<String> = entries(&listing, &found).iter().map(|entry| entry.ports.to_string()).collect();
+    assert_eq!(written[..4], ["2379", "2380", "2381", "2382"]);
 }

@@ -76,16 +76,41 @@ pub fn of_process(text: &[u8]) -> Option<Belonging> {
     of_tree(&str::is_empty).or_else(|| of_tree(&|name| name == "name=systemd")).or_else(|| of_tree(&|_| true))
 }
 
-/// Reads the innermost container and the last unit of a path; nothing when there is neither.
+/// Reads the innermost container of a path and the last unit of this host; nothing when there is neither.
 pub fn belonging(path: &str) -> Option<Belonging> {
-    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    let container = parts.iter().enumerate().rev().find_map(|(place, part)| {
-        let before = place.checked_sub(1).and_then(|place| parts.get(place)).copied();
-        container(part, before)
-    });
+    let parts = parts(path);
+    let container = (0..parts.len()).rev().find_map(|place| container(&parts, place));
     let container = container.map(|container| Container { pod: parts.iter().find_map(|part| pod(part)), ..container });
-    let unit = parts.iter().rev().find(|part| is_unit(part)).map(|part| unescaped(part));
+    let unit = of_host(&parts).iter().rev().find(|part| is_unit(part)).map(|part| unescaped(part));
     (container.is_some() || unit.is_some()).then_some(Belonging { unit, container })
+}
+
+fn parts(path: &str) -> Vec<&str> {
+    path.split('/').filter(|part| !part.is_empty()).collect()
+}
+
+/// The parts of a path down to the first container: the systemd of this host knows nothing of what is below, where a
+/// systemd of the container's own gives names, the same ones as likely as not.
+fn of_host<'p, 'a>(parts: &'p [&'a str]) -> &'p [&'a str] {
+    let is_inside = |place: &usize| container(parts, *place).is_some() || is_payload(parts, *place);
+    let first = (0..parts.len()).find(is_inside);
+    // A directory that is both, such as that of `systemd-nspawn@box.service`, is the host's.
+    first.map_or(parts, |first| &parts[..=first])
+}
+
+/// The container that this host's runtime runs: what is inside of it may run containers of its own.
+pub fn container_of_host(path: &str) -> Option<Container> {
+    let parts = parts(path);
+    (0..parts.len()).find_map(|place| container(&parts, place))
+}
+
+/// The last unit of this host, as it is written there, and the user whose systemd runs it.
+pub fn unit_of_host(path: &str) -> Option<(&str, Option<u32>)> {
+    let parts = parts(path);
+    let mut own = of_host(&parts).iter().rev();
+    let unit = own.find(|part| is_unit(part))?;
+    let user = own.find_map(|part| part.strip_prefix("user@")?.strip_suffix(".service")?.parse().ok());
+    Some((unit, user))
 }
 
 fn is_unit(part: &str) -> bool {
@@ -93,17 +118,29 @@ fn is_unit(part: &str) -> bool {
     part.ends_with(".service") && !part.starts_with("user@")
 }
 
-/// Reads one part of a path, with the part before it where that names the runtime.
-fn container(part: &str, before: Option<&str>) -> Option<Container> {
+/// Says whether systemd-nspawn has set the directory apart for what it runs, whatever the unit is called that it runs
+/// in. Source: systemd, `src/nspawn/nspawn-cgroup.c`.
+fn is_payload(parts: &[&str], place: usize) -> bool {
+    parts[place] == "payload" && place.checked_sub(1).is_some_and(|before| is_unit(parts[before]))
+}
+
+/// Reads one part of a path, with those around it where they name the runtime.
+fn container(parts: &[&str], place: usize) -> Option<Container> {
+    let part = parts[place];
+    let before = place.checked_sub(1).map(|before| parts[before]);
     let made = |runtime, id: &str| Some(Container::of_id(runtime, unescaped(id)));
     let scope = part.strip_suffix(".scope").unwrap_or(part);
     // Helpers of a runtime that live beside the container, not in it.
     if scope.starts_with("libpod-conmon-") || scope.starts_with("crio-conmon-") || scope.starts_with("lxc.monitor") {
         return None;
     }
-    for (prefix, runtime) in
-        [("docker-", "docker"), ("libpod-", "podman"), ("cri-containerd-", "containerd"), ("crio-", "cri-o")]
-    {
+    for (prefix, runtime) in [
+        ("docker-", "docker"),
+        ("libpod-payload-", "podman"),
+        ("libpod-", "podman"),
+        ("cri-containerd-", "containerd"),
+        ("crio-", "cri-o"),
+    ] {
         if let Some(id) = scope.strip_prefix(prefix).filter(|id| is_id(id)) {
             return made(runtime, id);
         }
@@ -113,6 +150,11 @@ fn container(part: &str, before: Option<&str>) -> Option<Container> {
     }
     if let Some(name) = part.strip_prefix("machine-").and_then(|rest| rest.strip_suffix(".scope")) {
         return made("nspawn", name);
+    }
+    if let Some(name) = part.strip_prefix("systemd-nspawn@").and_then(|rest| rest.strip_suffix(".service")) {
+        // The unit's own directory, or its `supervisor`, has systemd-nspawn itself in it.
+        let is_inside = parts.get(place + 1).is_some_and(|after| *after != "supervisor");
+        return is_inside.then(|| made("nspawn", name)).flatten();
     }
     match before {
         Some("docker") if is_id(part) => made("docker", part),
@@ -172,7 +214,31 @@ mod tests {
             ("/lxc.payload.web", None, Some("lxc")),
             ("/lxc/web", None, Some("lxc")),
             ("/machine.slice/machine-web\\x2d1.scope", None, Some("nspawn")),
-            ("/system.slice/docker-ID.scope/system.slice/nginx.service", Some("nginx.service"), Some("docker")),
+            // What is below a container's directory is named by the container.
+            ("/system.slice/docker-ID.scope/system.slice/nginx.service", None, Some("docker")),
+            ("/docker/ID/system.slice/nginx.service", None, Some("docker")),
+            ("/machine.slice/libpod-ID.scope/container/system.slice/nginx.service", None, Some("podman")),
+            ("/lxc.payload.web/system.slice/nginx.service", None, Some("lxc")),
+            ("/lxc/web/system.slice/nginx.service", None, Some("lxc")),
+            ("/machine.slice/machine-box.scope/payload/system.slice/nginx.service", None, Some("nspawn")),
+            ("/kubepods/pod12-3/ID/system.slice/nginx.service", None, Some("cri")),
+            // A unit of the host may be around a container.
+            ("/system.slice/web.service/libpod-payload-ID", Some("web.service"), Some("podman")),
+            ("/system.slice/web.service/libpod-payload-ID/system.slice/x.service", Some("web.service"), Some("podman")),
+            (
+                "/machine.slice/systemd-nspawn@box.service/payload/system.slice/nginx.service",
+                Some("systemd-nspawn@box.service"),
+                Some("nspawn"),
+            ),
+            (
+                "/machine.slice/systemd-nspawn@box.service/system.slice/nginx.service",
+                Some("systemd-nspawn@box.service"),
+                Some("nspawn"),
+            ),
+            ("/machine.slice/systemd-nspawn@box.service/supervisor", Some("systemd-nspawn@box.service"), None),
+            ("/machine.slice/systemd-nspawn@box.service", Some("systemd-nspawn@box.service"), None),
+            ("/system.slice/own.service/payload/system.slice/nginx.service", Some("own.service"), None),
+            ("/payload/system.slice/nginx.service", Some("nginx.service"), None),
             ("/machine.slice/libpod-conmon-ID.scope", None, None),
             ("/docker/buildkit", None, None),
             ("/docker/0123", None, None),
@@ -184,7 +250,11 @@ mod tests {
             assert_eq!(found.unit.as_deref(), unit, "{path}");
             assert_eq!(found.container.map(|container| container.runtime), container, "{path}");
         }
-        assert_eq!(belonging("/machine.slice/machine-web\\x2d1.scope").unwrap().container.unwrap().id, "web-1");
+        for path in
+            ["/machine.slice/machine-web\\x2d1.scope", "/machine.slice/systemd-nspawn@web\\x2d1.service/payload"]
+        {
+            assert_eq!(belonging(path).unwrap().container.unwrap().id, "web-1", "{path}");
+        }
     }
 
     #[test]

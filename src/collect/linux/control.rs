@@ -243,18 +243,14 @@ fn control_groups(text: &str) -> Vec<String> {
 
 /// The container, else the unit, that a path names.
 fn managed(path: &str) -> Option<Managed> {
-    if let Some(container) = cgroup::belonging(path)?.container {
-        let manager = match container.runtime {
-            "docker" => Manager::Docker,
-            "podman" => Manager::Podman,
-            _ => return None,
-        };
-        return Managed::new(manager, container.short_name());
+    match cgroup::container_of_host(path) {
+        // The unit around it runs nothing but this container.
+        Some(container) if container.runtime == "nspawn" => {}
+        Some(container) => return Managed::container(&container),
+        None => {}
     }
     // As it is: what looks like an escape is part of the unit's name.
-    let mut parts = path.split('/').rev();
-    let unit = parts.find(|part| part.ends_with(".service") && !part.starts_with("user@"))?;
-    let user = parts.find_map(|part| part.strip_prefix("user@")?.strip_suffix(".service")?.parse().ok());
+    let (unit, user) = cgroup::unit_of_host(path)?;
     Managed::new(user.map_or(Manager::Systemd, |uid| Manager::SystemdOf(Uid(uid))), unit)
 }
 
@@ -334,6 +330,20 @@ mod tests {
             ("/machine.slice/libpod-ID.scope/container", Some("podman stop 0123456789ab")),
             ("/user.slice/user-1000.slice/session-3.scope", None),
             ("/lxc.payload.web", None),
+            ("/lxc.payload.web/system.slice/nginx.service", None),
+            ("/system.slice/k3s.service/kubepods/pod12-3/ID", None),
+            ("/machine.slice/machine-box.scope/payload/system.slice/nginx.service", None),
+            (
+                "/machine.slice/systemd-nspawn@box.service/payload/system.slice/nginx.service",
+                Some("systemctl stop systemd-nspawn@box.service"),
+            ),
+            ("/system.slice/docker-ID.scope/system.slice/nginx.service", Some("docker stop 0123456789ab")),
+            // A container inside of another is not the host's to stop.
+            ("/lxc.payload.web/docker/ID", None),
+            (
+                "/machine.slice/systemd-nspawn@box.service/payload/system.slice/docker-ID.scope",
+                Some("systemctl stop systemd-nspawn@box.service"),
+            ),
             ("/system.slice/a b.service", None),
             ("/", None),
         ] {

@@ -5,11 +5,14 @@ use std::io;
 
 use super::entry::Entry;
 use super::names::Names;
+use super::redirects::Redirects;
 use super::spaces::{self, Entered, Found};
 use super::tables::Tables;
 use super::{crew, owners};
 use crate::collect::CollectError;
-use crate::model::{Gap, Inode, Missing, Need, Reason, Socket, SocketSource, Space, SpaceChoice};
+use crate::model::{
+    Family, Gap, Inode, Missing, Need, Reason, Socket, SocketSource, Space, SpaceChoice, SpaceId, State,
+};
 
 /// What was listed so far.
 #[derive(Default)]
@@ -20,6 +23,8 @@ pub struct Listed {
     pub tables: AllTables,
     /// Their sockets.
     pub sockets: Vec<Socket>,
+    /// The ports of each space that are forwarded without a socket.
+    pub redirects: Vec<(SpaceId, Redirects)>,
     /// Spaces that were found and not asked for; at least as many.
     pub further: Option<usize>,
     gaps: Vec<Gap>,
@@ -44,6 +49,22 @@ impl AllTables {
             now.extend(tables.sockets(&need.narrowed_to(&of_space), &wants)?);
         }
         Ok(now)
+    }
+}
+
+impl AllTables {
+    /// Lists the sockets of a space that wait and that nobody asked for: a port that has one is no port without.
+    pub fn left_out(&mut self, space: SpaceId, need: &Need) -> Result<Vec<Socket>, CollectError> {
+        let waiting = vec![State::Listen, State::Unconnected];
+        let has_all = waiting.iter().all(|state| need.wants_state(*state)) && need.families.len() == Family::ALL.len();
+        let tables = self.0.iter_mut().find(|tables| tables.space() == space);
+        match tables.filter(|_| !has_all) {
+            Some(tables) => {
+                let need = Need { states: Some(waiting), families: Family::ALL.to_vec(), ..need.clone() };
+                tables.sockets(&need, &|entry| need.wants_port(entry.local.port))
+            }
+            None => Ok(Vec::new()),
+        }
     }
 }
 
@@ -79,6 +100,10 @@ impl Listed {
         for found in found.iter_mut() {
             names.label(&mut found.space);
         }
+        let mut taken = vec![own.label.clone()];
+        let own_place = found.iter().take_while(|found| found.space.id == own.id).count();
+        spaces::distinguish(&mut found[own_place..], &taken);
+        taken.extend(found.iter().map(|found| found.space.label.clone()));
         if let Some(known) = found.iter().find(|found| found.space.id == own.id)
             && let Some(space) = self.spaces.first_mut()
         {
@@ -91,10 +116,12 @@ impl Listed {
         });
         let chosen: Vec<&Found> = others.iter().copied().filter(|found| need.wants(&found.space)).collect();
         self.enter(&chosen, need);
-        let mut further = others.len() - chosen.len();
+        let left: Vec<&Found> = others.iter().copied().filter(|found| !need.wants(&found.space)).collect();
+        let mut further = at_least(&left) + usize::from(!need.wants_own(own));
         if let Some(links) = &links {
             let listed: BTreeSet<Inode> = self.sockets.iter().filter_map(|socket| socket.inode).collect();
-            let kept = spaces::by_sockets(links, &listed, found);
+            let mut kept = spaces::by_sockets(links, &listed, found);
+            spaces::distinguish(&mut kept, &taken);
             let chosen: Vec<&Found> = kept.iter().filter(|found| need.wants(&found.space)).collect();
             self.enter(&chosen, need);
             further += kept.len() - chosen.len();
@@ -107,7 +134,8 @@ impl Listed {
             self.gaps.push(Gap { missing: Missing::Spaces, reason: Reason::Refused, count: None, detail });
             self.further = None;
         }
-        unknown_name(found, own, need)
+        unknown_name(found, own, need)?;
+        self.nothing_of(need)
     }
 
     fn enter(&mut self, chosen: &[&Found], need: &Need) {
@@ -116,7 +144,10 @@ impl Listed {
         let mut why = None;
         for entered in spaces::enter(chosen, need) {
             match entered {
-                Entered::Open(space, tables) => opened.push((*space, tables)),
+                Entered::Open(space, tables, redirects) => {
+                    self.redirects.extend(redirects.map(|redirects| (space.id, redirects)));
+                    opened.push((*space, tables));
+                }
                 Entered::Gone => {}
                 Entered::Refused(error) => {
                     refused += 1;
@@ -149,10 +180,29 @@ impl Listed {
         }
     }
 
+    /// Without any of the spaces that were asked for by name there is no answer.
+    fn nothing_of(&self, need: &Need) -> Result<(), CollectError> {
+        match (&need.spaces, self.gaps.iter().find(|gap| gap.missing == Missing::Spaces)) {
+            (SpaceChoice::Named(names), Some(gap)) if self.spaces.is_empty() => {
+                Err(CollectError::SpaceOutOfReach { names: names.join(", "), problem: gap.detail.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where this user may not read the rules, that is so in every space.
+    fn gaps_of_redirects(&mut self) -> Vec<Gap> {
+        let all: Vec<Gap> = self.redirects.iter_mut().flat_map(|(_, redirects)| redirects.gaps.drain(..)).collect();
+        let (refused, mut others): (Vec<Gap>, Vec<Gap>) =
+            all.into_iter().partition(|gap| gap.reason == Reason::Refused);
+        others.splice(0..0, refused.into_iter().next());
+        merged(others)
+    }
+
     fn refused(&mut self, chosen: &[&Found], refused: usize, error: &io::Error) {
         // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
         let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
-        let mut detail = format!("mounted network namespaces may not be entered ({error})");
+        let mut detail = format!("mounted network namespaces may not be entered ({error}; it takes CAP_SYS_ADMIN)");
         if perhaps_listed > 0 {
             detail.push_str("; some of them may be among those that are listed by the name of a process");
         }
@@ -177,12 +227,20 @@ impl Listed {
         let of_tables: Vec<Gap> = of_tables.collect();
         let mut gaps = std::mem::take(&mut self.gaps);
         gaps.extend(merged(of_tables));
+        gaps.extend(self.gaps_of_redirects());
         if self.further.is_none() && !gaps.iter().any(|gap| gap.missing == Missing::Spaces) {
             let detail = "only the port space that portscope runs in was read".to_owned();
             gaps.push(Gap { missing: Missing::Spaces, reason: Reason::NotLookedFor, count: None, detail });
         }
         gaps
     }
+}
+
+/// How many these are: one that is mounted may be one that is known by its processes alone.
+fn at_least(found: &[&Found]) -> usize {
+    let mounted = found.iter().filter(|found| found.pids.is_empty()).count();
+    let by_processes = found.iter().filter(|found| !found.has_own_id).count();
+    found.len() - mounted.min(by_processes)
 }
 
 /// A name that is nobody's is a mistake, not an empty answer.

@@ -22,9 +22,9 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     }
     let mut finder = owners::Finder::start(need);
     let looking = (need.spaces != SpaceChoice::Own).then(|| thread::spawn(spaces::find));
-    let wants_redirects = need.wants_own(&own) && need.wants_state(State::Redirect);
-    let may_ask = need.helpers;
-    let redirects = wants_redirects.then(|| thread::spawn(move || redirects::read(may_ask)));
+    let wants_redirects = need.wants_state(State::Redirect);
+    let for_redirects = (wants_redirects && need.wants_own(&own)).then(|| need.clone());
+    let redirects = for_redirects.map(|need| thread::spawn(move || redirects::read(&need)));
     let mut listed = Listed::default();
     if need.wants_own(&own) {
         let tables = Tables::open(own.id, PathBuf::from("/proc/thread-self/net"));
@@ -45,11 +45,14 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let (seen, met) = owners::assign(&mut listed.sockets, &mut finder, |in_doubt| listed.tables.again(in_doubt, need))?;
     let mut processes = process::describe(&listed.sockets, need, &met);
     let mut cgroups = cgroup::belongings(&listed.sockets.iter().filter_map(|socket| socket.cgroup).collect());
-    let redirects = match redirects {
-        Some(thread) => thread.join().expect("reading redirects does not panic"),
-        None => Redirects::not_wanted(),
-    };
-    published::add(&mut listed.sockets, &processes, &redirects, &own, &found, &mut names);
+    if let Some(thread) = redirects {
+        let redirects = thread.join().expect("reading redirects does not panic");
+        listed.redirects.insert(0, (own.id, redirects));
+    }
+    if !wants_redirects {
+        listed.redirects = vec![(own.id, Redirects::not_wanted())];
+    }
+    published::add(&mut listed, &processes, &own, &found, &mut names, need)?;
     names.name_all(&mut processes, &mut cgroups);
     if need.helpers {
         activation::name(&mut listed.sockets, &processes);
@@ -58,7 +61,6 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
     let mut gaps = hidden_owners(&listed.sockets, |because| owners::explain(because, seen));
     gaps.extend(listed.all_gaps());
-    gaps.extend(redirects.gaps);
     gaps.extend(names.gaps());
     Ok(Snapshot {
         host: host::describe(captured_at),
@@ -70,6 +72,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         users: users::names(&uids),
         cgroups,
         further_spaces: listed.further,
+        own: own.id,
         spaces: listed.spaces,
         sockets: listed.sockets,
         processes,

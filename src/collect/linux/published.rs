@@ -1,24 +1,25 @@
 //! Ports that are published for containers: which process stands in for one, which rule of the firewall.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use super::listed::Listed;
 use super::names::Names;
 use super::process::arguments_of;
-use super::redirects::Redirects;
 use super::spaces::{self, Found};
+use crate::collect::CollectError;
 use crate::collect::runtime::proxy;
-use crate::model::{Forward, ForwardedBy, Pid, Process, Socket, Space, SpaceKind, State};
+use crate::model::{Forward, ForwardedBy, Need, Pid, Process, Socket, Space, SpaceId, SpaceKind, State};
 
 /// Says of each published port where it leads, and adds those that have no socket.
 pub fn add(
-    sockets: &mut Vec<Socket>,
+    listed: &mut Listed,
     processes: &BTreeMap<Pid, Process>,
-    redirects: &Redirects,
     own: &Space,
     found: &[Found],
     names: &mut Names,
-) {
+    need: &Need,
+) -> Result<(), CollectError> {
+    let sockets = &mut listed.sockets;
     let is_proxy = |pid: &Pid| {
         processes.get(pid).and_then(|process| process.name.as_deref()).is_some_and(|name| name == proxy::NAME)
     };
@@ -27,19 +28,28 @@ pub fn add(
         let argv = holder.and_then(|holder| arguments_of(holder.pid, holder.fd.zip(socket.inode)));
         let target = argv.and_then(|argv| proxy::target(&argv));
         if let Some((_, to)) = target.filter(|(protocol, _)| *protocol == socket.protocol) {
-            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: None }));
+            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to: to.into(), container: None }));
         }
     }
-    if !redirects.is_empty() {
-        redirects.add_to(sockets, own.id, &spaces::addresses(Path::new("/proc/thread-self/net")));
+    // A space may have gone after its rules were read.
+    let is_listed = |id: SpaceId| listed.spaces.iter().any(|space| space.id == id);
+    let of_listed = listed.redirects.iter().filter(|(space, redirects)| !redirects.is_empty() && is_listed(*space));
+    for (space, redirects) in of_listed {
+        let others = listed.tables.left_out(*space, need)?;
+        redirects.add_to(sockets, &others, *space);
     }
-    for forward in sockets.iter_mut().filter_map(|socket| socket.forward.as_mut()) {
+    // A rule of another space means addresses as they are there.
+    let is_seen = |socket: &&mut Socket| {
+        socket.space == own.id || socket.forward.as_ref().is_some_and(|forward| forward.by == ForwardedBy::Proxy)
+    };
+    for forward in sockets.iter_mut().filter(is_seen).filter_map(|socket| socket.forward.as_mut()) {
         let address = forward.to.address;
         if address.is_unspecified() || address.is_loopback() {
             continue;
         }
         forward.container = names.at(address).or_else(|| by_space(found, address));
     }
+    Ok(())
 }
 
 /// The container whose namespace has the address, where its runtime does not say.

@@ -35,7 +35,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let made_by = sockets.iter().filter_map(|socket| socket.uid);
     let run_as = processes.values().filter_map(|process| process.uid);
     let uids: BTreeSet<Uid> = made_by.chain(run_as).collect();
-    gaps.extend(limits(&sockets));
+    gaps.extend(limits(&sockets, need));
     let snapshot = Snapshot {
         host: processes::host(captured_at, system::boot_id()),
         backend: Backend::Portable,
@@ -44,6 +44,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         owner_source: system::OWNER_SOURCE,
         owner_fallback: None,
         users: system::user_names(&uids),
+        own: space.id,
         spaces: vec![space],
         further_spaces: None,
         sockets,
@@ -76,7 +77,8 @@ fn space(need: &Need) -> Result<Space, CollectError> {
 }
 
 /// What this backend never tells.
-fn limits(sockets: &[Socket]) -> Vec<Gap> {
+fn limits(sockets: &[Socket], need: &Need) -> Vec<Gap> {
+    let spaces = if need.wants_every_space() { Reason::Backend } else { Reason::NotLookedFor };
     let gap = |missing, reason, count, detail: &str| Gap { missing, reason, count, detail: detail.to_owned() };
     let udp = sockets.iter().filter(|socket| socket.protocol == crate::model::Protocol::Udp).count();
     let mut gaps = vec![
@@ -87,7 +89,7 @@ fn limits(sockets: &[Socket]) -> Vec<Gap> {
             "v6only, device, queue, cookie and bound sockets that do not listen are not told by netstat2, \
              and a socket table that fails half-way looks complete to it",
         ),
-        gap(Missing::Spaces, Reason::NotLookedFor, None, "only the port space that portscope runs in was read"),
+        gap(Missing::Spaces, spaces, None, "only the port space that portscope runs in was read"),
         gap(Missing::Redirects, Reason::NotLookedFor, None, "ports forwarded without a socket were not looked for"),
     ];
     if udp > 0 {

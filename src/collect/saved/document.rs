@@ -104,8 +104,15 @@ pub struct Queue {
 #[derive(Deserialize)]
 pub struct Forward {
     pub by: String,
-    pub to: Endpoint,
+    pub to: Target,
     pub container: Option<Container>,
+}
+
+#[derive(Deserialize)]
+pub struct Target {
+    pub address: IpAddr,
+    pub port: Option<u16>,
+    pub ports: Option<(u16, u16)>,
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use super::document as saved;
 use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardedBy, Gap, HiddenBecause, Holder,
     Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Protocol, Queue, Reason,
-    SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Target, Uid,
 };
 
 /// Finds what has the name; says what was expected where nothing has.
@@ -58,6 +58,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         owner_source: named(&OwnerSource::ALL, OwnerSource::name, &document.owner_source, "source of owners")?,
         owner_fallback: None,
         scope: document.scope.as_ref().map_or_else(|| Ok(Scope::default()), scope)?,
+        own: spaces[0].id,
         spaces,
         further_spaces: document.visibility.further_spaces,
         sockets,
@@ -155,9 +156,18 @@ fn endpoint(end: &saved::Endpoint) -> Endpoint {
 fn forward(forward: saved::Forward) -> Result<Forward, String> {
     Ok(Forward {
         by: named(&ForwardedBy::ALL, ForwardedBy::name, &forward.by, "way to forward")?,
-        to: endpoint(&forward.to),
+        to: target(&forward.to)?,
         container: forward.container.map(container).transpose()?,
     })
+}
+
+fn target(to: &saved::Target) -> Result<Target, String> {
+    let range = |(first, last)| {
+        let range = PortRange::new(Port::new(first), Port::new(last));
+        range.ok_or_else(|| format!("{first}-{last} is no range of ports"))
+    };
+    let ports = to.port.map(|port| (port, port)).or(to.ports);
+    Ok(Target { address: to.address, ports: ports.map(range).transpose()? })
 }
 
 fn container(saved: saved::Container) -> Result<Container, String> {

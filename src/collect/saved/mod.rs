@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::{CollectError, Source};
-use crate::model::{Need, Snapshot, SpaceChoice};
+use crate::model::{Gap, Missing, Need, Reason, Snapshot, SpaceChoice};
 
 /// A larger file is no report of one host.
 const MOST_BYTES: u64 = 1 << 30;
@@ -39,10 +39,36 @@ impl Saved {
     pub fn into_snapshot(self) -> Snapshot {
         self.0
     }
+
+    /// The same, and that sockets are missing which are needed and not in it.
+    pub fn into_snapshot_for(self, need: &Need) -> Snapshot {
+        let mut snapshot = self.0;
+        for detail in left_out(&snapshot, need) {
+            let gap = Gap { missing: Missing::Sockets, reason: Reason::LeftOut, count: None, detail };
+            // A report that was made of such a report says it already.
+            if !snapshot.gaps.contains(&gap) {
+                snapshot.gaps.push(gap);
+            }
+        }
+        snapshot
+    }
+}
+
+/// What the report leaves out of what is needed, in words. Where it does not tell its scope nothing can be said.
+fn left_out(snapshot: &Snapshot, need: &Need) -> Vec<String> {
+    let scope = &snapshot.scope;
+    let protocols = need.protocols.iter().filter(|one| !scope.protocols.is_empty() && !scope.protocols.contains(one));
+    let families = need.families.iter().filter(|one| !scope.families.is_empty() && !scope.families.contains(one));
+    let kinds = protocols.map(|protocol| protocol.name()).chain(families.map(|family| family.name()));
+    let mut left_out: Vec<String> = kinds.map(|kind| format!("the report has no {kind} sockets")).collect();
+    if scope.filtered {
+        left_out.push("the report was written with filters".to_owned());
+    }
+    left_out
 }
 
 impl Source for Saved {
-    /// Gives all that was saved; what is not needed does no harm.
+    /// Gives all that was saved; what is not needed does no harm, and what is needed and not there is a gap.
     fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError> {
         if let SpaceChoice::Named(names) = &need.spaces
             && let Some(name) = names.iter().find(|name| !self.0.spaces.iter().any(|space| space.is_called(name)))
@@ -50,7 +76,7 @@ impl Source for Saved {
             let known: Vec<&str> = self.0.spaces.iter().map(|space| space.label.as_str()).collect();
             return Err(CollectError::NoSuchSpace { name: name.clone(), known: known.join(", ") });
         }
-        Ok(self.0.clone())
+        Ok(Saved(self.0.clone()).into_snapshot_for(need))
     }
 }
 

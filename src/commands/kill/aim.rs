@@ -25,7 +25,7 @@ impl Aims {
 
     /// Everything: what else a process holds is shown too. Helpers are asked once, not at every look.
     pub fn need(helpers: bool) -> Need {
-        Need { exe: true, spaces: SpaceChoice::Own, helpers, ..Need::default() }
+        Need { exe: true, belonging: helpers, spaces: SpaceChoice::Own, helpers, ..Need::default() }
     }
 
     /// The sockets that are meant, each once.
@@ -73,6 +73,9 @@ impl Aims {
         let on_it: Vec<&Row<'_>> = listing.rows.iter().filter(|row| wanted.matches(row)).collect();
         let of_protocol = |row: &&&Row<'_>| self.protocols.contains(&row.socket.protocol);
         let say = |row: &Row<'_>| holder::socket_and_holders(row, charset);
+        if let Some(wildcard) = self.wildcard(wanted, listing, charset).filter(|_| !self.clients) {
+            return format!("{line}; {wildcard}");
+        }
         if let Some(row) = on_it.iter().find(of_protocol) {
             let and_more = if on_it.len() > 1 { format!(" and {} more", on_it.len() - 1) } else { String::new() };
             return format!("{line}; there is {}{and_more}: --clients means them too", say(row));
@@ -81,6 +84,19 @@ impl Aims {
             Some(row) => format!("{line}; there is {}: -{} means it", say(row), &row.socket.protocol.name()[..1]),
             None => line,
         }
+    }
+
+    /// Who listens on every address and so gets what comes for the one that is meant, and the target that means it.
+    fn wildcard(&self, wanted: &Wanted, listing: &Listing<'_>, charset: Charset) -> Option<String> {
+        let takes_it = |row: &&Row<'_>| self.protocols.contains(&row.socket.protocol) && wanted.falls_to(row);
+        let row = listing.rows.iter().filter(|row| stop::waits(row)).find(takes_it)?;
+        let (socket, target) = (holder::socket_and_holders(row, charset), holder::local(row, charset));
+        Some(format!("what comes for it goes to {socket}: {target} means that"))
+    }
+
+    /// The same for all that is meant.
+    pub fn wildcards(&self, listing: &Listing<'_>, charset: Charset) -> Vec<String> {
+        self.targets.iter().filter_map(|(_, wanted)| self.wildcard(wanted, listing, charset)).collect()
     }
 
     /// The ports as they were typed.

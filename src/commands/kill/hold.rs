@@ -9,7 +9,7 @@ use crate::collect::{ProcessHandle, ancestors};
 use crate::context::Context;
 use crate::error::Error;
 use crate::join;
-use crate::model::{Pid, Row, Snapshot};
+use crate::model::{Container, Managed, Pid, Row, Snapshot};
 
 /// A process that was taken hold of, or why not.
 pub struct Hold {
@@ -82,19 +82,31 @@ fn judge(pid: Pid, hold: &Hold, meant: &[&Row<'_>], ancestors: &[Pid]) -> Known 
     if standing.is_kernel {
         return Known::Never(Why::Kernel);
     }
+    let its = || meant.iter().filter(|row| row.processes.iter().any(|(holder, _)| *holder == pid));
+    let managed = || standing.managed.clone().map(|managed| by_name(managed, pid, its()));
     if standing.is_elsewhere {
-        return Known::Never(Why::Elsewhere(standing.managed.clone()));
+        return Known::Never(Why::Elsewhere(managed()));
     }
     if standing.is_refused {
         return Known::Never(Why::Refused);
     }
-    let its = meant.iter().filter(|row| row.processes.iter().any(|(holder, _)| *holder == pid));
-    for row in its {
+    for row in its() {
         match handle.holds(row.socket) {
-            Ok(true) => return Known::Plain(standing.managed.clone()),
+            Ok(true) => return Known::Plain(managed()),
             Ok(false) => {}
             Err(error) => return failed(&error),
         }
     }
     Known::Gone
+}
+
+/// A container by the name that its runtime gave, where it was asked: the process's cgroup tells the id alone.
+fn by_name<'r>(managed: Managed, pid: Pid, rows: impl Iterator<Item = &'r &'r Row<'r>>) -> Managed {
+    let process = rows.flat_map(|row| &row.processes).find(|(holder, _)| *holder == pid);
+    let container = process.and_then(|(_, process)| process.as_ref()?.belonging.as_ref()?.container.as_ref());
+    let is_it = |container: &&Container| {
+        let nameless = Container { name: None, ..(*container).clone() };
+        Managed::container(&nameless).as_ref() == Some(&managed)
+    };
+    container.filter(is_it).and_then(Managed::container).unwrap_or(managed)
 }

@@ -13,6 +13,7 @@ pub use rules::{write_explanation, write_list};
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::holder;
 use super::json;
 use super::sanitize::{Charset, Text};
 use super::style::Style;
@@ -162,10 +163,9 @@ fn subject(finding: &Finding<'_>, audit: &Audit<'_>) -> String {
     }
 }
 
-/// The protocol and end of a socket: `tcp 0.0.0.0:80%eth0`.
+/// The protocol and end of a socket: `tcp 0.0.0.0%eth0:80`.
 fn place(row: &Row<'_>) -> String {
-    let device = row.socket.device.as_deref().map(|device| format!("%{device}")).unwrap_or_default();
-    format!("{} {}{device}", row.socket.protocol.name(), row.socket.local)
+    format!("{} {}", row.socket.protocol.name(), holder::local(row, Charset::Unicode))
 }
 
 /// Text that came from elsewhere as text for a program: the escapes of a terminal as visible escapes.

@@ -33,7 +33,7 @@ pub fn write(out: &mut dyn Write, entries: &[Entry], host: &Host, ephemeral: Opt
 
 fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>) -> io::Result<()> {
     let service = entry.service.as_deref().map(|service| format!(" {}", plain(service))).unwrap_or_default();
-    writeln!(out, "\n# {}/{}{service}: {}", entry.port, entry.protocol.name(), plain(&entry.owner))?;
+    writeln!(out, "\n# {}/{}{service}: {}", entry.ports, entry.protocol.name(), plain(&entry.owner))?;
     if entry.is_chosen_by_kernel {
         let range =
             ephemeral.map(|range| format!("; port = \"{range}\" would fit the next one too")).unwrap_or_default();
@@ -45,7 +45,11 @@ fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>)
     writeln!(out, "[[allow]]")?;
     writeln!(out, "space = {}", quoted(&entry.space))?;
     writeln!(out, "protocol = {}", quoted(entry.protocol.name()))?;
-    writeln!(out, "port = {}", entry.port)?;
+    if entry.is_row() {
+        writeln!(out, "port = {}", quoted(&entry.ports.to_string()))?;
+    } else {
+        writeln!(out, "port = {}", entry.ports)?;
+    }
     writeln!(out, "exposure = {}", list(entry.exposures.iter().map(|exposure| exposure.name())))?;
     if !entry.exes.is_empty() {
         writeln!(out, "exe = {}", list(entry.exes.iter().map(String::as_str)))?;
@@ -55,8 +59,9 @@ fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>)
     }
     if !entry.findings.is_empty() {
         writeln!(out, "# These findings are accepted by the next line; take a name out of it to be told again.")?;
+        let others = if entry.is_row() { "; and so with the others" } else { "" };
         for (id, evidence) in &entry.findings {
-            writeln!(out, "# {id}: {}", plain(evidence))?;
+            writeln!(out, "# {id}: {}{others}", plain(evidence))?;
         }
         writeln!(out, "suppress = {}", list(entry.findings.keys().copied()))?;
     }

@@ -6,19 +6,22 @@
 
 mod chains;
 mod iptables;
+mod matching;
 mod nft;
+mod rows;
 mod rules;
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+use std::time::Instant;
 
+use super::spaces;
 use crate::collect::runtime;
-use crate::model::{
-    Endpoint, Family, Forward, ForwardedBy, Gap, Missing, Nobody, Owner, Protocol, Reason, Socket, SpaceId, State,
-};
-use rules::{Redirect, Rules};
+use crate::model::{Family, Gap, Missing, Need, Port, Protocol, Reason};
+use chains::{Nat, Packets};
+use rules::{Answer, Question, Redirect, Rules};
 
-/// What was learnt of redirects.
+/// What was learnt of redirects in a namespace.
 #[derive(Debug, Default)]
 pub struct Redirects {
     found: Vec<Redirect>,
@@ -29,143 +32,154 @@ pub struct Redirects {
 impl Redirects {
     /// Nothing, because rows of this kind are not asked for.
     pub fn not_wanted() -> Redirects {
-        let detail = "ports forwarded without a socket were not looked for, since they were not asked for".to_owned();
-        let gap = Gap { missing: Missing::Redirects, reason: Reason::NotLookedFor, count: None, detail };
+        let detail = "ports forwarded without a socket were not looked for, since they were not asked for";
+        Redirects::missing(Reason::NotLookedFor, detail.to_owned())
+    }
+
+    /// Nothing, for this reason.
+    pub fn missing(reason: Reason, detail: String) -> Redirects {
+        let gap = Gap { missing: Missing::Redirects, reason, count: None, detail };
         Redirects { found: Vec::new(), gaps: vec![gap] }
     }
-}
 
-/// Reads the redirects of the namespace that the calling thread is in.
-pub fn read(may_ask: bool) -> Redirects {
-    let gap = |reason, detail: String| Gap { missing: Missing::Redirects, reason, count: None, detail };
-    let nat = match chains::with_nat() {
-        Ok(nat) => nat,
-        Err(error) => {
-            let detail = format!("ports forwarded without a socket were not looked for: {error}");
-            return Redirects { gaps: vec![gap(Reason::Refused, detail)], ..Redirects::default() };
-        }
-    };
-    if !nat.any() {
-        return Redirects::default();
-    }
-    if !may_ask {
-        let detail = "there are rules that may forward ports without a socket; nobody was asked for them".to_owned();
-        return Redirects { gaps: vec![gap(Reason::NotLookedFor, detail)], ..Redirects::default() };
-    }
-    let mut redirects = Redirects::default();
-    let mut unread = |detail: String| {
-        redirects.gaps.push(gap(Reason::Backend, format!("rules that forward ports were not all read: {detail}")));
-    };
-    let mut found = BTreeSet::new();
-    let mut ask = |name: &'static str, arguments: &[&str], parse: &dyn Fn(&[u8]) -> Option<Rules>| {
-        let text = runtime::output(name, arguments).map_err(|error| error.to_string())?;
-        let rules = parse(&text).ok_or_else(|| format!("the answer of {name} is not understood"))?;
-        found.extend(rules.redirects());
-        Ok::<Rules, String>(rules)
-    };
-    if nat.by_nftables {
-        match ask("nft", &["-j", "list", "ruleset"], &nft::parse) {
-            // Rules that iptables made are written in its own language; nft does not translate all of them.
-            Ok(rules) if rules.has_extensions => {
-                for (name, family) in [("iptables-save", Family::Ipv4), ("ip6tables-save", Family::Ipv6)] {
-                    if let Err(error) = ask(name, &["-t", "nat"], &|text| iptables::parse(text, family)) {
-                        unread(error);
-                    }
-                }
-                rules.unread().into_iter().for_each(&mut unread);
-            }
-            Ok(rules) => rules.unread().into_iter().for_each(&mut unread),
-            Err(error) => match ask("iptables-save", &["-t", "nat"], &|text| iptables::parse(text, Family::Ipv4)) {
-                Ok(_) => unread(error),
-                Err(other) => unread(format!("{error}; {other}")),
-            },
-        }
-    }
-    for (is_there, names, family) in [
-        (nat.by_older_ipv4, ["iptables-legacy-save", "iptables-save"], Family::Ipv4),
-        (nat.by_older_ipv6, ["ip6tables-legacy-save", "ip6tables-save"], Family::Ipv6),
-    ] {
-        let parse = |text: &[u8]| iptables::parse(text, family);
-        if is_there
-            && let Err(error) = ask(names[0], &["-t", "nat"], &parse).or_else(|_| ask(names[1], &["-t", "nat"], &parse))
-        {
-            unread(error);
-        }
-    }
-    redirects.found = found.into_iter().collect();
-    redirects
-}
-
-impl Redirects {
     /// Says whether there are none.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
+}
 
-    /// Says of listeners that their port leads elsewhere, and adds a row for each redirected port that has no socket.
-    ///
-    /// Rules for addresses that are not this host's concern what passes through it, not its ports.
-    pub fn add_to(&self, sockets: &mut Vec<Socket>, space: SpaceId, addresses: &BTreeSet<IpAddr>) {
-        for redirect in &self.found {
-            let is_loopback = redirect.address.is_some_and(|address| address.is_loopback());
-            if redirect.address.is_some_and(|address| !is_loopback && !addresses.contains(&address)) {
-                continue;
-            }
-            let forward = || Box::new(Forward { by: ForwardedBy::Nat, to: redirect.to, container: None });
-            let mut has_socket = false;
-            for socket in sockets.iter_mut().filter(|socket| socket.space == space && redirect.takes_from(socket)) {
-                has_socket = true;
-                socket.forward.get_or_insert_with(forward);
-            }
-            if !has_socket {
-                sockets.push(row(redirect, space, forward()));
-            }
+/// Reads the redirects of the namespace that this process is in.
+pub fn read(need: &Need) -> Redirects {
+    match chains::with_nat(Packets::All) {
+        Ok(nat) => of_tables(nat, need),
+        Err(error) => {
+            let detail = format!("ports forwarded without a socket were not looked for: {error}");
+            Redirects::missing(Reason::Refused, detail)
         }
     }
 }
 
-impl Redirect {
-    /// Says whether what comes for this socket is what the rule takes.
-    fn takes_from(&self, socket: &Socket) -> bool {
-        let waits = matches!(socket.state, Some(State::Listen | State::Bound | State::Unconnected));
-        let any = socket.local.address.is_unspecified();
-        let same_family = any || socket.family == self.family || socket.local.address.to_canonical().is_ipv4();
-        waits
-            && socket.protocol == self.protocol
-            && socket.local.port == self.port
-            && same_family
-            && (any || self.address.is_none_or(|address| address == socket.local.address.to_canonical()))
+/// Reads those of another namespace, which the calling thread has entered, unless it is too late for that. What happens
+/// to packets that are sent in it does not concern who looks from outside: the engines of containers make such rules in
+/// each for the names of the others.
+pub fn read_entered(label: &str, need: &Need, end: Instant) -> Redirects {
+    let mut redirects = match chains::with_nat(Packets::Incoming) {
+        Ok(nat) if nat.any() && Instant::now() > end => {
+            let detail = "there was no time to read the rules that may forward ports without a socket".to_owned();
+            Redirects::missing(Reason::Backend, detail)
+        }
+        Ok(nat) => of_tables(nat, need),
+        Err(error) => {
+            let detail = format!("ports forwarded without a socket were not looked for: {error}");
+            Redirects::missing(Reason::Refused, detail)
+        }
+    };
+    for gap in &mut redirects.gaps {
+        gap.detail = format!("space {label}: {}", gap.detail);
     }
+    redirects
 }
 
-fn row(redirect: &Redirect, space: SpaceId, forward: Box<Forward>) -> Socket {
-    let any = match redirect.family {
-        Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
-    Socket {
-        space,
-        protocol: redirect.protocol,
-        family: redirect.family,
-        local: Endpoint { address: redirect.address.unwrap_or(any), port: redirect.port },
-        peer: None,
-        state: Some(State::Redirect),
-        device: None,
-        v6only: None,
-        queue: None,
-        inode: None,
-        uid: None,
-        cookie: None,
-        autobound: None,
-        time_left: None,
-        cgroup: None,
-        forward: Some(forward),
-        activation: None,
-        owner: Owner::Nobody(Nobody::Redirected),
+fn of_tables(nat: Nat, need: &Need) -> Redirects {
+    if !nat.any() {
+        return Redirects::default();
+    }
+    if !need.helpers {
+        let detail = "there are rules that may forward ports without a socket; nobody was asked for them";
+        return Redirects::missing(Reason::NotLookedFor, detail.to_owned());
+    }
+    let mut asked = Asked::new(need.ports.as_ref());
+    if nat.by_nftables {
+        match asked.of("nft", &["-j", "list", "ruleset"], &nft::parse) {
+            // Rules that iptables made are written in its own language; nft does not translate all of them.
+            Ok(answer) if answer.has_extensions => {
+                // The tool of the older iptables, where only that is there, knows nothing of them.
+                if !asked.iptables_of_today() {
+                    asked.unread.push(rules::not_all("iptables-save does not show those that iptables made"));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                asked.unread.push(rules::not_all(&error));
+                asked.iptables_of_today();
+            }
+        }
+    }
+    if nat.by_older_ipv4 {
+        asked.iptables(["iptables-legacy-save", "iptables-save"], Family::Ipv4);
+    }
+    if nat.by_older_ipv6 {
+        asked.iptables(["ip6tables-legacy-save", "ip6tables-save"], Family::Ipv6);
+    }
+    let gap = |detail| Gap { missing: Missing::Redirects, reason: Reason::Backend, count: None, detail };
+    Redirects { found: asked.found.into_iter().collect(), gaps: asked.unread.into_iter().map(gap).collect() }
+}
+
+/// The tools that were asked, and what they told together.
+struct Asked<'a> {
+    addresses: BTreeSet<std::net::IpAddr>,
+    ports: Option<&'a BTreeSet<Port>>,
+    found: BTreeSet<Redirect>,
+    unread: Vec<String>,
+}
+
+impl Asked<'_> {
+    fn new(ports: Option<&BTreeSet<Port>>) -> Asked<'_> {
+        let addresses = spaces::addresses(Path::new("/proc/thread-self/net"));
+        Asked { addresses, ports, found: BTreeSet::new(), unread: Vec::new() }
+    }
+
+    fn of(
+        &mut self,
+        name: &'static str,
+        arguments: &[&str],
+        parse: &dyn Fn(&[u8]) -> Option<Rules>,
+    ) -> Result<Answer, String> {
+        let text = runtime::output(name, arguments).map_err(|error| error.to_string())?;
+        let rules = parse(&text).ok_or_else(|| format!("the answer of {name} is not understood"))?;
+        let mut answer = rules.redirects(Question { addresses: &self.addresses, ports: self.ports });
+        self.found.append(&mut answer.redirects.drain(..).collect());
+        self.unread.extend(answer.unread());
+        Ok(answer)
+    }
+
+    /// Asks for the rules that today's iptables keeps in nftables; says whether there are any.
+    fn iptables_of_today(&mut self) -> bool {
+        let ipv4 = self.iptables(["iptables-nft-save", "iptables-save"], Family::Ipv4);
+        let ipv6 = self.iptables(["ip6tables-nft-save", "ip6tables-save"], Family::Ipv6);
+        ipv4 || ipv6
+    }
+
+    /// Asks the first of the tools that is there; says whether it shows any rules.
+    fn iptables(&mut self, names: [&'static str; 2], family: Family) -> bool {
+        let mut ask = |name| self.of(name, &["-t", "nat"], &|text| iptables::parse(text, family));
+        match ask(names[0]).or_else(|_| ask(names[1])) {
+            Ok(answer) => answer.steps > 0,
+            Err(error) => {
+                self.unread.push(rules::not_all(&error));
+                false
+            }
+        }
     }
 }
 
 /// Reads the name of a protocol with ports.
 fn protocol(name: &str) -> Option<Protocol> {
     Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)
+}
+
+/// What rules do on a host with the addresses 10.0.0.1, 127.0.0.1 and fd00::1, a line each, and what was not read.
+#[cfg(test)]
+fn told(rules: &Rules, ports: Option<&BTreeSet<Port>>) -> (Vec<String>, Vec<String>) {
+    let addresses = ["10.0.0.1", "127.0.0.1", "fd00::1"].map(|address| address.parse().unwrap()).into();
+    let answer = rules.redirects(Question { addresses: &addresses, ports });
+    let shown = |redirect: &Redirect| {
+        let end = match (redirect.address, redirect.family) {
+            (Some(address), _) => std::net::SocketAddr::new(address, redirect.port.get()).to_string(),
+            (None, Family::Ipv4) => format!("*:{}", redirect.port),
+            (None, Family::Ipv6) => format!("[*]:{}", redirect.port),
+        };
+        format!("{} {end} {}", redirect.protocol.name(), redirect.to)
+    };
+    (answer.redirects.iter().map(shown).collect(), answer.unread())
 }

@@ -5,19 +5,21 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Found, tables_of};
+use crate::collect::linux::redirects::{self, Redirects};
 use crate::collect::linux::sock_diag::DumpError;
 use crate::collect::linux::tables::Tables;
 use crate::collect::linux::{counters, sysctl};
-use crate::model::{Need, Space};
+use crate::model::{Need, Reason, Space, State};
 
 /// What became of a namespace.
 pub enum Entered {
-    /// Its tables can be read; the space with its settings.
-    Open(Box<Space>, Tables),
+    /// Its tables can be read; the space with its settings, and its redirects where they are asked for.
+    Open(Box<Space>, Tables, Option<Redirects>),
     /// It has gone meanwhile.
     Gone,
     /// This user may not look.
@@ -26,18 +28,22 @@ pub enum Entered {
 
 /// Processes through which a namespace is tried to be entered.
 const MOST_TRIED: usize = 32;
+/// How long the rules of all namespaces together may take: each takes programs of its own.
+const TIME_FOR_RULES: Duration = Duration::from_millis(500);
 
 /// Opens the tables of each namespace, in the same order.
 pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
     if found.is_empty() {
         return Vec::new();
     }
-    let all = || found.iter().map(|found| in_this_thread(found, need)).collect();
+    let end = Instant::now() + TIME_FOR_RULES;
+    let all = || found.iter().map(|found| in_this_thread(found, need, end)).collect();
     // The thread stays in the last one, so it must not be one that goes on.
     std::thread::scope(|scope| scope.spawn(all).join().expect("entering does not panic"))
 }
 
-fn in_this_thread(found: &Found, need: &Need) -> Entered {
+fn in_this_thread(found: &Found, need: &Need, end: Instant) -> Entered {
+    let wants_redirects = need.wants_state(State::Redirect);
     let overflows = |tables: &Path| need.counters.then(|| counters::listen_overflows(tables)).flatten();
     let moved = open(found)
         .and_then(|namespace| Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?));
@@ -54,17 +60,22 @@ fn in_this_thread(found: &Found, need: &Need) -> Entered {
                 listen_overflows: overflows(Path::new("/proc/thread-self/net")),
                 ..found.space.clone()
             };
-            Entered::Open(Box::new(space), tables)
+            let redirects = wants_redirects.then(|| redirects::read_entered(&space.label, need, end));
+            Entered::Open(Box::new(space), tables, redirects)
         }
         Err(error) => {
             // The tables of a foreign namespace are readable by all through a process that lives in it.
             let mut readable = text.filter(|(pid, _)| tables_of(&pid.to_string()) == found.tables);
             match readable.next() {
                 Some((_, text)) => {
+                    let redirects = wants_redirects.then(|| {
+                        let detail = "ports forwarded without a socket were not looked for";
+                        Redirects::missing(Reason::Refused, format!("space {}: {detail}: {error}", found.space.label))
+                    });
                     let listen_overflows = overflows(&text);
                     let tables = Tables::as_text(found.space.id, text, DumpError::NotEntered(error));
                     let space = Space { source: tables.source(), listen_overflows, ..found.space.clone() };
-                    Entered::Open(Box::new(space), tables)
+                    Entered::Open(Box::new(space), tables, redirects)
                 }
                 // Its last process has ended, or it was unmounted.
                 None if found.mounts.is_empty() && found.handle.is_none() => Entered::Gone,

@@ -1,10 +1,11 @@
 //! What a network namespace is and how it is called. Names from cgroups are hints, since whoever a part of that tree
 //! is delegated to chooses them: they are shown and decide nothing (C32).
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{FIRST_NAMESPACE, Found};
+use super::{Found, is_host};
 use crate::collect::linux::cgroup;
 use crate::model::{Belonging, Container, SpaceKind};
 
@@ -13,7 +14,8 @@ const MOST_ASKED: usize = 64;
 
 /// Names the namespace: host, container, `ip netns` name, unit, else its lowest process.
 pub fn describe(found: &mut Found, host: Option<u64>, own_container: Option<&Container>) {
-    if found.space.id.0 == FIRST_NAMESPACE || (found.tables.is_some() && found.tables == host) {
+    let id = found.has_own_id.then_some(found.space.id.0);
+    if is_host(id, found.tables, host) {
         (found.space.kind, found.space.label) = (SpaceKind::Host, "host".to_owned());
         return;
     }
@@ -32,6 +34,32 @@ pub fn describe(found: &mut Found, host: Option<u64>, own_container: Option<&Con
         (None, None, Some(unit)) => (SpaceKind::Unit, unit),
         (None, None, None) => (SpaceKind::Netns, name_of_process(found).unwrap_or_else(|| "netns".to_owned())),
     };
+}
+
+/// Says whether a process gave it the name: one that lives in it, or that keeps it.
+fn is_of_process(found: &Found) -> bool {
+    found.space.kind == SpaceKind::Netns && found.mounts.is_empty()
+}
+
+/// Adds its number to a label that would not tell one space from another. A process chooses its name, so what is called
+/// after one yields to everything else that is called so. `taken` are labels that others have already.
+pub fn distinguish(found: &mut [Found], taken: &[String]) {
+    let mut counts: HashMap<String, [usize; 2]> = HashMap::new();
+    for found in found.iter() {
+        counts.entry(found.space.label.clone()).or_default()[usize::from(is_of_process(found))] += 1;
+    }
+    for found in found.iter_mut().filter(|found| found.space.kind != SpaceKind::Host) {
+        let label = found.space.label.as_str();
+        let is_only = match (counts[label], is_of_process(found)) {
+            ([1, _], false) => true,
+            // A number would be that of another space.
+            ([0, 1], true) => !label.bytes().all(|byte| byte.is_ascii_digit()),
+            _ => false,
+        };
+        if !is_only || taken.iter().any(|other| other == label) {
+            found.space.label = format!("{label}:{}", found.space.id.0);
+        }
+    }
 }
 
 /// The container that the process belongs to.
@@ -59,6 +87,34 @@ fn name_of_process(found: &Found) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_label_is_one_spaces_and_a_name_that_a_process_chose_yields() {
+        let space = |id, kind, label: &str, mounts: &[&str]| {
+            let mut found = Found::new(id);
+            (found.space.kind, found.space.label) = (kind, label.to_owned());
+            found.mounts = mounts.iter().map(PathBuf::from).collect();
+            found
+        };
+        let mut found = [
+            space(1, SpaceKind::Host, "host", &[]),
+            space(2, SpaceKind::Netns, "host", &[]),
+            space(3, SpaceKind::Container, "web", &[]),
+            space(4, SpaceKind::Netns, "web", &[]),
+            space(5, SpaceKind::Netns, "python3", &[]),
+            space(6, SpaceKind::Netns, "python3", &[]),
+            space(7, SpaceKind::Netns, "red", &["/run/netns/red"]),
+            space(8, SpaceKind::Netns, "sleep", &[]),
+            space(9, SpaceKind::Netns, "12", &[]),
+            space(10, SpaceKind::Netns, "netns", &[]),
+            space(11, SpaceKind::Container, "twice", &[]),
+            space(12, SpaceKind::Container, "twice", &[]),
+        ];
+        distinguish(&mut found, &["netns".to_owned()]);
+        let labels: Vec<&str> = found.iter().map(|found| found.space.label.as_str()).collect();
+        let expected = ["host", "host:2", "web", "web:4", "python3:5", "python3:6", "red", "sleep", "12:9", "netns:10"];
+        assert_eq!(labels, [&expected[..], &["twice:11", "twice:12"]].concat());
+    }
 
     #[test]
     fn the_name_of_ip_netns_is_preferred_to_that_of_another_mount() {

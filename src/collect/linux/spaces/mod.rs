@@ -21,6 +21,7 @@ use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
 pub use enter::{Entered, enter};
 pub use kept::{by_files, by_sockets, links};
+pub use label::distinguish;
 
 /// The number of the network namespace that the machine started with. Source: `NET_NS_INIT_INO` in `linux/nsfs.h`,
 /// since Linux 6.18; before it was a number like any other.
@@ -59,9 +60,7 @@ impl Found {
 pub fn current() -> Space {
     let id = fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino());
     let own = tables_of("self");
-    // Process 1 may be hidden; today's kernels give the first namespace a number of its own.
-    let is_host = id == FIRST_NAMESPACE || (own.is_some() && own == tables_of("1"));
-    let (kind, label) = if is_host {
+    let (kind, label) = if is_host(Some(id), own, tables_of("1")) {
         (SpaceKind::Host, "host".to_owned())
     } else {
         let mounts = fs::read("/proc/self/mountinfo").map(|text| mounts(&text)).unwrap_or_default();
@@ -74,6 +73,23 @@ pub fn current() -> Space {
         unprivileged_start: sysctl::unprivileged_start(),
         ..Space::new(SpaceId(id), kind, label, SocketSource::Netlink)
     }
+}
+
+/// Says whether that is the namespace that the machine started with. Only today's kernels give it a number of its own;
+/// before, it is taken for the one of process 1, which in a pid namespace is another process.
+fn is_host(id: Option<u64>, tables: Option<u64>, tables_of_first: Option<u64>) -> bool {
+    match id {
+        Some(FIRST_NAMESPACE) => true,
+        Some(_) if numbers_the_first() => false,
+        _ => tables.is_some() && tables == tables_of_first,
+    }
+}
+
+fn numbers_the_first() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_str().unwrap_or_default();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map_while(|number| number.parse().ok());
+    (numbers.next(), numbers.next()) >= (Some(6_u32), Some(18_u32))
 }
 
 /// Finds the namespaces that a process lives in or that are mounted, and says how each is called; the one of this

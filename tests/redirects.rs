@@ -1,0 +1,221 @@
+//! Ports that rules of the firewall send elsewhere: what is told of them, and what is said where they are not read whole.
+#![cfg(target_os = "linux")]
+#![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
+
+mod support;
+
+use std::net::{Ipv6Addr, TcpListener, UdpSocket};
+
+use serde_json::Value;
+
+use support::netns::OwnSpace;
+use support::{Folder, ReachableBinary, Run, portscope};
+
+/// A namespace with these rules for what comes in.
+fn space_with(rules: &str) -> Option<OwnSpace> {
+    OwnSpace::new(&format!("nft 'table inet x {{ chain p {{ type nat hook prerouting priority -100; {rules} }}; }}'"))
+}
+
+fn inside(space: &OwnSpace, words: &[&str]) -> Run {
+    portscope(words.iter().copied()).under(space.inside())
+}
+
+/// The redirects of a report: `tcp 0.0.0.0:80 10.0.0.2 8080`, or the first and the last of several ports.
+fn redirects(report: &Value) -> Vec<String> {
+    let rows = report["sockets"].as_array().unwrap().iter().filter(|row| row["state"] == "REDIRECT");
+    let shown = |row: &Value| {
+        let (local, to) = (&row["local"], &row["forward"]["to"]);
+        let ports = if to["ports"].is_null() { &to["port"] } else { &to["ports"] };
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        let (protocol, address, target) = (word(&row["protocol"]), word(&local["address"]), word(&to["address"]));
+        format!("{protocol} {address}:{} {target} {ports}", local["port"])
+    };
+    rows.map(shown).collect()
+}
+
+fn reasons(report: &Value) -> Vec<String> {
+    let reasons = report["visibility"]["reasons"].as_array().unwrap().iter();
+    let of_redirects = reasons.filter(|gap| gap["missing"] == "redirects");
+    of_redirects.map(|gap| format!("{} {}", gap["reason"].as_str().unwrap(), gap["detail"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn issue_4_rules_for_sets_ranges_and_comparisons_have_rows() {
+    let rules = "meta l4proto { tcp, udp } th dport 7050 redirect to :5300; \
+                 ip daddr { 127.0.0.1, 10.0.0.1 } tcp dport 7061 redirect to :1; \
+                 ip daddr 127.0.0.0/8 udp dport < 3 redirect to :2; \
+                 tcp dport 7070 accept; ip6 daddr ::1 tcp dport 7069-7071 redirect to :3;";
+    let Some(space) = space_with(rules) else { return };
+    let report = inside(&space, &["-tu", "--json"]).success().json();
+    assert_eq!(
+        redirects(&report),
+        [
+            "udp 127.0.0.1:1 0.0.0.0 2",
+            "udp 127.0.0.1:2 0.0.0.0 2",
+            "tcp 0.0.0.0:7050 0.0.0.0 5300",
+            "tcp :::7050 :: 5300",
+            "udp 0.0.0.0:7050 0.0.0.0 5300",
+            "udp :::7050 :: 5300",
+            "tcp 127.0.0.1:7061 0.0.0.0 1",
+            "tcp ::1:7069 :: 3",
+            "tcp ::1:7071 :: 3",
+        ],
+        "10.0.0.1 is no address of this host, and 7070 leaves the chain before"
+    );
+    assert_eq!(report["visibility"]["redirects_checked"], true);
+}
+
+#[test]
+fn issue_4_a_rule_for_almost_every_port_is_said_wherever_a_port_looks_free() {
+    for (rule, words) in [
+        ("meta l4proto tcp redirect to :12345;", "almost every port of tcp"),
+        ("tcp dport != 7055 redirect to :2;", "almost every port of tcp"),
+        ("tcp dport >= 7056 redirect to :1;", "tcp 7056-65535"),
+    ] {
+        let Some(space) = space_with(rule) else { return };
+        let said = format!("rules forward {words}, which are not listed one by one");
+        let report = inside(&space, &["--json"]).success().json();
+        assert_eq!((redirects(&report), reasons(&report)), (vec![], vec![format!("backend {said}")]), "{rule}");
+        assert_eq!(report["visibility"]["redirects_checked"], false);
+        // A listing in which a port is missing does not look whole.
+        let stderr = inside(&space, &["8000"]).stderr_contains(&said).success().stderr;
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        let told = |words: &[&str]| {
+            let output = inside(&space, words).success().stdout;
+            assert!(output.contains("not seen: ") && output.replace('\n', " ").contains(&said), "{rule}: {output}");
+        };
+        told(&["free", "--explain", "8000", "--allow-registered"]);
+        if words.starts_with("almost") {
+            told(&["info", "8000", "--no-probe"]);
+            told(&["check", "8000", "-a", "0.0.0.0"]);
+        } else {
+            // Who asks for one port of a range is told.
+            let output = inside(&space, &["check", "8000", "-a", "0.0.0.0"]).exits(1).stdout;
+            assert!(output.contains("the firewall sends what comes for it to 0.0.0.0:1"), "{output}");
+        }
+    }
+}
+
+#[test]
+fn issue_4_rules_of_iptables_for_almost_every_port_are_said() {
+    let rules = "iptables -t nat -A PREROUTING -p tcp -j REDIRECT --to-ports 12345; \
+                 iptables -t nat -A PREROUTING -p udp ! --dport 7006 -j DNAT --to-destination 10.9.9.1; \
+                 iptables -t nat -A PREROUTING -p tcp -m multiport --dports 80,443 -j DNAT --to-destination 10.9.9.1:80-90;";
+    let Some(space) = OwnSpace::new(rules) else { return };
+    let report = inside(&space, &["-tu", "--json"]).success().json();
+    let said =
+        "backend rules forward almost every port of tcp, almost every port of udp, which are not listed one by one";
+    assert_eq!(reasons(&report), [said]);
+    assert_eq!(redirects(&report), ["tcp 0.0.0.0:80 10.9.9.1 [80,90]", "tcp 0.0.0.0:443 10.9.9.1 [80,90]"]);
+}
+
+#[test]
+fn issue_4_a_range_of_target_ports_is_told_as_one() {
+    let rules = "tcp dport 7052 redirect to :8080-8090; tcp dport 7054 dnat ip to 10.9.9.1:80-90; \
+                 tcp dport 7056 dnat ip to 10.9.9.1:numgen inc mod 2 map { 0 : 80, 1 : 81 };";
+    let Some(space) = space_with(rules) else { return };
+    let output = inside(&space, &["-4", "--json"]).success();
+    let expected =
+        ["tcp 0.0.0.0:7052 0.0.0.0 [8080,8090]", "tcp 0.0.0.0:7054 10.9.9.1 [80,90]", "tcp 0.0.0.0:7056 10.9.9.1 null"];
+    assert_eq!(redirects(&output.json()), expected);
+    let schema = portscope(["schema"]).success().json();
+    assert!(jsonschema::draft202012::new(&schema).unwrap().is_valid(&output.json()));
+    // A report that was kept reads back the same.
+    let folder = Folder::new();
+    std::fs::write(folder.join("kept.json"), &output.stdout).unwrap();
+    let kept = portscope(["-4", "--json", "--from", folder.join("kept.json").to_str().unwrap()]);
+    let kept = kept.stderr_contains("the report was written with filters").success().json();
+    assert_eq!(redirects(&kept), expected);
+    let table = inside(&space, &["-4"]).success().stdout;
+    for (port, cell) in [("7052", "→ :8080-8090 "), ("7054", "→ 10.9.9.1:80-90 "), ("7056", "→ 10.9.9.1 ")] {
+        let row = table.lines().find(|line| line.contains(port)).unwrap_or_else(|| panic!("{table}"));
+        assert!(row.contains(cell), "{row}");
+    }
+}
+
+#[test]
+fn issue_4_redirects_of_other_spaces_are_read_or_it_is_said() {
+    let Some(space) = space_with("ip daddr 127.0.0.1 tcp dport 6543 dnat ip to 10.9.9.1:5432;") else { return };
+    let report = portscope(["6543", "--json", "--space"]).arg(space.id()).success().json();
+    assert_eq!(redirects(&report), ["tcp 127.0.0.1:6543 10.9.9.1 5432"]);
+    assert_eq!(report["sockets"][0]["space"], space.id());
+    assert_eq!((reasons(&report), &report["visibility"]["redirects_checked"]), (vec![], &true.into()));
+    let report = portscope(["6543", "--json", "--space", "all"]).success().json();
+    let rows = report["sockets"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["space"] == space.id() && row["state"] == "REDIRECT"), "{report:#}");
+
+    let report = portscope(["6543", "--json", "--no-helpers", "--space"]).arg(space.id()).success().json();
+    assert_eq!(report["visibility"]["redirects_checked"], false);
+    let said = reasons(&report);
+    assert!(said.len() == 1 && said[0].contains("there are rules that may forward ports without a socket"), "{said:?}");
+    let binary = ReachableBinary::new();
+    let by_nobody = portscope(["6543", "--json", "--space"]).arg(space.tables()).any_stderr().run_by_nobody(&binary);
+    let report = by_nobody.success().json();
+    assert_eq!((redirects(&report), &report["visibility"]["redirects_checked"]), (vec![], &false.into()));
+    assert!(reasons(&report)[0].starts_with("permission "), "{report:#}");
+}
+
+#[test]
+fn issue_4_rules_for_what_a_space_sends_itself_are_beside_the_point_of_others() {
+    // So the engine of containers lets each find the names of the others.
+    let rules = "nft 'table ip x { chain o { type nat hook output priority -100; \
+                 ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:41957; }; }'";
+    let Some(space) = OwnSpace::new(rules) else { return };
+    let report = portscope(["-tu", "--json", "--space"]).arg(space.id()).success().json();
+    assert_eq!((redirects(&report), reasons(&report)), (vec![], vec![]));
+    let report = inside(&space, &["-tu", "--json"]).success().json();
+    assert_eq!(redirects(&report), ["udp 127.0.0.11:53 127.0.0.11 41957"]);
+}
+
+#[test]
+fn issue_4_a_filter_makes_no_row_that_is_not_there_without_it() {
+    let Some(space) = space_with("tcp dport 8092-8094 dnat ip to 10.9.9.1:80; udp dport 8092 dnat ip to 10.9.9.1:80;")
+    else {
+        return;
+    };
+    // The first is held for both families at once, the second on loopback, the third is bound and does not listen.
+    let held = space.run(|| {
+        let third = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        third.bind(&"0.0.0.0:8094".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
+        let first = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 8092)).unwrap();
+        (first, TcpListener::bind("127.0.0.1:8093").unwrap(), third, UdpSocket::bind("0.0.0.0:8092").unwrap())
+    });
+    let look = |words: &[&str]| {
+        let report = inside(&space, words).arg("--json").success().json();
+        let rows = report["sockets"].as_array().unwrap().iter();
+        let word = |row: &Value| {
+            let of = |name: &str| row[name].as_str().unwrap().to_owned();
+            let to = &row["forward"]["to"]["address"];
+            format!("{} {} {} {}", of("protocol"), row["local"]["port"], of("state"), to.as_str().unwrap_or("-"))
+        };
+        rows.map(word).collect::<Vec<_>>()
+    };
+    let all = [
+        "tcp 8092 LISTEN 10.9.9.1",
+        "udp 8092 UNCONN 10.9.9.1",
+        "tcp 8093 LISTEN -",
+        "tcp 8093 REDIRECT 10.9.9.1",
+        "tcp 8094 BOUND 10.9.9.1",
+        "tcp 8094 REDIRECT 10.9.9.1",
+    ];
+    let mut whole = look(&["-tu"]);
+    whole.sort();
+    let mut expected = all.map(str::to_owned).to_vec();
+    expected.sort();
+    assert_eq!(whole, expected);
+    for words in [
+        &["-tu", "--state", "redirect"][..],
+        &["-tul"],
+        &["-tu4"],
+        &["-tu6"],
+        &["-t", "--state", "redirect", "-4"],
+        &["-u", "--state", "redirect"],
+        &["-tu", "--state", "connected"],
+        &["8092", "--state", "redirect"],
+    ] {
+        let rows = look(words);
+        assert!(rows.iter().all(|row| whole.contains(row)), "{words:?}: {rows:?} of {whole:?}");
+    }
+    assert_eq!(look(&["-tu", "--state", "redirect"]), ["tcp 8093 REDIRECT 10.9.9.1", "tcp 8094 REDIRECT 10.9.9.1"]);
+    support::close(held);
+}
