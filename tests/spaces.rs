@@ -216,9 +216,9 @@ fn a_name_that_a_process_gives_itself_makes_no_space_the_host() {
         let label = |space: &Value| space["label"].as_str().unwrap().to_owned();
         report["spaces"].as_array().unwrap().iter().map(label).collect()
     };
-    let expected: Vec<String> = fakes.iter().map(|fake| format!("host:{}", id(fake))).collect();
     let labels = eventually("they have the name", || {
-        Some(labels()).filter(|labels| expected.iter().all(|label| labels.contains(label)))
+        let expected = || fakes.iter().map(|fake| format!("host:{}", id(fake)));
+        Some(labels()).filter(|labels| expected().all(|label| labels.contains(&label)))
     });
     let mut different = labels.clone();
     different.sort();
