@@ -6,6 +6,7 @@ mod support;
 use std::process::Command;
 
 use serde_json::Value;
+use support::refused::Refused;
 use support::scene::{Scene, all_are_listed, row};
 use support::{Folder, ReachableBinary, eventually, is_root, pids, portscope, skip};
 
@@ -36,19 +37,8 @@ const WITHOUT_BPF: [&str; 3] = ["setpriv", "--bounding-set", "-bpf,-perfmon,-sys
 #[test]
 fn c2_a_refused_netlink_falls_to_proc_net_and_says_so() {
     let Some(scene) = Scene::start("established") else { return };
-    // A filter of two instructions' worth: socket(AF_NETLINK, ...) fails with EPERM.
-    let refuse = "import ctypes, os, struct, sys\n\
-                  rules = [(0x20, 0, 0, 0), (0x15, 0, 3, 41), (0x20, 0, 0, 16), (0x15, 0, 1, 16), (6, 0, 0, 0x50001), (6, 0, 0, 0x7fff0000)]\n\
-                  code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *rule) for rule in rules))\n\
-                  program = struct.pack('HxxxxxxP', len(rules), ctypes.addressof(code))\n\
-                  libc = ctypes.CDLL(None, use_errno=True)\n\
-                  assert libc.prctl(38, 1, 0, 0, 0) == 0\n\
-                  assert libc.prctl(22, 2, ctypes.c_char_p(program)) == 0, ctypes.get_errno()\n\
-                  os.execvp(sys.argv[1], sys.argv[1:])\n";
-    if !cfg!(target_arch = "x86_64") {
-        return skip("the filter is written for x86_64");
-    }
-    let report = portscope(["-tu", "--json"]).under(["python3", "-c", refuse]).success().json();
+    let Some(run) = portscope(["-tu", "--json"]).without(Refused::Netlink) else { return };
+    let report = run.success().json();
     assert_eq!(report["socket_source"], "proc-net");
     let rows = report["sockets"].as_array().unwrap();
     all_are_listed(&scene, rows);

@@ -9,6 +9,7 @@ use std::process::Output;
 
 use serde_json::Value;
 use support::apart::Apart;
+use support::refused::Refused;
 use support::{Run, eventually, is_root, portscope, skip};
 
 /// A Docker engine that sees no other, and that ends with everything that it has started.
@@ -112,6 +113,12 @@ fn c16_containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_f
     assert_eq!(proxy["owner"]["processes"][0]["name"], "docker-proxy");
     assert_eq!(proxy["owner"]["processes"][0]["argv"], Value::Null, "arguments are shown only when asked for");
 
+    // Under a limit of processes: the engine is asked without a thread, only programs cannot be.
+    if let Some(run) = portscope(["--json"]).without(Refused::Threads) {
+        let alone = run.under(engine.0.inside()).any_stderr().success().json();
+        let of_web = |row: &&Value| row["owner"]["container"]["name"] == "web" && row["local"]["port"] == 80;
+        assert_eq!(alone["sockets"].as_array().unwrap().iter().filter(of_web).count(), 1, "{alone:#}");
+    }
     let table = engine.portscope([""; 0]).success().stdout;
     assert!(table.contains("→ container web :80 (portscope/httpd)"), "{table}");
     assert!(table.lines().nth(1).unwrap().starts_with("SPACE"), "{table}");

@@ -217,8 +217,9 @@ fn a_name_that_a_process_gives_itself_makes_no_space_the_host() {
         report["spaces"].as_array().unwrap().iter().map(label).collect()
     };
     let labels = eventually("they have the name", || {
-        let expected = || fakes.iter().map(|fake| format!("host:{}", id(fake)));
-        Some(labels()).filter(|labels| expected().all(|label| labels.contains(&label)))
+        // A space of their own they have only some time after they have been started.
+        let expected: Vec<String> = fakes.iter().map(|fake| format!("host:{}", id(fake))).collect();
+        Some(labels()).filter(|labels| expected.iter().all(|label| labels.contains(label)))
     });
     let mut different = labels.clone();
     different.sort();
@@ -237,11 +238,11 @@ fn a_space_out_of_reach_is_no_empty_answer() {
     let named = Named::new("reach");
     let binary = ReachableBinary::new();
     let run = |arguments: &[&str]| portscope(arguments.iter().copied()).run_by_nobody(&binary);
-    let problem = format!("port space {} cannot be read: mounted network namespaces may not be entered", named.0);
+    let problem = format!("port space {} cannot be read: mounted network namespaces cannot be entered", named.0);
     for arguments in [&["--space", &named.0][..], &["--space", &named.0, "--strict"], &["usage", "--space", &named.0]] {
         let _ = run(arguments).stderr_contains(&problem).exits(2);
     }
-    let missing = "not listed: mounted network namespaces may not be entered";
+    let missing = "not listed: mounted network namespaces cannot be entered";
     let _ = run(&["--space", "all"]).stderr_contains(missing).success();
     let _ = run(&["--space", "all", "--strict"]).stderr_contains(missing).exits(3);
     // What was not asked for is not missing.

@@ -2,6 +2,8 @@
 //!
 //! The one place, with the portable backend, that asks which system this is.
 
+#[cfg(any(target_os = "linux", windows))]
+mod beside;
 pub mod control;
 pub mod manager;
 mod portable;
@@ -50,6 +52,8 @@ pub struct System;
 
 impl Source for System {
     fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError> {
+        #[cfg(target_os = "linux")]
+        linux::descriptors::require()?;
         match need.backend {
             BackendChoice::Portable => portable::snapshot(need),
             #[cfg(target_os = "linux")]
@@ -80,6 +84,19 @@ pub enum CollectError {
         protocol: Protocol,
         /// What the system answered.
         reason: String,
+    },
+    /// So few files may be open that what is to be read could not be.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "only {limit} files may be open at once and {open} of them are: expected room for {room} more (`ulimit -n`)"
+    )]
+    Descriptors {
+        /// How many may be open.
+        limit: usize,
+        /// How many are.
+        open: usize,
+        /// How many are needed.
+        room: usize,
     },
     /// A saved report is none.
     #[error("{}: {problem}", .path.display())]

@@ -53,11 +53,16 @@ pub fn run(
         .map_err(|error| failed(error.to_string()))?;
     let Some(stdout) = child.stdout.take() else { return Err(failed("it has no output".to_owned())) };
     let (send, receive) = mpsc::channel();
-    std::thread::spawn(move || {
+    let read = move || {
         let mut text = Vec::new();
         let result = stdout.take(MOST_BYTES).read_to_end(&mut text).map(|_| text);
         let _ = send.send(result);
-    });
+    };
+    if let Err(error) = std::thread::Builder::new().spawn(read) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(failed(format!("no thread to read its answer: {error}")));
+    }
     let answer = receive.recv_timeout(patience);
     if answer.is_err() {
         // It may have ended by itself meanwhile.

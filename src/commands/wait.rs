@@ -190,7 +190,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 fn watch(args: &Args, started: Instant, context: &mut Context) -> Result<Snapshot, Error> {
     let need = args.need();
     let often = Need { states: args.states(), ..need.clone() };
-    let _spinner = spinner(args, context);
+    let spinner = spinner(args, context);
     let mut pause = FIRST_PAUSE;
     loop {
         let may_be_reached = args.may_be_reached(&context.source.sockets(&often)?);
@@ -202,6 +202,9 @@ fn watch(args: &Args, started: Instant, context: &mut Context) -> Result<Snapsho
             if left.is_zero() || args.is_enough(outcomes.iter().map(|outcome| outcome.is_reached)) {
                 return Ok(snapshot);
             }
+        }
+        if let Some(spinner) = &spinner {
+            spinner.turn();
         }
         context.pause(pause.min(left));
         pause = (pause + pause / 2).min(LONGEST_PAUSE);

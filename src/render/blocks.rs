@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io::{self, Write};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 
 /// Rows that are one piece of work: few enough that their text stays in a core's cache, and that a host with 100,000
 /// sockets takes little memory.
@@ -65,18 +66,20 @@ fn in_order<T: Sync, R: Send, E>(
         let of_others: Vec<_> = (1..workers)
             .map(|worker| {
                 let (sender, results) = sync_channel(1);
-                scope.spawn(move || {
+                let on_its_own = move || {
                     let mut own = blocks.iter().enumerate().skip(worker).step_by(workers);
                     // Nobody takes results any more once one could not be written.
                     own.try_for_each(|(place, block)| sender.send(work(place, block)))
-                });
-                results
+                };
+                // Where the system gives no further thread, this one does the work when it is its turn.
+                Builder::new().spawn_scoped(scope, on_its_own).ok().map(|_| results)
             })
             .collect();
         for (place, block) in blocks.iter().enumerate() {
-            take(match (place % workers).checked_sub(1) {
+            let other = (place % workers).checked_sub(1).and_then(|other| of_others[other].as_ref());
+            take(match other {
                 None => work(place, block),
-                Some(other) => of_others[other].recv().expect("a worker does not panic"),
+                Some(results) => results.recv().expect("a worker does not panic"),
             })?;
         }
         Ok(())

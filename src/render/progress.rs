@@ -1,16 +1,12 @@
 //! A sign of life on a terminal while a command waits; no other file names indicatif.
 
-use std::time::Duration;
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::sanitize::{Charset, Text};
 use super::style::Style;
 
-/// How often the sign changes.
-const STEP: Duration = Duration::from_millis(125);
-
-/// A spinner with the time that has gone by; it leaves nothing behind.
+/// A spinner with the time that has gone by; it leaves nothing behind. It is turned by who waits: a thread of its own
+/// may not be had.
 pub struct Spinner(ProgressBar);
 
 impl Spinner {
@@ -22,8 +18,12 @@ impl Spinner {
         let template = template.unwrap_or_else(|_| ProgressStyle::default_spinner());
         bar.set_style(template.tick_chars(marks));
         bar.set_message(Text::of(what, style.charset).into_string());
-        bar.enable_steady_tick(STEP);
         Spinner(bar)
+    }
+
+    /// Shows that the command still waits.
+    pub fn turn(&self) {
+        self.0.tick();
     }
 }
 

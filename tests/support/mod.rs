@@ -9,6 +9,8 @@ pub mod background;
 pub mod netns;
 pub mod pty;
 #[cfg(target_os = "linux")]
+pub mod refused;
+#[cfg(target_os = "linux")]
 pub mod room;
 pub mod scene;
 pub mod ss;
@@ -78,6 +80,12 @@ impl Run {
 
     pub fn stderr_contains(mut self, text: &str) -> Run {
         self.stderr = Stderr::Contains(text.to_owned());
+        self
+    }
+
+    /// Runs a copy that every user can reach.
+    pub fn by(mut self, reachable: &ReachableBinary) -> Run {
+        self.program = reachable.path().into();
         self
     }
 

@@ -37,7 +37,9 @@ pub fn share<Job: Send, Part: Default + Send>(
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if wanted > 1 { cores().min(MOST_WORKERS).min(wanted) } else { 1 };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..workers).map(|_| scope.spawn(worker)).collect();
+        // Where the system gives fewer threads, fewer share the work.
+        let other = |_| std::thread::Builder::new().spawn_scoped(scope, worker).ok();
+        let others: Vec<_> = (1..workers).map_while(other).collect();
         let mut parts = vec![worker()];
         parts.extend(others.into_iter().map(|other| other.join().expect("a worker does not panic")));
         parts

@@ -92,8 +92,8 @@ impl Listed {
         }
         let sees_all = rustix::process::geteuid().is_root();
         let with_kept = sees_all && need.wants_every_space();
-        let links = with_kept.then(spaces::links);
-        if let Some(links) = &links {
+        let mut links = with_kept.then(spaces::links);
+        if let Some(links) = &mut links {
             found.extend(spaces::by_files(links, found));
         }
         names.ask_for(found);
@@ -118,7 +118,7 @@ impl Listed {
         self.enter(&chosen, need);
         let left: Vec<&Found> = others.iter().copied().filter(|found| !need.wants(&found.space)).collect();
         let mut further = at_least(&left) + usize::from(!need.wants_own(own));
-        if let Some(links) = &links {
+        if let Some(links) = &mut links {
             let listed: BTreeSet<Inode> = self.sockets.iter().filter_map(|socket| socket.inode).collect();
             let mut kept = spaces::by_sockets(links, &listed, found);
             spaces::distinguish(&mut kept, &taken);
@@ -126,6 +126,13 @@ impl Listed {
             self.enter(&chosen, need);
             further += kept.len() - chosen.len();
             found.extend(kept);
+            if let Some(error) = links.problem() {
+                self.gap(
+                    Missing::Spaces,
+                    None,
+                    format!("open files that keep port spaces were not all looked at: {error}"),
+                );
+            }
         }
         self.further = Some(further);
         if owners::leaves_out() {
@@ -202,12 +209,15 @@ impl Listed {
     fn refused(&mut self, chosen: &[&Found], refused: usize, error: &io::Error) {
         // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
         let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
-        let mut detail = format!("mounted network namespaces may not be entered ({error}; it takes CAP_SYS_ADMIN)");
+        let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+        let helps = if is_refused { "; it takes CAP_SYS_ADMIN" } else { "" };
+        let mut detail = format!("mounted network namespaces cannot be entered ({error}{helps})");
         if perhaps_listed > 0 {
             detail.push_str("; some of them may be among those that are listed by the name of a process");
         }
         let count = (perhaps_listed == 0).then_some(refused);
-        self.gaps.push(Gap { missing: Missing::Spaces, reason: Reason::Refused, count, detail });
+        let reason = if is_refused { Reason::Refused } else { Reason::Backend };
+        self.gaps.push(Gap { missing: Missing::Spaces, reason, count, detail });
     }
 
     /// Notes what was not seen.

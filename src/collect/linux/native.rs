@@ -1,8 +1,7 @@
 //! The native backend: sockets by netlink, holders by the kernel's iterator or by /proc, details through /proc.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::path::Path;
 use std::time::SystemTime;
 
 use super::listed::Listed;
@@ -10,6 +9,7 @@ use super::names::Names;
 use super::redirects::{self, Redirects};
 use super::tables::Tables;
 use super::{activation, cgroup, counters, host, owners, process, published, spaces, users};
+use crate::collect::beside::Beside;
 use crate::collect::{CollectError, hidden_owners};
 use crate::model::{Backend, Missing, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
 
@@ -21,33 +21,39 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         own.listen_overflows = counters::listen_overflows(Path::new("/proc/thread-self/net"));
     }
     let mut finder = owners::Finder::start(need);
-    let looking = (need.spaces != SpaceChoice::Own).then(|| thread::spawn(spaces::find));
+    let looking = (need.spaces != SpaceChoice::Own).then(|| Beside::start(spaces::find));
     let wants_redirects = need.wants_state(State::Redirect);
     let for_redirects = (wants_redirects && need.wants_own(&own)).then(|| need.clone());
-    let redirects = for_redirects.map(|need| thread::spawn(move || redirects::read(&need)));
+    let redirects = for_redirects.map(|need| Beside::start(move || redirects::read(&need)));
     let mut listed = Listed::default();
     if need.wants_own(&own) {
-        let tables = Tables::open(own.id, PathBuf::from("/proc/thread-self/net"));
+        let tables = Tables::open(own.id, Some("/proc/thread-self/net".into()));
         listed.add(own.clone(), tables, need)?;
     }
     let mut names = Names::new(need.helpers);
-    let mut found = match looking.map(|thread| thread.join().expect("looking for spaces does not panic")) {
-        None => Vec::new(),
-        Some(Ok(found)) => found,
-        Some(Err(error)) => {
-            listed.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
-            Vec::new()
+    let mut found = Vec::new();
+    match looking.map(Beside::result) {
+        None => {}
+        Some(Ok(others)) => {
+            found = others;
+            listed.add_others(&mut found, &mut names, &own, need)?;
         }
-    };
-    listed.add_others(&mut found, &mut names, &own, need)?;
+        Some(Err(error)) => {
+            if let SpaceChoice::Named(names) = &need.spaces
+                && let Some(name) = names.iter().find(|name| !own.is_called(name))
+            {
+                return Err(CollectError::SpaceOutOfReach { names: name.clone(), problem: error.to_string() });
+            }
+            listed.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
+        }
+    }
     // Only now: the sockets of every port tell which of the kept spaces have been listed.
     listed.sockets.retain(|socket| need.wants_port(socket.local.port));
     let (seen, met) = owners::assign(&mut listed.sockets, &mut finder, |in_doubt| listed.tables.again(in_doubt, need))?;
     let mut processes = process::describe(&listed.sockets, need, &met);
     let mut cgroups = cgroup::belongings(&listed.sockets.iter().filter_map(|socket| socket.cgroup).collect());
-    if let Some(thread) = redirects {
-        let redirects = thread.join().expect("reading redirects does not panic");
-        listed.redirects.insert(0, (own.id, redirects));
+    if let Some(redirects) = redirects {
+        listed.redirects.insert(0, (own.id, redirects.result()));
     }
     if !wants_redirects {
         listed.redirects = vec![(own.id, Redirects::not_wanted())];
@@ -59,9 +65,11 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     }
     let made_by = listed.sockets.iter().filter_map(|socket| socket.uid);
     let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
-    let mut gaps = hidden_owners(&listed.sockets, |because| owners::explain(because, seen));
+    let mut gaps = hidden_owners(&listed.sockets, |because| owners::explain(because, &seen));
     gaps.extend(listed.all_gaps());
     gaps.extend(names.gaps());
+    let (users, unknown_users) = users::names(&uids);
+    gaps.extend(unknown_users);
     Ok(Snapshot {
         host: host::describe(captured_at),
         backend: Backend::Native,
@@ -69,7 +77,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         socket_source: listed.source(),
         owner_source: finder.source(),
         owner_fallback: finder.failure().map(ToString::to_string),
-        users: users::names(&uids),
+        users,
         cgroups,
         further_spaces: listed.further,
         own: own.id,
@@ -84,6 +92,6 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
 
 /// Lists the sockets of this network namespace alone, their holders not looked for.
 pub fn sockets(need: &Need) -> Result<Vec<Socket>, CollectError> {
-    let mut tables = Tables::open(spaces::current().id, PathBuf::from("/proc/thread-self/net"));
+    let mut tables = Tables::open(spaces::current().id, Some("/proc/thread-self/net".into()));
     tables.sockets(need, &|entry| need.wants_port(entry.local.port))
 }

@@ -25,9 +25,11 @@ pub fn as_user<T: Send>(Uid(user): Uid, work: impl FnOnce() -> T + Send) -> Resu
     let user = rustix::process::Uid::from_raw(user);
     // The user of a thread is its own; it ends with the thread.
     std::thread::scope(|scope| {
-        let thread = scope.spawn(move || set_thread_res_uid(user, user, user).map(|()| work()));
+        let ask = move || set_thread_res_uid(user, user, user).map(|()| work());
+        let refused = |error: io::Error| Refusal::Other(format!("cannot ask as uid {}: {error}", user.as_raw()));
+        let thread = std::thread::Builder::new().spawn_scoped(scope, ask).map_err(refused)?;
         let done = thread.join().expect("the thread does not panic");
-        done.map_err(|error| Refusal::Other(format!("cannot ask as uid {}: {error}", user.as_raw())))
+        done.map_err(|error| refused(error.into()))
     })
 }
 

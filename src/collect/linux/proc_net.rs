@@ -10,13 +10,13 @@ use super::entry::{Entry, address};
 use crate::model::{Endpoint, Family, Protocol};
 
 /// Appends the rows of the table below a `net` directory such as `/proc/self/net`; says how many lines were not
-/// understood. A table of IPv6 that does not exist means that there is no IPv6.
+/// understood. A table of IPv6 that does not exist beside those of IPv4 means that there is no IPv6.
 pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<Entry>) -> io::Result<usize> {
     let suffix = if family == Family::Ipv6 { "6" } else { "" };
     let path = directory.join(format!("{}{suffix}", protocol.name()));
     match std::fs::read(&path) {
         Ok(text) => Ok(parse(&text, protocol, family, rows)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && family == Family::Ipv6 => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && family == Family::Ipv6 && directory.is_dir() => Ok(0),
         Err(error) => Err(error),
     }
 }

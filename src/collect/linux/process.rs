@@ -131,7 +131,7 @@ fn is_deleted(directory: BorrowedFd<'_>, exe: &OsStr) -> Option<bool> {
     }
     let directory = directory.try_clone_to_owned().ok()?;
     // A file system that is gone for good may never answer (C45).
-    let file = within(PATIENCE, move || statat(directory, "exe", AtFlags::empty()))?.ok()?;
+    let file = within(PATIENCE, move || statat(directory, "exe", AtFlags::empty())).ok()?.ok()?;
     Some(file.st_nlink == 0)
 }
 
@@ -257,7 +257,7 @@ fn parse_effective_uid(text: &[u8]) -> Option<Uid> {
 /// The arguments lie in memory of the process, which may be backed by a file system that does not answer.
 fn arguments(directory: BorrowedFd<'_>) -> Option<Vec<OsString>> {
     let directory = directory.try_clone_to_owned().ok()?;
-    let text = within(PATIENCE, move || read(directory.as_fd(), "cmdline", MOST_ARGV))?;
+    let text = within(PATIENCE, move || read(directory.as_fd(), "cmdline", MOST_ARGV)).ok()?;
     Some(split_arguments(&text.ok()?))
 }
 

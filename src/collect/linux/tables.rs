@@ -1,11 +1,9 @@
 //! The socket tables of one port space, by netlink where that is possible.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
+use rustix::net::netdevice;
 
 use super::entry::Entry;
 use super::proc_net;
@@ -17,21 +15,22 @@ use crate::model::{Family, Gap, Missing, Need, Protocol, Reason, Socket, SocketS
 pub struct Tables {
     space: SpaceId,
     netlink: Result<SockDiag, DumpError>,
-    /// The directory of its tables as text.
-    text: PathBuf,
-    devices: Devices,
+    /// The directory of its tables as text; none where no process lives in it.
+    text: Option<PathBuf>,
+    /// The names of interfaces.
+    devices: BTreeMap<u32, String>,
     malformed: usize,
 }
 
 impl Tables {
     /// Opens the tables of the namespace that the calling thread is in; `text` is its directory of tables.
-    pub fn open(space: SpaceId, text: PathBuf) -> Tables {
-        Tables { space, netlink: SockDiag::open(), text, devices: Devices::new(), malformed: 0 }
+    pub fn open(space: SpaceId, text: Option<PathBuf>) -> Tables {
+        Tables { space, netlink: SockDiag::open(), text, devices: BTreeMap::new(), malformed: 0 }
     }
 
     /// The tables of a namespace that cannot be entered, through the processes that live in it.
     pub fn as_text(space: SpaceId, text: PathBuf, why: DumpError) -> Tables {
-        Tables { space, netlink: Err(why), text, devices: Devices::default(), malformed: 0 }
+        Tables { space, netlink: Err(why), text: Some(text), devices: BTreeMap::new(), malformed: 0 }
     }
 
     /// The space that the sockets belong to.
@@ -46,7 +45,7 @@ impl Tables {
 
     /// Says whether nothing lives in the namespace any more, so that its tables as text have gone with it.
     pub fn is_gone(&self) -> bool {
-        self.netlink.is_err() && !self.text.exists()
+        self.netlink.is_err() && self.text.as_ref().is_some_and(|text| !text.exists())
     }
 
     /// Lists the sockets that are needed, each once, those among them that are wanted.
@@ -72,9 +71,9 @@ impl Tables {
             }
         }
         without_repeats(&mut rows);
-        let (space, devices) = (self.space, &mut self.devices);
+        let (space, devices, netlink) = (self.space, &mut self.devices, &self.netlink);
         let socket = |entry: &Entry| {
-            let mut socket = entry.socket(space, |index| devices.name(index));
+            let mut socket = entry.socket(space, |index| device(devices, netlink, index));
             if socket.protocol == Protocol::Udp {
                 socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
             }
@@ -123,8 +122,9 @@ impl Tables {
             }
         }
         let refused = self.netlink.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let Some(text) = &self.text else { return Err(CollectError::SocketTable { protocol, reason: refused }) };
         rows.truncate(before);
-        match proc_net::read(&self.text, protocol, family, rows) {
+        match proc_net::read(text, protocol, family, rows) {
             Ok(malformed) => {
                 self.malformed += malformed;
                 let mut read = rows.split_off(before);
@@ -187,25 +187,10 @@ fn without_repeats(rows: &mut Vec<Entry>) {
     }
 }
 
-/// The names of interfaces, asked for once each.
-#[derive(Default)]
-struct Devices {
-    names: BTreeMap<u32, String>,
-    /// A socket of the namespace whose interfaces are meant.
-    socket: Option<OwnedFd>,
-}
-
-impl Devices {
-    fn new() -> Devices {
-        let ask = || -> Result<OwnedFd, Errno> {
-            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-        };
-        Devices { names: BTreeMap::new(), socket: ask().ok() }
-    }
-
-    /// The name, or the number where there is none to be had.
-    fn name(&mut self, index: u32) -> String {
-        let ask = || netdevice::index_to_name(self.socket.as_ref()?, index).ok();
-        self.names.entry(index).or_insert_with(|| ask().unwrap_or_else(|| index.to_string())).clone()
-    }
+/// The name of an interface, asked for once, or its number where there is none to be had.
+///
+/// Every socket of a namespace answers for the interfaces of that. Source: netdevice(7), `SIOCGIFNAME`.
+fn device(names: &mut BTreeMap<u32, String>, netlink: &Result<SockDiag, DumpError>, index: u32) -> String {
+    let ask = || netdevice::index_to_name(netlink.as_ref().ok()?, index).ok();
+    names.entry(index).or_insert_with(|| ask().unwrap_or_else(|| index.to_string())).clone()
 }

@@ -3,23 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::deadline::within;
-use crate::model::Uid;
+use super::deadline::{NoAnswer, within};
+use crate::model::{Gap, Missing, Reason, Uid};
 
 /// How long the name service may take for all names together: it may ask a server that is down.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Returns the names of those users that have one. Source: getpwuid_r(3), user_namespaces(7).
+/// Returns the names of those users that have one, and why others may have one too.
+///
+/// Source: getpwuid_r(3), user_namespaces(7).
 ///
 /// In a user namespace every user of the host that is not part of it has the same number, which is nobody's name.
-pub fn names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
+pub fn names(uids: &BTreeSet<Uid>) -> (BTreeMap<Uid, String>, Option<Gap>) {
     let unmapped = unmapped();
     let asked: Vec<Uid> = uids.iter().copied().filter(|uid| Some(*uid) != unmapped).collect();
     let name = |uid: &Uid| Some((*uid, uzers::get_user_by_uid(uid.0)?.name().to_string_lossy().into_owned()));
-    let mut names: BTreeMap<Uid, String> =
-        within(PATIENCE, move || asked.iter().filter_map(name).collect()).unwrap_or_default();
+    let answer = within(PATIENCE, move || asked.iter().filter_map(name).collect::<BTreeMap<_, _>>());
+    let (mut names, gap) = answer.map_or_else(|why| (BTreeMap::new(), Some(gap(&why))), |names| (names, None));
     names.extend(unmapped.filter(|uid| uids.contains(uid)).map(|uid| (uid, "unmapped".to_owned())));
-    names
+    (names, gap)
+}
+
+fn gap(why: &NoAnswer) -> Gap {
+    let detail = match why {
+        NoAnswer::TooLate => format!("names of users are not known: {why}"),
+        // Neither was anything else asked that may never be answered.
+        NoAnswer::NotAsked(_) => format!("names of users and arguments of processes are not known: {why}"),
+    };
+    Gap { missing: Missing::Processes, reason: Reason::Backend, count: None, detail }
 }
 
 /// The number that stands for users who are not mapped into this process's user namespace; none in the first one.
@@ -50,6 +61,6 @@ mod tests {
     #[test]
     fn a_user_without_a_name_has_none() {
         let uids = BTreeSet::from([Uid(0), Uid(3_999_999_999)]);
-        assert_eq!(names(&uids), BTreeMap::from([(Uid(0), "root".to_owned())]));
+        assert_eq!(names(&uids), (BTreeMap::from([(Uid(0), "root".to_owned())]), None));
     }
 }

@@ -22,8 +22,10 @@ pub fn boot_id() -> Option<String> {
 }
 
 /// The names of users.
-pub fn user_names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
-    users::names(uids)
+pub fn user_names(uids: &BTreeSet<Uid>, gaps: &mut Vec<Gap>) -> BTreeMap<Uid, String> {
+    let (names, unknown) = users::names(uids);
+    gaps.extend(unknown);
+    names
 }
 
 /// Lists the sockets and finds who holds them.
@@ -36,7 +38,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
             socket.owner = Owner::Nobody(entry::nobody(state));
         }
     }
-    let gaps = hidden_owners(&sockets, |because| owners::explain(because, seen));
+    let gaps = hidden_owners(&sockets, |because| owners::explain(because, &seen));
     Ok((sockets, gaps))
 }
 

@@ -36,6 +36,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let run_as = processes.values().filter_map(|process| process.uid);
     let uids: BTreeSet<Uid> = made_by.chain(run_as).collect();
     gaps.extend(limits(&sockets, need));
+    let users = system::user_names(&uids, &mut gaps);
     let snapshot = Snapshot {
         host: processes::host(captured_at, system::boot_id()),
         backend: Backend::Portable,
@@ -43,7 +44,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         socket_source: SocketSource::Netstat2,
         owner_source: system::OWNER_SOURCE,
         owner_fallback: None,
-        users: system::user_names(&uids),
+        users,
         own: space.id,
         spaces: vec![space],
         further_spaces: None,

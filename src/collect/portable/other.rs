@@ -24,14 +24,14 @@ pub fn boot_id() -> Option<String> {
 
 /// The names of users.
 #[cfg(unix)]
-pub fn user_names(uids: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
+pub fn user_names(uids: &BTreeSet<Uid>, _: &mut Vec<Gap>) -> BTreeMap<Uid, String> {
     let name = |uid: &Uid| Some((*uid, uzers::get_user_by_uid(uid.0)?.name().to_string_lossy().into_owned()));
     uids.iter().filter_map(name).collect()
 }
 
 /// The names of users: sockets have no user here.
 #[cfg(not(unix))]
-pub fn user_names(_: &BTreeSet<Uid>) -> BTreeMap<Uid, String> {
+pub fn user_names(_: &BTreeSet<Uid>, _: &mut Vec<Gap>) -> BTreeMap<Uid, String> {
     BTreeMap::new()
 }
 

@@ -3,18 +3,19 @@
 //! Source: proc_pid_fd(5): the link of a descriptor reads `socket:[INODE]`.
 
 use std::collections::BTreeSet;
-use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::fs::{Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::path::DecInt;
 
 use super::{Scan, keepers};
 use crate::collect::linux::crew;
+use crate::collect::linux::descriptors::is_shortage;
+use crate::collect::linux::procfs::{self, numbers};
 use crate::model::{Holder, Inode, Pid};
 
 /// Descriptors of one process that are one piece of work; a process with more of them is shared among the cores.
@@ -69,18 +70,32 @@ struct Part {
     scan: Scan,
     /// Processes of which something could not be read.
     refused: BTreeSet<u32>,
+    /// Why something could not be read that anybody may be in.
+    short: Option<Errno>,
+}
+
+impl Part {
+    /// Notes what an error says of the process; nothing where it or its descriptor has gone.
+    fn note(&mut self, pid: u32, error: Errno) {
+        if is_refusal(error) {
+            self.refused.insert(pid);
+        } else if is_shortage(error) {
+            self.short = Some(error);
+        }
+    }
 }
 
 /// Reads the descriptors of every process and reports those of wanted sockets, or of all of them.
 ///
-/// A process that ends meanwhile is not missed: its sockets are gone too.
+/// A process that ends meanwhile is not missed: its sockets are gone too. One that cannot be read for want of
+/// descriptors is, so that there is no answer then.
 pub fn scan(wanted: Option<&BTreeSet<Inode>>, depth: Depth) -> io::Result<Scan> {
     scan_some(wanted, depth, |_| true)
 }
 
 /// The same for some processes only; every process is counted.
 pub fn scan_some(wanted: Option<&BTreeSet<Inode>>, depth: Depth, is_meant: impl Fn(u32) -> bool) -> io::Result<Scan> {
-    let proc = open_directory(CWD, c"/proc")?;
+    let proc = procfs::open()?;
     let pids = numbers(proc.as_fd())?;
     let search = Search {
         wanted: wanted.map(|wanted| wanted.iter().map(|inode| inode.0).collect()),
@@ -102,6 +117,9 @@ pub fn scan_some(wanted: Option<&BTreeSet<Inode>>, depth: Depth, is_meant: impl 
         whole.found.extend(part.scan.found);
         whole.in_flight += part.scan.in_flight;
         refused.extend(part.refused);
+        if let Some(error) = part.short {
+            return Err(error.into());
+        }
     }
     whole.refused = refused.len();
     whole.read = pids.len().saturating_sub(refused.len());
@@ -113,7 +131,8 @@ fn scan_process(proc: BorrowedFd<'_>, pid: u32, search: &Search, part: &mut Part
     let mut tables = vec![format!("{pid}/fd")];
     if search.depth == Depth::Threads {
         let tasks = open_at(proc, &format!("{pid}/task"));
-        let threads = tasks.and_then(|tasks| numbers(tasks.as_fd())).unwrap_or_default();
+        let threads = tasks.and_then(|tasks| numbers(tasks.as_fd()));
+        let threads = threads.inspect_err(|error| part.note(pid, *error)).unwrap_or_default();
         tables.extend(threads.iter().filter(|thread| **thread != pid).map(|thread| format!("{pid}/task/{thread}/fd")));
     }
     let mut left = Vec::new();
@@ -122,9 +141,7 @@ fn scan_process(proc: BorrowedFd<'_>, pid: u32, search: &Search, part: &mut Part
         let (descriptors, directory) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                if is_refusal(error) {
-                    part.refused.insert(pid);
-                }
+                part.note(pid, error);
                 continue;
             }
         };
@@ -149,11 +166,9 @@ fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], se
         let link = match readlinkat_raw(&table.directory, DecInt::new(*fd), &mut link) {
             Ok((link, _)) => link,
             Err(error) => {
-                if is_refusal(error) {
-                    part.refused.insert(table.pid);
-                    if place == 0 {
-                        return;
-                    }
+                part.note(table.pid, error);
+                if place == 0 && is_refusal(error) {
+                    return;
                 }
                 continue;
             }
@@ -165,8 +180,8 @@ fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], se
             || (search.depth == Depth::Threads && link == IO_URING)
         {
             let wants = |inode| search.wants(inode);
-            if keepers::read(proc, &table.path, *fd, wants, &mut part.scan).is_err() {
-                part.refused.insert(table.pid);
+            if let Err(error) = keepers::read(proc, &table.path, *fd, wants, &mut part.scan) {
+                part.note(table.pid, error);
             }
         }
     }
@@ -174,25 +189,6 @@ fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], se
 
 pub fn is_refusal(error: Errno) -> bool {
     matches!(error, Errno::ACCESS | Errno::PERM)
-}
-
-fn open_directory(parent: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
-    openat(parent, path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// The entries of a directory that are numbers.
-fn numbers(directory: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
-    let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
-    let mut entries = RawDir::new(directory, &mut buffer);
-    let mut found = Vec::new();
-    while let Some(entry) = entries.next() {
-        found.extend(number(entry?.file_name().to_bytes()));
-    }
-    Ok(found)
-}
-
-fn number(text: &[u8]) -> Option<u32> {
-    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// The inode of a link to a socket.
@@ -208,6 +204,21 @@ fn open_at(parent: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn c26_what_could_not_be_opened_for_want_of_descriptors_is_neither_gone_nor_refused() {
+        let noted = |error| {
+            let mut part = Part::default();
+            part.note(7, error);
+            (part.refused.contains(&7), part.short)
+        };
+        assert_eq!(noted(Errno::NOENT), (false, None));
+        assert_eq!(noted(Errno::SRCH), (false, None));
+        assert_eq!(noted(Errno::ACCESS), (true, None));
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert_eq!(noted(error), (false, Some(error)));
+        }
+    }
 
     #[test]
     fn only_a_link_to_a_socket_has_an_inode() {

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
-use std::thread::JoinHandle;
 
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::fs::readlinkat;
 
 use super::fd_scan::{self, Depth, IO_URING, is_refusal};
 use super::task_iter::{Kind, OpenFile, Options, StreamStates, TaskIter, TaskIterError};
 use super::{Scan, keepers};
+use crate::collect::beside::Beside;
+use crate::collect::linux::procfs;
 use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
 
 /// Below this many open files on the whole host the walk through /proc is as fast as loading a program (0.7 ms).
@@ -20,11 +21,11 @@ const FEW_FILES: u64 = 300;
 /// The way that holders are found.
 pub enum Finder {
     /// The kernel's iterator, which is being loaded.
-    Loading(JoinHandle<Result<TaskIter, TaskIterError>>),
+    Loading(Beside<Result<TaskIter, TaskIterError>>),
     /// The kernel's iterator, and what its last pass has met; nothing once a deeper look has gone through that.
     TaskIter(TaskIter, Option<Vec<OpenFile>>),
     /// Reading `/proc/PID/fd`, which is going on.
-    Scanning(JoinHandle<io::Result<Scan>>),
+    Scanning(Beside<io::Result<Scan>>),
     /// Reading `/proc/PID/fd`; why not the iterator, where that could have been used.
     FdScan(Option<TaskIterError>),
 }
@@ -37,20 +38,20 @@ impl Finder {
             return Finder::by_fd_scan();
         }
         let options = options(need);
-        Finder::Loading(std::thread::spawn(move || TaskIter::load(options)))
+        Finder::Loading(Beside::start(move || TaskIter::load(options)))
     }
 
     /// Reads `/proc/PID/fd`, whatever else there is.
     pub fn by_fd_scan() -> Finder {
-        Finder::Scanning(std::thread::spawn(|| fd_scan::scan(None, Depth::Processes)))
+        Finder::Scanning(Beside::start(|| fd_scan::scan(None, Depth::Processes)))
     }
 
     /// Finds the holders of these sockets among the descriptors of processes.
     pub fn find(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
         if matches!(self, Finder::Scanning(_))
-            && let Finder::Scanning(thread) = std::mem::replace(self, Finder::FdScan(None))
+            && let Finder::Scanning(scan) = std::mem::replace(self, Finder::FdScan(None))
         {
-            return thread.join().expect("scanning does not panic");
+            return scan.result();
         }
         self.finish_loading();
         match self.pass() {
@@ -73,9 +74,9 @@ impl Finder {
 
     fn finish_loading(&mut self) {
         if matches!(self, Finder::Loading(_))
-            && let Finder::Loading(thread) = std::mem::replace(self, Finder::FdScan(None))
+            && let Finder::Loading(iterator) = std::mem::replace(self, Finder::FdScan(None))
         {
-            *self = match thread.join().expect("loading the iterator does not panic") {
+            *self = match iterator.result() {
                 Ok(iterator) => Finder::TaskIter(iterator, None),
                 Err(error) => Finder::FdScan(Some(error)),
             };
@@ -166,7 +167,7 @@ fn holders(files: &[OpenFile], wanted: &[u64]) -> Scan {
 fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> {
     let wanted = in_order(unresolved);
     let wants = |inode: u64| wanted.binary_search(&inode).is_ok();
-    let proc = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let proc = procfs::open()?;
     let mut scan = holders(files, &wanted);
     let mut refused = BTreeSet::new();
     let met: BTreeSet<u32> = files.iter().map(|file| file.tgid).collect();
@@ -185,8 +186,9 @@ fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> 
                 _ => continue,
             }
         }
-        if keepers::read(proc.as_fd(), &table, file.fd, wants, &mut scan).is_err() {
-            refused.insert(file.tgid);
+        match keepers::read(proc.as_fd(), &table, file.fd, wants, &mut scan) {
+            Err(error) if is_refusal(error) => drop(refused.insert(file.tgid)),
+            result => result?,
         }
     }
     let others = fd_scan::scan_some(Some(unresolved), Depth::Processes, |pid| !met.contains(&pid))?;

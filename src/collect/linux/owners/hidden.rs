@@ -7,7 +7,10 @@ use crate::model::HiddenBecause;
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Why a socket that nobody seems to hold has no holder.
-pub fn reason(seen: Seen) -> HiddenBecause {
+pub fn reason(seen: &Seen) -> HiddenBecause {
+    if seen.problem.is_some() {
+        return HiddenBecause::NoProcesses;
+    }
     let is_root = rustix::process::geteuid().is_root();
     match (is_root, seen.refused) {
         // Processes can also be hidden without a refusal (hidepid=2), so only root may trust what it does not see.
@@ -19,8 +22,8 @@ pub fn reason(seen: Seen) -> HiddenBecause {
 }
 
 /// Says in words what hid them.
-pub fn explain(because: HiddenBecause, seen: Seen) -> String {
-    let Seen { read, refused, .. } = seen;
+pub fn explain(because: HiddenBecause, seen: &Seen) -> String {
+    let (read, refused) = (seen.read, seen.refused);
     let all = read + refused;
     match because {
         HiddenBecause::Permission => {
@@ -40,7 +43,9 @@ pub fn explain(because: HiddenBecause, seen: Seen) -> String {
             format!("this pid namespace has {all} processes; holders outside of it cannot be seen from here")
         }
         HiddenBecause::NotFound => format!("none of {all} processes holds them: the kernel itself may"),
-        HiddenBecause::NoProcesses => "/proc could not be read".to_owned(),
+        HiddenBecause::NoProcesses => {
+            format!("the processes could not be read: {}", seen.problem.as_deref().unwrap_or("nobody looked"))
+        }
         HiddenBecause::Ambiguous => "the kernel gave the same inode to several sockets".to_owned(),
         HiddenBecause::Unsupported => "the system does not say".to_owned(),
     }

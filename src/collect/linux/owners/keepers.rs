@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::Scan;
 use super::fd_scan::{is_refusal, socket_inode};
+use crate::collect::linux::descriptors::is_shortage;
 use crate::model::{Holder, Inode, Pid};
 
 /// The inodes of the unix sockets of this network namespace. Source: proc_pid_net(5), `net/unix`.
@@ -21,7 +22,7 @@ pub fn unix_inodes() -> Vec<u64> {
 
 /// Reads what the file behind a descriptor keeps: `table` is `PID/fd` or `PID/task/TID/fd` below `proc`.
 ///
-/// Fails when the details may not be read; a file that is gone keeps nothing.
+/// Fails when the details may not be read, or cannot be for want of descriptors; a file that is gone keeps nothing.
 pub fn read(
     proc: BorrowedFd<'_>,
     table: &str,
@@ -31,7 +32,7 @@ pub fn read(
 ) -> Result<(), Errno> {
     let path = format!("{table}info/{fd}");
     let file = match openat(proc, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Err(error) if is_refusal(error) => return Err(error),
+        Err(error) if is_refusal(error) || is_shortage(error) => return Err(error),
         Err(_) => return Ok(()),
         Ok(file) => file,
     };

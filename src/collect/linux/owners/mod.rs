@@ -40,7 +40,7 @@ pub fn holds_deeper(pid: Pid, inode: Inode) -> bool {
 }
 
 /// How many processes were met.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Seen {
     /// Processes whose descriptors were all read.
     pub read: usize,
@@ -48,16 +48,18 @@ pub struct Seen {
     pub refused: usize,
     /// Whether /proc leaves out other users' processes without a word.
     pub leaves_out: bool,
+    /// Why they could not be looked at, or not as deep as is needed.
+    pub problem: Option<String>,
 }
 
 impl Seen {
     fn of(scan: &Scan) -> Seen {
-        Seen { read: scan.read, refused: scan.refused, leaves_out: hidden::leaves_out() }
+        Seen { read: scan.read, refused: scan.refused, leaves_out: hidden::leaves_out(), problem: None }
     }
 
     /// Says whether there may be holders that this user cannot see.
-    fn is_partial(self) -> bool {
-        self.refused > 0 || self.leaves_out
+    fn is_partial(&self) -> bool {
+        self.refused > 0 || self.leaves_out || self.problem.is_some()
     }
 }
 
@@ -73,29 +75,38 @@ pub fn assign(
     mut list_again: impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
 ) -> Result<(Seen, Met), CollectError> {
     let wanted: BTreeSet<Inode> = sockets.iter().filter_map(|socket| socket.inode).collect();
-    let Ok(scan) = finder.find(&wanted) else {
-        hide_unresolved(sockets, HiddenBecause::NoProcesses);
-        return Ok((Seen::default(), Met::new()));
+    let scan = match finder.find(&wanted) {
+        Ok(scan) => scan,
+        Err(error) => {
+            hide_unresolved(sockets, HiddenBecause::NoProcesses);
+            return Ok((Seen { problem: Some(error.to_string()), ..Seen::default() }, Met::new()));
+        }
     };
     let mut seen = Seen::of(&scan);
     let mut met = resolve(sockets, scan);
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
-        let unresolved = unresolved(sockets, seen);
+        let unresolved = unresolved(sockets, &seen);
         // What is hidden explains those that are left; no further look would change it.
         if unresolved.is_empty() || (look > 0 && seen.is_partial()) {
             break;
         }
-        let Ok(scan) = finder.find_deeper(&unresolved) else { break };
+        let scan = match finder.find_deeper(&unresolved) {
+            Ok(scan) => scan,
+            Err(error) => {
+                seen.problem = Some(error.to_string());
+                break;
+            }
+        };
         seen = Seen::of(&scan);
         in_flight = scan.in_flight;
         met.extend(resolve(sockets, scan));
-        if sockets.iter().any(may_resolve(seen)) {
-            refresh(sockets, &mut list_again, seen)?;
+        if sockets.iter().any(may_resolve(&seen)) {
+            refresh(sockets, &mut list_again, &seen)?;
         }
     }
-    name_in_flight(sockets, in_flight, seen);
-    hide_unresolved(sockets, hidden::reason(seen));
+    name_in_flight(sockets, in_flight, &seen);
+    hide_unresolved(sockets, hidden::reason(&seen));
     hide_ambiguous(sockets, wanted.len());
     Ok((seen, met))
 }
@@ -108,17 +119,18 @@ fn is_unresolved(socket: &Socket) -> bool {
 }
 
 /// The sockets without a holder for which a deeper look may help.
-fn unresolved(sockets: &[Socket], seen: Seen) -> BTreeSet<Inode> {
+fn unresolved(sockets: &[Socket], seen: &Seen) -> BTreeSet<Inode> {
     let may_resolve = may_resolve(seen);
     sockets.iter().filter(|socket| may_resolve(socket)).filter_map(|socket| socket.inode).collect()
 }
 
 /// Tells sockets whose holder a deeper look could find: not where it is another user's and those cannot be seen.
-fn may_resolve(seen: Seen) -> impl Fn(&Socket) -> bool {
+fn may_resolve(seen: &Seen) -> impl Fn(&Socket) -> bool + use<> {
     let own = rustix::process::geteuid();
+    let is_partial = seen.is_partial();
     move |socket| {
         let is_own = || own.is_root() || socket.uid.is_some_and(|uid| uid.0 == own.as_raw());
-        is_unresolved(socket) && (!seen.is_partial() || is_own())
+        is_unresolved(socket) && (!is_partial || is_own())
     }
 }
 
@@ -144,7 +156,7 @@ fn resolve(sockets: &mut [Socket], scan: Scan) -> Met {
 fn refresh(
     sockets: &mut Vec<Socket>,
     list_again: &mut impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
-    seen: Seen,
+    seen: &Seen,
 ) -> Result<(), CollectError> {
     let may_resolve = may_resolve(seen);
     let in_doubt: Vec<Socket> = sockets.iter().filter(|socket| may_resolve(socket)).cloned().collect();
@@ -175,7 +187,7 @@ fn identity(socket: &Socket) -> (Option<u64>, Option<Inode>, Option<Endpoint>, O
 
 /// Where everything could be read and some descriptors are on their way through unix sockets, that is where an
 /// otherwise unheld socket is. With processes that could not be read it would be a guess.
-fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: Seen) {
+fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: &Seen) {
     if in_flight == 0 || seen.is_partial() {
         return;
     }

@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
+use crate::collect::linux::procfs;
+
 /// Which kinds of rules have a NAT table.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Nat {
@@ -39,6 +41,8 @@ pub enum Packets {
 
 /// Says who has NAT rules for such packets in the network namespace of the calling thread. It takes CAP_NET_ADMIN.
 pub fn with_nat(packets: Packets) -> io::Result<Nat> {
+    // Without it there would seem to be no such files.
+    procfs::open()?;
     let has_table = |file: &str| match fs::read_to_string(format!("/proc/thread-self/net/{file}")) {
         Ok(names) => Ok(names.lines().any(|name| name == "nat")),
         // Without the module there is no such file.

@@ -42,6 +42,21 @@ impl Redirects {
         Redirects { found: Vec::new(), gaps: vec![gap] }
     }
 
+    /// Nothing, because nobody could look.
+    pub fn not_looked_for(error: &std::io::Error) -> Redirects {
+        let is_refused = error.kind() == std::io::ErrorKind::PermissionDenied;
+        let reason = if is_refused { Reason::Refused } else { Reason::Backend };
+        Redirects::missing(reason, format!("ports forwarded without a socket were not looked for: {error}"))
+    }
+
+    /// The same, with the space that the gaps are of.
+    pub fn of_space(mut self, label: &str) -> Redirects {
+        for gap in &mut self.gaps {
+            gap.detail = format!("space {label}: {}", gap.detail);
+        }
+        self
+    }
+
     /// Says whether there are none.
     pub fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -52,10 +67,7 @@ impl Redirects {
 pub fn read(need: &Need) -> Redirects {
     match chains::with_nat(Packets::All) {
         Ok(nat) => of_tables(nat, need),
-        Err(error) => {
-            let detail = format!("ports forwarded without a socket were not looked for: {error}");
-            Redirects::missing(Reason::Refused, detail)
-        }
+        Err(error) => Redirects::not_looked_for(&error),
     }
 }
 
@@ -63,21 +75,15 @@ pub fn read(need: &Need) -> Redirects {
 /// to packets that are sent in it does not concern who looks from outside: the engines of containers make such rules in
 /// each for the names of the others.
 pub fn read_entered(label: &str, need: &Need, end: Instant) -> Redirects {
-    let mut redirects = match chains::with_nat(Packets::Incoming) {
+    let redirects = match chains::with_nat(Packets::Incoming) {
         Ok(nat) if nat.any() && Instant::now() > end => {
             let detail = "there was no time to read the rules that may forward ports without a socket".to_owned();
             Redirects::missing(Reason::Backend, detail)
         }
         Ok(nat) => of_tables(nat, need),
-        Err(error) => {
-            let detail = format!("ports forwarded without a socket were not looked for: {error}");
-            Redirects::missing(Reason::Refused, detail)
-        }
+        Err(error) => Redirects::not_looked_for(&error),
     };
-    for gap in &mut redirects.gaps {
-        gap.detail = format!("space {label}: {}", gap.detail);
-    }
-    redirects
+    redirects.of_space(label)
 }
 
 fn of_tables(nat: Nat, need: &Need) -> Redirects {

@@ -8,7 +8,7 @@ pub mod decode;
 pub mod destroy;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -65,7 +65,7 @@ pub enum DumpError {
     #[error("the kernel ended the dump: {0}")]
     Kernel(io::Error),
     /// The network namespace cannot be entered.
-    #[error("its network namespace may not be entered: {0}")]
+    #[error("its network namespace cannot be entered: {0}")]
     NotEntered(io::Error),
     /// Rows were lost.
     #[error("the kernel's answer is incomplete ({0})")]
@@ -77,6 +77,12 @@ pub struct SockDiag {
     socket: OwnedFd,
     sequence: u32,
     buffer: Vec<u8>,
+}
+
+impl AsFd for SockDiag {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl SockDiag {

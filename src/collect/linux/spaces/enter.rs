@@ -5,16 +5,18 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{Found, tables_of};
 use crate::collect::linux::redirects::{self, Redirects};
 use crate::collect::linux::sock_diag::DumpError;
 use crate::collect::linux::tables::Tables;
-use crate::collect::linux::{counters, sysctl};
-use crate::model::{Need, Reason, Space, State};
+use crate::collect::linux::{counters, descriptors, sysctl};
+use crate::model::{Need, Space, State};
 
 /// What became of a namespace.
 pub enum Entered {
@@ -31,27 +33,37 @@ const MOST_TRIED: usize = 32;
 /// How long the rules of all namespaces together may take: each takes programs of its own.
 const TIME_FOR_RULES: Duration = Duration::from_millis(500);
 
-/// Opens the tables of each namespace, in the same order.
+/// Opens the tables of each namespace, in the same order; of no more than may be kept open.
 pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
     if found.is_empty() {
         return Vec::new();
     }
+    let spare = descriptors::spare();
     let end = Instant::now() + TIME_FOR_RULES;
-    let all = || found.iter().map(|found| in_this_thread(found, need, end)).collect();
+    let each = |way: fn(&Found) -> io::Result<()>| {
+        let moved = |place, found| if place < spare { way(found) } else { Err(Errno::MFILE.into()) };
+        found.iter().enumerate().map(|(place, found)| entered(found, moved(place, found), need, end)).collect()
+    };
     // The thread stays in the last one, so it must not be one that goes on.
-    std::thread::scope(|scope| scope.spawn(all).join().expect("entering does not panic"))
+    std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, || each(move_into)) {
+        Ok(thread) => thread.join().expect("entering does not panic"),
+        Err(_) => each(|_| Err(io::Error::other("no thread can be made for that"))),
+    })
 }
 
-fn in_this_thread(found: &Found, need: &Need, end: Instant) -> Entered {
+/// Moves the calling thread into the namespace.
+fn move_into(found: &Found) -> io::Result<()> {
+    Ok(move_into_link_name_space(open(found)?.as_fd(), Some(LinkNameSpaceType::Network))?)
+}
+
+/// Opens the tables: of the namespace of the calling thread where that could move, else through a process.
+fn entered(found: &Found, moved: io::Result<()>, need: &Need, end: Instant) -> Entered {
     let wants_redirects = need.wants_state(State::Redirect);
     let overflows = |tables: &Path| need.counters.then(|| counters::listen_overflows(tables)).flatten();
-    let moved = open(found)
-        .and_then(|namespace| Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?));
     let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
     match moved {
         Ok(()) => {
-            let text = text.map(|(_, text)| text).next().unwrap_or_else(|| "/nonexistent".into());
-            let tables = Tables::open(found.space.id, text);
+            let tables = Tables::open(found.space.id, text.map(|(_, text)| text).next());
             let space = Space {
                 source: tables.source(),
                 ephemeral: sysctl::ephemeral_range(),
@@ -68,10 +80,8 @@ fn in_this_thread(found: &Found, need: &Need, end: Instant) -> Entered {
             let mut readable = text.filter(|(pid, _)| tables_of(&pid.to_string()) == found.tables);
             match readable.next() {
                 Some((_, text)) => {
-                    let redirects = wants_redirects.then(|| {
-                        let detail = "ports forwarded without a socket were not looked for";
-                        Redirects::missing(Reason::Refused, format!("space {}: {detail}: {error}", found.space.label))
-                    });
+                    let redirects =
+                        wants_redirects.then(|| Redirects::not_looked_for(&error).of_space(&found.space.label));
                     let listen_overflows = overflows(&text);
                     let tables = Tables::as_text(found.space.id, text, DumpError::NotEntered(error));
                     let space = Space { source: tables.source(), listen_overflows, ..found.space.clone() };

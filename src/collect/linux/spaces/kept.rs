@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::{Found, number_of_link, pids};
 use crate::collect::linux::crew;
+use crate::collect::linux::descriptors::{self, is_shortage};
 use crate::collect::linux::owners::socket_inode;
 use crate::model::{Inode, SpaceKind};
 
@@ -27,14 +31,35 @@ pub struct Links {
     namespaces: Vec<(Descriptor, u64)>,
     /// Those of sockets.
     sockets: Vec<(Descriptor, Inode)>,
+    /// Why some may be missing, or could not be followed.
+    problem: Option<String>,
+}
+
+impl Links {
+    /// Why there may be more namespaces than those that were found.
+    pub fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// Notes that a file could not be opened for want of descriptors. That it is gone or refused is no news.
+    fn note(&mut self, error: Errno) {
+        if is_shortage(error) {
+            self.problem = Some(io::Error::from(error).to_string());
+        }
+    }
 }
 
 /// Reads the descriptors of every process that this user may read.
 pub fn links() -> Links {
-    let pids = pids().unwrap_or_default();
+    let mut all = Links::default();
+    let pids = pids().inspect_err(|error| all.problem = Some(error.to_string())).unwrap_or_default();
     let workers = pids.len() / 64 + 1;
     let parts = crew::share(pids, workers, |pid, part: &mut Links| {
-        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+        let entries = fs::read_dir(format!("/proc/{pid}/fd"));
+        if let Some(error) = entries.as_ref().err().and_then(Errno::from_io_error) {
+            part.note(error);
+        }
+        for entry in entries.into_iter().flatten().flatten() {
             let fd = entry.file_name().to_str().and_then(|name| name.parse().ok());
             let link = fs::read_link(entry.path()).ok();
             let (Some(fd), Some(link)) = (fd, link.as_ref().and_then(|link| link.to_str())) else { continue };
@@ -43,8 +68,8 @@ pub fn links() -> Links {
         }
         Vec::new()
     });
-    let mut all = Links::default();
     for part in parts {
+        all.problem = all.problem.or(part.problem);
         all.namespaces.extend(part.namespaces);
         all.sockets.extend(part.sockets);
     }
@@ -52,36 +77,63 @@ pub fn links() -> Links {
 }
 
 /// The namespaces that an open file stands for and that are not known yet.
-pub fn by_files(links: &Links, known: &[Found]) -> Vec<Found> {
+pub fn by_files(links: &mut Links, known: &[Found]) -> Vec<Found> {
     let mut known: BTreeSet<u64> = known.iter().map(|found| found.space.id.0).collect();
     let mut found = Vec::new();
-    for ((pid, fd), id) in &links.namespaces {
-        if !known.contains(id)
-            && let Some(handle) = taken(*pid, *fd)
-        {
-            known.insert(*id);
-            found.push(kept(*id, *pid, handle));
+    let room = room();
+    for ((pid, fd), id) in std::mem::take(&mut links.namespaces) {
+        if known.contains(&id) {
+            continue;
+        }
+        match taken(pid, fd).and_then(|handle| if found.len() < room { Ok(handle) } else { Err(Errno::MFILE) }) {
+            Ok(handle) => {
+                known.insert(id);
+                found.push(kept(id, pid, handle));
+            }
+            Err(error) => links.note(error),
         }
     }
     found
 }
 
 /// The namespaces of those of these sockets that are not listed and can be asked.
-pub fn by_sockets(links: &Links, listed: &BTreeSet<Inode>, known: &[Found]) -> Vec<Found> {
+pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Found]) -> Vec<Found> {
     let mut known: BTreeSet<u64> = known.iter().map(|found| found.space.id.0).collect();
     let mut asked: BTreeSet<Inode> = listed.clone();
     let mut found = Vec::new();
-    for ((pid, fd), inode) in &links.sockets {
-        if asked.len() > listed.len() + MOST_ASKED || !asked.insert(*inode) {
+    let room = room();
+    for ((pid, fd), inode) in std::mem::take(&mut links.sockets) {
+        if asked.contains(&inode) {
             continue;
         }
-        let Some(namespace) = taken(*pid, *fd).and_then(|socket| namespace_of_socket(&socket)) else { continue };
+        if asked.len() >= listed.len() + MOST_ASKED {
+            links.problem = Some(format!("more than {MOST_ASKED} sockets would have to be asked"));
+            break;
+        }
+        asked.insert(inode);
+        let namespace = match taken(pid, fd).and_then(|socket| namespace_of_socket(&socket)) {
+            Ok(namespace) => namespace,
+            Err(error) => {
+                links.note(error);
+                continue;
+            }
+        };
         let Ok(id) = rustix::fs::fstat(&namespace).map(|status| status.st_ino) else { continue };
-        if known.insert(id) {
-            found.push(kept(id, *pid, namespace));
+        if !known.insert(id) {
+            continue;
+        }
+        if found.len() < room {
+            found.push(kept(id, pid, namespace));
+        } else {
+            links.note(Errno::MFILE);
         }
     }
     found
+}
+
+/// How many namespaces may be kept: each takes one descriptor, and its tables another.
+fn room() -> usize {
+    descriptors::spare() / 2
 }
 
 fn kept(id: u64, pid: u32, handle: OwnedFd) -> Found {
@@ -94,21 +146,27 @@ fn kept(id: u64, pid: u32, handle: OwnedFd) -> Found {
 }
 
 /// The open file behind a descriptor of another process. Source: pidfd_getfd(2), which takes the right to trace it.
-fn taken(pid: u32, fd: u32) -> Option<OwnedFd> {
-    let pid = Pid::from_raw(pid.try_into().ok()?)?;
-    let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    pidfd_getfd(process, fd.try_into().ok()?, PidfdGetfdFlags::empty()).ok()
+fn taken(pid: u32, fd: u32) -> Result<OwnedFd, Errno> {
+    let pid = pid.try_into().ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    pidfd_getfd(process, fd.try_into().map_err(|_| Errno::BADF)?, PidfdGetfdFlags::empty())
+}
+
+/// The number of this thread's namespace without the help of /proc, where this user may ask a socket.
+pub fn own_by_socket() -> Option<u64> {
+    let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    rustix::fs::fstat(namespace_of_socket(&socket).ok()?).ok().map(|status| status.st_ino)
 }
 
 #[expect(unsafe_code, reason = "no maintained crate has SIOCGSKNS")]
-fn namespace_of_socket(socket: &OwnedFd) -> Option<OwnedFd> {
+fn namespace_of_socket(socket: &OwnedFd) -> Result<OwnedFd, Errno> {
     // SAFETY: the request takes no argument and touches no memory of this process; the descriptor is open.
     let namespace = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCGSKNS.into()) };
     if namespace < 0 {
-        return None;
+        return Err(Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL));
     }
     // SAFETY: the kernel has just opened this descriptor for us, and nobody else knows its number.
-    Some(unsafe { OwnedFd::from_raw_fd(namespace) })
+    Ok(unsafe { OwnedFd::from_raw_fd(namespace) })
 }
 
 #[cfg(test)]
@@ -119,15 +177,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn this_process_learns_its_namespace_without_proc() {
+        let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
+        // It takes CAP_NET_ADMIN.
+        let expected = rustix::process::geteuid().is_root().then_some(own);
+        assert_eq!(own_by_socket(), expected);
+    }
+
+    #[test]
     fn a_socket_tells_its_namespace() {
         let listener = OwnedFd::from(TcpListener::bind(("127.0.0.1", 0)).unwrap());
         match namespace_of_socket(&listener) {
-            Some(namespace) => {
+            Ok(namespace) => {
                 let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
                 assert_eq!(rustix::fs::fstat(&namespace).unwrap().st_ino, own);
             }
             // It takes CAP_NET_ADMIN.
-            None => assert!(!rustix::process::geteuid().is_root()),
+            Err(_) => assert!(!rustix::process::geteuid().is_root()),
         }
     }
 }

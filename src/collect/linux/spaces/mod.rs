@@ -12,11 +12,11 @@ mod label;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::sysctl;
+use super::{procfs, sysctl};
 use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
 pub use enter::{Entered, enter};
@@ -58,7 +58,7 @@ impl Found {
 
 /// Returns the port space that this process lives in.
 pub fn current() -> Space {
-    let id = fs::metadata("/proc/self/ns/net").map_or(0, |metadata| metadata.ino());
+    let id = namespace_of("self").or_else(kept::own_by_socket).unwrap_or(0);
     let own = tables_of("self");
     let (kind, label) = if is_host(Some(id), own, tables_of("1")) {
         (SpaceKind::Host, "host".to_owned())
@@ -113,7 +113,7 @@ pub fn find() -> io::Result<Vec<Found>> {
         group.has_own_id = id.is_some();
         group.space.id = SpaceId(id.or(group.tables).unwrap_or_default());
     }
-    for (id, mounts) in fs::read("/proc/self/mountinfo").map(|text| mounts(&text)).unwrap_or_default() {
+    for (id, mounts) in mounts(&fs::read("/proc/self/mountinfo")?) {
         match found.iter_mut().find(|group| group.has_own_id && group.space.id.0 == id) {
             Some(group) => group.mounts = mounts,
             None => found.push(Found { mounts, ..Found::new(id) }),
@@ -130,8 +130,7 @@ pub fn find() -> io::Result<Vec<Found>> {
 
 /// The processes, the lowest first.
 fn pids() -> io::Result<Vec<u32>> {
-    let entries = fs::read_dir("/proc")?;
-    let mut pids: Vec<u32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    let mut pids = procfs::numbers(procfs::open()?.as_fd())?;
     pids.sort_unstable();
     Ok(pids)
 }

@@ -4,10 +4,10 @@
 mod services;
 
 use std::collections::BTreeMap;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::netsh;
+use crate::collect::beside::Beside;
 use crate::collect::program::{self, AskError};
 use crate::model::{Belonging, Gap, Missing, Need, Pid, PortRange, Process, Protocol, Reason, Snapshot, Space};
 
@@ -79,7 +79,7 @@ fn closed(processes: &BTreeMap<Pid, Process>) -> Option<Gap> {
 }
 
 /// The answer to one question, once it is there.
-type Answer<T> = JoinHandle<Result<T, AskError>>;
+type Answer<T> = Beside<Result<T, AskError>>;
 
 /// The questions to `netsh`, all at once.
 struct Ranges {
@@ -98,7 +98,7 @@ impl Ranges {
     /// Adds the answers to the space; says what is not known or could mislead.
     fn join(self, space: &mut Space) -> Option<String> {
         let mut notes = Vec::new();
-        let [tcp, udp] = self.dynamic.map(wait);
+        let [tcp, udp] = self.dynamic.map(Beside::result);
         match (tcp, udp) {
             (Ok(tcp), Ok(udp)) if tcp != udp => {
                 notes.push(format!("the dynamic range is that of TCP; UDP has {udp}"));
@@ -108,7 +108,7 @@ impl Ranges {
             (Err(error), _) => notes.push(format!("the dynamic range is not known: {error}")),
         }
         // A port is set apart for one protocol; whoever looks for a free one is better off with neither.
-        match self.excluded.map(wait).into_iter().collect::<Result<Vec<_>, _>>() {
+        match self.excluded.map(Beside::result).into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(of_both) => space.reserved = Some(netsh::united(of_both.concat())),
             Err(error) => notes.push(format!("excluded ports are not known: {error}")),
         }
@@ -116,12 +116,8 @@ impl Ranges {
     }
 }
 
-fn wait<T>(answer: Answer<T>) -> Result<T, AskError> {
-    answer.join().unwrap_or_else(|_| Err(AskError::Malformed(NETSH.to_owned())))
-}
-
 fn ask<T: Send + 'static>(what: &'static str, protocol: Protocol, parse: fn(&[u8]) -> Option<T>) -> Answer<T> {
-    std::thread::spawn(move || {
+    Beside::start(move || {
         let failed = |error: std::io::Error| AskError::Failed { program: NETSH.to_owned(), problem: error.to_string() };
         let folder = services::system_folder().map_err(failed)?;
         let path = folder.join("netsh.exe");

@@ -1,0 +1,65 @@
+//! How many files this process may have open, and what is done when they are few.
+//!
+//! Hundreds of small files are read one after the other. If one of them could not be opened for want of a descriptor, a
+//! process would seem to hold nothing, or a container to have no name. So there must be room for all that are open at
+//! the same time before anything is read; beyond that, port spaces are kept open only as long as there is more.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+use super::procfs;
+use crate::collect::CollectError;
+
+/// Files that may be open at the same time, those of port spaces left out: eight workers with up to eight each, and
+/// what is read or asked beside them.
+const ROOM: usize = 96;
+
+/// Fails where there is no room for the files that are read.
+pub fn require() -> Result<(), CollectError> {
+    let (limit, open) = counted();
+    if limit - open < ROOM {
+        return Err(CollectError::Descriptors { limit, open, room: ROOM });
+    }
+    Ok(())
+}
+
+/// How many files may be kept open beyond those that are read.
+pub fn spare() -> usize {
+    let (limit, open) = counted();
+    (limit - open).saturating_sub(ROOM)
+}
+
+/// Says whether a file was not opened for want of descriptors or memory, which says nothing of the file.
+pub fn is_shortage(error: Errno) -> bool {
+    matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// How many files may be open, and how many of these are.
+fn counted() -> (usize, usize) {
+    let limit = getrlimit(Resource::Nofile).current.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX);
+    let open = match File::open("/proc/self/fd") {
+        // The directory itself is closed again.
+        Ok(directory) => procfs::numbers(directory.as_fd()).map_or(0, |open| open.len().saturating_sub(1)),
+        Err(error) if Errno::from_io_error(&error).is_some_and(is_shortage) => limit,
+        // Nobody knows; the usual three.
+        Err(_) => 3,
+    };
+    (limit, open.min(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_open_is_counted() {
+        let (limit, before) = counted();
+        let files: Vec<_> = (0..50).map(|_| File::open("/dev/null").unwrap()).collect();
+        let (_, after) = counted();
+        // Other tests open and close files too.
+        assert!(after >= files.len() && after + ROOM < limit && before < limit, "{before} {after} {limit}");
+    }
+}
