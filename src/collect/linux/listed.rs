@@ -46,7 +46,7 @@ impl AllTables {
             }
             let cookies: BTreeSet<Option<u64>> = of_space.iter().map(|socket| socket.cookie).collect();
             let wants = |entry: &Entry| cookies.contains(&entry.cookie);
-            now.extend(tables.sockets(&need.narrowed_to(&of_space), &wants)?);
+            now.extend(tables.sockets_unless_gone(&need.narrowed_to(&of_space), &wants)?);
         }
         Ok(now)
     }
@@ -61,7 +61,7 @@ impl AllTables {
         match tables.filter(|_| !has_all) {
             Some(tables) => {
                 let need = Need { states: Some(waiting), families: Family::ALL.to_vec(), ..need.clone() };
-                tables.sockets(&need, &|entry| need.wants_port(entry.local.port))
+                tables.sockets_unless_gone(&need, &|entry| need.wants_port(entry.local.port))
             }
             None => Ok(Vec::new()),
         }

@@ -27,7 +27,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let redirects = for_redirects.map(|need| Beside::start(move || redirects::read(&need)));
     let mut listed = Listed::default();
     if need.wants_own(&own) {
-        let tables = Tables::open(own.id, Some("/proc/thread-self/net".into()));
+        let tables = Tables::open(own.id, vec!["/proc/thread-self/net".into()]);
         listed.add(own.clone(), tables, need)?;
     }
     let mut names = Names::new(need.helpers);
@@ -92,6 +92,6 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
 
 /// Lists the sockets of this network namespace alone, their holders not looked for.
 pub fn sockets(need: &Need) -> Result<Vec<Socket>, CollectError> {
-    let mut tables = Tables::open(spaces::current().id, Some("/proc/thread-self/net".into()));
+    let mut tables = Tables::open(spaces::current().id, vec!["/proc/thread-self/net".into()]);
     tables.sockets(need, &|entry| need.wants_port(entry.local.port))
 }

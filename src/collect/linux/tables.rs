@@ -1,13 +1,13 @@
 //! The socket tables of one port space, by netlink where that is possible.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::net::netdevice;
 
 use super::entry::Entry;
-use super::proc_net;
 use super::sock_diag::{DumpError, Query, SockDiag};
+use super::{proc_net, procfs};
 use crate::collect::CollectError;
 use crate::model::{Family, Gap, Missing, Need, Protocol, Reason, Socket, SocketSource, SpaceId, State};
 
@@ -15,22 +15,22 @@ use crate::model::{Family, Gap, Missing, Need, Protocol, Reason, Socket, SocketS
 pub struct Tables {
     space: SpaceId,
     netlink: Result<SockDiag, DumpError>,
-    /// The directory of its tables as text; none where no process lives in it.
-    text: Option<PathBuf>,
+    /// The directories of its tables as text, one for each process that lives in it.
+    text: Vec<PathBuf>,
     /// The names of interfaces.
     devices: BTreeMap<u32, String>,
     malformed: usize,
 }
 
 impl Tables {
-    /// Opens the tables of the namespace that the calling thread is in; `text` is its directory of tables.
-    pub fn open(space: SpaceId, text: Option<PathBuf>) -> Tables {
+    /// Opens the tables of the namespace that the calling thread is in; `text` are its directories of tables.
+    pub fn open(space: SpaceId, text: Vec<PathBuf>) -> Tables {
         Tables { space, netlink: SockDiag::open(), text, devices: BTreeMap::new(), malformed: 0 }
     }
 
     /// The tables of a namespace that cannot be entered, through the processes that live in it.
-    pub fn as_text(space: SpaceId, text: PathBuf, why: DumpError) -> Tables {
-        Tables { space, netlink: Err(why), text: Some(text), devices: BTreeMap::new(), malformed: 0 }
+    pub fn as_text(space: SpaceId, text: Vec<PathBuf>, why: DumpError) -> Tables {
+        Tables { space, netlink: Err(why), text, devices: BTreeMap::new(), malformed: 0 }
     }
 
     /// The space that the sockets belong to.
@@ -45,7 +45,20 @@ impl Tables {
 
     /// Says whether nothing lives in the namespace any more, so that its tables as text have gone with it.
     pub fn is_gone(&self) -> bool {
-        self.netlink.is_err() && self.text.as_ref().is_some_and(|text| !text.exists())
+        let has_no_process = || !self.text.is_empty() && !self.text.iter().any(|text| is_there(text));
+        self.netlink.is_err() && has_no_process() && procfs::open().is_ok()
+    }
+
+    /// The same of a space that may have gone since it was opened: nothing is open in it then.
+    pub fn sockets_unless_gone(
+        &mut self,
+        need: &Need,
+        wants: &dyn Fn(&Entry) -> bool,
+    ) -> Result<Vec<Socket>, CollectError> {
+        match self.sockets(need, wants) {
+            Err(_) if self.is_gone() => Ok(Vec::new()),
+            result => result,
+        }
     }
 
     /// Lists the sockets that are needed, each once, those among them that are wanted.
@@ -122,7 +135,8 @@ impl Tables {
             }
         }
         let refused = self.netlink.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let Some(text) = &self.text else { return Err(CollectError::SocketTable { protocol, reason: refused }) };
+        let lasting = self.text.iter().find(|text| is_there(text)).or(self.text.first());
+        let Some(text) = lasting else { return Err(CollectError::SocketTable { protocol, reason: refused }) };
         rows.truncate(before);
         match proc_net::read(text, protocol, family, rows) {
             Ok(malformed) => {
@@ -153,6 +167,11 @@ impl Tables {
         }
         gaps
     }
+}
+
+/// Says whether the process still lives in a namespace: one that is dead and waits for its parent has no tables.
+fn is_there(text: &Path) -> bool {
+    text.join("protocols").exists()
 }
 
 /// The kernel's bits for the states: a bit is the state's number in `tcp_states.h`.

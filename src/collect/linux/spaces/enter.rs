@@ -28,7 +28,7 @@ pub enum Entered {
     Refused(io::Error),
 }
 
-/// Processes through which a namespace is tried to be entered.
+/// Processes through which a namespace is tried to be entered, or its tables to be read.
 const MOST_TRIED: usize = 32;
 /// How long the rules of all namespaces together may take: each takes programs of its own.
 const TIME_FOR_RULES: Duration = Duration::from_millis(500);
@@ -63,7 +63,7 @@ fn entered(found: &Found, moved: io::Result<()>, need: &Need, end: Instant) -> E
     let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
     match moved {
         Ok(()) => {
-            let tables = Tables::open(found.space.id, text.map(|(_, text)| text).next());
+            let tables = Tables::open(found.space.id, text.map(|(_, text)| text).take(MOST_TRIED).collect());
             let space = Space {
                 source: tables.source(),
                 ephemeral: sysctl::ephemeral_range(),
@@ -77,13 +77,14 @@ fn entered(found: &Found, moved: io::Result<()>, need: &Need, end: Instant) -> E
         }
         Err(error) => {
             // The tables of a foreign namespace are readable by all through a process that lives in it.
-            let mut readable = text.filter(|(pid, _)| tables_of(&pid.to_string()) == found.tables);
-            match readable.next() {
-                Some((_, text)) => {
+            let readable = text.filter(|(pid, _)| tables_of(&pid.to_string()) == found.tables);
+            let readable: Vec<PathBuf> = readable.map(|(_, text)| text).take(MOST_TRIED).collect();
+            match readable.first() {
+                Some(text) => {
                     let redirects =
                         wants_redirects.then(|| Redirects::not_looked_for(&error).of_space(&found.space.label));
-                    let listen_overflows = overflows(&text);
-                    let tables = Tables::as_text(found.space.id, text, DumpError::NotEntered(error));
+                    let listen_overflows = overflows(text);
+                    let tables = Tables::as_text(found.space.id, readable, DumpError::NotEntered(error));
                     let space = Space { source: tables.source(), listen_overflows, ..found.space.clone() };
                     Entered::Open(Box::new(space), tables, redirects)
                 }
