@@ -102,6 +102,7 @@ fn spaces_of_several_hosts_are_looked_at_together() {
     let port = listener.local_addr().unwrap().port();
     let own = snapshot(&folder, "own.json");
     let mut other: Value = serde_json::from_slice(&std::fs::read(&own).unwrap()).unwrap();
+    let host = other["host"].clone();
     other["host"]["name"] = "web-2".into();
     other["host"]["boot_id"] = "another".into();
     let file = folder.join("other.json");
@@ -110,8 +111,21 @@ fn spaces_of_several_hosts_are_looked_at_together() {
     assert!(output.starts_with("HOST"), "{output}");
     assert!(output.contains(&format!("{port}/tcp is open in 2 spaces: no conflict")), "{output}");
     assert!(output.contains("web-2/"), "{output}");
+    // A machine of the same name that was started at another time is another one.
+    other["host"]["name"].clone_from(&host["name"]);
+    let namesake = folder.join("namesake.json");
+    std::fs::write(&namesake, other.to_string()).unwrap();
+    let output = portscope(["spaces"]).arg(namesake.display()).any_stderr().success().stdout;
+    let name = host["name"].as_str().unwrap();
+    let boot = &host["boot_id"].as_str().unwrap()[..8];
+    for host in [format!("{name} [another]"), format!("{name} [{boot}]")] {
+        let is_row = |line: &&str| line.starts_with(&format!("{host}  "));
+        assert!(output.lines().any(|line| is_row(&line)) && output.contains(&format!("  {host}/")), "{output}");
+    }
     let only_files = portscope(["spaces", "--json", "--from"]).arg(own.display()).arg(file.display()).success().json();
     assert_eq!(only_files["hosts"].as_array().unwrap().len(), 2);
+    let boots = only_files["spaces"].as_array().unwrap().iter().map(|space| space["boot_id"].as_str().unwrap());
+    assert_eq!(boots.collect::<std::collections::BTreeSet<_>>().len(), 2);
     let twice = portscope(["spaces"]).arg(own.display()).stderr_contains("expected one report a host").exits(2);
     assert!(twice.stderr.contains("portscope diff"), "{}", twice.stderr);
 }

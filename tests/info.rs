@@ -375,7 +375,7 @@ fn a_number_is_told_in_every_space_that_has_it() {
     assert_ne!(other["open"][0]["space"], *own);
     let text = info(port).success().stdout;
     assert!(text.contains(&format!("\ntcp 127.0.0.1:{port} LISTEN, for this host only\n")), "{text}");
-    assert!(text.contains(", in port space mkports\n"), "{text}");
+    assert!(text.contains(", in port space mkports"), "{text}");
     // What is so there as it is here is not said again; what differs is.
     let settings = "echo 30000 31000 > /proc/sys/net/ipv4/ip_local_port_range";
     let space = format!("--net=/proc/{}/ns/net", scene.sockets()[0]["pids"][0]);

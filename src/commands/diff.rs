@@ -16,7 +16,7 @@ use crate::render::json;
 /// Compare two reports, or a report with this machine: opened, closed, another owner, wider exposure
 ///
 /// A listener is known by its space, protocol and port, and its owner by program, unit, container and user: a restart is
-/// no change.
+/// no change. Only what both sides could have seen is compared.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 the same, 1 different, 2 a report cannot be read, or the command line is wrong")]
 pub struct Args {
@@ -28,7 +28,9 @@ pub struct Args {
     #[arg(value_name = "AFTER", conflicts_with = "from")]
     after: Option<PathBuf>,
 
-    /// Connections and ports that the kernel handed out too
+    /// Connections, UDP sockets whose port the kernel chose, and TCP ones that do not listen too
+    ///
+    /// For TCP the kernel does not tell whether it chose a listener's port: a listener is always compared.
     #[arg(long)]
     all: bool,
 

@@ -47,7 +47,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         && need.states.is_none()
         && listing.rows.is_empty()
         && args.output.format() != Format::Json
-        && let Some(line) = summary::not_seen(listing.snapshot)
+        && let Some(line) = summary::not_looked_at(listing.snapshot)
     {
         // That there is nothing is said only as far as one could look.
         context.note(&line);

@@ -61,12 +61,15 @@ pub struct Space {
 }
 
 impl Space {
-    /// Says whether a person may mean it by this name: its label or id, or a container's name or the beginning of its id.
+    /// Says whether a person may mean it by this name: its label or id, a label that had the id added when another space
+    /// was called so too, or a container's name or the beginning of its id.
     pub fn is_called(&self, name: &str) -> bool {
         let is_container = |container: &Container| {
             container.name.as_deref() == Some(name) || (name.len() >= 6 && container.id.starts_with(name))
         };
-        name == self.label || name == self.id.0.to_string() || self.containers.iter().any(is_container)
+        let id = self.id.0.to_string();
+        let with_id = || name.rsplit_once(':').is_some_and(|(_, number)| number == id);
+        name == self.label || name == id || with_id() || self.containers.iter().any(is_container)
     }
 
     /// A space of which nothing more is known.

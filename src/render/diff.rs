@@ -5,15 +5,19 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::grid::{self, Column, Yields};
 use super::report::{self, EndpointReport, HostReport, SCHEMA};
 use super::sanitize::Text;
 use super::style::Style;
-use super::{grid, time};
-use crate::analyse::diff::{Change, Diff, Doubt, Holder, Side, Which};
+use super::time;
+use crate::analyse::diff::{Change, Diff, Doubt, Holder, PairedSpace, Side, Which};
 use crate::model::{Host, Snapshot};
 
 /// Addresses of a listener that are named; the document has all.
 const MOST_ADDRESSES: usize = 4;
+
+/// Columns of the terminal that the label of a space is not cut below.
+const LEAST_SPACE: usize = 16;
 
 /// Writes what was compared, a row for each change, and what could not be compared.
 pub fn write(
@@ -28,10 +32,18 @@ pub fn write(
         writeln!(out, "before: {}", moment(&before.host, style))?;
         writeln!(out, "after:  {}", moment(&after.host, style))?;
     }
-    let titles = [("CHANGE", false), ("PROTO", false), ("PORT", true), ("SPACE", false), ("WHAT", false)];
+    let column = |title, yields| Column { title, yields };
+    let columns = [
+        column(("CHANGE", false), Yields::Never),
+        column(("PROTO", false), Yields::Leaves),
+        column(("PORT", true), Yields::Never),
+        column(("SPACE", false), Yields::IsCutAndLeaves(LEAST_SPACE)),
+        column(("WHAT", false), Yields::Folds),
+    ];
+    let mut left = Vec::new();
     let rows: Vec<Vec<Text>> = diff.changes.iter().map(|change| cells(change, style)).collect();
     if !rows.is_empty() {
-        grid::draw(out, &titles, &rows, bare, style)?;
+        left = grid::draw_columns(out, &columns, &rows, bare, style)?;
     }
     if bare {
         return Ok(());
@@ -49,6 +61,9 @@ pub fn write(
             diff.incomparable
         )?;
     }
+    if !left.is_empty() {
+        writeln!(out, "{}", grid::no_room(&left))?;
+    }
     Ok(())
 }
 
@@ -63,14 +78,28 @@ fn doubt(doubt: Doubt) -> String {
         Which::After => "after",
     };
     match doubt {
-        Doubt::NotSeen(which, count) => {
-            let noun = if count == 1 { "1 socket was" } else { &format!("{count} sockets were") };
-            format!(
-                "{noun} not compared: the run {} did not look there (protocol, family, port space or forwarded ports); \
-                 `portscope snapshot` as root writes a whole report",
-                name(which)
-            )
-        }
+        Doubt::NotSeen(which, count) => format!(
+            "{} not compared: the run {} did not look there (protocol, family, port space, forwarded ports, or ports \
+             that are bound only); `portscope snapshot` as root writes a whole report",
+            were(count, "socket"),
+            name(which)
+        ),
+        Doubt::SpacesUnsure(which, count) => format!(
+            "{} not compared: which port spaces of the other side theirs are {} cannot be told, since a user who may \
+             not look into a space knows it by another number; two reports by root can be compared",
+            were(count, "socket"),
+            name(which)
+        ),
+        Doubt::ChoiceNotTold(which, count) => format!(
+            "{} not compared: whether the kernel chose the port is not known {}",
+            were(count, "UDP socket"),
+            name(which)
+        ),
+        Doubt::DevicesNotTold(which, count) => format!(
+            "{} compared by address alone: the device that a socket is bound to is not known {}",
+            were(count, "socket"),
+            name(which)
+        ),
         Doubt::Filtered(which) => {
             format!("the report {} was written with filters: what it leaves out seems opened or closed", name(which))
         }
@@ -85,6 +114,10 @@ fn doubt(doubt: Doubt) -> String {
     }
 }
 
+fn were(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun} was") } else { format!("{count} {noun}s were") }
+}
+
 fn moment(host: &Host, style: Style) -> String {
     let name = Text::of(host.name.as_deref().unwrap_or("unknown"), style.charset);
     format!("host {}, {}", name.as_str(), time::rfc3339(host.captured_at))
@@ -96,7 +129,7 @@ fn cells(change: &Change, style: Style) -> Vec<Text> {
         Text::plain(change.kind.name()),
         Text::plain(identity.protocol.name()),
         Text::plain(identity.port.get().to_string()),
-        Text::of(&identity.space, style.charset),
+        Text::of(identity.space.label(), style.charset),
         Text::of(&what(change), style.charset),
     ]
 }
@@ -114,7 +147,7 @@ fn what(change: &Change) -> String {
         Kind::Closed => change.before.as_ref().map(whole).unwrap_or_default(),
         Kind::OwnerChanged => both(&holders),
         Kind::ExposureWidened | Kind::ExposureNarrowed | Kind::AddressChanged => both(&addresses),
-        Kind::MovedSpace => format!("now in space {}", change.to_space.as_deref().unwrap_or_default()),
+        Kind::MovedSpace => format!("now in space {}", change.to_space.as_ref().map_or("", |space| space.label())),
         Kind::ForwardChanged => both(&|side| side.forward.clone().unwrap_or_else(|| "itself".to_owned())),
     };
     format!("{peer}{what}")
@@ -136,7 +169,8 @@ fn addresses(side: &Side) -> String {
 fn holders(side: &Side) -> String {
     let Some(holders) = &side.holders else { return "(hidden)".to_owned() };
     if holders.is_empty() {
-        return "nobody".to_owned();
+        // As in a listing, and no word that may be a user's name.
+        return side.nobody.map_or_else(|| "(no process)".to_owned(), |why| format!("({})", why.name()));
     }
     let words = |holder: &Holder| {
         let mut words: Vec<String> = holder.program.iter().cloned().collect();
@@ -177,12 +211,16 @@ pub struct ChangeReport<'a> {
     pub protocol: &'a str,
     /// The port.
     pub port: u16,
-    /// The label of the space; for a move the one that it was in.
+    /// The label of the space as it is now, or as it was where it is no more; for a move the one that it was in.
     pub space: &'a str,
+    /// The number of that space.
+    pub space_id: Option<u64>,
     /// The other end of a connection (with `--all`); null for everything else.
     pub peer: Option<EndpointReport>,
     /// The label of the space that it moved to.
     pub to_space: Option<&'a str>,
+    /// The number of that space.
+    pub to_space_id: Option<u64>,
     /// How it was; null for one that was opened.
     pub before: Option<SideReport<'a>>,
     /// How it is; null for one that was closed.
@@ -199,6 +237,9 @@ pub struct SideReport<'a> {
     pub exposure: Option<&'a str>,
     /// Who holds it; null where one of them is hidden.
     pub holders: Option<Vec<HolderReport<'a>>>,
+    /// Why no process holds one of them: `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight` or
+    /// `redirected`.
+    pub nobody: Option<&'a str>,
     /// Where a published port leads, in words.
     pub forward: Option<&'a str>,
 }
@@ -224,9 +265,11 @@ impl<'a> DiffReport<'a> {
             kind: change.kind.name(),
             protocol: change.identity.protocol.name(),
             port: change.identity.port.get(),
-            space: &change.identity.space,
+            space: change.identity.space.label(),
+            space_id: id(&change.identity.space),
             peer: change.identity.peer.map(report::endpoint),
-            to_space: change.to_space.as_deref(),
+            to_space: change.to_space.as_ref().map(|space| space.label()),
+            to_space_id: change.to_space.as_deref().and_then(id),
             before: change.before.as_ref().map(side),
             after: change.after.as_ref().map(side),
         };
@@ -241,11 +284,16 @@ impl<'a> DiffReport<'a> {
     }
 }
 
+fn id(space: &PairedSpace) -> Option<u64> {
+    space.latest().map(|known| known.id.0)
+}
+
 fn side(side: &Side) -> SideReport<'_> {
     SideReport {
         addresses: side.addresses.iter().map(String::as_str).collect(),
         exposure: side.exposure.map(crate::model::Exposure::name),
         holders: side.holders.as_ref().map(|holders| holders.iter().map(holder_report).collect()),
+        nobody: side.nobody.map(crate::model::Nobody::name),
         forward: side.forward.as_deref(),
     }
 }
@@ -266,10 +314,53 @@ mod tests {
 
     fn text(before: &Snapshot, after: &Snapshot) -> String {
         let found = analyse::diff::diff(&join::listing(before, None), &join::listing(after, None), false);
-        let style = Style { color: false, charset: crate::render::sanitize::Charset::Unicode, width: None };
+        drawn(&found, before, after, true, None)
+    }
+
+    fn drawn(found: &Diff, before: &Snapshot, after: &Snapshot, bare: bool, width: Option<usize>) -> String {
+        let style = Style { color: false, charset: crate::render::sanitize::Charset::Unicode, width };
         let mut text = Vec::new();
-        write(&mut text, &found, before, after, true, style).unwrap();
+        write(&mut text, found, before, after, bare, style).unwrap();
         String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_the_whole_answer_and_says_what_had_no_room() {
+        let mut after = testing::snapshot();
+        after.sockets.remove(2);
+        let before = testing::snapshot();
+        let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), false);
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (width, room) in
+            [(80, ""), (60, ""), (30, " no room for: PROTO, SPACE (a wider terminal or a pipe shows them)")]
+        {
+            let text = drawn(&found, &before, &after, false, Some(width));
+            let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";
+            assert!(words(&text).contains(answer), "{text}");
+            assert!(words(&text).ends_with(&format!("are hidden before, after, or both{room}")), "{text}");
+            let mut table = text.lines().skip(2).take_while(|line| *line != "1 difference");
+            assert!(table.all(|line| line.chars().count() <= width), "{text}");
+        }
+    }
+
+    #[test]
+    fn that_no_process_holds_a_socket_reads_like_no_user() {
+        let over = crate::model::Owner::Nobody(crate::model::Nobody::Unaccepted);
+        let mut after = testing::snapshot();
+        let mut socket = after.sockets[1].clone();
+        (socket.peer, socket.owner) = (Some("198.51.100.24:7".parse().map(endpoint).unwrap()), over);
+        after.sockets.push(socket);
+        let before = testing::snapshot();
+        let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), true);
+        let text = drawn(&found, &before, &after, true, None);
+        assert!(text.contains("with 198.51.100.24:7: 192.0.2.7 (public) by (unaccepted)"), "{text}");
+        let report = serde_json::to_value(DiffReport::new(&found, &before, &after)).unwrap();
+        let side = &report["changes"][0]["after"];
+        assert_eq!((&side["holders"], &side["nobody"]), (&serde_json::json!([]), &"unaccepted".into()));
+    }
+
+    fn endpoint(end: std::net::SocketAddr) -> crate::model::Endpoint {
+        crate::model::Endpoint::new(end.ip(), end.port())
     }
 
     #[test]

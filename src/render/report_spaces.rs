@@ -30,6 +30,8 @@ pub struct SpacesReport<'a> {
 pub struct SpaceUse<'a> {
     /// The name of its host.
     pub host: Option<&'a str>,
+    /// The boot id of its host, which tells it from another host of that name.
+    pub boot_id: Option<&'a str>,
     /// The space.
     #[serde(flatten)]
     pub space: SpaceReport<'a>,
@@ -55,6 +57,8 @@ pub struct SharedPort<'a> {
 pub struct SharedListener<'a> {
     /// The name of its host.
     pub host: Option<&'a str>,
+    /// The boot id of its host, which tells it from another host of that name.
+    pub boot_id: Option<&'a str>,
     /// The label of its space.
     pub label: &'a str,
     /// The socket.
@@ -66,6 +70,7 @@ impl<'a> SpacesReport<'a> {
     pub fn new(overview: &'a Overview<'a>, listings: &'a [Listing<'a>], program: Option<&Path>) -> SpacesReport<'a> {
         let space = |one: &Use<'a>| SpaceUse {
             host: one.host.name.as_deref(),
+            boot_id: one.host.boot_id.as_deref(),
             space: report::space(one.space),
             listeners: one.listeners,
             connections: one.connections,
@@ -79,6 +84,7 @@ impl<'a> SpacesReport<'a> {
                 .flat_map(|(place, rows)| rows.iter().map(move |row| (&overview.spaces[*place], row)))
                 .map(|(one, row)| SharedListener {
                     host: one.host.name.as_deref(),
+                    boot_id: one.host.boot_id.as_deref(),
                     label: &one.space.label,
                     socket: report::socket(row),
                 })

@@ -4,50 +4,60 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::column::Column;
-use super::grid;
+use super::grid::{self, Yields};
 use super::sanitize::{Charset, Text};
 use super::style::Style;
 use crate::analyse::spaces::{Open, Overview, Use};
-use crate::model::Row;
+use crate::model::{Host, Row};
+
+/// Columns of the terminal that a name is not cut below.
+const LEAST_NAME: usize = 16;
+
+/// Characters of a boot id that tell hosts of one name apart, unless they begin alike.
+const BOOT_ID: usize = 8;
 
 /// Writes one row a space, and below it the numbers that are open in several.
 pub fn write(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: Style) -> io::Result<()> {
-    let titles = [
-        ("HOST", false),
-        ("SPACE", false),
-        ("KIND", false),
-        ("ID", true),
-        ("PROCESSES", true),
-        ("LISTENERS", true),
-        ("CONNECTIONS", true),
-        ("EPHEMERAL", false),
-        ("IMAGE", false),
+    let column = |head, is_number, yields| grid::Column { title: (head, is_number), yields };
+    let columns = [
+        column("HOST", false, Yields::Never),
+        column("SPACE", false, Yields::IsCut(LEAST_NAME)),
+        column("KIND", false, Yields::Leaves),
+        column("ID", true, Yields::Leaves),
+        column("PROCESSES", true, Yields::Leaves),
+        column("LISTENERS", true, Yields::Leaves),
+        column("CONNECTIONS", true, Yields::Leaves),
+        column("EPHEMERAL", false, Yields::Leaves),
+        column("IMAGE", false, Yields::IsCutAndLeaves(LEAST_NAME)),
     ];
-    let rows: Vec<Vec<Text>> = overview.spaces.iter().map(|one| cells(one, style.charset)).collect();
+    let rows: Vec<Vec<Text>> = overview.spaces.iter().map(|one| cells(one, overview, style.charset)).collect();
     // One host needs no column, and without containers there are no images.
-    let says = |place: usize| match titles[place].0 {
+    let says = |place: usize| match columns[place].title.0 {
         "HOST" => has_several_hosts(overview),
         "IMAGE" => rows.iter().any(|row| row[place] != Text::unknown()),
         _ => true,
     };
-    let places: Vec<usize> = (0..titles.len()).filter(|place| says(*place)).collect();
-    let titles: Vec<_> = places.iter().map(|place| titles[*place]).collect();
+    let places: Vec<usize> = (0..columns.len()).filter(|place| says(*place)).collect();
+    let columns: Vec<_> = places.iter().map(|place| columns[*place]).collect();
     let rows: Vec<Vec<Text>> =
         rows.into_iter().map(|row| places.iter().map(|place| row[*place].clone()).collect()).collect();
-    grid::draw(out, &titles, &rows, bare, style)?;
+    let left = grid::draw_columns(out, &columns, &rows, bare, style)?;
     if bare {
         return Ok(());
+    }
+    if !left.is_empty() {
+        writeln!(out, "{}", grid::no_room(&left))?;
     }
     writeln!(out)?;
     write_shared(out, overview, style.charset)
 }
 
-fn cells(one: &Use<'_>, charset: Charset) -> Vec<Text> {
+fn cells(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Vec<Text> {
     let space = one.space;
     let plain = |text: Option<String>| text.map_or_else(Text::unknown, Text::plain);
     let image = space.containers.iter().find_map(|container| container.image.as_deref());
     vec![
-        host(one, charset),
+        host(one, overview, charset),
         Text::of(&space.label, charset),
         Text::plain(space.kind.name()),
         Text::plain(space.id.0.to_string()),
@@ -59,8 +69,18 @@ fn cells(one: &Use<'_>, charset: Charset) -> Vec<Text> {
     ]
 }
 
-fn host(one: &Use<'_>, charset: Charset) -> Text {
-    one.host.name.as_deref().map_or_else(Text::unknown, |name| Text::of(name, charset))
+/// The name of its host, and where another host has the same the beginning of the boot id, which tells them apart.
+fn host(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Text {
+    let name = one.host.name.as_deref().map_or_else(Text::unknown, |name| Text::of(name, charset));
+    let hosts = overview.spaces.iter().map(|other| other.host);
+    let mut namesakes =
+        hosts.filter(|other| other.name == one.host.name && other.boot_id != one.host.boot_id).peekable();
+    let Some(boot_id) = one.host.boot_id.as_deref().filter(|_| namesakes.peek().is_some()) else { return name };
+    let beginning = |boot_id: &str| boot_id.chars().take(BOOT_ID).collect::<String>();
+    let is_alike = |other: &Host| other.boot_id.as_deref().is_some_and(|other| beginning(other) == beginning(boot_id));
+    let shown = if namesakes.any(is_alike) { boot_id.to_owned() } else { beginning(boot_id) };
+    let shown = Text::join(&[Text::plain("["), Text::of(&shown, charset), Text::plain("]")], "");
+    Text::join(&[name, shown], " ")
 }
 
 fn has_several_hosts(overview: &Overview<'_>) -> bool {
@@ -92,7 +112,7 @@ fn holders(overview: &Overview<'_>, open: &Open<'_>, charset: Charset) -> Vec<Ve
         let one = &overview.spaces[*place];
         let mut name = Text::of(&one.space.label, charset);
         if has_several_hosts(overview) {
-            name = Text::join(&[host(one, charset), name], "/");
+            name = Text::join(&[host(one, overview, charset), name], "/");
         }
         let indented = Text::join(&[Text::plain("  "), name], "");
         let holder = |row: &&Row<'_>| {
@@ -118,7 +138,7 @@ pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, st
         .iter()
         .map(|one| {
             let label = Text::of(&one.space.label, charset);
-            if several_hosts { Text::join(&[host(one, charset), label], "/") } else { label }
+            if several_hosts { Text::join(&[host(one, overview, charset), label], "/") } else { label }
         })
         .collect();
     let mut titles = vec![("PORT", true), ("PROTO", false)];
@@ -143,7 +163,61 @@ pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, st
     let left = grid::draw(out, &titles, &rows, bare, style)?;
     if left > 0 && !bare {
         let names: Vec<&str> = heads.iter().rev().take(left).rev().map(Text::as_str).collect();
-        writeln!(out, "no room for: {} (a wider terminal or a pipe shows them)", names.join(", "))?;
+        writeln!(out, "{}", grid::no_room(&names))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::spaces::overview;
+    use crate::model::Snapshot;
+    use crate::{join, testing};
+
+    fn drawn(snapshots: &[Snapshot], matrix: bool, width: Option<usize>) -> String {
+        let listings: Vec<_> = snapshots.iter().map(|snapshot| join::listing(snapshot, None)).collect();
+        let overview = overview(&listings);
+        let style = Style { color: false, charset: Charset::Unicode, width };
+        let mut text = Vec::new();
+        if matrix {
+            write_matrix(&mut text, &overview, false, style).unwrap();
+        } else {
+            write(&mut text, &overview, false, style).unwrap();
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    fn host(name: &str, boot_id: Option<&str>) -> Snapshot {
+        let mut snapshot = testing::snapshot();
+        snapshot.host.name = Some(name.to_owned());
+        snapshot.host.boot_id = boot_id.map(str::to_owned);
+        snapshot
+    }
+
+    #[test]
+    fn hosts_of_one_name_are_told_apart_by_their_boots() {
+        let (one, two) = ("1a2b3c4d-1111", "99990000-2222");
+        let hosts = [host("vm", Some(one)), host("vm", Some(two)), host("web", Some("5")), host("vm", None)];
+        let text = drawn(&hosts, false, None);
+        let names: Vec<&str> = text.lines().skip(1).take(4).map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(names, ["vm [1a2b3c4d]", "vm [99990000]", "web", "vm"]);
+        for name in ["vm [1a2b3c4d]/host", "vm [99990000]/host", "web/host", "vm/host"] {
+            assert!(text.contains(&format!("  {name} ")), "{text}");
+            assert!(drawn(&hosts, true, None).lines().next().unwrap().contains(name));
+        }
+        let alike = [host("vm", Some("1a2b3c4d-1")), host("vm", Some("1a2b3c4d-2"))];
+        let text = drawn(&alike, false, None);
+        assert!(text.contains("vm [1a2b3c4d-1]  ") && text.contains("vm [1a2b3c4d-2]  "), "{text}");
+        let others = [host("a", Some(one)), host("b", Some(two))];
+        assert!(!drawn(&others, false, None).contains('['), "names are enough where they differ");
+    }
+
+    #[test]
+    fn columns_without_room_are_named() {
+        let text = drawn(&[host("vm", None)], false, Some(40));
+        let note = "no room for: LISTENERS, CONNECTIONS, EPHEMERAL (a wider terminal or a pipe shows them)";
+        assert!(text.lines().any(|line| line == note), "{text}");
+        assert!(!drawn(&[host("vm", None)], false, None).contains("no room"));
+    }
 }

@@ -157,6 +157,17 @@ pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
     (!details.is_empty()).then(|| format!("not seen: {}", details.join("; ")))
 }
 
+/// Says what may be there although no row is, as far as every listing does not say it already.
+pub fn not_looked_at(snapshot: &Snapshot) -> Option<String> {
+    let matters = |gap: &&Gap| match gap.missing {
+        Missing::Attributes => true,
+        Missing::Redirects => gap.reason != Reason::Backend,
+        _ => false,
+    };
+    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
+    (!details.is_empty()).then(|| format!("not seen: {}", details.join("; ")))
+}
+
 /// What would show the missing fact.
 pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     use crate::model::HiddenBecause;

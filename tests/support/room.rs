@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::scene::Scene;
 use super::{Kept, Run, eventually, is_root, output, skip, start};
 
 /// Binds what it is told, becomes the user that it is told, then runs the file with the sockets open.
@@ -64,6 +65,12 @@ impl Room {
 
     pub fn pid(&self) -> u32 {
         self.keeper.pid()
+    }
+
+    /// Starts a scene in it.
+    pub fn scene(&self, words: &str) -> Option<Scene> {
+        let wrapper: Vec<&str> = self.wrapper.iter().map(String::as_str).collect();
+        Scene::start_under(&wrapper, words)
     }
 
     /// Lets the program look at this namespace.

@@ -2,15 +2,18 @@
 
 mod comparable;
 mod side;
+mod spaces;
 #[cfg(test)]
 mod tests;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use comparable::Comparable;
 pub use comparable::{Doubt, Which};
 pub use side::{Holder, Side};
+pub use spaces::PairedSpace;
 
 use crate::model::{Endpoint, Listing, Port, Protocol};
 
@@ -21,8 +24,8 @@ pub struct Identity {
     pub port: Port,
     /// The protocol.
     pub protocol: Protocol,
-    /// The label of its space.
-    pub space: String,
+    /// Its port space.
+    pub space: Rc<PairedSpace>,
     /// The other end of a connection; absent for everything else.
     pub peer: Option<Endpoint>,
 }
@@ -72,7 +75,7 @@ pub struct Change {
     /// To what; for a move as it was.
     pub identity: Identity,
     /// The space that it moved to.
-    pub to_space: Option<String>,
+    pub to_space: Option<Rc<PairedSpace>>,
     /// How it was.
     pub before: Option<Side>,
     /// How it is.
@@ -90,7 +93,7 @@ pub struct Diff {
     pub doubts: Vec<Doubt>,
 }
 
-/// Compares two listings. Connections and ports that the kernel handed out are left out unless `all`.
+/// Compares two listings. Connections and UDP ports that the kernel handed out are left out unless `all`.
 pub fn diff(before: &Listing<'_>, after: &Listing<'_>, all: bool) -> Diff {
     let Comparable { old, new, doubts } = comparable::of(before, after, all);
     let mut diff = Diff { doubts, ..Diff::default() };
@@ -136,7 +139,10 @@ impl Change {
 
 fn compare(identity: &Identity, was: &Side, is: &Side, diff: &mut Diff) {
     let mut changed = |kind| diff.changes.push(Change::new(kind, identity, Some(was), Some(is)));
-    match is.exposure.cmp(&was.exposure) {
+    // Where one side cannot tell a device, and the other has one, the addresses alone say nothing of who can reach it.
+    let is_in_doubt = was.tells_devices != is.tells_devices && (was.has_device || is.has_device);
+    let exposure = if is_in_doubt { Ordering::Equal } else { is.exposure.cmp(&was.exposure) };
+    match exposure {
         Ordering::Greater => changed(Kind::ExposureWidened),
         Ordering::Less => changed(Kind::ExposureNarrowed),
         Ordering::Equal if is.addresses != was.addresses => changed(Kind::AddressChanged),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::analyse::audit::holders::exe;
-use crate::model::{Exposure, Pid, Process, Row};
+use crate::model::{Exposure, Nobody, Owner, Pid, Process, Row, SocketSource};
 
 /// Who holds a listener, as far as a restart leaves it the same. What is not known is absent.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -25,8 +25,14 @@ pub struct Side {
     pub addresses: BTreeSet<String>,
     /// Who can reach the widest of them.
     pub exposure: Option<Exposure>,
+    /// Whether one of them is bound to a device, or is a link-local address, which has one.
+    pub has_device: bool,
+    /// Whether a device would have been seen.
+    pub tells_devices: bool,
     /// Who holds it, empty for nobody; absent where one of the holders is hidden.
     pub holders: Option<BTreeSet<Holder>>,
+    /// Why nobody holds one of them.
+    pub nobody: Option<Nobody>,
     /// Where it leads, for a published port.
     pub forward: Option<String>,
 }
@@ -34,7 +40,7 @@ pub struct Side {
 impl Side {
     /// One without any socket.
     pub(super) fn empty() -> Side {
-        Side { holders: Some(BTreeSet::new()), ..Side::default() }
+        Side { holders: Some(BTreeSet::new()), tells_devices: true, ..Side::default() }
     }
 
     /// Adds a socket.
@@ -42,6 +48,11 @@ impl Side {
         let socket = row.socket;
         self.addresses.insert(socket.local.address.to_canonical().to_string());
         self.exposure = self.exposure.max(Some(row.exposure));
+        self.has_device |= socket.device.is_some();
+        self.tells_devices &= row.space.source == SocketSource::Netlink;
+        if let Owner::Nobody(why) = socket.owner {
+            self.nobody = Some(why);
+        }
         let forward = socket.forward.as_ref().map(|forward| match &forward.container {
             Some(container) => {
                 let port = forward.to.ports.map(|ports| format!(" :{ports}"));

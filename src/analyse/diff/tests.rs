@@ -73,7 +73,10 @@ fn a_holder_that_is_found_in_another_space_has_moved() {
     after.spaces.push(Space::new(SpaceId(7), SpaceKind::Netns, "blue".to_owned(), SocketSource::Netlink));
     let diff = diff_of(&before, &after);
     assert_eq!(diff.changes.len(), 1);
-    assert_eq!((diff.changes[0].kind, diff.changes[0].to_space.as_deref()), (Kind::MovedSpace, Some("blue")));
+    assert_eq!(
+        (diff.changes[0].kind, diff.changes[0].to_space.as_ref().map(|to| to.label())),
+        (Kind::MovedSpace, Some("blue"))
+    );
 }
 
 #[test]
@@ -222,6 +225,107 @@ fn connections_are_known_by_both_ends_and_their_end_is_no_other_owner() {
     assert_eq!(all(&before, &redacted), []);
 }
 
+/// The further space as a user reads it who may not look into it: no device, no word on who chose a port, no range.
+fn as_text(mut snapshot: Snapshot) -> Snapshot {
+    snapshot.spaces[1].source = SocketSource::ProcNet;
+    snapshot.spaces[1].ephemeral = None;
+    let id = snapshot.spaces[1].id;
+    for socket in snapshot.sockets.iter_mut().filter(|socket| socket.space == id) {
+        (socket.device, socket.autobound) = (None, None);
+    }
+    snapshot
+}
+
+#[test]
+fn a_device_that_one_side_cannot_tell_widens_and_narrows_nothing() {
+    let further = |address: &str, device: Option<&str>| {
+        let mut snapshot = with_further();
+        let socket = snapshot.sockets.iter_mut().find(|socket| socket.space == SpaceId(7)).unwrap();
+        (socket.local.address, socket.device) = (address.parse().unwrap(), device.map(str::to_owned));
+        snapshot
+    };
+    let for_lo = further("0.0.0.0", Some("lo"));
+    let for_all = further("0.0.0.0", None);
+    assert_eq!(kinds(&for_lo, &for_all), [(5432, "exposure-widened")], "both sides tell devices");
+    let diff = diff_of(&for_lo, &as_text(for_lo.clone()));
+    assert_eq!((diff.changes, diff.doubts), (vec![], vec![Doubt::DevicesNotTold(Which::After, 1)]));
+    assert_eq!(diff_of(&as_text(for_all.clone()), &for_all).doubts, [Doubt::DevicesNotTold(Which::Before, 1)]);
+    // Another address is another address, whatever the device.
+    let elsewhere = further("127.0.0.1", None);
+    assert_eq!(kinds(&for_lo, &as_text(elsewhere.clone())), [(5432, "address-changed")]);
+    assert_eq!(kinds(&as_text(elsewhere), &for_all), [(5432, "exposure-widened")]);
+    assert_eq!(diff_of(&as_text(for_all.clone()), &as_text(for_all)).doubts, []);
+}
+
+#[test]
+fn a_udp_port_that_the_kernel_may_have_chosen_is_no_difference_where_one_side_cannot_tell() {
+    let receiver = |port: u16, autobound| {
+        let mut snapshot = with_further();
+        snapshot.spaces[1].ephemeral = "32768-60999".parse().ok();
+        let socket = Socket {
+            space: SpaceId(7),
+            protocol: Protocol::Udp,
+            state: Some(State::Unconnected),
+            autobound: Some(autobound),
+            ..snapshot.sockets[3].clone()
+        };
+        let local = Endpoint::new(socket.local.address, port);
+        snapshot.sockets.push(Socket { local, ..socket });
+        snapshot
+    };
+    let (none, client, server) = (with_further(), receiver(44297, true), receiver(44297, false));
+    assert_eq!(kinds(&none, &client), []);
+    assert_eq!(kinds(&none, &server), [(44297, "opened")]);
+    assert_eq!(kinds(&client, &server), [(44297, "opened")], "both sides know who chose the port");
+    let doubts = |before: &Snapshot, after: &Snapshot| {
+        let diff = diff_of(before, after);
+        assert_eq!(diff.changes, []);
+        diff.doubts
+    };
+    // By the range of the other side, or of the host, it is a client's, and so it is left out as clients are.
+    let devices = Doubt::DevicesNotTold(Which::After, 1);
+    assert_eq!(doubts(&client, &as_text(client.clone())), [devices]);
+    assert_eq!(doubts(&none, &as_text(client.clone())), [devices]);
+    assert_eq!(doubts(&server, &as_text(server.clone())), [Doubt::ChoiceNotTold(Which::After, 1), devices]);
+    let below = receiver(53, false);
+    assert_eq!(kinds(&none, &as_text(below.clone())), [(53, "opened")]);
+    assert_eq!(kinds(&as_text(below), &none), [(53, "closed")]);
+    // A range of its own says otherwise than the other side's knowledge.
+    let mut narrow = as_text(client.clone());
+    narrow.spaces[1].ephemeral = "32768-40000".parse().ok();
+    assert_eq!(doubts(&client, &narrow), [Doubt::ChoiceNotTold(Which::After, 1), devices]);
+}
+
+#[test]
+fn a_socket_that_only_netlink_lists_was_not_closed() {
+    let mut bound = with_further();
+    let local = Endpoint::new("127.0.0.1".parse().unwrap(), 7000);
+    let socket = Socket { space: SpaceId(7), state: Some(State::Bound), local, ..bound.sockets[3].clone() };
+    bound.sockets.push(socket);
+    let mut text = as_text(bound.clone());
+    text.sockets.pop();
+    let (before, after) = (join::listing(&bound, None), join::listing(&text, None));
+    let diff = diff(&before, &after, true);
+    assert_eq!(diff.changes, []);
+    assert!(diff.doubts.contains(&Doubt::NotSeen(Which::After, 1)), "{:?}", diff.doubts);
+}
+
+#[test]
+fn sockets_of_spaces_that_cannot_be_told_apart_are_left_out_and_said() {
+    let mut before = with_further();
+    before.further_spaces = Some(0);
+    let mut after = as_text(before.clone());
+    (after.spaces[1].id, after.spaces[1].label) = (SpaceId(107), "red".to_owned());
+    after.sockets.retain(|socket| socket.space != SpaceId(7));
+    let socket = Socket { space: SpaceId(107), inode: Some(crate::model::Inode(9)), ..before.sockets[3].clone() };
+    after.sockets.push(socket);
+    let diff = diff_of(&before, &after);
+    let unsure = [Doubt::SpacesUnsure(Which::Before, 1), Doubt::SpacesUnsure(Which::After, 1)];
+    assert_eq!((diff.changes, &diff.doubts[..]), (vec![], &unsure[..]));
+    after.host.boot_id = Some("another".to_owned());
+    assert_eq!(kinds(&before, &after), [(5432, "moved-space")], "another machine has other spaces");
+}
+
 /// Something that happens to one socket.
 #[derive(Clone, Copy, Debug)]
 enum Event {
@@ -233,6 +337,11 @@ enum Event {
     IsForwarded,
     IsHidden,
     ConnectsElsewhere,
+    IsRenumbered,
+    IsCalledAnew,
+    IsReadAsText,
+    IsForDevice,
+    IsChosenByKernel,
 }
 
 fn happen(snapshot: &mut Snapshot, place: usize, event: Event) {
@@ -240,6 +349,27 @@ fn happen(snapshot: &mut Snapshot, place: usize, event: Event) {
         return;
     }
     let place = place % snapshot.sockets.len();
+    let spaces = &mut snapshot.spaces;
+    match event {
+        Event::IsRenumbered => {
+            let from = std::mem::replace(&mut spaces[1].id, SpaceId(8));
+            snapshot
+                .sockets
+                .iter_mut()
+                .filter(|socket| socket.space == from)
+                .for_each(|socket| socket.space = SpaceId(8));
+        }
+        Event::IsCalledAnew => spaces[1].label = "red".to_owned(),
+        Event::IsReadAsText => {
+            let place = place % spaces.len();
+            spaces[place].source = SocketSource::ProcNet;
+            let id = spaces[place].id;
+            for socket in snapshot.sockets.iter_mut().filter(|socket| socket.space == id) {
+                (socket.device, socket.autobound) = (None, None);
+            }
+        }
+        _ => {}
+    }
     let socket = &mut snapshot.sockets[place];
     match event {
         Event::Closes => drop(snapshot.sockets.remove(place)),
@@ -254,6 +384,11 @@ fn happen(snapshot: &mut Snapshot, place: usize, event: Event) {
         }
         Event::IsHidden => socket.owner = Owner::Hidden(HiddenBecause::Permission),
         Event::ConnectsElsewhere => socket.peer = Some(Endpoint::new("192.0.2.77".parse().unwrap(), 7)),
+        Event::IsForDevice => socket.device = Some("lo".to_owned()),
+        Event::IsChosenByKernel => {
+            (socket.protocol, socket.state, socket.autobound) = (Protocol::Udp, None, Some(true));
+        }
+        Event::IsRenumbered | Event::IsCalledAnew | Event::IsReadAsText => {}
     }
 }
 
@@ -267,6 +402,11 @@ fn any_host() -> impl Strategy<Value = Snapshot> {
         Event::IsForwarded,
         Event::IsHidden,
         Event::ConnectsElsewhere,
+        Event::IsRenumbered,
+        Event::IsCalledAnew,
+        Event::IsReadAsText,
+        Event::IsForDevice,
+        Event::IsChosenByKernel,
     ];
     prop::collection::vec((0..8_usize, prop::sample::select(events.to_vec())), 0..6).prop_map(|events| {
         let mut snapshot = with_further();
@@ -286,8 +426,12 @@ fn mirrored(change: Change) -> Change {
         Kind::ExposureNarrowed => Kind::ExposureWidened,
         same => same,
     };
-    let mut identity = change.identity;
-    let to_space = change.to_space.map(|to| std::mem::replace(&mut identity.space, to));
+    let turned =
+        |space: &PairedSpace| Rc::new(PairedSpace { before: space.after.clone(), after: space.before.clone() });
+    let from = turned(&change.identity.space);
+    let to = change.to_space.as_deref().map(turned);
+    let (space, to_space) = to.map_or((Rc::clone(&from), None), |to| (to, Some(Rc::clone(&from))));
+    let identity = Identity { space, ..change.identity };
     Change { kind, identity, to_space, before: change.after, after: change.before }
 }
 

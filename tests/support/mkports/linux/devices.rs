@@ -34,6 +34,20 @@ pub fn two_devices(keys: &Keys, stage: &mut Stage) -> Outcome<Made> {
     })
 }
 
+/// `for-lo`: a listener on 0.0.0.0 that only `lo` reaches, as the kernel tells those who may ask it.
+pub fn for_lo(keys: &Keys, stage: &mut Stage) -> Outcome<Made> {
+    let address = keys.endpoint("0.0.0.0")?;
+    in_own_network(stage, move |stage| {
+        let socket = net::tcp(address)?;
+        sys::bind_to_device(&socket, "lo").or_skip("bind to a device")?;
+        net::bind_to(&socket, address)?;
+        net::start_listening(&socket, 16)?;
+        let made = Made::of([Row::of(&socket, "device lo")?]);
+        stage.keep(socket);
+        Ok(made)
+    })
+}
+
 /// `link-local`: a listener on `fe80::1`, which means nothing without its interface.
 pub fn link_local(keys: &Keys, stage: &mut Stage) -> Outcome<Made> {
     let port = keys.value("port", 0)?;

@@ -69,6 +69,7 @@ pub const ALL: &[Factory] = &[
     factory("evil-argv", &[], names::argv),
     factory("evil-exe", &["folder", "name"], names::exe),
     factory("two-devices", &["address", "port"], devices::two_devices),
+    factory("for-lo", &["address", "port"], devices::for_lo),
     factory("link-local", &["port"], devices::link_local),
     factory("vxlan", &[], devices::vxlan),
     factory("netns", &["n", "address", "port"], spaces::netns_each),
