@@ -187,7 +187,7 @@ fn c28_a_proc_that_is_no_procfs_is_not_one_without_holders() {
     let all = portscope(["--space", "all"]).under(over).any_stderr().success().stderr;
     let line =
         "some port spaces are not listed: the other port spaces cannot be found: what is mounted on /proc is no procfs";
-    assert!(all.contains(line), "{all}");
+    assert_eq!(all.matches(line).count(), 1, "{all}");
     let named = portscope(["--space", "web"]).under(over).any_stderr().exits(2);
     assert_eq!(named.stderr, "portscope: port space web cannot be read: what is mounted on /proc is no procfs\n");
 }
