@@ -7,7 +7,7 @@ use crate::cli::{Format, OutputArgs, SelectionArgs};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Listing, Need};
+use crate::model::Listing;
 use crate::render::listing::{self, TableOptions};
 use crate::render::table::Frame;
 use crate::render::{csv, json, summary};
@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => select::in_default_order(&mut listing.rows),
     }
-    show(&listing, &need, &args.output, context)?;
+    show(&listing, &args.output, context)?;
     if args.selection.is_specific()
         && need.states.is_none()
         && listing.rows.is_empty()
@@ -59,7 +59,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     Ok(if args.output.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
 }
 
-fn show(listing: &Listing<'_>, need: &Need, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
+fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
     let style = output.style.style(context);
     let table = |frame, fitted| TableOptions {
         columns: output.columns_of(listing),
@@ -93,8 +93,5 @@ fn show(listing: &Listing<'_>, need: &Need, output: &OutputArgs, context: &mut C
     // The rows first, also where both go to the same terminal.
     context.stdout.flush()?;
     super::tell_gaps(listing, context);
-    // Who asked for all of them must not take those that are shown for all.
-    let unseen = need.wants_every_space().then(|| summary::unseen_spaces(listing.snapshot, program.as_deref()));
-    unseen.flatten().into_iter().for_each(|line| context.note(&line));
     Ok(())
 }
