@@ -115,6 +115,7 @@ pub enum CollectError {
         known: String,
     },
     /// None of the port spaces that were asked for can be read.
+    #[cfg(target_os = "linux")]
     #[error("port space {names} cannot be read: {problem}")]
     SpaceOutOfReach {
         /// The names that were asked for.
