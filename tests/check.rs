@@ -139,6 +139,20 @@ fn root_is_not_sent_to_root() {
 }
 
 #[test]
+fn nobody_is_told_to_stop_a_process_that_he_cannot_see() {
+    if !is_root() {
+        return skip("needs root to become another user");
+    }
+    let socket = plain("127.0.0.1", 0);
+    socket.listen(1).unwrap();
+    let (binary, port) = (support::ReachableBinary::new(), port_of(&socket));
+    let run = portscope(["check", "-a", "127.0.0.1"]).arg(port).any_stderr().run_by_nobody(&binary);
+    let shown = run.exits(1).stdout;
+    let fix = format!("fix: find out who holds it, to stop that: portscope {port} says why it is hidden");
+    assert!(shown.contains(&fix) && !shown.contains("portscope kill"), "{shown}");
+}
+
+#[test]
 fn without_proc_a_low_port_is_not_called_free() {
     if !is_root() {
         return skip("needs root to hide /proc");

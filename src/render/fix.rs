@@ -142,7 +142,8 @@ fn end(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String
              close{udp} --clients {port}"
         ),
         Owner::Nobody(_) => "no process holds it any more: wait until the system has finished it".to_owned(),
-        Owner::Processes(_) | Owner::Hidden(_) => by_manager(row, platform, charset).unwrap_or_else(|| {
+        Owner::Hidden(_) => by_manager(row, platform, charset).unwrap_or_else(|| find_out(row, udp)),
+        Owner::Processes(_) => by_manager(row, platform, charset).unwrap_or_else(|| {
             let local = row.socket.local.address;
             let is_here = |peer: Endpoint| peer.address.to_canonical().is_loopback() || peer.address == local;
             let both =
@@ -154,9 +155,16 @@ fn end(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String
 
 /// What ends a listener for good.
 fn stop(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String {
-    by_manager(row, platform, charset).unwrap_or_else(|| {
-        format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port)
+    by_manager(row, platform, charset).unwrap_or_else(|| match row.socket.owner {
+        Owner::Hidden(_) => find_out(row, udp),
+        _ => format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port),
     })
+}
+
+/// Nobody can be stopped who is not known.
+fn find_out(row: &Row<'_>, udp: &str) -> String {
+    let port = row.socket.local.port;
+    format!("find out who holds it, to stop that: portscope{udp} {port} says why it is hidden, and what would show it")
 }
 
 /// How whoever would start the holder again is told to stop it.
