@@ -105,9 +105,12 @@ fn spaces_of_several_hosts_are_looked_at_together() {
     let host = other["host"].clone();
     other["host"]["name"] = "web-2".into();
     other["host"]["boot_id"] = "another".into();
+    let gap = serde_json::json!({"missing": "spaces", "reason": "permission", "count": 1, "detail": "refused"});
+    other["visibility"]["reasons"].as_array_mut().unwrap().push(gap);
     let file = folder.join("other.json");
     std::fs::write(&file, other.to_string()).unwrap();
-    let output = portscope(["spaces"]).arg(file.display()).any_stderr().success().stdout;
+    let whose = "portscope: web-2: 1 port space is not listed: refused\n";
+    let output = portscope(["spaces"]).arg(file.display()).stderr_contains(whose).success().stdout;
     assert!(output.starts_with("HOST"), "{output}");
     assert!(output.contains(&format!("{port}/tcp is open in 2 spaces: no conflict")), "{output}");
     assert!(output.contains("web-2/"), "{output}");

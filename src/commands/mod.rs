@@ -153,10 +153,16 @@ fn finish(context: &mut Context, status: ExitStatus) -> Result<ExitStatus, Error
 /// Says on standard error which owners are hidden, whether sockets or redirected ports may be missing, and which port
 /// spaces are.
 fn tell_gaps(listing: &Listing<'_>, context: &mut Context) {
+    for line in gaps(listing, context) {
+        context.note(&line);
+    }
+}
+
+fn gaps(listing: &Listing<'_>, context: &Context) -> Vec<String> {
     let program = context.program.clone();
     let hidden = summary::hidden(listing, program.as_deref());
     let missing = summary::missing(listing.snapshot, program.as_deref());
     let redirects = summary::unlisted_redirects(listing.snapshot);
     let unseen = summary::unseen_spaces(listing.snapshot, program.as_deref());
-    hidden.into_iter().chain(missing).chain(redirects).chain(unseen).for_each(|line| context.note(&line));
+    hidden.into_iter().chain(missing).chain(redirects).chain(unseen).collect()
 }

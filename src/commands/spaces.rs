@@ -12,6 +12,7 @@ use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Family, Listing, Need, Protocol, Snapshot, SpaceChoice};
 use crate::render::report_spaces::SpacesReport;
+use crate::render::sanitize::Charset;
 use crate::render::{json, spaces, summary};
 
 /// Show the port spaces of this host, and the numbers that are open in several of them
@@ -76,7 +77,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     pager::show(&text, !args.style.no_pager, context)?;
     context.stdout.flush()?;
     for listing in &listings {
-        super::tell_gaps(listing, context);
+        let host = spaces::host(&listing.snapshot.host, &overview, Charset::Unicode);
+        let whose = if listings.len() > 1 { format!("{}: ", host.as_str()) } else { String::new() };
+        for line in super::gaps(listing, context) {
+            context.note(&format!("{whose}{line}"));
+        }
     }
     Ok(ExitStatus::Yes)
 }

@@ -57,7 +57,7 @@ fn cells(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Vec<Text> 
     let plain = |text: Option<String>| text.map_or_else(Text::unknown, Text::plain);
     let image = space.containers.iter().find_map(|container| container.image.as_deref());
     vec![
-        host(one, overview, charset),
+        host(one.host, overview, charset),
         Text::of(&space.label, charset),
         Text::plain(space.kind.name()),
         Text::plain(space.id.0.to_string()),
@@ -69,13 +69,12 @@ fn cells(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Vec<Text> 
     ]
 }
 
-/// The name of its host, and where another host has the same the beginning of the boot id, which tells them apart.
-fn host(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Text {
-    let name = one.host.name.as_deref().map_or_else(Text::unknown, |name| Text::of(name, charset));
+/// The name of a host, and where another host has the same the beginning of the boot id, which tells them apart.
+pub fn host(host: &Host, overview: &Overview<'_>, charset: Charset) -> Text {
+    let name = host.name.as_deref().map_or_else(Text::unknown, |name| Text::of(name, charset));
     let hosts = overview.spaces.iter().map(|other| other.host);
-    let mut namesakes =
-        hosts.filter(|other| other.name == one.host.name && other.boot_id != one.host.boot_id).peekable();
-    let Some(boot_id) = one.host.boot_id.as_deref().filter(|_| namesakes.peek().is_some()) else { return name };
+    let mut namesakes = hosts.filter(|other| other.name == host.name && other.boot_id != host.boot_id).peekable();
+    let Some(boot_id) = host.boot_id.as_deref().filter(|_| namesakes.peek().is_some()) else { return name };
     let beginning = |boot_id: &str| boot_id.chars().take(BOOT_ID).collect::<String>();
     let is_alike = |other: &Host| other.boot_id.as_deref().is_some_and(|other| beginning(other) == beginning(boot_id));
     let shown = if namesakes.any(is_alike) { boot_id.to_owned() } else { beginning(boot_id) };
@@ -112,7 +111,7 @@ fn holders(overview: &Overview<'_>, open: &Open<'_>, charset: Charset) -> Vec<Ve
         let one = &overview.spaces[*place];
         let mut name = Text::of(&one.space.label, charset);
         if has_several_hosts(overview) {
-            name = Text::join(&[host(one, overview, charset), name], "/");
+            name = Text::join(&[host(one.host, overview, charset), name], "/");
         }
         let indented = Text::join(&[Text::plain("  "), name], "");
         let holder = |row: &&Row<'_>| {
@@ -138,7 +137,7 @@ pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, st
         .iter()
         .map(|one| {
             let label = Text::of(&one.space.label, charset);
-            if several_hosts { Text::join(&[host(one, overview, charset), label], "/") } else { label }
+            if several_hosts { Text::join(&[host(one.host, overview, charset), label], "/") } else { label }
         })
         .collect();
     let mut titles = vec![("PORT", true), ("PROTO", false)];
