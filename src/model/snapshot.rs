@@ -156,7 +156,7 @@ pub struct Snapshot {
     /// The port space of this process, which is not listed where others were asked for by name. A saved report does not tell
     /// it: of that the first one counts.
     pub own: SpaceId,
-    /// The port spaces that were listed, the one of this process first; never empty.
+    /// The port spaces that were listed, the one of this process first where it is one of them; never empty.
     pub spaces: Vec<Space>,
     /// Port spaces that were found and not asked for; absent where nobody looked.
     pub further_spaces: Option<usize>,

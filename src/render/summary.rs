@@ -145,16 +145,14 @@ pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
 /// read them, or that nobody was asked, is usual: the document says it.
 pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
     let matters = |gap: &&Gap| gap.missing == Missing::Redirects && gap.reason == Reason::Backend;
-    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
-    (!details.is_empty()).then(|| format!("redirected ports are missing: {}", details.join("; ")))
+    details(snapshot, matters).map(|details| format!("redirected ports are missing: {details}"))
 }
 
 /// Says what may be on a port without having been seen: nothing is called free without that.
 pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
     // Who holds a socket is beside the point here; that one may be missing is not.
     let matters = |gap: &&Gap| matches!(gap.missing, Missing::Sockets | Missing::Redirects | Missing::Attributes);
-    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
-    (!details.is_empty()).then(|| format!("not seen: {}", details.join("; ")))
+    details(snapshot, matters).map(|details| format!("not seen: {details}"))
 }
 
 /// Says what may be there although no row is, as far as every listing does not say it already.
@@ -164,8 +162,13 @@ pub fn not_looked_at(snapshot: &Snapshot) -> Option<String> {
         Missing::Redirects => gap.reason != Reason::Backend,
         _ => false,
     };
+    details(snapshot, matters).map(|details| format!("not seen: {details}"))
+}
+
+/// The circumstances of these gaps in one line; nothing when there are none.
+fn details(snapshot: &Snapshot, matters: impl Fn(&&Gap) -> bool) -> Option<String> {
     let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
-    (!details.is_empty()).then(|| format!("not seen: {}", details.join("; ")))
+    (!details.is_empty()).then(|| details.join("; "))
 }
 
 /// What would show the missing fact.

@@ -50,9 +50,7 @@ impl AllTables {
         }
         Ok(now)
     }
-}
 
-impl AllTables {
     /// Lists the sockets of a space that wait and that nobody asked for: a port that has one is no port without.
     pub fn left_out(&mut self, space: SpaceId, need: &Need) -> Result<Vec<Socket>, CollectError> {
         let waiting = vec![State::Listen, State::Unconnected];
