@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::{
-    Backend, Endpoint, Family, Gap, HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid,
-    Process, Protocol, Reason, Scope, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Backend, Endpoint, Family, Gap, GapReason, HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, OwnerSource,
+    Pid, Process, Protocol, Scope, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 
 const SPACE: SpaceId = SpaceId(4_026_531_840);
@@ -106,7 +106,7 @@ pub fn snapshot() -> Snapshot {
         cgroups: BTreeMap::new(),
         gaps: vec![Gap {
             missing: Missing::Owners,
-            reason: Reason::Owner(HiddenBecause::Permission),
+            reason: GapReason::Owner(HiddenBecause::Permission),
             count: Some(1),
             detail: "70 of 90 processes may not be read by uid 1000".to_owned(),
         }],

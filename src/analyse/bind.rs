@@ -6,7 +6,7 @@
 //! devices. Nobody tells which options other sockets have set, so an answer may depend on what is not known; the
 //! kernel itself then has the word.
 
-use crate::model::{Bind, Caller, Family, Platform, Protocol, Reach, Refusal, Row, Socket, Space, State, Uid};
+use crate::model::{Bind, BindError, Caller, Family, Platform, Protocol, Reach, Row, Socket, Space, State, Uid};
 
 /// What the rule says of a bind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -14,7 +14,7 @@ pub enum Answer {
     /// Nothing is in the way.
     Bindable,
     /// It fails with this error.
-    Refused(Refusal),
+    Refused(BindError),
     /// It depends on options of other sockets, or on rights, that this run cannot see.
     Depends,
 }
@@ -80,7 +80,7 @@ pub struct Facts<'a> {
     /// Who asks.
     pub caller: Caller,
     /// Why the address cannot be bound at any port.
-    pub address: Option<&'a Refusal>,
+    pub address: Option<&'a BindError>,
 }
 
 /// What the rule says of a bind, and the sockets that it goes by.
@@ -122,7 +122,7 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
 fn answer(bind: &Bind, facts: &Facts<'_>, blockers: &[Blocker<'_>]) -> Answer {
     let address = || facts.address.cloned().map(Answer::Refused);
     let before = match facts.address {
-        Some(Refusal::Family | Refusal::NoDevice | Refusal::Invalid) => address(),
+        Some(BindError::Family | BindError::NoDevice | BindError::Invalid) => address(),
         _ if bind.address.is_ipv4() => address().or_else(|| privilege(bind, facts)),
         _ => privilege(bind, facts).or_else(address),
     };
@@ -132,7 +132,7 @@ fn answer(bind: &Bind, facts: &Facts<'_>, blockers: &[Blocker<'_>]) -> Answer {
         } else if blockers.is_empty() {
             Answer::Bindable
         } else if facts.caller.platform == Platform::Linux && blockers.iter().any(|blocker| blocker.is_certain) {
-            Answer::Refused(Refusal::InUse)
+            Answer::Refused(BindError::InUse)
         } else {
             Answer::Depends
         }
@@ -160,7 +160,7 @@ fn privilege(bind: &Bind, facts: &Facts<'_>) -> Option<Answer> {
     };
     match (is_needed, has_right) {
         (Some(false), _) | (_, Some(true)) => None,
-        (Some(true), Some(false)) => Some(Answer::Refused(Refusal::Access)),
+        (Some(true), Some(false)) => Some(Answer::Refused(BindError::Access)),
         (None, _) | (_, None) => Some(Answer::Depends),
     }
 }

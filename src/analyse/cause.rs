@@ -2,10 +2,10 @@
 
 use super::bind::{Answer, Blocker, Facts, Judgement, Overlap};
 pub use super::squatter::Squatter;
-use crate::model::{Bind, Pid, Platform, Port, Protocol, Refusal, Row, Service, State};
+use crate::model::{Bind, BindError, Pid, Platform, Port, Protocol, Row, Service, State};
 
 /// What the kernel said to a real bind.
-pub type Probe = Result<(), Refusal>;
+pub type Probe = Result<(), BindError>;
 
 /// How a bind comes out.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -15,7 +15,7 @@ pub enum Outcome {
     /// It succeeds, and a rule of the firewall takes what comes for the port.
     Shadowed,
     /// It fails with this error.
-    Refused(Refusal),
+    Refused(BindError),
     /// Only the kernel knows, and it was not asked.
     Unknown,
 }
@@ -165,8 +165,8 @@ impl<'a> Verdict<'a> {
     /// The sockets that explain the outcome; none when it has another cause.
     pub fn culprits(&self) -> &[Blocker<'a>] {
         match (&self.outcome, self.cause) {
-            (Outcome::Refused(Refusal::InUse) | Outcome::Unknown, _) => &self.judgement.blockers,
-            (Outcome::Refused(Refusal::Access), Some(cause)) if cause.is_socket() => &self.judgement.blockers,
+            (Outcome::Refused(BindError::InUse) | Outcome::Unknown, _) => &self.judgement.blockers,
+            (Outcome::Refused(BindError::Access), Some(cause)) if cause.is_socket() => &self.judgement.blockers,
             _ => &[],
         }
     }
@@ -188,21 +188,21 @@ fn cause(bind: &Bind, outcome: &Outcome, judgement: &Judgement<'_>, facts: &Fact
     Some(match outcome {
         Outcome::Bindable => return None,
         Outcome::Shadowed => Cause::Redirected,
-        Outcome::Refused(Refusal::InUse) => first.map_or(Cause::Unseen, |blocker| kind_of(blocker.row)),
+        Outcome::Refused(BindError::InUse) => first.map_or(Cause::Unseen, |blocker| kind_of(blocker.row)),
         // There a socket may have the port for itself (SO_EXCLUSIVEADDRUSE), and no user needs a right for a low one.
-        Outcome::Refused(Refusal::Access) | Outcome::Unknown if facts.caller.platform == Platform::Windows => {
+        Outcome::Refused(BindError::Access) | Outcome::Unknown if facts.caller.platform == Platform::Windows => {
             first.map_or(Cause::Excluded, |blocker| kind_of(blocker.row))
         }
-        Outcome::Refused(Refusal::Access)
+        Outcome::Refused(BindError::Access)
             if bind.port.get() < 1024 || super::bind::needs_privilege(bind, facts) == Some(true) =>
         {
             Cause::Privileged
         }
-        Outcome::Refused(Refusal::NotAvailable) => Cause::AddressNotHere,
-        Outcome::Refused(Refusal::Family) => Cause::NoFamily,
-        Outcome::Refused(Refusal::NoDevice) => Cause::NoDevice,
-        Outcome::Refused(Refusal::Invalid) if bind.address.is_multicast() => Cause::Multicast,
-        Outcome::Refused(Refusal::Access | Refusal::Invalid | Refusal::Other(_)) => Cause::Other,
+        Outcome::Refused(BindError::NotAvailable) => Cause::AddressNotHere,
+        Outcome::Refused(BindError::Family) => Cause::NoFamily,
+        Outcome::Refused(BindError::NoDevice) => Cause::NoDevice,
+        Outcome::Refused(BindError::Invalid) if bind.address.is_multicast() => Cause::Multicast,
+        Outcome::Refused(BindError::Access | BindError::Invalid | BindError::Other(_)) => Cause::Other,
         Outcome::Unknown => first.map_or(Cause::Privileged, |blocker| kind_of(blocker.row)),
     })
 }
@@ -282,11 +282,11 @@ mod tests {
         let cause =
             |port, probe, platform| cause_of(&snapshot, "127.0.0.1", port, Some(probe), Caller { platform, ..CALLER });
         assert_eq!(cause(5432, Ok(()), Platform::Linux), None);
-        assert_eq!(cause(5433, Err(Refusal::InUse), Platform::Linux), Some(Cause::Unseen));
-        assert_eq!(cause(80, Err(Refusal::Access), Platform::Linux), Some(Cause::Privileged));
-        assert_eq!(cause(8080, Err(Refusal::Access), Platform::Linux), Some(Cause::Other));
-        assert_eq!(cause(8080, Err(Refusal::Access), Platform::Windows), Some(Cause::Excluded));
-        assert_eq!(cause(8080, Err(Refusal::NotAvailable), Platform::Linux), Some(Cause::AddressNotHere));
+        assert_eq!(cause(5433, Err(BindError::InUse), Platform::Linux), Some(Cause::Unseen));
+        assert_eq!(cause(80, Err(BindError::Access), Platform::Linux), Some(Cause::Privileged));
+        assert_eq!(cause(8080, Err(BindError::Access), Platform::Linux), Some(Cause::Other));
+        assert_eq!(cause(8080, Err(BindError::Access), Platform::Windows), Some(Cause::Excluded));
+        assert_eq!(cause(8080, Err(BindError::NotAvailable), Platform::Linux), Some(Cause::AddressNotHere));
     }
 
     #[test]
@@ -295,9 +295,9 @@ mod tests {
         snapshot.spaces[0].reserved = Some(vec!["8000-8099".parse().unwrap()]);
         let windows = Caller { platform: Platform::Windows, ..CALLER };
         let cause = |port, probe| cause_of(&snapshot, "127.0.0.1", port, probe, windows);
-        assert_eq!(cause(5432, Some(Err(Refusal::Access))), Some(Cause::Listener));
+        assert_eq!(cause(5432, Some(Err(BindError::Access))), Some(Cause::Listener));
         assert_eq!(cause(8080, None), Some(Cause::Excluded));
-        assert_eq!(cause(8080, Some(Err(Refusal::Access))), Some(Cause::Excluded));
+        assert_eq!(cause(8080, Some(Err(BindError::Access))), Some(Cause::Excluded));
         assert_eq!(cause(8080, Some(Ok(()))), None);
         assert_eq!(cause(8100, None), None);
         assert_eq!(cause_of(&snapshot, "127.0.0.1", 8080, None, CALLER), None);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::order::Order;
 use crate::catalogue::{self, Catalogue};
-use crate::model::{Listing, Port, PortRange, Protocol, Refusal, Row, Service, Space, State};
+use crate::model::{BindError, Listing, Port, PortRange, Protocol, Row, Service, Space, State};
 
 /// Where the system does not tell its ephemeral range, every range that a system has by default counts as one: from
 /// 32768 (Linux) to the end of the dynamic category.
@@ -35,7 +35,7 @@ pub enum Reason<'a> {
     /// A socket has it, in any state.
     Used(&'a Row<'a>),
     /// The kernel refuses it.
-    Refused(Protocol, Refusal),
+    Refused(Protocol, BindError),
 }
 
 impl Reason<'_> {

@@ -103,7 +103,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::analyse::usage::usage;
-    use crate::model::{Gap, Queue, Reason, Snapshot};
+    use crate::model::{Gap, GapReason, Queue, Snapshot};
     use crate::{join, testing};
 
     fn counted(snapshot: &Snapshot) -> Metrics {
@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(metrics.fullest_destination, fullest, "40000 is used for 203.0.113.80:443");
         assert_eq!(metrics.ephemeral[&(host(), Protocol::Tcp)], Share { used: 1, limit: 28_232 });
         assert!(metrics.overflows.is_empty());
-        let (missing, reason) = (Missing::Peers, Reason::Redacted);
+        let (missing, reason) = (Missing::Peers, GapReason::Redacted);
         snapshot.gaps.push(Gap { missing, reason, count: None, detail: String::new() });
         assert!(counted(&snapshot).fullest_destination.is_empty(), "peers were left out");
         snapshot.gaps.clear();

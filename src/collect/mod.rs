@@ -3,13 +3,13 @@
 //! The one place, with the portable backend, that asks which system this is.
 
 #[cfg(any(target_os = "linux", windows))]
-mod beside;
+mod background;
 pub mod control;
+#[cfg(any(target_os = "linux", windows))]
+mod helper;
 pub mod manager;
 mod portable;
 pub mod probe;
-#[cfg(any(target_os = "linux", windows))]
-mod program;
 mod saved;
 
 #[cfg(target_os = "linux")]
@@ -34,7 +34,7 @@ use std::path::PathBuf;
 
 pub use saved::Saved;
 
-use crate::model::{BackendChoice, Gap, HiddenBecause, Missing, Need, Owner, Protocol, Reason, Snapshot, Socket};
+use crate::model::{BackendChoice, Gap, GapReason, HiddenBecause, Missing, Need, Owner, Protocol, Snapshot, Socket};
 
 /// Where snapshots come from.
 pub trait Source {
@@ -139,7 +139,7 @@ fn hidden_owners(sockets: &[Socket], detail: impl Fn(HiddenBecause) -> String) -
     }
     let gap = |(because, count)| Gap {
         missing: Missing::Owners,
-        reason: Reason::Owner(because),
+        reason: GapReason::Owner(because),
         count: Some(count),
         detail: detail(because),
     };

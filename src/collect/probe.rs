@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::probe_system as system;
-use crate::model::{Bind, Port, Protocol, Refusal};
+use crate::model::{Bind, BindError, Port, Protocol};
 
 pub use system::{caller, scope_of};
 
@@ -17,11 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// A socket that keeps its port until this value is dropped. A program that takes this one's place does not inherit it.
 #[derive(Debug)]
 #[must_use]
-pub struct Held(Socket);
+pub struct BoundSocket(Socket);
 
 #[cfg(unix)]
 #[cfg(test)]
-impl Held {
+impl BoundSocket {
     /// The port that it has.
     pub fn port(&self) -> Port {
         Port::new(self.0.local_addr().unwrap().as_socket().unwrap().port())
@@ -34,14 +34,14 @@ impl Held {
 }
 
 #[cfg(unix)]
-impl From<Held> for std::os::fd::OwnedFd {
-    fn from(held: Held) -> std::os::fd::OwnedFd {
+impl From<BoundSocket> for std::os::fd::OwnedFd {
+    fn from(held: BoundSocket) -> std::os::fd::OwnedFd {
         held.0.into()
     }
 }
 
 /// Binds as it is asked, and keeps the socket.
-pub fn hold(bind: &Bind) -> Result<Held, Refusal> {
+pub fn hold(bind: &Bind) -> Result<BoundSocket, BindError> {
     match bind.user {
         Some(user) if system::caller().uid != Some(user) => system::as_user(user, || bound(bind))?,
         _ => bound(bind),
@@ -49,7 +49,7 @@ pub fn hold(bind: &Bind) -> Result<Held, Refusal> {
 }
 
 /// Binds as it is asked, and closes at once.
-pub fn probe(bind: &Bind) -> Result<(), Refusal> {
+pub fn probe(bind: &Bind) -> Result<(), BindError> {
     hold(bind).map(drop)
 }
 
@@ -58,19 +58,19 @@ pub fn probe(bind: &Bind) -> Result<(), Refusal> {
 ///
 /// Another run that tries the same ports at the same moment goes away by itself, so a port that is in use is tried again
 /// for a while. A family that the system does not do is left out.
-pub fn hold_all(ports: &[Port]) -> Result<Vec<Held>, (Port, Protocol, Refusal)> {
+pub fn hold_all(ports: &[Port]) -> Result<Vec<BoundSocket>, (Port, Protocol, BindError)> {
     let end = Instant::now() + PATIENCE;
     let mut pause = Duration::from_micros(500 + u64::from(std::process::id() % 16) * 100);
     loop {
         match try_all(ports) {
-            Err((_, _, Refusal::InUse)) if Instant::now() < end => std::thread::sleep(pause),
+            Err((_, _, BindError::InUse)) if Instant::now() < end => std::thread::sleep(pause),
             result => return result,
         }
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 
-fn try_all(ports: &[Port]) -> Result<Vec<Held>, (Port, Protocol, Refusal)> {
+fn try_all(ports: &[Port]) -> Result<Vec<BoundSocket>, (Port, Protocol, BindError)> {
     let mut held = Vec::new();
     for port in ports {
         for protocol in Protocol::ALL {
@@ -78,7 +78,7 @@ fn try_all(ports: &[Port]) -> Result<Vec<Held>, (Port, Protocol, Refusal)> {
                 let bind = Bind { v6only: true, ..Bind::plain(protocol, address, *port) };
                 match hold(&bind) {
                     Ok(socket) => held.push(socket),
-                    Err(Refusal::Family | Refusal::NotAvailable) => {}
+                    Err(BindError::Family | BindError::NotAvailable) => {}
                     Err(refusal) => return Err((*port, protocol, refusal)),
                 }
             }
@@ -88,14 +88,14 @@ fn try_all(ports: &[Port]) -> Result<Vec<Held>, (Port, Protocol, Refusal)> {
 }
 
 /// Turns a TCP port into a listener, at every address of both families where the system can do that.
-pub fn listen(address: Option<IpAddr>, port: Port) -> Result<Held, Refusal> {
+pub fn listen(address: Option<IpAddr>, port: Port) -> Result<BoundSocket, BindError> {
     /// Connections that may wait; the system lowers it to what it allows.
     const BACKLOG: i32 = 4096;
     let bind = |address| hold(&Bind::plain(Protocol::Tcp, address, port));
     let held = match address {
         Some(address) => bind(address),
         None => match bind(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
-            Err(Refusal::Family | Refusal::NotAvailable) => bind(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Err(BindError::Family | BindError::NotAvailable) => bind(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             result => result,
         },
     }?;
@@ -109,7 +109,7 @@ pub fn can_ask_as(bind: &Bind) -> bool {
 }
 
 /// Asks whether the address can be bound at all, by binding any port that is free there.
-pub fn probe_address(bind: &Bind) -> Result<(), Refusal> {
+pub fn probe_address(bind: &Bind) -> Result<(), BindError> {
     // Of UDP, so that no connection of the past can be in the way, and without options that matter for one port only.
     // An address of many hosts may be one for UDP alone.
     let protocol = if bind.address.is_multicast() { bind.protocol } else { Protocol::Udp };
@@ -117,8 +117,8 @@ pub fn probe_address(bind: &Bind) -> Result<(), Refusal> {
     probe(&any)
 }
 
-fn bound(bind: &Bind) -> Result<Held, Refusal> {
-    try_bind(bind).map(Held).map_err(|error| refusal(&error))
+fn bound(bind: &Bind) -> Result<BoundSocket, BindError> {
+    try_bind(bind).map(BoundSocket).map_err(|error| refusal(&error))
 }
 
 fn try_bind(bind: &Bind) -> io::Result<Socket> {
@@ -149,29 +149,29 @@ fn try_bind(bind: &Bind) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn refusal(error: &io::Error) -> Refusal {
+fn refusal(error: &io::Error) -> BindError {
     match error.kind() {
-        io::ErrorKind::AddrInUse => Refusal::InUse,
-        io::ErrorKind::AddrNotAvailable => Refusal::NotAvailable,
-        io::ErrorKind::PermissionDenied => Refusal::Access,
+        io::ErrorKind::AddrInUse => BindError::InUse,
+        io::ErrorKind::AddrNotAvailable => BindError::NotAvailable,
+        io::ErrorKind::PermissionDenied => BindError::Access,
         _ => rare_refusal(error),
     }
 }
 
 #[cfg(unix)]
-fn rare_refusal(error: &io::Error) -> Refusal {
+fn rare_refusal(error: &io::Error) -> BindError {
     use rustix::io::Errno;
     match Errno::from_io_error(error) {
-        Some(Errno::AFNOSUPPORT) => Refusal::Family,
-        Some(Errno::NODEV) => Refusal::NoDevice,
-        Some(Errno::INVAL) => Refusal::Invalid,
-        _ => Refusal::Other(error.to_string()),
+        Some(Errno::AFNOSUPPORT) => BindError::Family,
+        Some(Errno::NODEV) => BindError::NoDevice,
+        Some(Errno::INVAL) => BindError::Invalid,
+        _ => BindError::Other(error.to_string()),
     }
 }
 
 #[cfg(not(unix))]
-fn rare_refusal(error: &io::Error) -> Refusal {
+fn rare_refusal(error: &io::Error) -> BindError {
     /// `WSAEAFNOSUPPORT` of winsock2.h.
     const FAMILY: i32 = 10047;
-    if error.raw_os_error() == Some(FAMILY) { Refusal::Family } else { Refusal::Other(error.to_string()) }
+    if error.raw_os_error() == Some(FAMILY) { BindError::Family } else { BindError::Other(error.to_string()) }
 }

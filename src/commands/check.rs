@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{
-    BackendChoice, Bind, Caller, Listing, Need, Platform, Port, PortRange, Protocol, Refusal, Row, SpaceChoice, Uid,
+    BackendChoice, Bind, BindError, Caller, Listing, Need, Platform, Port, PortRange, Protocol, Row, SpaceChoice, Uid,
 };
 use crate::render::check_report::CheckReport;
 use crate::render::{check, json};
@@ -247,7 +247,7 @@ impl Question<'_> {
         catalogue: &'a Catalogue,
     ) -> Vec<Checked<'a>> {
         // Whether an address is there does not depend on the port.
-        let places: Vec<(&Bind, Option<Refusal>)> =
+        let places: Vec<(&Bind, Option<BindError>)> =
             self.binds.iter().map(|bind| (bind, probe::probe_address(bind).err())).collect();
         let mut rows: HashMap<Port, Vec<&Row<'_>>> = HashMap::new();
         for row in &listing.rows {
@@ -255,7 +255,7 @@ impl Question<'_> {
         }
         let protocols: BTreeSet<Protocol> = self.binds.iter().map(|bind| bind.protocol).collect();
         let of_port = |port: Port| {
-            let verdict = |(bind, address): &(&Bind, Option<Refusal>)| {
+            let verdict = |(bind, address): &(&Bind, Option<BindError>)| {
                 let bind = Bind { port, ..(*bind).clone() };
                 let space = &listing.snapshot.spaces[0];
                 let rows = rows.get(&port).map_or(&[][..], Vec::as_slice);
@@ -277,7 +277,7 @@ impl Question<'_> {
         // One option at a time: Linux remembers a bind that had both after its end (`fastreuseport` of the port's
         // bucket), and lets the next one with SO_REUSEPORT through that it would have refused.
         let is_plain = !bind.reuseaddr && !bind.reuseport;
-        let ask_again = is_plain && tried.as_ref().is_some_and(|tried| *tried == Err(Refusal::InUse));
+        let ask_again = is_plain && tried.as_ref().is_some_and(|tried| *tried == Err(BindError::InUse));
         let with_reuseaddr = ask_again.then(|| probe::probe(&Bind { reuseaddr: true, ..bind.clone() }));
         let with_reuseport = ask_again.then(|| probe::probe(&Bind { reuseport: true, ..bind.clone() }));
         let verdict = Verdict::new(bind, judgement, tried, facts);

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use crate::collect::probe::Held;
+use crate::collect::probe::BoundSocket;
 use crate::error::{Error, ExitStatus};
 use crate::model::Port;
 
@@ -12,7 +12,7 @@ pub const PLACE: &str = "{}";
 /// Runs the command in this process, with the port in its arguments. With a listener, it is passed on in the way of
 /// sd_listen_fds(3): as descriptor 3, with `LISTEN_FDS` and `LISTEN_PID`.
 #[cfg(unix)]
-pub fn exec(command: &[OsString], port: Port, listener: Option<Held>) -> Result<ExitStatus, Error> {
+pub fn exec(command: &[OsString], port: Port, listener: Option<BoundSocket>) -> Result<ExitStatus, Error> {
     use std::os::unix::process::CommandExt;
 
     use command_fds::{CommandFdExt, FdMapping};
@@ -35,7 +35,7 @@ pub fn exec(command: &[OsString], port: Port, listener: Option<Held>) -> Result<
 
 /// Only Unix lets a command take a process's place.
 #[cfg(not(unix))]
-pub fn exec(_: &[OsString], _: Port, _: Option<Held>) -> Result<ExitStatus, Error> {
+pub fn exec(_: &[OsString], _: Port, _: Option<BoundSocket>) -> Result<ExitStatus, Error> {
     Err(Error::Usage("--exec: this system cannot replace a running program; use the number that is printed".to_owned()))
 }
 

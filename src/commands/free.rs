@@ -11,7 +11,7 @@ use crate::analyse::free::{Reason, Rules};
 use crate::analyse::order::Order;
 use crate::catalogue::Catalogue;
 use crate::cli::one_of;
-use crate::collect::probe::{self, Held};
+use crate::collect::probe::{self, BoundSocket};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
@@ -100,7 +100,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return explain(args, port, &rules, &listing, context);
     }
     // Held until the end, so that what is printed was free at that moment; the last ones serve --exec.
-    let mut held: Vec<Vec<Held>> = Vec::new();
+    let mut held: Vec<Vec<BoundSocket>> = Vec::new();
     let mut prove = |ports: &[Port]| match probe::hold_all(ports) {
         Ok(sockets) => {
             held.push(sockets);
@@ -206,7 +206,7 @@ impl Args {
     }
 
     /// The listener for the command; the sockets that held the port for it make room.
-    fn listener(&self, port: Port, held: &mut Vec<Vec<Held>>) -> Result<Option<Held>, Error> {
+    fn listener(&self, port: Port, held: &mut Vec<Vec<BoundSocket>>) -> Result<Option<BoundSocket>, Error> {
         if !self.listen_fds {
             return Ok(None);
         }

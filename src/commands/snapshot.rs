@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::SourceArgs;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Gap, Missing, Need, Reason, Snapshot, SpaceChoice};
+use crate::model::{Gap, GapReason, Missing, Need, Snapshot, SpaceChoice};
 use crate::render::json;
 use crate::{config, file, join, select};
 
@@ -85,7 +85,7 @@ fn redact(snapshot: &mut Snapshot) {
     }
     for missing in [Missing::Peers, Missing::Users] {
         let detail = format!("{} were left out (--redact)", missing.name());
-        snapshot.gaps.push(Gap { missing, reason: Reason::Redacted, count: None, detail });
+        snapshot.gaps.push(Gap { missing, reason: GapReason::Redacted, count: None, detail });
     }
     let kept = "names of hosts, files, units and containers are kept, and may have the name of a user in them";
     snapshot.warnings.push(format!("redacted: peers, users and arguments were left out; {kept}"));

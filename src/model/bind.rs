@@ -96,7 +96,7 @@ impl Reach {
 
 /// Why a bind is refused: an errno of bind(2), or of the call that makes or prepares the socket.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Refusal {
+pub enum BindError {
     /// `EADDRINUSE`.
     InUse,
     /// `EACCES`: a privileged port, or a rule of the system.
@@ -115,17 +115,17 @@ pub enum Refusal {
     Other(String),
 }
 
-impl Refusal {
+impl BindError {
     /// The name of the error in errno(3), or the system's own words.
     pub fn name(&self) -> &str {
         match self {
-            Refusal::InUse => "EADDRINUSE",
-            Refusal::Access => "EACCES",
-            Refusal::NotAvailable => "EADDRNOTAVAIL",
-            Refusal::Family => "EAFNOSUPPORT",
-            Refusal::NoDevice => "ENODEV",
-            Refusal::Invalid => "EINVAL",
-            Refusal::Other(words) => words,
+            BindError::InUse => "EADDRINUSE",
+            BindError::Access => "EACCES",
+            BindError::NotAvailable => "EADDRNOTAVAIL",
+            BindError::Family => "EAFNOSUPPORT",
+            BindError::NoDevice => "ENODEV",
+            BindError::Invalid => "EINVAL",
+            BindError::Other(words) => words,
         }
     }
 }

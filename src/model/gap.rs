@@ -61,7 +61,7 @@ impl Missing {
 
 /// Why a fact is missing, which also decides what would show it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Reason {
+pub enum GapReason {
     /// The holder of a socket is hidden.
     Owner(HiddenBecause),
     /// This user may not know.
@@ -76,20 +76,20 @@ pub enum Reason {
     LeftOut,
 }
 
-impl Reason {
+impl GapReason {
     /// The reasons that are not about one owner.
-    pub const PLAIN: [Reason; 5] =
-        [Reason::Refused, Reason::Backend, Reason::NotLookedFor, Reason::Redacted, Reason::LeftOut];
+    pub const PLAIN: [GapReason; 5] =
+        [GapReason::Refused, GapReason::Backend, GapReason::NotLookedFor, GapReason::Redacted, GapReason::LeftOut];
 
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
-            Reason::Owner(because) => because.name(),
-            Reason::Refused => "permission",
-            Reason::Backend => "backend",
-            Reason::NotLookedFor => "not-looked-for",
-            Reason::Redacted => "redacted",
-            Reason::LeftOut => "left-out",
+            GapReason::Owner(because) => because.name(),
+            GapReason::Refused => "permission",
+            GapReason::Backend => "backend",
+            GapReason::NotLookedFor => "not-looked-for",
+            GapReason::Redacted => "redacted",
+            GapReason::LeftOut => "left-out",
         }
     }
 }
@@ -100,7 +100,7 @@ pub struct Gap {
     /// What kind of fact is missing.
     pub missing: Missing,
     /// Why.
-    pub reason: Reason,
+    pub reason: GapReason,
     /// How many it concerns, where they can be counted: sockets for owners and attributes.
     pub count: Option<usize>,
     /// The circumstances in words: `77 of 80 processes may not be read`.

@@ -15,8 +15,8 @@ mod snapshot;
 mod socket;
 mod space;
 
-pub use bind::{Bind, Caller, Platform, Reach, Refusal};
-pub use gap::{Gap, Missing, Reason};
+pub use bind::{Bind, BindError, Caller, Platform, Reach};
+pub use gap::{Gap, GapReason, Missing};
 pub use listing::{Exposure, Listing, Row};
 pub use managed::{Managed, Manager};
 pub use need::{BackendChoice, Need, SpaceChoice};
@@ -25,5 +25,7 @@ pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
-pub use socket::{Activation, Endpoint, Family, Forward, ForwardedBy, Inode, Protocol, Queue, Socket, State, Target};
+pub use socket::{
+    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Protocol, Queue, Socket, State,
+};
 pub use space::{Space, SpaceId, SpaceKind};

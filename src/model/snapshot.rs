@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::{
-    Belonging, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Reason, Service, ServiceSource, Socket, Space,
-    SpaceId, Uid,
+    Belonging, Family, Gap, GapReason, Missing, Need, Pid, Port, Process, Protocol, Service, ServiceSource, Socket,
+    Space, SpaceId, Uid,
 };
 
 /// The version of the JSON report; it changes only when a field changes its meaning or leaves.
@@ -180,7 +180,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Why port spaces that were asked for are missing.
     pub fn unseen_spaces(&self) -> impl Iterator<Item = &Gap> {
-        self.gaps.iter().filter(|gap| gap.missing == Missing::Spaces && gap.reason != Reason::NotLookedFor)
+        self.gaps.iter().filter(|gap| gap.missing == Missing::Spaces && gap.reason != GapReason::NotLookedFor)
     }
 
     /// Returns the space with that id, when it was listed.

@@ -202,27 +202,27 @@ pub struct Activation {
 
 /// The end that answers for a published port.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Target {
+pub struct ForwardTarget {
     /// The address; `0.0.0.0` and `::` stand for this host.
     pub address: IpAddr,
     /// The port: one, or one of several among which the firewall chooses. Absent where it is not known.
     pub ports: Option<PortRange>,
 }
 
-impl Target {
+impl ForwardTarget {
     /// The port, where it is known to be always the same.
     pub fn port(&self) -> Option<Port> {
         self.ports.filter(|ports| ports.first() == ports.last()).map(PortRange::first)
     }
 }
 
-impl From<Endpoint> for Target {
-    fn from(end: Endpoint) -> Target {
-        Target { address: end.address, ports: Some(PortRange::single(end.port)) }
+impl From<Endpoint> for ForwardTarget {
+    fn from(end: Endpoint) -> ForwardTarget {
+        ForwardTarget { address: end.address, ports: Some(PortRange::single(end.port)) }
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for ForwardTarget {
     /// Writes `10.0.0.2:80` and `[fd00::2]:80-90`, and the address alone where the port is not known.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.address, self.ports) {
@@ -239,7 +239,7 @@ pub struct Forward {
     /// What forwards it.
     pub by: ForwardedBy,
     /// The end that answers.
-    pub to: Target,
+    pub to: ForwardTarget,
     /// The container that has this address.
     pub container: Option<Container>,
 }

@@ -10,7 +10,7 @@ use super::table::{self, Cells, Emphasis, Frame, Head};
 use super::{blocker, fix, holder, paragraph, summary};
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
-use crate::model::{Caller, Listing, Protocol, Refusal, Row};
+use crate::model::{BindError, Caller, Listing, Protocol, Row};
 
 /// Sockets in the way that are named; the rest is counted.
 const MOST_NAMED: usize = 4;
@@ -148,7 +148,7 @@ fn cells(verdict: &Verdict<'_>, style: Style) -> [(Text, Emphasis); 5] {
         Outcome::Unknown => ("unknown", Emphasis::Yellow),
     };
     let error = match &verdict.outcome {
-        Outcome::Refused(Refusal::Other(_)) => Text::unknown(),
+        Outcome::Refused(BindError::Other(_)) => Text::unknown(),
         Outcome::Refused(refusal) => Text::of(refusal.name(), style.charset),
         _ => Text::default(),
     };
@@ -190,7 +190,7 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
             None => String::new(),
         },
         Cause::Unseen => "nothing that this run can see is in the way".to_owned(),
-        Cause::Other if verdict.outcome == Outcome::Refused(Refusal::Invalid) => {
+        Cause::Other if verdict.outcome == Outcome::Refused(BindError::Invalid) => {
             "the kernel does not take the address together with the options that are asked for".to_owned()
         }
         Cause::Other => match &verdict.outcome {
@@ -280,7 +280,7 @@ fn notes(port: &Checked<'_>, caller: Caller, style: Style) -> Vec<String> {
 /// Where the rule and the kernel differ, in words.
 fn disagreement(verdict: &Verdict<'_>) -> Option<String> {
     let probe = verdict.probe.as_ref().filter(|_| verdict.agrees() == Some(false))?;
-    let said = |answer: Result<(), &Refusal>| match answer {
+    let said = |answer: Result<(), &BindError>| match answer {
         Ok(()) => "succeeds".to_owned(),
         Err(refusal) => format!("fails with {}", refusal.name()),
     };

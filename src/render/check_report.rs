@@ -7,7 +7,7 @@ use super::report::{self, HostReport, SCHEMA, ServiceReport, SocketReport, Space
 use super::{fix, sanitize::Charset};
 use crate::analyse::bind::Blocker;
 use crate::analyse::cause::{Checked, Probe, Verdict};
-use crate::model::{Caller, Category, Listing, Refusal, Row, Uid};
+use crate::model::{BindError, Caller, Category, Listing, Row, Uid};
 
 /// Whether ports can be bound, and why not. Absent knowledge is null.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -190,5 +190,5 @@ pub fn bind<'a>(verdict: &'a Verdict<'a>, caller: Caller) -> BindReport<'a> {
 }
 
 fn probe(probe: &Probe) -> ProbeReport<'_> {
-    ProbeReport { bound: probe.is_ok(), error: probe.as_ref().err().map(Refusal::name) }
+    ProbeReport { bound: probe.is_ok(), error: probe.as_ref().err().map(BindError::name) }
 }

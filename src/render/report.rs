@@ -11,8 +11,8 @@ use serde::{Serialize, Serializer};
 pub use super::report_visibility::{Visibility, visibility};
 use super::{secrets, time};
 use crate::model::{
-    Container, Endpoint, Forward, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Row, Service, Space,
-    Target, Uid,
+    Container, Endpoint, Forward, ForwardTarget, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Row,
+    Service, Space, Uid,
 };
 
 pub use crate::model::SCHEMA;
@@ -363,7 +363,7 @@ fn forward(forward: &Forward) -> ForwardReport<'_> {
     }
 }
 
-fn target(to: Target) -> TargetReport {
+fn target(to: ForwardTarget) -> TargetReport {
     let port = to.port();
     let ports = to.ports.filter(|_| port.is_none()).map(pair);
     TargetReport { address: to.address, port: port.map(Port::get), ports }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::sanitize::{Charset, Text};
 use super::{holder, owner, summary, time};
 use crate::analyse::stop::{Plan, Refusal, Victim, Why, activated};
-use crate::model::{HiddenBecause, Managed, Reason, Row};
+use crate::model::{GapReason, HiddenBecause, Managed, Row};
 
 /// More of the other sockets of a process are only counted.
 const MOST_OTHERS: usize = 12;
@@ -84,8 +84,8 @@ pub fn refusal(refusal: &Refusal<'_, '_>, charset: Charset, program: Option<&Pat
         Why::Unheld(problem) => format!("{who} cannot be held: {problem}"),
         Why::Ambiguous => "a listener on another port has the same inode, so its owner is in doubt".to_owned(),
         Why::Hidden(because @ HiddenBecause::Permission) => {
-            let hint =
-                summary::hint(Reason::Owner(*because), refusal.row.snapshot, program).map(|hint| format!("; {hint}"));
+            let hint = summary::hint(GapReason::Owner(*because), refusal.row.snapshot, program)
+                .map(|hint| format!("; {hint}"));
             format!("who holds it is hidden from this user{}", hint.unwrap_or_default())
         }
         Why::Hidden(because) => format!("its owner is {}", owner::hidden(*because)),

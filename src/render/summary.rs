@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::column::Column;
 use super::sanitize::{Charset, Text};
-use crate::model::{Gap, Listing, Missing, Reason, Snapshot, State};
+use crate::model::{Gap, GapReason, Listing, Missing, Snapshot, State};
 
 /// Spaces that the title names.
 const MOST_NAMED: usize = 4;
@@ -90,14 +90,14 @@ pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<Stri
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
 pub fn left_out(snapshot: &Snapshot) -> Option<String> {
     snapshot.saved.as_ref()?;
-    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason == Reason::LeftOut);
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason == GapReason::LeftOut);
     let details: Vec<&str> = gaps.map(|gap| gap.detail.as_str()).collect();
     let mut lines = Vec::new();
     if !details.is_empty() {
         lines.push(format!("{}, so sockets may be missing; {WHOLE}", details.join(" and ")));
     }
     // A filter by peer or user finds nothing then.
-    let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason == Reason::Redacted);
+    let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason == GapReason::Redacted);
     lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
     (!lines.is_empty()).then(|| lines.join("; "))
 }
@@ -131,7 +131,7 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
 /// Says why sockets may be missing, and what would show them; nothing when none are. What a report leaves out has been
 /// said when it was read.
 pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let is_new = |gap: &&Gap| gap.missing == Missing::Sockets && gap.reason != Reason::LeftOut;
+    let is_new = |gap: &&Gap| gap.missing == Missing::Sockets && gap.reason != GapReason::LeftOut;
     let gaps = snapshot.gaps.iter().filter(is_new);
     let line = |gap: &Gap| match hint(gap.reason, snapshot, program) {
         Some(hint) => format!("{}; {hint}", gap.detail),
@@ -144,7 +144,7 @@ pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
 /// Says which rules of the firewall were asked for and have no rows; nothing when there are none. That a user may not
 /// read them, or that nobody was asked, is usual: the document says it.
 pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
-    let matters = |gap: &&Gap| gap.missing == Missing::Redirects && gap.reason == Reason::Backend;
+    let matters = |gap: &&Gap| gap.missing == Missing::Redirects && gap.reason == GapReason::Backend;
     details(snapshot, matters).map(|details| format!("redirected ports are missing: {details}"))
 }
 
@@ -159,7 +159,7 @@ pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
 pub fn not_looked_at(snapshot: &Snapshot) -> Option<String> {
     let matters = |gap: &&Gap| match gap.missing {
         Missing::Attributes => true,
-        Missing::Redirects => gap.reason != Reason::Backend,
+        Missing::Redirects => gap.reason != GapReason::Backend,
         _ => false,
     };
     details(snapshot, matters).map(|details| format!("not seen: {details}"))
@@ -172,9 +172,9 @@ fn details(snapshot: &Snapshot, matters: impl Fn(&&Gap) -> bool) -> Option<Strin
 }
 
 /// What would show the missing fact.
-pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+pub fn hint(reason: GapReason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     use crate::model::HiddenBecause;
-    if reason == Reason::LeftOut {
+    if reason == GapReason::LeftOut {
         return Some(WHOLE.to_owned());
     }
     // What was not seen when a report was written cannot be seen in it.
@@ -182,15 +182,19 @@ pub fn hint(reason: Reason, snapshot: &Snapshot, program: Option<&Path>) -> Opti
         return None;
     }
     match reason {
-        Reason::Owner(HiddenBecause::Permission) | Reason::Refused if cfg!(windows) => {
+        GapReason::Owner(HiddenBecause::Permission) | GapReason::Refused if cfg!(windows) => {
             Some("to see them: run it as Administrator".to_owned())
         }
-        Reason::Owner(HiddenBecause::Permission) | Reason::Refused => {
+        GapReason::Owner(HiddenBecause::Permission) | GapReason::Refused => {
             // sudo searches its own PATH, so only an absolute path is sure to be found.
             let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
             Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))
         }
-        Reason::Owner(_) | Reason::Backend | Reason::NotLookedFor | Reason::Redacted | Reason::LeftOut => None,
+        GapReason::Owner(_)
+        | GapReason::Backend
+        | GapReason::NotLookedFor
+        | GapReason::Redacted
+        | GapReason::LeftOut => None,
     }
 }
 
@@ -207,8 +211,8 @@ mod tests {
         assert!(!join::listing(&snapshot, None).is_incomplete());
         let gap =
             |reason, detail: &str| Gap { missing: Missing::Sockets, reason, count: None, detail: detail.to_owned() };
-        snapshot.gaps.push(gap(Reason::Backend, "a line was not understood"));
-        snapshot.gaps.push(gap(Reason::Refused, "others are not told"));
+        snapshot.gaps.push(gap(GapReason::Backend, "a line was not understood"));
+        snapshot.gaps.push(gap(GapReason::Refused, "others are not told"));
         let said = missing(&snapshot, Some(Path::new("/opt/portscope")));
         let helps = if cfg!(windows) { "run it as Administrator" } else { "sudo /opt/portscope" };
         let line = "sockets may be missing: a line was not understood; others are not told; to see them: ";

@@ -23,7 +23,7 @@ pub use table::tables;
 
 use std::collections::BTreeMap;
 
-use crate::model::{Listing, Missing, Reason, Row};
+use crate::model::{GapReason, Listing, Missing, Row};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -105,7 +105,7 @@ pub fn findings<'a>(listing: &'a Listing<'a>, is_enabled: &dyn Fn(&Rule) -> bool
 }
 
 /// Returns a finding for each thing that the run could not see. An audit must not call clean what it did not look at.
-pub fn incomplete<'a>(listing: &'a Listing<'a>, hint: &dyn Fn(Reason) -> Option<String>) -> Vec<Finding<'a>> {
+pub fn incomplete<'a>(listing: &'a Listing<'a>, hint: &dyn Fn(GapReason) -> Option<String>) -> Vec<Finding<'a>> {
     let open = listing.rows.iter().filter(|row| row.is_listener).count();
     let hidden = listing.rows.iter().filter(|row| row.is_listener && row.is_hidden()).count();
     let owners =
@@ -176,7 +176,7 @@ mod tests {
         };
         let owners = Gap {
             missing: Missing::Owners,
-            reason: Reason::Owner(HiddenBecause::Permission),
+            reason: GapReason::Owner(HiddenBecause::Permission),
             count: Some(1),
             detail: "70 of 90 processes may not be read".to_owned(),
         };
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(told(seen().hidden("0.0.0.0:81")), ["owners are hidden for 1 of 2 listeners"]);
         let redirects = Gap {
             missing: Missing::Redirects,
-            reason: Reason::NotLookedFor,
+            reason: GapReason::NotLookedFor,
             count: None,
             detail: "no helper was asked".to_owned(),
         };

@@ -30,7 +30,7 @@ fn rows<'a>(listing: &'a Listing<'a>) -> Vec<&'a Row<'a>> {
 }
 
 /// What the rule says of a bind on the host of `testing`, and how many sockets are in the way.
-fn judged(snapshot: &Snapshot, bind: &Bind, caller: Caller, address: Option<&Refusal>) -> (Answer, usize) {
+fn judged(snapshot: &Snapshot, bind: &Bind, caller: Caller, address: Option<&BindError>) -> (Answer, usize) {
     let listing = join::listing(snapshot, None);
     let judgement = judge(bind, &rows(&listing), &Facts { space: &snapshot.spaces[0], caller, address });
     (judgement.answer, judgement.blockers.len())
@@ -61,7 +61,7 @@ fn refused(older: &Bind, listens: bool, newer: &Bind) -> Result<bool, String> {
     let facts = Older { reuseaddr: older.reuseaddr, reuseport: older.reuseport, same_user: true, state };
     let expected = newer.reach().meets(older.reach()) && conflicts(&newer, facts);
     let answer = probe::probe(&newer);
-    let agrees = answer == if expected { Err(Refusal::InUse) } else { Ok(()) };
+    let agrees = answer == if expected { Err(BindError::InUse) } else { Ok(()) };
     if agrees { Ok(expected) } else { Err(format!("{older:?} listens: {listens}\n{newer:?}\n{answer:?}")) }
 }
 
@@ -96,7 +96,7 @@ fn a_listener_is_in_the_way_of_what_it_overlaps() {
         ("0.0.0.0", 5433, 0),
     ] {
         let low = Caller { is_privileged: Some(true), ..CALLER };
-        let answer = if blockers == 0 { Answer::Bindable } else { Answer::Refused(Refusal::InUse) };
+        let answer = if blockers == 0 { Answer::Bindable } else { Answer::Refused(BindError::InUse) };
         assert_eq!(judged(&snapshot, &bind(address, port), low, None), (answer, blockers), "{address} {port}");
     }
 }
@@ -104,12 +104,12 @@ fn a_listener_is_in_the_way_of_what_it_overlaps() {
 #[test]
 fn the_first_error_is_that_of_the_kernel() {
     let snapshot = testing::snapshot();
-    let gone = Refusal::NotAvailable;
+    let gone = BindError::NotAvailable;
     for (address, missing, error) in [
-        ("0.0.0.0", None, Refusal::Access),
-        ("10.9.9.9", Some(&gone), Refusal::NotAvailable),
-        ("2001:db8::1", Some(&gone), Refusal::Access),
-        ("::", Some(&Refusal::Family), Refusal::Family),
+        ("0.0.0.0", None, BindError::Access),
+        ("10.9.9.9", Some(&gone), BindError::NotAvailable),
+        ("2001:db8::1", Some(&gone), BindError::Access),
+        ("::", Some(&BindError::Family), BindError::Family),
     ] {
         assert_eq!(judged(&snapshot, &bind(address, 443), CALLER, missing).0, Answer::Refused(error), "{address}");
     }
@@ -145,7 +145,7 @@ fn c13_an_ipv6_client_that_could_take_ipv4_may_be_in_the_way_of_every_ipv4_addre
         (None, None, "0.0.0.0", CALLER, Answer::Depends),
         (None, Some(State::Established), "127.0.0.1", CALLER, Answer::Bindable),
         (None, Some(State::Established), "::ffff:0.0.0.0", CALLER, Answer::Bindable),
-        (None, Some(State::Established), "::", CALLER, Answer::Refused(Refusal::InUse)),
+        (None, Some(State::Established), "::", CALLER, Answer::Refused(BindError::InUse)),
         (None, Some(State::Established), "0.0.0.0", mac, Answer::Bindable),
         (Some(true), Some(State::Established), "0.0.0.0", CALLER, Answer::Bindable),
         // What is bound to one address leaves IPv4 alone, whatever the option was before.
@@ -163,7 +163,7 @@ fn what_depends_on_options_that_nobody_tells_is_said_to() {
     let mut snapshot = testing::snapshot();
     let reuseport = |port| Bind { reuseport: true, ..bind("127.0.0.1", port) };
     // Made by uid 114: another user can never share it, the same one can if it has set the option.
-    assert_eq!(judged(&snapshot, &reuseport(5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
+    assert_eq!(judged(&snapshot, &reuseport(5432), CALLER, None).0, Answer::Refused(BindError::InUse));
     let owner = Caller { uid: Some(Uid(114)), ..CALLER };
     assert_eq!(judged(&snapshot, &reuseport(5432), owner, None).0, Answer::Depends);
     // A second listener on the very same address shows that it has.
@@ -172,9 +172,9 @@ fn what_depends_on_options_that_nobody_tells_is_said_to() {
     assert_eq!(judged(&snapshot, &reuseport(5432), owner, None), (Answer::Bindable, 0));
     // A listener never shares by SO_REUSEADDR, a connection that is over does.
     let reuseaddr = |port| Bind { reuseaddr: true, ..bind("0.0.0.0", port) };
-    assert_eq!(judged(&snapshot, &reuseaddr(5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
+    assert_eq!(judged(&snapshot, &reuseaddr(5432), CALLER, None).0, Answer::Refused(BindError::InUse));
     assert_eq!(judged(&snapshot, &reuseaddr(40000), CALLER, None).0, Answer::Depends);
-    assert_eq!(judged(&snapshot, &bind("0.0.0.0", 40000), CALLER, None).0, Answer::Refused(Refusal::InUse));
+    assert_eq!(judged(&snapshot, &bind("0.0.0.0", 40000), CALLER, None).0, Answer::Refused(BindError::InUse));
 }
 
 #[test]
@@ -183,8 +183,8 @@ fn c14_sockets_of_two_devices_do_not_meet_and_one_without_meets_both() {
     snapshot.sockets[3].device = Some("lo".to_owned());
     let on = |device: &str| Bind { device: Some(device.to_owned()), ..bind("127.0.0.1", 5432) };
     assert_eq!(judged(&snapshot, &on("tt0"), CALLER, None).0, Answer::Bindable);
-    assert_eq!(judged(&snapshot, &on("lo"), CALLER, None).0, Answer::Refused(Refusal::InUse));
-    assert_eq!(judged(&snapshot, &bind("127.0.0.1", 5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
+    assert_eq!(judged(&snapshot, &on("lo"), CALLER, None).0, Answer::Refused(BindError::InUse));
+    assert_eq!(judged(&snapshot, &bind("127.0.0.1", 5432), CALLER, None).0, Answer::Refused(BindError::InUse));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn an_ipv6_socket_that_may_refuse_ipv4_is_not_sure_to_be_in_its_way() {
     snapshot.sockets[4].local.address = "::".parse().unwrap();
     snapshot.sockets.remove(3);
     assert_eq!(judged(&snapshot, &bind("127.0.0.1", 5432), CALLER, None), (Answer::Depends, 1));
-    assert_eq!(judged(&snapshot, &bind("::1", 5432), CALLER, None).0, Answer::Refused(Refusal::InUse));
+    assert_eq!(judged(&snapshot, &bind("::1", 5432), CALLER, None).0, Answer::Refused(BindError::InUse));
     snapshot.sockets[3].v6only = Some(true);
     assert_eq!(judged(&snapshot, &bind("127.0.0.1", 5432), CALLER, None), (Answer::Bindable, 0));
     assert_eq!(snapshot.sockets[3].reach(), Reach { ipv4: None, ipv6: Some(std::net::Ipv6Addr::UNSPECIFIED) });

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::spaces::Spaces;
 use super::{Identity, PairedSpace, Side};
-use crate::model::{Listing, Missing, Protocol, Reason, Row, Snapshot, SocketSource, Space, State};
+use crate::model::{GapReason, Listing, Missing, Protocol, Row, Snapshot, SocketSource, Space, State};
 
 /// A side of the comparison.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,7 +82,7 @@ pub(super) fn of(before: &Listing<'_>, after: &Listing<'_>, all: bool) -> Compar
 
 /// What a report leaves out by choice is told by its scope.
 fn misses(snapshot: &Snapshot, missing: Missing) -> bool {
-    snapshot.gaps.iter().any(|gap| gap.missing == missing && gap.reason != Reason::LeftOut)
+    snapshot.gaps.iter().any(|gap| gap.missing == missing && gap.reason != GapReason::LeftOut)
 }
 
 /// One side and what it is compared with.

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::listed::Listed;
-use super::names::Names;
+use super::collection::Collection;
+use super::container_names::ContainerNames;
 use super::redirects::{self, Redirects};
 use super::tables::Tables;
-use super::{activation, cgroup, counters, host, owners, process, published, spaces, users};
-use crate::collect::beside::Beside;
+use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users};
+use crate::collect::background::Background;
 use crate::collect::{CollectError, hidden_owners};
 use crate::model::{Backend, Missing, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
 
@@ -21,22 +21,22 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         own.listen_overflows = counters::listen_overflows(Path::new("/proc/thread-self/net"));
     }
     let mut finder = owners::Finder::start(need);
-    let looking = (need.spaces != SpaceChoice::Own).then(|| Beside::start(spaces::find));
+    let looking = (need.spaces != SpaceChoice::Own).then(|| Background::start(spaces::find));
     let wants_redirects = need.wants_state(State::Redirect);
     let for_redirects = (wants_redirects && need.wants_own(&own)).then(|| need.clone());
-    let redirects = for_redirects.map(|need| Beside::start(move || redirects::read(&need)));
-    let mut listed = Listed::default();
+    let redirects = for_redirects.map(|need| Background::start(move || redirects::read(&need)));
+    let mut collection = Collection::default();
     if need.wants_own(&own) {
         let tables = Tables::open(own.id, vec!["/proc/thread-self/net".into()]);
-        listed.add(own.clone(), tables, need)?;
+        collection.add(own.clone(), tables, need)?;
     }
-    let mut names = Names::new(need.helpers);
+    let mut names = ContainerNames::new(need.helpers);
     let mut found = Vec::new();
-    match looking.map(Beside::result) {
+    match looking.map(Background::result) {
         None => {}
         Some(Ok(others)) => {
             found = others;
-            listed.add_others(&mut found, &mut names, &own, need)?;
+            collection.add_others(&mut found, &mut names, &own, need)?;
         }
         Some(Err(error)) => {
             if let SpaceChoice::Named(names) = &need.spaces
@@ -44,29 +44,30 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
             {
                 return Err(CollectError::SpaceOutOfReach { names: name.clone(), problem: error.to_string() });
             }
-            listed.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
+            collection.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
         }
     }
-    // Only now: the sockets of every port tell which of the kept spaces have been listed.
-    listed.sockets.retain(|socket| need.wants_port(socket.local.port));
-    let (seen, met) = owners::assign(&mut listed.sockets, &mut finder, |in_doubt| listed.tables.again(in_doubt, need))?;
-    let mut processes = process::describe(&listed.sockets, need, &met);
-    let mut cgroups = cgroup::belongings(&listed.sockets.iter().filter_map(|socket| socket.cgroup).collect());
+    // Only now: the sockets of every port tell which of the kept spaces have been collection.
+    collection.sockets.retain(|socket| need.wants_port(socket.local.port));
+    let (coverage, facts) =
+        owners::assign(&mut collection.sockets, &mut finder, |in_doubt| collection.tables.again(in_doubt, need))?;
+    let mut processes = process::describe(&collection.sockets, need, &facts);
+    let mut cgroups = cgroup::belongings(&collection.sockets.iter().filter_map(|socket| socket.cgroup).collect());
     if let Some(redirects) = redirects {
-        listed.redirects.insert(0, (own.id, redirects.result()));
+        collection.redirects.insert(0, (own.id, redirects.result()));
     }
     if !wants_redirects {
-        listed.redirects = vec![(own.id, Redirects::not_wanted())];
+        collection.redirects = vec![(own.id, Redirects::not_wanted())];
     }
-    published::add(&mut listed, &processes, &own, &found, &mut names, need)?;
+    forwards::add(&mut collection, &processes, &own, &found, &mut names, need)?;
     names.name_all(&mut processes, &mut cgroups);
     if need.helpers {
-        activation::name(&mut listed.sockets, &processes);
+        activation::name(&mut collection.sockets, &processes);
     }
-    let made_by = listed.sockets.iter().filter_map(|socket| socket.uid);
+    let made_by = collection.sockets.iter().filter_map(|socket| socket.uid);
     let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
-    let mut gaps = hidden_owners(&listed.sockets, |because| owners::explain(because, &seen));
-    gaps.extend(listed.all_gaps());
+    let mut gaps = hidden_owners(&collection.sockets, |because| owners::explain(because, &coverage));
+    gaps.extend(collection.all_gaps());
     gaps.extend(names.gaps());
     let (users, unknown_users) = users::names(&uids);
     gaps.extend(unknown_users);
@@ -74,15 +75,15 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         host: host::describe(captured_at),
         backend: Backend::Native,
         scope: Scope::of(need),
-        socket_source: listed.source(),
+        socket_source: collection.source(),
         owner_source: finder.source(),
         owner_fallback: finder.failure().map(ToString::to_string),
         users,
         cgroups,
-        further_spaces: listed.further,
+        further_spaces: collection.further,
         own: own.id,
-        spaces: listed.spaces,
-        sockets: listed.sockets,
+        spaces: collection.spaces,
+        sockets: collection.sockets,
         processes,
         gaps,
         saved: None,

@@ -7,7 +7,7 @@ use rustix::process::geteuid;
 use rustix::thread::{CapabilitySet, capabilities, set_thread_res_uid};
 use socket2::Socket;
 
-use crate::model::{Caller, Platform, Refusal, Uid};
+use crate::model::{BindError, Caller, Platform, Uid};
 
 /// Returns who this run asks as.
 pub fn caller() -> Caller {
@@ -21,12 +21,12 @@ pub fn caller() -> Caller {
 }
 
 /// Does it as another user, without any capability. Only root can.
-pub fn as_user<T: Send>(Uid(user): Uid, work: impl FnOnce() -> T + Send) -> Result<T, Refusal> {
+pub fn as_user<T: Send>(Uid(user): Uid, work: impl FnOnce() -> T + Send) -> Result<T, BindError> {
     let user = rustix::process::Uid::from_raw(user);
     // The user of a thread is its own; it ends with the thread.
     std::thread::scope(|scope| {
         let ask = move || set_thread_res_uid(user, user, user).map(|()| work());
-        let refused = |error: io::Error| Refusal::Other(format!("cannot ask as uid {}: {error}", user.as_raw()));
+        let refused = |error: io::Error| BindError::Other(format!("cannot ask as uid {}: {error}", user.as_raw()));
         let thread = std::thread::Builder::new().spawn_scoped(scope, ask).map_err(refused)?;
         let done = thread.join().expect("the thread does not panic");
         done.map_err(|error| refused(error.into()))

@@ -6,12 +6,12 @@
 use std::io;
 use std::path::Path;
 
-use super::entry::{Entry, address};
+use super::kernel_socket::{KernelSocket, address};
 use crate::model::{Endpoint, Family, Protocol};
 
 /// Appends the rows of the table below a `net` directory such as `/proc/self/net`; says how many lines were not
 /// understood. A table of IPv6 that does not exist beside those of IPv4 means that there is no IPv6.
-pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<Entry>) -> io::Result<usize> {
+pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<KernelSocket>) -> io::Result<usize> {
     let suffix = if family == Family::Ipv6 { "6" } else { "" };
     let path = directory.join(format!("{}{suffix}", protocol.name()));
     match std::fs::read(&path) {
@@ -22,7 +22,7 @@ pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec
 }
 
 /// Appends the well-formed rows and says how many lines are not.
-pub fn parse(text: &[u8], protocol: Protocol, family: Family, rows: &mut Vec<Entry>) -> usize {
+pub fn parse(text: &[u8], protocol: Protocol, family: Family, rows: &mut Vec<KernelSocket>) -> usize {
     let mut malformed = 0;
     for line in text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty()) {
         match std::str::from_utf8(line).ok().and_then(|line| entry(line, protocol, family)) {
@@ -33,7 +33,7 @@ pub fn parse(text: &[u8], protocol: Protocol, family: Family, rows: &mut Vec<Ent
     malformed
 }
 
-fn entry(line: &str, protocol: Protocol, family: Family) -> Option<Entry> {
+fn entry(line: &str, protocol: Protocol, family: Family) -> Option<KernelSocket> {
     // sl local rem st tx:rx tr:when retrnsmt uid timeout inode ...
     let mut fields = line.split_ascii_whitespace().skip(1);
     let mut next = || fields.next();
@@ -45,7 +45,7 @@ fn entry(line: &str, protocol: Protocol, family: Family) -> Option<Entry> {
     let uid = next()?.parse().ok()?;
     let _timeout = next()?;
     let inode = next()?.parse().ok()?;
-    Some(Entry {
+    Some(KernelSocket {
         protocol,
         family,
         state,
@@ -97,7 +97,7 @@ mod tests {
     #[cfg(target_endian = "little")]
     const LISTENER: &str = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000    33        0 4242 1 0000000000000000 100 0 0 10 0\n";
 
-    fn rows(text: &str, family: Family) -> (Vec<Entry>, usize) {
+    fn rows(text: &str, family: Family) -> (Vec<KernelSocket>, usize) {
         let mut rows = Vec::new();
         let malformed = parse(text.as_bytes(), Protocol::Tcp, family, &mut rows);
         (rows, malformed)

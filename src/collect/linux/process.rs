@@ -18,9 +18,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::ancestry::ancestors;
 use super::cgroup;
-use super::crew;
 use super::deadline::within;
-use super::owners::{Facts, Met, socket_inode};
+use super::owners::{Facts, ProcessFacts, socket_inode};
+use super::parallel;
 use crate::model::{Belonging, Holder, Inode, Need, Pid, Process, Socket, Uid};
 
 /// How long reading the arguments of one process may take.
@@ -35,7 +35,7 @@ const MOST_CGROUP: usize = 64 * 1024;
 const MOST_PROOFS: usize = 16;
 
 /// A process, and what it was seen to hold.
-type Held = (Pid, Vec<(u32, Inode)>);
+type Observed = (Pid, Vec<(u32, Inode)>);
 
 /// What one worker has put together.
 #[derive(Default)]
@@ -48,7 +48,7 @@ struct Described {
 /// that have ended are left out.
 ///
 /// Where the search for holders has told enough of a process, it is not asked for again.
-pub fn describe(sockets: &[Socket], need: &Need, met: &Met) -> BTreeMap<Pid, Process> {
+pub fn describe(sockets: &[Socket], need: &Need, met: &ProcessFacts) -> BTreeMap<Pid, Process> {
     let mut held: HashMap<Pid, Vec<(u32, Inode)>> = HashMap::new();
     for socket in sockets {
         for Holder { pid, fd } in socket.owner.holders() {
@@ -59,9 +59,9 @@ pub fn describe(sockets: &[Socket], need: &Need, met: &Met) -> BTreeMap<Pid, Pro
         }
     }
     let boot = boot_time();
-    let jobs: Vec<Held> = held.into_iter().collect();
+    let jobs: Vec<Observed> = held.into_iter().collect();
     let workers = jobs.len() / 64 + 1;
-    let parts = crew::share(jobs, workers, |held, described: &mut Described| {
+    let parts = parallel::share(jobs, workers, |held, described: &mut Described| {
         let holder = process(&held, need, met.get(&held.0), boot, &mut described.ancestors);
         described.holders.extend(holder);
         Vec::new()
@@ -75,7 +75,7 @@ pub fn describe(sockets: &[Socket], need: &Need, met: &Met) -> BTreeMap<Pid, Pro
 }
 
 fn process(
-    (pid, held): &Held,
+    (pid, held): &Observed,
     need: &Need,
     met: Option<&Facts>,
     boot: Option<Duration>,

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::netdevice;
 
-use super::entry::Entry;
+use super::kernel_socket::KernelSocket;
 use super::sock_diag::{DumpError, Query, SockDiag};
 use super::{proc_net, procfs};
 use crate::collect::CollectError;
-use crate::model::{Family, Gap, Missing, Need, Protocol, Reason, Socket, SocketSource, SpaceId, State};
+use crate::model::{Family, Gap, GapReason, Missing, Need, Protocol, Socket, SocketSource, SpaceId, State};
 
 /// The socket tables of one network namespace. Once opened they can be read by any thread, wherever it lives.
 pub struct Tables {
@@ -53,7 +53,7 @@ impl Tables {
     pub fn sockets_unless_gone(
         &mut self,
         need: &Need,
-        wants: &dyn Fn(&Entry) -> bool,
+        wants: &dyn Fn(&KernelSocket) -> bool,
     ) -> Result<Vec<Socket>, CollectError> {
         match self.sockets(need, wants) {
             Err(_) if self.is_gone() => Ok(Vec::new()),
@@ -62,7 +62,7 @@ impl Tables {
     }
 
     /// Lists the sockets that are needed, each once, those among them that are wanted.
-    pub fn sockets(&mut self, need: &Need, wants: &dyn Fn(&Entry) -> bool) -> Result<Vec<Socket>, CollectError> {
+    pub fn sockets(&mut self, need: &Need, wants: &dyn Fn(&KernelSocket) -> bool) -> Result<Vec<Socket>, CollectError> {
         let mut rows = Vec::new();
         let mut chosen_by_kernel = BTreeSet::new();
         for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
@@ -85,7 +85,7 @@ impl Tables {
         }
         without_repeats(&mut rows);
         let (space, devices, netlink) = (self.space, &mut self.devices, &self.netlink);
-        let socket = |entry: &Entry| {
+        let socket = |entry: &KernelSocket| {
             let mut socket = entry.socket(space, |index| device(devices, netlink, index));
             if socket.protocol == Protocol::Udp {
                 socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
@@ -96,7 +96,7 @@ impl Tables {
     }
 
     /// Reads the TCP sockets of both families at once, where the kernel does that; says whether it did.
-    fn read_both(&mut self, states: u32, wants: &dyn Fn(&Entry) -> bool, rows: &mut Vec<Entry>) -> bool {
+    fn read_both(&mut self, states: u32, wants: &dyn Fn(&KernelSocket) -> bool, rows: &mut Vec<KernelSocket>) -> bool {
         let query = Query { protocol: Protocol::Tcp, family: None, states, autobound: false };
         let before = rows.len();
         let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, wants, rows).is_ok());
@@ -123,8 +123,8 @@ impl Tables {
         protocol: Protocol,
         family: Family,
         states: u32,
-        wants: &dyn Fn(&Entry) -> bool,
-        rows: &mut Vec<Entry>,
+        wants: &dyn Fn(&KernelSocket) -> bool,
+        rows: &mut Vec<KernelSocket>,
     ) -> Result<(), CollectError> {
         let before = rows.len();
         if let Ok(netlink) = &mut self.netlink {
@@ -152,7 +152,7 @@ impl Tables {
 
     /// What the way that was taken does not tell; `label` names the space.
     pub fn gaps(&self, label: &str) -> Vec<Gap> {
-        let gap = |missing, count, detail: String| Gap { missing, reason: Reason::Backend, count, detail };
+        let gap = |missing, count, detail: String| Gap { missing, reason: GapReason::Backend, count, detail };
         let mut gaps = Vec::new();
         if let Err(error) = &self.netlink {
             let detail = format!(
@@ -197,7 +197,7 @@ fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
 }
 
 /// A dump of a moving table may give a row twice. Cookies are unique; inodes and addresses are not.
-fn without_repeats(rows: &mut Vec<Entry>) {
+fn without_repeats(rows: &mut Vec<KernelSocket>) {
     let mut cookies: Vec<u64> = rows.iter().filter_map(|entry| entry.cookie).collect();
     cookies.sort_unstable();
     if cookies.windows(2).any(|pair| pair[0] == pair[1]) {

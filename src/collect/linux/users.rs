@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::deadline::{NoAnswer, within};
-use crate::model::{Gap, Missing, Reason, Uid};
+use crate::model::{Gap, GapReason, Missing, Uid};
 
 /// How long the name service may take for all names together: it may ask a server that is down.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -30,7 +30,7 @@ fn gap(why: &NoAnswer) -> Gap {
         // Neither was anything else asked that may never be answered.
         NoAnswer::NotAsked(_) => format!("names of users and arguments of processes are not known: {why}"),
     };
-    Gap { missing: Missing::Processes, reason: Reason::Backend, count: None, detail }
+    Gap { missing: Missing::Processes, reason: GapReason::Backend, count: None, detail }
 }
 
 /// The number that stands for users who are not mapped into this process's user namespace; none in the first one.

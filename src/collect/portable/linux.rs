@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::CollectError;
 use super::super::hidden_owners;
-use super::super::linux::{entry, host, owners, spaces, users};
+use super::super::linux::{host, kernel_socket, owners, spaces, users};
 use super::sockets;
 use crate::model::{Gap, Need, Owner, OwnerSource, Protocol, Socket, SocketSource, Space, SpaceId, Uid};
 
@@ -35,7 +35,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
     let (seen, _) = owners::assign(&mut sockets, &mut finder, |_| list(need, space.id))?;
     for socket in &mut sockets {
         if let (None, Some(state)) = (socket.inode, socket.state) {
-            socket.owner = Owner::Nobody(entry::nobody(state));
+            socket.owner = Owner::Nobody(kernel_socket::nobody(state));
         }
     }
     let gaps = hidden_owners(&sockets, |because| owners::explain(because, &seen));

@@ -7,7 +7,7 @@ use super::super::hidden_owners;
 use super::{only_space, sockets};
 use crate::model::{Gap, HiddenBecause, Holder, Need, Owner, OwnerSource, Pid, Protocol, Socket, Space, State, Uid};
 #[cfg(unix)]
-use crate::model::{Missing, Reason};
+use crate::model::{GapReason, Missing};
 
 /// How holders are found here.
 pub const OWNER_SOURCE: OwnerSource = OwnerSource::System;
@@ -70,13 +70,13 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
 fn missing(unread: usize) -> Vec<Gap> {
     let gap = |reason, count, detail: String| Gap { missing: Missing::Sockets, reason, count, detail };
     let detail = "connections that no process holds any more (TIME_WAIT) are not told".to_owned();
-    let mut gaps = vec![Gap { missing: Missing::Attributes, reason: Reason::Backend, count: None, detail }];
+    let mut gaps = vec![Gap { missing: Missing::Attributes, reason: GapReason::Backend, count: None, detail }];
     if !rustix::process::geteuid().is_root() {
-        gaps.push(gap(Reason::Refused, None, "those of other users' processes are not told".to_owned()));
+        gaps.push(gap(GapReason::Refused, None, "those of other users' processes are not told".to_owned()));
     }
     if unread > 0 {
         let detail = format!("{unread} descriptors were closed while they were looked at, or are of an unknown kind");
-        gaps.push(gap(Reason::Backend, Some(unread), detail));
+        gaps.push(gap(GapReason::Backend, Some(unread), detail));
     }
     gaps
 }

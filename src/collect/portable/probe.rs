@@ -4,7 +4,7 @@ use std::io;
 
 use socket2::Socket;
 
-use crate::model::{Caller, Platform, Refusal, Uid};
+use crate::model::{BindError, Caller, Platform, Uid};
 
 /// Returns who this run asks as.
 pub fn caller() -> Caller {
@@ -29,8 +29,8 @@ fn uid() -> Option<Uid> {
 }
 
 /// Does it as another user.
-pub fn as_user<T: Send>(_: Uid, _: impl FnOnce() -> T + Send) -> Result<T, Refusal> {
-    Err(Refusal::Other("this system cannot be asked as another user".to_owned()))
+pub fn as_user<T: Send>(_: Uid, _: impl FnOnce() -> T + Send) -> Result<T, BindError> {
+    Err(BindError::Other("this system cannot be asked as another user".to_owned()))
 }
 
 /// Binds to one interface.

@@ -6,7 +6,7 @@ use super::super::CollectError;
 use crate::model::{Endpoint, Family, HiddenBecause, Inode, Owner, Pid, Protocol, Socket, SpaceId, State, Uid};
 
 /// A socket, and the processes that netstat2 names where the system gives them with the socket.
-pub struct Listed {
+pub struct Found {
     /// The socket, its owner still hidden.
     pub socket: Socket,
     /// Its processes; empty on Linux, which does not say.
@@ -18,7 +18,7 @@ pub struct Listed {
 #[derive(Default)]
 pub struct List {
     /// The sockets.
-    pub sockets: Vec<Listed>,
+    pub sockets: Vec<Found>,
     /// How many descriptors could not be asked what socket they are (macOS).
     pub unread: usize,
 }
@@ -51,7 +51,7 @@ use netstat2::iterate_sockets_info_without_pids as iterate;
 #[cfg(not(target_os = "linux"))]
 use netstat2::iterate_sockets_info as iterate;
 
-fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Listed {
+fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Found {
     let (uid, inode) = of_linux(&info);
     let (protocol, local, peer, state) = match &info.protocol_socket_info {
         ProtocolSocketInfo::Tcp(tcp) => (
@@ -88,7 +88,7 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Listed {
     let mut pids: Vec<Pid> = info.associated_pids.into_iter().map(Pid).collect();
     pids.sort_unstable();
     pids.dedup();
-    Listed { socket, pids }
+    Found { socket, pids }
 }
 
 /// The uid, and the inode unless it is 0: a socket without a file.

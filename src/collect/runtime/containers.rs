@@ -7,7 +7,7 @@ use std::time::Duration;
 use bollard::models::ContainerSummary;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
-use crate::collect::program::AskError;
+use crate::collect::helper::HelperError;
 use crate::model::Container;
 
 /// How long one runtime may take.
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_millis(400);
 
 /// A container as its runtime tells it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Told {
+pub struct RunningContainer {
     /// Its id, name and image.
     pub container: Container,
     /// The addresses that it has on the runtime's networks.
@@ -23,8 +23,8 @@ pub struct Told {
 }
 
 /// Asks every runtime whose socket is there; why one of them did not answer stands beside what the others told.
-pub fn list() -> (Vec<Told>, Vec<AskError>) {
-    let mut told: Vec<Told> = Vec::new();
+pub fn list() -> (Vec<RunningContainer>, Vec<HelperError>) {
+    let mut told: Vec<RunningContainer> = Vec::new();
     let mut errors = Vec::new();
     for (runtime, socket) in sockets() {
         match ask(runtime, &socket) {
@@ -57,8 +57,8 @@ fn is_trusted_socket(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.file_type().is_socket() && [0, own].contains(&metadata.uid()))
 }
 
-fn ask(runtime: &'static str, socket: &Path) -> Result<Vec<Told>, AskError> {
-    let failed = |problem: String| AskError::Failed { program: socket.display().to_string(), problem };
+fn ask(runtime: &'static str, socket: &Path) -> Result<Vec<RunningContainer>, HelperError> {
+    let failed = |problem: String| HelperError::Failed { program: socket.display().to_string(), problem };
     let engine = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let engine = engine.map_err(|error| failed(error.to_string()))?;
     let question = async {
@@ -68,7 +68,7 @@ fn ask(runtime: &'static str, socket: &Path) -> Result<Vec<Told>, AskError> {
     };
     let answer = engine.block_on(async { tokio::time::timeout(PATIENCE, question).await });
     match answer {
-        Err(_) => Err(AskError::TimedOut(socket.display().to_string())),
+        Err(_) => Err(HelperError::TimedOut(socket.display().to_string())),
         Ok(Err(error)) => Err(failed(cause(&error))),
         Ok(Ok(containers)) => Ok(containers.into_iter().filter_map(|summary| told(runtime, summary)).collect()),
     }
@@ -83,11 +83,11 @@ fn cause(error: &dyn std::error::Error) -> String {
     deepest.to_string()
 }
 
-fn told(runtime: &'static str, summary: ContainerSummary) -> Option<Told> {
+fn told(runtime: &'static str, summary: ContainerSummary) -> Option<RunningContainer> {
     let name = summary.names.unwrap_or_default().into_iter().next();
     let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let texts = networks.into_values().flat_map(|network| [network.ip_address, network.global_ipv6_address]);
-    Some(Told {
+    Some(RunningContainer {
         container: Container {
             name: name.map(|name| name.trim_start_matches('/').to_owned()),
             image: summary.image,

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::output;
-use crate::collect::program::AskError;
+use crate::collect::helper::HelperError;
 use crate::model::Container;
 
 /// Asks the container runtime of Kubernetes for what runs. Source: crictl(1), `ps --output json`.
-pub fn list() -> Result<Vec<Container>, AskError> {
+pub fn list() -> Result<Vec<Container>, HelperError> {
     let text = output("crictl", &["ps", "--output", "json"])?;
-    parse(&text).ok_or_else(|| AskError::Malformed("crictl".to_owned()))
+    parse(&text).ok_or_else(|| HelperError::Malformed("crictl".to_owned()))
 }
 
 #[derive(Deserialize)]

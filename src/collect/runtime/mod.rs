@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use super::program::{self, AskError};
+use super::helper::{self, HelperError};
 
 /// Where systems keep programs for administrators.
 const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];
@@ -21,9 +21,9 @@ const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/loca
 const PATIENCE: Duration = Duration::from_millis(800);
 
 /// Returns what the program of that name prints, when it ends well.
-pub fn output(name: &'static str, arguments: &[&str]) -> Result<Vec<u8>, AskError> {
+pub fn output(name: &'static str, arguments: &[&str]) -> Result<Vec<u8>, HelperError> {
     let path = FOLDERS.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
-    program::run(&path.ok_or(AskError::Missing(name))?, arguments, &[("LC_ALL", OsStr::new("C"))], PATIENCE)
+    helper::run(&path.ok_or(HelperError::Missing(name))?, arguments, &[("LC_ALL", OsStr::new("C"))], PATIENCE)
 }
 
 #[cfg(test)]

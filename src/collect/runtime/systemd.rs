@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::output;
-use crate::collect::program::AskError;
+use crate::collect::helper::HelperError;
 use crate::model::{Endpoint, Port};
 
 /// A socket unit's address and the service that it starts.
@@ -30,9 +30,9 @@ impl Activation {
 }
 
 /// Asks systemd for its sockets. Source: systemctl(1), `list-sockets`.
-pub fn activations() -> Result<Vec<Activation>, AskError> {
+pub fn activations() -> Result<Vec<Activation>, HelperError> {
     let text = output("systemctl", &["list-sockets", "--all", "--no-pager", "--output=json"])?;
-    parse(&text).ok_or_else(|| AskError::Malformed("systemctl".to_owned()))
+    parse(&text).ok_or_else(|| HelperError::Malformed("systemctl".to_owned()))
 }
 
 #[derive(Deserialize)]

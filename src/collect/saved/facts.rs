@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use super::document as saved;
 use crate::model::{
-    Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardedBy, Gap, HiddenBecause, Holder,
-    Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Protocol, Queue, Reason,
-    SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Target, Uid,
+    Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Gap, GapReason,
+    HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Protocol,
+    Queue, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 
 /// Finds what has the name; says what was expected where nothing has.
@@ -161,13 +161,13 @@ fn forward(forward: saved::Forward) -> Result<Forward, String> {
     })
 }
 
-fn target(to: &saved::Target) -> Result<Target, String> {
+fn target(to: &saved::Target) -> Result<ForwardTarget, String> {
     let range = |(first, last)| {
         let range = PortRange::new(Port::new(first), Port::new(last));
         range.ok_or_else(|| format!("{first}-{last} is no range of ports"))
     };
     let ports = to.port.map(|port| (port, port)).or(to.ports);
-    Ok(Target { address: to.address, ports: ports.map(range).transpose()? })
+    Ok(ForwardTarget { address: to.address, ports: ports.map(range).transpose()? })
 }
 
 fn container(saved: saved::Container) -> Result<Container, String> {
@@ -245,8 +245,8 @@ fn service(service: &saved::Service) -> Result<SavedService, String> {
 }
 
 fn gap(gap: saved::Gap) -> Result<Gap, String> {
-    let of_owner = || named(&HiddenBecause::ALL, HiddenBecause::name, &gap.reason, "reason").map(Reason::Owner);
-    let plain = || named(&Reason::PLAIN, Reason::name, &gap.reason, "reason");
+    let of_owner = || named(&HiddenBecause::ALL, HiddenBecause::name, &gap.reason, "reason").map(GapReason::Owner);
+    let plain = || named(&GapReason::PLAIN, GapReason::name, &gap.reason, "reason");
     let missing = named(&Missing::ALL, Missing::name, &gap.missing, "missing fact")?;
     let reason = if missing == Missing::Owners { of_owner()? } else { plain()? };
     Ok(Gap { missing, reason, count: gap.count, detail: gap.detail })

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::{CollectError, Source};
-use crate::model::{Gap, Missing, Need, Reason, Snapshot, SpaceChoice};
+use crate::model::{Gap, GapReason, Missing, Need, Snapshot, SpaceChoice};
 
 /// A larger file is no report of one host.
 const MOST_BYTES: u64 = 1 << 30;
@@ -44,7 +44,7 @@ impl Saved {
     pub fn into_snapshot_for(self, need: &Need) -> Snapshot {
         let mut snapshot = self.0;
         for detail in left_out(&snapshot, need) {
-            let gap = Gap { missing: Missing::Sockets, reason: Reason::LeftOut, count: None, detail };
+            let gap = Gap { missing: Missing::Sockets, reason: GapReason::LeftOut, count: None, detail };
             // A report that was made of such a report says it already.
             if !snapshot.gaps.contains(&gap) {
                 snapshot.gaps.push(gap);
@@ -205,7 +205,7 @@ mod tests {
             let mut snapshot = testing::snapshot();
             for _ in 0..2 {
                 let (missing, detail) = (crate::model::Missing::Spaces, "refused".to_owned());
-                let reason = crate::model::Reason::Refused;
+                let reason = crate::model::GapReason::Refused;
                 snapshot.gaps.push(crate::model::Gap { missing, reason, count: Some(3), detail });
             }
             let mut value: serde_json::Value = serde_json::from_str(&written(&snapshot)).unwrap();

@@ -12,9 +12,9 @@ use rustix::fs::{Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::path::DecInt;
 
-use super::{Scan, keepers};
-use crate::collect::linux::crew;
+use super::{Scan, indirect};
 use crate::collect::linux::descriptors::is_shortage;
+use crate::collect::linux::parallel;
 use crate::collect::linux::procfs::{self, numbers};
 use crate::model::{Holder, Inode, Pid};
 
@@ -99,12 +99,12 @@ pub fn scan_some(wanted: Option<&BTreeSet<Inode>>, depth: Depth, is_meant: impl 
     let pids = numbers(proc.as_fd())?;
     let search = Search {
         wanted: wanted.map(|wanted| wanted.iter().map(|inode| inode.0).collect()),
-        unix: if depth == Depth::Threads { keepers::unix_inodes() } else { Vec::new() },
+        unix: if depth == Depth::Threads { indirect::unix_inodes() } else { Vec::new() },
         depth,
     };
     let jobs: Vec<Job> = pids.iter().rev().filter(|pid| is_meant(**pid)).map(|pid| Job::Process(*pid)).collect();
     let workers = jobs.len() / 128 + 1;
-    let parts = crew::share(jobs, workers, |job, part: &mut Part| match job {
+    let parts = parallel::share(jobs, workers, |job, part: &mut Part| match job {
         Job::Process(pid) => scan_process(proc.as_fd(), pid, &search, part),
         Job::Descriptors(table, descriptors) => {
             scan_descriptors(proc.as_fd(), &table, &descriptors, &search, part);
@@ -180,7 +180,7 @@ fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], se
             || (search.depth == Depth::Threads && link == IO_URING)
         {
             let wants = |inode| search.wants(inode);
-            if let Err(error) = keepers::read(proc, &table.path, *fd, wants, &mut part.scan) {
+            if let Err(error) = indirect::read(proc, &table.path, *fd, wants, &mut part.scan) {
                 part.note(table.pid, error);
             }
         }

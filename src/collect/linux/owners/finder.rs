@@ -8,8 +8,8 @@ use rustix::fs::readlinkat;
 
 use super::fd_scan::{self, Depth, IO_URING, is_refusal};
 use super::task_iter::{Kind, OpenFile, Options, StreamStates, TaskIter, TaskIterError};
-use super::{Scan, keepers};
-use crate::collect::beside::Beside;
+use super::{Scan, indirect};
+use crate::collect::background::Background;
 use crate::collect::linux::procfs;
 use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
 
@@ -21,11 +21,11 @@ const FEW_FILES: u64 = 300;
 /// The way that holders are found.
 pub enum Finder {
     /// The kernel's iterator, which is being loaded.
-    Loading(Beside<Result<TaskIter, TaskIterError>>),
+    Loading(Background<Result<TaskIter, TaskIterError>>),
     /// The kernel's iterator, and what its last pass has met; nothing once a deeper look has gone through that.
     TaskIter(TaskIter, Option<Vec<OpenFile>>),
     /// Reading `/proc/PID/fd`, which is going on.
-    Scanning(Beside<io::Result<Scan>>),
+    Scanning(Background<io::Result<Scan>>),
     /// Reading `/proc/PID/fd`; why not the iterator, where that could have been used.
     FdScan(Option<TaskIterError>),
 }
@@ -38,12 +38,12 @@ impl Finder {
             return Finder::by_fd_scan();
         }
         let options = options(need);
-        Finder::Loading(Beside::start(move || TaskIter::load(options)))
+        Finder::Loading(Background::start(move || TaskIter::load(options)))
     }
 
     /// Reads `/proc/PID/fd`, whatever else there is.
     pub fn by_fd_scan() -> Finder {
-        Finder::Scanning(Beside::start(|| fd_scan::scan(None, Depth::Processes)))
+        Finder::Scanning(Background::start(|| fd_scan::scan(None, Depth::Processes)))
     }
 
     /// Finds the holders of these sockets among the descriptors of processes.
@@ -186,7 +186,7 @@ fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> 
                 _ => continue,
             }
         }
-        match keepers::read(proc.as_fd(), &table, file.fd, wants, &mut scan) {
+        match indirect::read(proc.as_fd(), &table, file.fd, wants, &mut scan) {
             Err(error) if is_refusal(error) => drop(refused.insert(file.tgid)),
             result => result?,
         }

@@ -1,13 +1,13 @@
 //! Why holders are hidden from this run.
 
-use super::Seen;
+use super::Coverage;
 use crate::model::HiddenBecause;
 
 /// The inode of the pid namespace that the machine started with. Source: `PROC_PID_INIT_INO` in `linux/proc_ns.h`.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Why a socket that nobody seems to hold has no holder.
-pub fn reason(seen: &Seen) -> HiddenBecause {
+pub fn reason(seen: &Coverage) -> HiddenBecause {
     if seen.problem.is_some() {
         return HiddenBecause::NoProcesses;
     }
@@ -22,7 +22,7 @@ pub fn reason(seen: &Seen) -> HiddenBecause {
 }
 
 /// Says in words what hid them.
-pub fn explain(because: HiddenBecause, seen: &Seen) -> String {
+pub fn explain(because: HiddenBecause, seen: &Coverage) -> String {
     let (read, refused) = (seen.read, seen.refused);
     let all = read + refused;
     match because {

@@ -6,7 +6,7 @@
 mod fd_scan;
 mod finder;
 mod hidden;
-mod keepers;
+mod indirect;
 mod task_iter;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,7 +26,7 @@ pub struct Scan {
     /// Descriptors on their way through unix sockets, whatever they are of.
     pub in_flight: usize,
     /// What was learnt of these processes on the way.
-    pub processes: Met,
+    pub processes: ProcessFacts,
     /// Processes whose descriptors were all read.
     pub read: usize,
     /// Processes of which some descriptors could not be read.
@@ -41,7 +41,7 @@ pub fn holds_deeper(pid: Pid, inode: Inode) -> bool {
 
 /// How many processes were met.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Seen {
+pub struct Coverage {
     /// Processes whose descriptors were all read.
     pub read: usize,
     /// Processes of which some descriptors could not be read.
@@ -52,9 +52,9 @@ pub struct Seen {
     pub problem: Option<String>,
 }
 
-impl Seen {
-    fn of(scan: &Scan) -> Seen {
-        Seen { read: scan.read, refused: scan.refused, leaves_out: hidden::leaves_out(), problem: None }
+impl Coverage {
+    fn of(scan: &Scan) -> Coverage {
+        Coverage { read: scan.read, refused: scan.refused, leaves_out: hidden::leaves_out(), problem: None }
     }
 
     /// Says whether there may be holders that this user cannot see.
@@ -73,16 +73,16 @@ pub fn assign(
     sockets: &mut Vec<Socket>,
     finder: &mut Finder,
     mut list_again: impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
-) -> Result<(Seen, Met), CollectError> {
+) -> Result<(Coverage, ProcessFacts), CollectError> {
     let wanted: BTreeSet<Inode> = sockets.iter().filter_map(|socket| socket.inode).collect();
     let scan = match finder.find(&wanted) {
         Ok(scan) => scan,
         Err(error) => {
             hide_unresolved(sockets, HiddenBecause::NoProcesses);
-            return Ok((Seen { problem: Some(error.to_string()), ..Seen::default() }, Met::new()));
+            return Ok((Coverage { problem: Some(error.to_string()), ..Coverage::default() }, ProcessFacts::new()));
         }
     };
-    let mut seen = Seen::of(&scan);
+    let mut seen = Coverage::of(&scan);
     let mut met = resolve(sockets, scan);
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
@@ -98,7 +98,7 @@ pub fn assign(
                 break;
             }
         };
-        seen = Seen::of(&scan);
+        seen = Coverage::of(&scan);
         in_flight = scan.in_flight;
         met.extend(resolve(sockets, scan));
         if sockets.iter().any(may_resolve(&seen)) {
@@ -112,20 +112,20 @@ pub fn assign(
 }
 
 /// What was learnt of processes while looking for holders.
-pub type Met = HashMap<Pid, Facts>;
+pub type ProcessFacts = HashMap<Pid, Facts>;
 
 fn is_unresolved(socket: &Socket) -> bool {
     socket.inode.is_some() && !matches!(socket.owner, Owner::Processes(_))
 }
 
 /// The sockets without a holder for which a deeper look may help.
-fn unresolved(sockets: &[Socket], seen: &Seen) -> BTreeSet<Inode> {
+fn unresolved(sockets: &[Socket], seen: &Coverage) -> BTreeSet<Inode> {
     let may_resolve = may_resolve(seen);
     sockets.iter().filter(|socket| may_resolve(socket)).filter_map(|socket| socket.inode).collect()
 }
 
 /// Tells sockets whose holder a deeper look could find: not where it is another user's and those cannot be seen.
-fn may_resolve(seen: &Seen) -> impl Fn(&Socket) -> bool + use<> {
+fn may_resolve(seen: &Coverage) -> impl Fn(&Socket) -> bool + use<> {
     let own = rustix::process::geteuid();
     let is_partial = seen.is_partial();
     move |socket| {
@@ -135,7 +135,7 @@ fn may_resolve(seen: &Seen) -> impl Fn(&Socket) -> bool + use<> {
 }
 
 /// Sockets may share an inode (MPTCP gives one to all of its subflows), so holders are looked up, not taken.
-fn resolve(sockets: &mut [Socket], scan: Scan) -> Met {
+fn resolve(sockets: &mut [Socket], scan: Scan) -> ProcessFacts {
     let mut found = scan.found;
     found.sort_unstable();
     found.dedup();
@@ -156,7 +156,7 @@ fn resolve(sockets: &mut [Socket], scan: Scan) -> Met {
 fn refresh(
     sockets: &mut Vec<Socket>,
     list_again: &mut impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
-    seen: &Seen,
+    seen: &Coverage,
 ) -> Result<(), CollectError> {
     let may_resolve = may_resolve(seen);
     let in_doubt: Vec<Socket> = sockets.iter().filter(|socket| may_resolve(socket)).cloned().collect();
@@ -187,7 +187,7 @@ fn identity(socket: &Socket) -> (Option<u64>, Option<Inode>, Option<Endpoint>, O
 
 /// Where everything could be read and some descriptors are on their way through unix sockets, that is where an
 /// otherwise unheld socket is. With processes that could not be read it would be a guess.
-fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: &Seen) {
+fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: &Coverage) {
     if in_flight == 0 || seen.is_partial() {
         return;
     }

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use super::spaces;
 use crate::collect::runtime;
-use crate::model::{Family, Gap, Missing, Need, Port, Protocol, Reason};
+use crate::model::{Family, Gap, GapReason, Missing, Need, Port, Protocol};
 use chains::{Nat, Packets};
 use rules::{Answer, Question, Redirect, Rules};
 
@@ -33,11 +33,11 @@ impl Redirects {
     /// Nothing, because rows of this kind are not asked for.
     pub fn not_wanted() -> Redirects {
         let detail = "ports forwarded without a socket were not looked for, since they were not asked for";
-        Redirects::missing(Reason::NotLookedFor, detail.to_owned())
+        Redirects::missing(GapReason::NotLookedFor, detail.to_owned())
     }
 
     /// Nothing, for this reason.
-    pub fn missing(reason: Reason, detail: String) -> Redirects {
+    pub fn missing(reason: GapReason, detail: String) -> Redirects {
         let gap = Gap { missing: Missing::Redirects, reason, count: None, detail };
         Redirects { found: Vec::new(), gaps: vec![gap] }
     }
@@ -45,7 +45,7 @@ impl Redirects {
     /// Nothing, because nobody could look.
     pub fn not_looked_for(error: &std::io::Error) -> Redirects {
         let is_refused = error.kind() == std::io::ErrorKind::PermissionDenied;
-        let reason = if is_refused { Reason::Refused } else { Reason::Backend };
+        let reason = if is_refused { GapReason::Refused } else { GapReason::Backend };
         Redirects::missing(reason, format!("ports forwarded without a socket were not looked for: {error}"))
     }
 
@@ -78,7 +78,7 @@ pub fn read_entered(label: &str, need: &Need, end: Instant) -> Redirects {
     let redirects = match chains::with_nat(Packets::Incoming) {
         Ok(nat) if nat.any() && Instant::now() > end => {
             let detail = "there was no time to read the rules that may forward ports without a socket".to_owned();
-            Redirects::missing(Reason::Backend, detail)
+            Redirects::missing(GapReason::Backend, detail)
         }
         Ok(nat) => of_tables(nat, need),
         Err(error) => Redirects::not_looked_for(&error),
@@ -92,7 +92,7 @@ fn of_tables(nat: Nat, need: &Need) -> Redirects {
     }
     if !need.helpers {
         let detail = "there are rules that may forward ports without a socket; nobody was asked for them";
-        return Redirects::missing(Reason::NotLookedFor, detail.to_owned());
+        return Redirects::missing(GapReason::NotLookedFor, detail.to_owned());
     }
     let mut asked = Asked::new(need.ports.as_ref());
     if nat.by_nftables {
@@ -117,7 +117,7 @@ fn of_tables(nat: Nat, need: &Need) -> Redirects {
     if nat.by_older_ipv6 {
         asked.iptables(["ip6tables-legacy-save", "ip6tables-save"], Family::Ipv6);
     }
-    let gap = |detail| Gap { missing: Missing::Redirects, reason: Reason::Backend, count: None, detail };
+    let gap = |detail| Gap { missing: Missing::Redirects, reason: GapReason::Backend, count: None, detail };
     Redirects { found: asked.found.into_iter().collect(), gaps: asked.unread.into_iter().map(gap).collect() }
 }
 

@@ -104,7 +104,7 @@ fn row(redirect: &Redirect, space: SpaceId, forward: Box<Forward>) -> Socket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Port, PortRange, Protocol, Target};
+    use crate::model::{ForwardTarget, Port, PortRange, Protocol};
     use crate::testing;
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
             let mut socket = testing::snapshot().sockets[0].clone();
             (socket.local, socket.v6only) = (Endpoint::new(address(local), 80), Some(false));
             (socket.protocol, socket.state) = (Protocol::Tcp, Some(State::Listen));
-            let to = Target { address: address("10.9.9.1"), ports: Some(PortRange::single(Port::new(80))) };
+            let to = ForwardTarget { address: address("10.9.9.1"), ports: Some(PortRange::single(Port::new(80))) };
             let address = rule_for.map(address);
             let (family, port) = (Family::Ipv4, Port::new(80));
             Redirect { protocol: Protocol::Tcp, family, address, port, to }.share_of(&socket)

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::matching::{self, Network};
-use crate::model::{Family, Port, PortRange, Protocol, Target};
+use crate::model::{Family, ForwardTarget, Port, PortRange, Protocol};
 
 /// Chains that are followed one into the other; no tool allows loops.
 const DEEPEST: usize = 16;
@@ -25,7 +25,7 @@ pub struct Redirect {
     /// The port that they are for.
     pub port: Port,
     /// Where they are sent.
-    pub to: Target,
+    pub to: ForwardTarget,
 }
 
 /// The port that packets are sent to.
@@ -245,7 +245,7 @@ impl Rules {
         }
         let mut answer = walk.answer;
         // One for every address says it all.
-        let general: HashSet<(Key, Target)> = answer
+        let general: HashSet<(Key, ForwardTarget)> = answer
             .redirects
             .iter()
             .filter(|redirect| redirect.address.is_none())
@@ -322,7 +322,7 @@ impl Walk<'_> {
                         ToPort::In(ports) => Some(ports),
                         ToPort::Unknown => None,
                     };
-                    let to = Target { address: address.unwrap_or(here), ports };
+                    let to = ForwardTarget { address: address.unwrap_or(here), ports };
                     self.answer.redirects.push(Redirect { protocol, family, address: for_address, port: own, to });
                 }
             }

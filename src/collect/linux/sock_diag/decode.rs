@@ -3,7 +3,7 @@
 //! Source: `linux/netlink.h`, `linux/inet_diag.h`, sock_diag(7). Numbers are in the machine's order, ports and
 //! addresses in the network's.
 
-use crate::collect::linux::entry::{Entry, address};
+use crate::collect::linux::kernel_socket::{KernelSocket, address};
 use crate::model::{Endpoint, Family, Protocol};
 
 const NOOP: u16 = 1;
@@ -24,7 +24,7 @@ const ATTRIBUTE_CGROUP_ID: u16 = 21;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Message {
     /// A row.
-    Entry(Entry),
+    Socket(KernelSocket),
     /// The end of the table; below zero it is the error that ended it.
     Done(i32),
     /// The request failed with this number, below zero.
@@ -76,7 +76,7 @@ fn frame(bytes: &[u8], protocol: Protocol) -> Option<(Framed, usize)> {
         // Old kernels end a dump without a code.
         DONE => Message::Done(word(payload, 0).map_or(0, u32::cast_signed)),
         OVERRUN => Message::Overrun,
-        SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => entry(payload, protocol).map_or(Message::Other, Message::Entry),
+        SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => entry(payload, protocol).map_or(Message::Other, Message::Socket),
         _ => Message::Other,
     };
     if [SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK].contains(&kind) && payload.len() < ENTRY {
@@ -87,7 +87,7 @@ fn frame(bytes: &[u8], protocol: Protocol) -> Option<(Framed, usize)> {
 }
 
 /// Reads `struct inet_diag_msg`; nothing for a family that has no ports.
-fn entry(bytes: &[u8], protocol: Protocol) -> Option<Entry> {
+fn entry(bytes: &[u8], protocol: Protocol) -> Option<KernelSocket> {
     let family = match bytes.first()? {
         2 => Family::Ipv4,
         10 => Family::Ipv6,
@@ -98,7 +98,7 @@ fn entry(bytes: &[u8], protocol: Protocol) -> Option<Entry> {
         let octets: [u8; 16] = bytes.get(at..at + 16)?.try_into().ok()?;
         Some(Endpoint::new(address(family, octets), number))
     };
-    let mut entry = Entry {
+    let mut entry = KernelSocket {
         protocol,
         family,
         state: *bytes.get(1)?,
@@ -119,7 +119,7 @@ fn entry(bytes: &[u8], protocol: Protocol) -> Option<Entry> {
 }
 
 /// Reads the attributes behind the fixed part; what is malformed there costs only the attributes after it.
-fn read_attributes(mut bytes: &[u8], entry: &mut Entry) {
+fn read_attributes(mut bytes: &[u8], entry: &mut KernelSocket) {
     while let (Some(length), Some(kind)) = (half(bytes, 0), half(bytes, 2)) {
         let length = usize::from(length);
         let Some(value) = bytes.get(4..length) else { return };
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn a_row_is_read_with_its_attributes() {
         let messages = messages_of(&message(SOCK_DIAG_BY_FAMILY, 2, &row()));
-        let [Message::Entry(entry)] = messages[..] else { panic!("{messages:?}") };
+        let [Message::Socket(entry)] = messages[..] else { panic!("{messages:?}") };
         assert_eq!(entry.local.to_string(), "[::]:8080");
         assert_eq!((entry.state, entry.interface, entry.uid, entry.inode), (10, 2, 33, 4242));
         assert_eq!((entry.receive_queue, entry.send_queue), (3, 128));
@@ -232,7 +232,7 @@ mod tests {
             bytes.truncate(ENTRY);
             bytes.extend(attributes);
             let messages = messages_of(&message(SOCK_DIAG_BY_FAMILY, 2, &bytes));
-            let [Message::Entry(entry)] = messages[..] else { panic!("{messages:?}") };
+            let [Message::Socket(entry)] = messages[..] else { panic!("{messages:?}") };
             assert_eq!((entry.inode, entry.cgroup), (4242, None));
         }
     }
@@ -253,7 +253,7 @@ mod tests {
         #[test]
         fn a_good_neighbour_before_is_never_lost(junk in any::<Vec<u8>>()) {
             let datagram = [message(SOCK_DIAG_BY_FAMILY, 2, &row()), junk].concat();
-            let is_entry = matches!(decoded(&datagram)[0], Ok(Framed { message: Message::Entry(_), .. }));
+            let is_entry = matches!(decoded(&datagram)[0], Ok(Framed { message: Message::Socket(_), .. }));
             prop_assert!(is_entry);
         }
 

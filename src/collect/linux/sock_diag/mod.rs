@@ -16,7 +16,7 @@ use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::entry::Entry;
+use super::kernel_socket::KernelSocket;
 use crate::model::{Family, Protocol};
 use decode::Message;
 
@@ -107,8 +107,8 @@ impl SockDiag {
     pub fn dump(
         &mut self,
         query: Query,
-        wants: &dyn Fn(&Entry) -> bool,
-        rows: &mut Vec<Entry>,
+        wants: &dyn Fn(&KernelSocket) -> bool,
+        rows: &mut Vec<KernelSocket>,
     ) -> Result<(), DumpError> {
         let before = rows.len();
         let mut attempt = 1;
@@ -124,8 +124,8 @@ impl SockDiag {
     fn dump_once(
         &mut self,
         query: Query,
-        wants: &dyn Fn(&Entry) -> bool,
-        rows: &mut Vec<Entry>,
+        wants: &dyn Fn(&KernelSocket) -> bool,
+        rows: &mut Vec<KernelSocket>,
     ) -> Result<(), DumpError> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(query, self.sequence);
@@ -140,7 +140,7 @@ impl SockDiag {
                 }
                 interrupted |= framed.interrupted;
                 match framed.message {
-                    Message::Entry(entry) => {
+                    Message::Socket(entry) => {
                         if wants(&entry) {
                             rows.push(entry);
                         }
@@ -222,7 +222,7 @@ mod tests {
 
     use super::*;
 
-    fn dump(protocol: Protocol, states: u32, autobound: bool) -> Vec<Entry> {
+    fn dump(protocol: Protocol, states: u32, autobound: bool) -> Vec<KernelSocket> {
         let mut rows = Vec::new();
         let mut diag = SockDiag::open().unwrap();
         for family in [Family::Ipv4, Family::Ipv6] {
@@ -231,7 +231,7 @@ mod tests {
         rows
     }
 
-    fn has_port(rows: &[Entry], port: u16) -> bool {
+    fn has_port(rows: &[KernelSocket], port: u16) -> bool {
         rows.iter().any(|row| row.local.port.get() == port)
     }
 

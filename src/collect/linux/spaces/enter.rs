@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::{Found, tables_of};
+use super::{Namespace, tables_of};
 use crate::collect::linux::redirects::{self, Redirects};
 use crate::collect::linux::sock_diag::DumpError;
 use crate::collect::linux::tables::Tables;
@@ -34,13 +34,13 @@ const MOST_TRIED: usize = 32;
 const TIME_FOR_RULES: Duration = Duration::from_millis(500);
 
 /// Opens the tables of each namespace, in the same order; of no more than may be kept open.
-pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
+pub fn enter(found: &[&Namespace], need: &Need) -> Vec<Entered> {
     if found.is_empty() {
         return Vec::new();
     }
     let spare = descriptors::spare();
     let end = Instant::now() + TIME_FOR_RULES;
-    let each = |way: fn(&Found) -> io::Result<()>| {
+    let each = |way: fn(&Namespace) -> io::Result<()>| {
         let moved = |place, found| if place < spare { way(found) } else { Err(Errno::MFILE.into()) };
         found.iter().enumerate().map(|(place, found)| entered(found, moved(place, found), need, end)).collect()
     };
@@ -52,12 +52,12 @@ pub fn enter(found: &[&Found], need: &Need) -> Vec<Entered> {
 }
 
 /// Moves the calling thread into the namespace.
-fn move_into(found: &Found) -> io::Result<()> {
+fn move_into(found: &Namespace) -> io::Result<()> {
     Ok(move_into_link_name_space(open(found)?.as_fd(), Some(LinkNameSpaceType::Network))?)
 }
 
 /// Opens the tables: of the namespace of the calling thread where that could move, else through a process.
-fn entered(found: &Found, moved: io::Result<()>, need: &Need, end: Instant) -> Entered {
+fn entered(found: &Namespace, moved: io::Result<()>, need: &Need, end: Instant) -> Entered {
     let wants_redirects = need.wants_state(State::Redirect);
     let overflows = |tables: &Path| need.counters.then(|| counters::listen_overflows(tables)).flatten();
     let text = found.pids.iter().map(|pid| (*pid, PathBuf::from(format!("/proc/{pid}/net"))));
@@ -98,7 +98,7 @@ fn entered(found: &Found, moved: io::Result<()>, need: &Need, end: Instant) -> E
 }
 
 /// Opens a file that stands for the namespace, and makes sure that it does.
-fn open(found: &Found) -> io::Result<OwnedFd> {
+fn open(found: &Namespace) -> io::Result<OwnedFd> {
     if let Some(handle) = &found.handle {
         return handle.try_clone();
     }

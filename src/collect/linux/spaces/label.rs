@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Found, is_host};
+use super::{Namespace, is_host};
 use crate::collect::linux::cgroup;
 use crate::model::{Belonging, Container, SpaceKind};
 
@@ -13,7 +13,7 @@ use crate::model::{Belonging, Container, SpaceKind};
 const MOST_ASKED: usize = 64;
 
 /// Names the namespace: host, container, `ip netns` name, unit, else its lowest process.
-pub fn describe(found: &mut Found, host: Option<u64>, own_container: Option<&Container>) {
+pub fn describe(found: &mut Namespace, host: Option<u64>, own_container: Option<&Container>) {
     let id = found.has_own_id.then_some(found.space.id.0);
     if is_host(id, found.tables, host) {
         (found.space.kind, found.space.label) = (SpaceKind::Host, "host".to_owned());
@@ -37,13 +37,13 @@ pub fn describe(found: &mut Found, host: Option<u64>, own_container: Option<&Con
 }
 
 /// Says whether a process gave it the name: one that lives in it, or that keeps it.
-fn is_of_process(found: &Found) -> bool {
+fn is_of_process(found: &Namespace) -> bool {
     found.space.kind == SpaceKind::Netns && found.mounts.is_empty()
 }
 
 /// Adds its number to a label that would not tell one space from another. A process chooses its name, so what is called
 /// after one yields to everything else that is called so. `taken` are labels that others have already.
-pub fn distinguish(found: &mut [Found], taken: &[String]) {
+pub fn distinguish(found: &mut [Namespace], taken: &[String]) {
     let mut counts: HashMap<String, [usize; 2]> = HashMap::new();
     for found in found.iter() {
         counts.entry(found.space.label.clone()).or_default()[usize::from(is_of_process(found))] += 1;
@@ -78,7 +78,7 @@ pub fn name_of_mount(mounts: &[PathBuf]) -> Option<String> {
     Some(mount.file_name()?.to_string_lossy().into_owned())
 }
 
-fn name_of_process(found: &Found) -> Option<String> {
+fn name_of_process(found: &Namespace) -> Option<String> {
     let name = fs::read(format!("/proc/{}/comm", found.pids.first()?)).ok()?;
     let name = String::from_utf8_lossy(name.trim_ascii_end()).into_owned();
     (!name.is_empty()).then_some(name)
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn every_label_is_one_spaces_and_a_name_that_a_process_chose_yields() {
         let space = |id, kind, label: &str, mounts: &[&str]| {
-            let mut found = Found::new(id);
+            let mut found = Namespace::new(id);
             (found.space.kind, found.space.label) = (kind, label.to_owned());
             found.mounts = mounts.iter().map(PathBuf::from).collect();
             found

@@ -6,8 +6,8 @@
 
 mod address;
 mod enter;
-mod kept;
 mod label;
+mod unattended;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,15 +20,15 @@ use super::{procfs, sysctl};
 use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
 pub use enter::{Entered, enter};
-pub use kept::{by_files, by_sockets, links};
 pub use label::distinguish;
+pub use unattended::{by_files, by_sockets, links};
 
 /// The number of the network namespace that the machine started with. Source: `NET_NS_INIT_INO` in `linux/nsfs.h`,
 /// since Linux 6.18; before it was a number like any other.
 const FIRST_NAMESPACE: u64 = 0xEFFF_FFF9;
 
 /// A network namespace that was found.
-pub struct Found {
+pub struct Namespace {
     /// What is known of it.
     pub space: Space,
     /// Whether the id is the namespace's own; else it is that of its tables, because this user may not know better.
@@ -43,9 +43,9 @@ pub struct Found {
     handle: Option<OwnedFd>,
 }
 
-impl Found {
-    fn new(id: u64) -> Found {
-        Found {
+impl Namespace {
+    fn new(id: u64) -> Namespace {
+        Namespace {
             space: Space::new(SpaceId(id), SpaceKind::Netns, String::new(), SocketSource::Netlink),
             has_own_id: true,
             tables: None,
@@ -58,7 +58,7 @@ impl Found {
 
 /// Returns the port space that this process lives in.
 pub fn current() -> Space {
-    let id = namespace_of("self").or_else(kept::own_by_socket).unwrap_or(0);
+    let id = namespace_of("self").or_else(unattended::own_by_socket).unwrap_or(0);
     let own = tables_of("self");
     let (kind, label) = if is_host(Some(id), own, tables_of("1")) {
         (SpaceKind::Host, "host".to_owned())
@@ -94,8 +94,8 @@ fn numbers_the_first() -> bool {
 
 /// Finds the namespaces that a process lives in or that are mounted, and says how each is called; the one of this
 /// process first.
-pub fn find() -> io::Result<Vec<Found>> {
-    let mut found: Vec<Found> = Vec::new();
+pub fn find() -> io::Result<Vec<Namespace>> {
+    let mut found: Vec<Namespace> = Vec::new();
     let own = tables_of("self");
     let host = tables_of("1");
     let mut place: HashMap<u64, usize> = HashMap::new();
@@ -103,7 +103,7 @@ pub fn find() -> io::Result<Vec<Found>> {
         // One that has ended, or that is dead and waits for its parent, lives nowhere.
         let Some(tables) = tables_of(&pid.to_string()) else { continue };
         let place = *place.entry(tables).or_insert_with(|| {
-            found.push(Found { tables: Some(tables), ..Found::new(0) });
+            found.push(Namespace { tables: Some(tables), ..Namespace::new(0) });
             found.len() - 1
         });
         found[place].pids.push(pid);
@@ -116,7 +116,7 @@ pub fn find() -> io::Result<Vec<Found>> {
     for (id, mounts) in mounts(&fs::read("/proc/self/mountinfo")?) {
         match found.iter_mut().find(|group| group.has_own_id && group.space.id.0 == id) {
             Some(group) => group.mounts = mounts,
-            None => found.push(Found { mounts, ..Found::new(id) }),
+            None => found.push(Namespace { mounts, ..Namespace::new(id) }),
         }
     }
     let own_container = label::container_of("self");

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::netsh;
-use crate::collect::beside::Beside;
-use crate::collect::program::{self, AskError};
-use crate::model::{Belonging, Gap, Missing, Need, Pid, PortRange, Process, Protocol, Reason, Snapshot, Space};
+use crate::collect::background::Background;
+use crate::collect::helper::{self, HelperError};
+use crate::model::{Belonging, Gap, GapReason, Missing, Need, Pid, PortRange, Process, Protocol, Snapshot, Space};
 
 /// How long `netsh` may take. It starts slowly, and works while sockets and processes are listed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,8 +33,8 @@ impl Facts {
     /// Waits for the answers and adds them.
     pub fn join(self, mut snapshot: Snapshot, need: &Need) -> Snapshot {
         let missing = match (self.ranges, snapshot.spaces.first_mut()) {
-            (Some(ranges), Some(space)) => ranges.join(space).map(|detail| (Reason::Backend, detail)),
-            _ => Some((Reason::NotLookedFor, "the dynamic range and excluded ports were not asked for".to_owned())),
+            (Some(ranges), Some(space)) => ranges.join(space).map(|detail| (GapReason::Backend, detail)),
+            _ => Some((GapReason::NotLookedFor, "the dynamic range and excluded ports were not asked for".to_owned())),
         };
         let gap = |(reason, detail)| Gap { missing: Missing::Attributes, reason, count: None, detail };
         snapshot.gaps.extend(missing.map(gap));
@@ -45,7 +45,7 @@ impl Facts {
                 Ok(services) => name_services(&mut snapshot.processes, &services),
                 Err(error) => snapshot.gaps.push(Gap {
                     missing: Missing::Names,
-                    reason: Reason::Backend,
+                    reason: GapReason::Backend,
                     count: None,
                     detail: format!("services cannot be listed: {error}"),
                 }),
@@ -72,14 +72,14 @@ fn closed(processes: &BTreeMap<Pid, Process>) -> Option<Gap> {
     let count = processes.values().filter(|process| process.exe.is_none() && process.pid != SYSTEM).count();
     (count > 0).then(|| Gap {
         missing: Missing::Processes,
-        reason: Reason::Refused,
+        reason: GapReason::Refused,
         count: Some(count),
         detail: format!("files, folders and arguments of {count} processes may not be read"),
     })
 }
 
 /// The answer to one question, once it is there.
-type Answer<T> = Beside<Result<T, AskError>>;
+type Answer<T> = Background<Result<T, HelperError>>;
 
 /// The questions to `netsh`, all at once.
 struct Ranges {
@@ -98,7 +98,7 @@ impl Ranges {
     /// Adds the answers to the space; says what is not known or could mislead.
     fn join(self, space: &mut Space) -> Option<String> {
         let mut notes = Vec::new();
-        let [tcp, udp] = self.dynamic.map(Beside::result);
+        let [tcp, udp] = self.dynamic.map(Background::result);
         match (tcp, udp) {
             (Ok(tcp), Ok(udp)) if tcp != udp => {
                 notes.push(format!("the dynamic range is that of TCP; UDP has {udp}"));
@@ -108,7 +108,7 @@ impl Ranges {
             (Err(error), _) => notes.push(format!("the dynamic range is not known: {error}")),
         }
         // A port is set apart for one protocol; whoever looks for a free one is better off with neither.
-        match self.excluded.map(Beside::result).into_iter().collect::<Result<Vec<_>, _>>() {
+        match self.excluded.map(Background::result).into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(of_both) => space.reserved = Some(netsh::united(of_both.concat())),
             Err(error) => notes.push(format!("excluded ports are not known: {error}")),
         }
@@ -117,20 +117,21 @@ impl Ranges {
 }
 
 fn ask<T: Send + 'static>(what: &'static str, protocol: Protocol, parse: fn(&[u8]) -> Option<T>) -> Answer<T> {
-    Beside::start(move || {
-        let failed = |error: std::io::Error| AskError::Failed { program: NETSH.to_owned(), problem: error.to_string() };
+    Background::start(move || {
+        let failed =
+            |error: std::io::Error| HelperError::Failed { program: NETSH.to_owned(), problem: error.to_string() };
         let folder = services::system_folder().map_err(failed)?;
         let path = folder.join("netsh.exe");
         if !path.is_file() {
-            return Err(AskError::Missing(NETSH));
+            return Err(HelperError::Missing(NETSH));
         }
         let root = folder.parent().unwrap_or(&folder).as_os_str();
-        let text = program::run(
+        let text = helper::run(
             &path,
             &["interface", "ipv4", "show", what, protocol.name()],
             &[("SystemRoot", root)],
             PATIENCE,
         )?;
-        parse(&text).ok_or_else(|| AskError::Malformed(NETSH.to_owned()))
+        parse(&text).ok_or_else(|| HelperError::Malformed(NETSH.to_owned()))
     })
 }

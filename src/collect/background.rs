@@ -4,13 +4,13 @@ use std::thread::{Builder, JoinHandle};
 
 /// Work that was begun, and its result. Where the system gives no further thread, as under a limit of processes, it is
 /// done by whoever asks for the result.
-pub struct Beside<T>(Result<JoinHandle<T>, Box<dyn FnOnce() -> T + Send>>);
+pub struct Background<T>(Result<JoinHandle<T>, Box<dyn FnOnce() -> T + Send>>);
 
-impl<T: Send + 'static> Beside<T> {
+impl<T: Send + 'static> Background<T> {
     /// Begins it on a thread of its own.
-    pub fn start(work: impl FnOnce() -> T + Clone + Send + 'static) -> Beside<T> {
+    pub fn start(work: impl FnOnce() -> T + Clone + Send + 'static) -> Background<T> {
         // What was given to a thread that could not be made is lost, so it gets a copy.
-        Beside(Builder::new().spawn(work.clone()).map_err(|_| Box::new(work) as _))
+        Background(Builder::new().spawn(work.clone()).map_err(|_| Box::new(work) as _))
     }
 
     /// Waits for the result.
@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn work_without_a_thread_is_done_when_its_result_is_wanted() {
-        assert_eq!(Beside::start(|| 7).result(), 7);
-        assert_eq!(Beside::<u8>(Err(Box::new(|| 7))).result(), 7);
+        assert_eq!(Background::start(|| 7).result(), 7);
+        assert_eq!(Background::<u8>(Err(Box::new(|| 7))).result(), 7);
     }
 }

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use super::listed::Listed;
-use super::names::Names;
+use super::collection::Collection;
+use super::container_names::ContainerNames;
 use super::process::arguments_of;
-use super::spaces::{self, Found};
+use super::spaces::{self, Namespace};
 use crate::collect::CollectError;
 use crate::collect::runtime::proxy;
 use crate::model::{Forward, ForwardedBy, Need, Pid, Process, Socket, Space, SpaceId, SpaceKind, State};
 
 /// Says of each published port where it leads, and adds those that have no socket.
 pub fn add(
-    listed: &mut Listed,
+    collection: &mut Collection,
     processes: &BTreeMap<Pid, Process>,
     own: &Space,
-    found: &[Found],
-    names: &mut Names,
+    found: &[Namespace],
+    names: &mut ContainerNames,
     need: &Need,
 ) -> Result<(), CollectError> {
-    let sockets = &mut listed.sockets;
+    let sockets = &mut collection.sockets;
     let is_proxy = |pid: &Pid| {
         processes.get(pid).and_then(|process| process.name.as_deref()).is_some_and(|name| name == proxy::NAME)
     };
@@ -32,10 +32,10 @@ pub fn add(
         }
     }
     // A space may have gone after its rules were read.
-    let is_listed = |id: SpaceId| listed.spaces.iter().any(|space| space.id == id);
-    let of_listed = listed.redirects.iter().filter(|(space, redirects)| !redirects.is_empty() && is_listed(*space));
+    let is_listed = |id: SpaceId| collection.spaces.iter().any(|space| space.id == id);
+    let of_listed = collection.redirects.iter().filter(|(space, redirects)| !redirects.is_empty() && is_listed(*space));
     for (space, redirects) in of_listed {
-        let others = listed.tables.left_out(*space, need)?;
+        let others = collection.tables.left_out(*space, need)?;
         redirects.add_to(sockets, &others, *space);
     }
     // A rule of another space means addresses as they are there.
@@ -53,7 +53,7 @@ pub fn add(
 }
 
 /// The container whose namespace has the address, where its runtime does not say.
-fn by_space(found: &[Found], address: std::net::IpAddr) -> Option<crate::model::Container> {
+fn by_space(found: &[Namespace], address: std::net::IpAddr) -> Option<crate::model::Container> {
     let of_containers = found.iter().filter(|found| found.space.kind == SpaceKind::Container);
     let mut having = of_containers.filter(|found| {
         let pid = found.pids.first();

@@ -8,7 +8,7 @@ use crate::model::{
 
 /// A row as the kernel states it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Entry {
+pub struct KernelSocket {
     /// TCP or UDP.
     pub protocol: Protocol,
     /// The family of the table that it stands in.
@@ -39,7 +39,7 @@ pub struct Entry {
     pub cgroup: Option<u64>,
 }
 
-impl Entry {
+impl KernelSocket {
     /// Turns the row into a socket of the space. `device` names the interface of an index.
     pub fn socket(&self, space: SpaceId, device: impl FnOnce(u32) -> String) -> Socket {
         let state = self.state();

@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use super::entry::Entry;
-use super::names::Names;
+use super::container_names::ContainerNames;
+use super::kernel_socket::KernelSocket;
 use super::redirects::Redirects;
-use super::spaces::{self, Entered, Found};
+use super::spaces::{self, Entered, Namespace};
 use super::tables::Tables;
-use super::{crew, owners};
+use super::{owners, parallel};
 use crate::collect::CollectError;
 use crate::model::{
-    Family, Gap, Inode, Missing, Need, Reason, Socket, SocketSource, Space, SpaceChoice, SpaceId, State,
+    Family, Gap, GapReason, Inode, Missing, Need, Socket, SocketSource, Space, SpaceChoice, SpaceId, State,
 };
 
 /// What was listed so far.
 #[derive(Default)]
-pub struct Listed {
+pub struct Collection {
     /// The spaces.
     pub spaces: Vec<Space>,
     /// Their tables.
@@ -45,7 +45,7 @@ impl AllTables {
                 continue;
             }
             let cookies: BTreeSet<Option<u64>> = of_space.iter().map(|socket| socket.cookie).collect();
-            let wants = |entry: &Entry| cookies.contains(&entry.cookie);
+            let wants = |entry: &KernelSocket| cookies.contains(&entry.cookie);
             now.extend(tables.sockets_unless_gone(&need.narrowed_to(&of_space), &wants)?);
         }
         Ok(now)
@@ -66,7 +66,7 @@ impl AllTables {
     }
 }
 
-impl Listed {
+impl Collection {
     /// Lists a space without which there is no answer.
     pub fn add(&mut self, space: Space, mut tables: Tables, need: &Need) -> Result<(), CollectError> {
         // Usually the first and only space: its sockets are not moved.
@@ -80,8 +80,8 @@ impl Listed {
     /// Lists the other spaces that are asked for. What cannot be read is a gap and loses nothing of the others.
     pub fn add_others(
         &mut self,
-        found: &mut Vec<Found>,
-        names: &mut Names,
+        found: &mut Vec<Namespace>,
+        names: &mut ContainerNames,
         own: &Space,
         need: &Need,
     ) -> Result<(), CollectError> {
@@ -107,20 +107,20 @@ impl Listed {
         {
             space.processes = known.space.processes.filter(|_| !owners::leaves_out());
         }
-        let mut others: Vec<&Found> = found.iter().filter(|found| found.space.id != own.id).collect();
+        let mut others: Vec<&Namespace> = found.iter().filter(|found| found.space.id != own.id).collect();
         others.sort_by(|a, b| {
-            let key = |found: &Found| (found.space.kind, found.space.label.clone(), found.space.id);
+            let key = |found: &Namespace| (found.space.kind, found.space.label.clone(), found.space.id);
             key(a).cmp(&key(b))
         });
-        let chosen: Vec<&Found> = others.iter().copied().filter(|found| need.wants(&found.space)).collect();
+        let chosen: Vec<&Namespace> = others.iter().copied().filter(|found| need.wants(&found.space)).collect();
         self.enter(&chosen, need);
-        let left: Vec<&Found> = others.iter().copied().filter(|found| !need.wants(&found.space)).collect();
+        let left: Vec<&Namespace> = others.iter().copied().filter(|found| !need.wants(&found.space)).collect();
         let mut further = at_least(&left) + usize::from(!need.wants_own(own));
         if let Some(links) = &mut links {
             let listed: BTreeSet<Inode> = self.sockets.iter().filter_map(|socket| socket.inode).collect();
             let mut kept = spaces::by_sockets(links, &listed, found);
             spaces::distinguish(&mut kept, &taken);
-            let chosen: Vec<&Found> = kept.iter().filter(|found| need.wants(&found.space)).collect();
+            let chosen: Vec<&Namespace> = kept.iter().filter(|found| need.wants(&found.space)).collect();
             self.enter(&chosen, need);
             further += kept.len() - chosen.len();
             found.extend(kept);
@@ -136,14 +136,14 @@ impl Listed {
         if owners::leaves_out() {
             let detail =
                 "/proc hides other users' processes, and with them the port spaces that they live in".to_owned();
-            self.gaps.push(Gap { missing: Missing::Spaces, reason: Reason::Refused, count: None, detail });
+            self.gaps.push(Gap { missing: Missing::Spaces, reason: GapReason::Refused, count: None, detail });
             self.further = None;
         }
         unknown_name(found, own, need)?;
         self.nothing_of(need)
     }
 
-    fn enter(&mut self, chosen: &[&Found], need: &Need) {
+    fn enter(&mut self, chosen: &[&Namespace], need: &Need) {
         let mut opened = Vec::new();
         let mut refused = 0;
         let mut why = None;
@@ -164,7 +164,7 @@ impl Listed {
             self.refused(chosen, refused, &error);
         }
         let workers = opened.len().div_ceil(4);
-        let parts = crew::share(opened, workers, |(space, mut tables), part: &mut Vec<_>| {
+        let parts = parallel::share(opened, workers, |(space, mut tables), part: &mut Vec<_>| {
             let listed = tables.sockets(need, &|_| true);
             part.push((space, tables, listed));
             Vec::new()
@@ -199,12 +199,12 @@ impl Listed {
     fn gaps_of_redirects(&mut self) -> Vec<Gap> {
         let all: Vec<Gap> = self.redirects.iter_mut().flat_map(|(_, redirects)| redirects.gaps.drain(..)).collect();
         let (refused, mut others): (Vec<Gap>, Vec<Gap>) =
-            all.into_iter().partition(|gap| gap.reason == Reason::Refused);
+            all.into_iter().partition(|gap| gap.reason == GapReason::Refused);
         others.splice(0..0, refused.into_iter().next());
         merged(others)
     }
 
-    fn refused(&mut self, chosen: &[&Found], refused: usize, error: &io::Error) {
+    fn refused(&mut self, chosen: &[&Namespace], refused: usize, error: &io::Error) {
         // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
         let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
         let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
@@ -214,13 +214,13 @@ impl Listed {
             detail.push_str("; some of them may be among those that are listed by the name of a process");
         }
         let count = (perhaps_listed == 0).then_some(refused);
-        let reason = if is_refused { Reason::Refused } else { Reason::Backend };
+        let reason = if is_refused { GapReason::Refused } else { GapReason::Backend };
         self.gaps.push(Gap { missing: Missing::Spaces, reason, count, detail });
     }
 
     /// Notes what was not seen.
     pub fn gap(&mut self, missing: Missing, count: Option<usize>, detail: String) {
-        self.gaps.push(Gap { missing, reason: Reason::Backend, count, detail });
+        self.gaps.push(Gap { missing, reason: GapReason::Backend, count, detail });
     }
 
     /// Where the sockets of the first space were read.
@@ -238,21 +238,21 @@ impl Listed {
         gaps.extend(self.gaps_of_redirects());
         if self.further.is_none() && !gaps.iter().any(|gap| gap.missing == Missing::Spaces) {
             let detail = "only the port space that portscope runs in was read".to_owned();
-            gaps.push(Gap { missing: Missing::Spaces, reason: Reason::NotLookedFor, count: None, detail });
+            gaps.push(Gap { missing: Missing::Spaces, reason: GapReason::NotLookedFor, count: None, detail });
         }
         gaps
     }
 }
 
 /// How many these are: one that is mounted may be one that is known by its processes alone.
-fn at_least(found: &[&Found]) -> usize {
+fn at_least(found: &[&Namespace]) -> usize {
     let mounted = found.iter().filter(|found| found.pids.is_empty()).count();
     let by_processes = found.iter().filter(|found| !found.has_own_id).count();
     found.len() - mounted.min(by_processes)
 }
 
 /// A name that is nobody's is a mistake, not an empty answer.
-fn unknown_name(found: &[Found], own: &Space, need: &Need) -> Result<(), CollectError> {
+fn unknown_name(found: &[Namespace], own: &Space, need: &Need) -> Result<(), CollectError> {
     let SpaceChoice::Named(names) = &need.spaces else { return Ok(()) };
     let known = || std::iter::once(own).chain(found.iter().map(|found| &found.space));
     match names.iter().find(|name| !known().any(|space| space.is_called(name))) {

@@ -9,10 +9,10 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::{Found, number_of_link, pids};
-use crate::collect::linux::crew;
+use super::{Namespace, number_of_link, pids};
 use crate::collect::linux::descriptors::{self, is_shortage};
 use crate::collect::linux::owners::socket_inode;
+use crate::collect::linux::parallel;
 use crate::model::{Inode, SpaceKind};
 
 /// Descriptors of sockets that are asked for their namespace; each costs some ten microseconds.
@@ -54,7 +54,7 @@ pub fn links() -> Links {
     let mut all = Links::default();
     let pids = pids().inspect_err(|error| all.problem = Some(error.to_string())).unwrap_or_default();
     let workers = pids.len() / 64 + 1;
-    let parts = crew::share(pids, workers, |pid, part: &mut Links| {
+    let parts = parallel::share(pids, workers, |pid, part: &mut Links| {
         let entries = fs::read_dir(format!("/proc/{pid}/fd"));
         if let Some(error) = entries.as_ref().err().and_then(Errno::from_io_error) {
             part.note(error);
@@ -77,7 +77,7 @@ pub fn links() -> Links {
 }
 
 /// The namespaces that an open file stands for and that are not known yet.
-pub fn by_files(links: &mut Links, known: &[Found]) -> Vec<Found> {
+pub fn by_files(links: &mut Links, known: &[Namespace]) -> Vec<Namespace> {
     let mut known: BTreeSet<u64> = known.iter().map(|found| found.space.id.0).collect();
     let mut found = Vec::new();
     let room = room();
@@ -97,7 +97,7 @@ pub fn by_files(links: &mut Links, known: &[Found]) -> Vec<Found> {
 }
 
 /// The namespaces of those of these sockets that are not listed and can be asked.
-pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Found]) -> Vec<Found> {
+pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Namespace]) -> Vec<Namespace> {
     let mut known: BTreeSet<u64> = known.iter().map(|found| found.space.id.0).collect();
     let mut asked: BTreeSet<Inode> = listed.clone();
     let mut found = Vec::new();
@@ -136,9 +136,9 @@ fn room() -> usize {
     descriptors::spare() / 2
 }
 
-fn kept(id: u64, pid: u32, handle: OwnedFd) -> Found {
+fn kept(id: u64, pid: u32, handle: OwnedFd) -> Namespace {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let mut found = Found { handle: Some(handle), ..Found::new(id) };
+    let mut found = Namespace { handle: Some(handle), ..Namespace::new(id) };
     // Nothing lives in it: the name is that of the process that keeps it.
     (found.space.kind, found.space.processes) = (SpaceKind::Netns, Some(0));
     found.space.label = format!("kept by {}", String::from_utf8_lossy(name.trim_ascii_end()));

@@ -3,29 +3,29 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::spaces::Found;
-use crate::collect::program::AskError;
-use crate::collect::runtime::containers::{self, Told};
+use super::spaces::Namespace;
+use crate::collect::helper::HelperError;
+use crate::collect::runtime::containers::{self, RunningContainer};
 use crate::collect::runtime::cri;
-use crate::model::{Belonging, Container, Gap, Missing, Pid, Process, Reason, Space, SpaceKind};
+use crate::model::{Belonging, Container, Gap, GapReason, Missing, Pid, Process, Space, SpaceKind};
 
 /// What the runtimes told, once they were asked.
-pub struct Names {
+pub struct ContainerNames {
     may_ask: bool,
-    local: Option<Vec<Told>>,
+    local: Option<Vec<RunningContainer>>,
     pods: Option<Vec<Container>>,
-    errors: Vec<AskError>,
+    errors: Vec<HelperError>,
     unnamed: bool,
 }
 
-impl Names {
+impl ContainerNames {
     /// Nothing was asked yet; `may_ask` says whether it may be.
-    pub fn new(may_ask: bool) -> Names {
-        Names { may_ask, local: None, pods: None, errors: Vec::new(), unnamed: false }
+    pub fn new(may_ask: bool) -> ContainerNames {
+        ContainerNames { may_ask, local: None, pods: None, errors: Vec::new(), unnamed: false }
     }
 
     /// Asks for the containers that live in these spaces.
-    pub fn ask_for(&mut self, found: &[Found]) {
+    pub fn ask_for(&mut self, found: &[Namespace]) {
         found.iter().flat_map(|found| &found.space.containers).for_each(|container| self.ask(container));
     }
 
@@ -53,7 +53,7 @@ impl Names {
         self.pods = Some(match cri::list() {
             Ok(told) => told,
             // A pod is well known by its ids where nobody has names for them.
-            Err(AskError::Missing(_)) => Vec::new(),
+            Err(HelperError::Missing(_)) => Vec::new(),
             Err(error) => {
                 self.errors.push(error);
                 Vec::new()
@@ -108,9 +108,9 @@ impl Names {
         let gap = |reason, detail| Gap { missing: Missing::Names, reason, count: None, detail };
         if !self.may_ask && self.unnamed {
             let detail = "containers are shown by their ids, since nobody was asked for their names".to_owned();
-            return vec![gap(Reason::NotLookedFor, detail)];
+            return vec![gap(GapReason::NotLookedFor, detail)];
         }
-        let failed = |error: &AskError| gap(Reason::Backend, format!("names of containers: {error}"));
+        let failed = |error: &HelperError| gap(GapReason::Backend, format!("names of containers: {error}"));
         self.errors.iter().map(failed).collect()
     }
 }

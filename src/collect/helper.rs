@@ -12,7 +12,7 @@ const MOST_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Why a program that could know was not of help.
 #[derive(Debug, thiserror::Error)]
-pub enum AskError {
+pub enum HelperError {
     /// There is none of this name in the places where systems keep them.
     #[error("{0} is not installed")]
     Missing(&'static str),
@@ -38,9 +38,9 @@ pub fn run(
     arguments: &[&str],
     environment: &[(&str, &OsStr)],
     patience: Duration,
-) -> Result<Vec<u8>, AskError> {
+) -> Result<Vec<u8>, HelperError> {
     let program = || path.display().to_string();
-    let failed = |problem: String| AskError::Failed { program: program(), problem };
+    let failed = |problem: String| HelperError::Failed { program: program(), problem };
     let mut child = Command::new(path)
         .args(arguments)
         .env_clear()
@@ -70,7 +70,7 @@ pub fn run(
     }
     let status = child.wait().map_err(|error| failed(error.to_string()))?;
     match answer {
-        Err(_) => Err(AskError::TimedOut(program())),
+        Err(_) => Err(HelperError::TimedOut(program())),
         Ok(_) if !status.success() => Err(failed(format!("it ended with {status}"))),
         Ok(text) => text.map_err(|error| failed(error.to_string())),
     }
