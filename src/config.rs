@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::catalogue::{Catalogue, Label, host};
-use crate::context::Environment;
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::model::Protocol;
 

@@ -1,36 +1,13 @@
 //! The only door to standard output and error, the terminal, the environment, the clock and the system's sockets.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::collect::{Saved, Source, System};
+use crate::environment::{Environment, Terminal};
 use crate::error::Error;
 use crate::render::sanitize::{Charset, Text};
-
-/// The environment variables that portscope reads; no other is looked at.
-pub const VARIABLES: &[&str] = &[
-    "APPDATA",
-    "CLICOLOR_FORCE",
-    "COLUMNS",
-    "FORCE_COLOR",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "NO_COLOR",
-    "PAGER",
-    "PATH",
-    "PORTSCOPE_CONFIG",
-    "PORTSCOPE_PAGER",
-    "PROGRAMDATA",
-    "SUDO_UID",
-    "SYSTEMROOT",
-    "TERM",
-    "XDG_CONFIG_HOME",
-];
 
 /// The surroundings of one run.
 pub struct Context {
@@ -45,51 +22,6 @@ pub struct Context {
     pub(crate) source: Box<dyn Source>,
     /// The absolute path of this program, for hints that must work under sudo.
     pub(crate) program: Option<PathBuf>,
-}
-
-/// The terminal that standard output goes to.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Terminal {
-    /// Whether standard output is a terminal at all.
-    pub is_tty: bool,
-    /// Its columns and lines.
-    pub size: Option<(u16, u16)>,
-    /// Whether it shows Unicode though no locale says so (Windows).
-    pub is_unicode_by_default: bool,
-    /// Whether it shows colours though `TERM` is not set, or does not; absent where only `TERM` tells.
-    pub has_color: Option<bool>,
-}
-
-/// The environment variables in [`VARIABLES`] that are set and not empty.
-#[derive(Clone, Debug, Default)]
-pub struct Environment(BTreeMap<&'static str, OsString>);
-
-impl Environment {
-    fn of_process() -> Environment {
-        let set = |name: &&'static str| Some((*name, std::env::var_os(name).filter(|value| !value.is_empty())?));
-        Environment(VARIABLES.iter().filter_map(set).collect())
-    }
-
-    /// The value, when it is set and not empty.
-    pub fn get(&self, name: &'static str) -> Option<&OsStr> {
-        debug_assert!(VARIABLES.contains(&name), "{name} is not in the list of variables");
-        self.0.get(name).map(OsString::as_os_str)
-    }
-
-    /// The value as text, when it is set, not empty and valid UTF-8.
-    pub fn text(&self, name: &'static str) -> Option<&str> {
-        self.get(name)?.to_str()
-    }
-
-    /// Says whether the run was started through sudo, so that these variables may be another user's.
-    pub fn is_sudo(&self) -> bool {
-        self.get("SUDO_UID").is_some()
-    }
-
-    #[cfg(test)]
-    pub fn of(pairs: &[(&'static str, &str)]) -> Environment {
-        Environment(pairs.iter().map(|(name, value)| (*name, OsString::from(value))).collect())
-    }
 }
 
 impl Context {

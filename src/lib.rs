@@ -23,6 +23,7 @@ mod collect;
 mod commands;
 mod config;
 mod context;
+mod environment;
 mod error;
 mod expression;
 mod file;

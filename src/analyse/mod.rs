@@ -3,13 +3,16 @@
 pub mod audit;
 pub mod bind;
 pub mod cause;
+pub mod check;
 pub mod diff;
 pub mod dossier;
 pub mod free;
+pub mod kill;
 pub mod metrics;
 pub mod order;
 pub mod policy;
 pub mod spaces;
 mod squatter;
-pub mod stop;
+pub mod targets;
 pub mod usage;
+pub mod wait;

@@ -1,5 +1,6 @@
 //! The command line: flag groups that commands share, and the values that flags take.
 
+mod common;
 mod complaint;
 mod duration;
 mod output;
@@ -8,12 +9,13 @@ mod selection;
 mod source;
 mod style;
 
+pub use common::{HeaderArgs, JsonArgs, SpaceArgs, StrictArgs};
 pub use complaint::one_line;
 pub use duration::parse_duration;
 pub use output::{Format, OutputArgs};
-pub use ports::{PortTarget, ProtocolArgs, parse_port};
+pub use ports::{OnlyProtocolArgs, PortTarget, ProtocolArgs, parse_port};
 pub use selection::{SelectionArgs, parse_name};
-pub use source::SourceArgs;
+pub use source::{BackendArgs, SourceArgs};
 pub use style::StyleArgs;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{StyleArgs, one_of};
+use super::{HeaderArgs, JsonArgs, StrictArgs, StyleArgs, one_of};
 use crate::error::Error;
 use crate::model::Listing;
 use crate::render::column::Column;
@@ -48,12 +48,11 @@ impl Format {
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
     /// Form of the output
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Format::ALL, Format::name), default_value = "table", help_heading = "Output")]
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Format::ALL, Format::name), default_value = "table", conflicts_with = "json", help_heading = "Output")]
     pub format: Format,
 
-    /// Short for --output json
-    #[arg(long, conflicts_with = "format", help_heading = "Output")]
-    pub json: bool,
+    #[command(flatten, next_help_heading = "Output")]
+    pub document: JsonArgs,
 
     /// Columns: A,B for just these, +C,-D to add and drop
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
@@ -67,9 +66,8 @@ pub struct OutputArgs {
     #[arg(short = 'n', long, help_heading = "Output")]
     pub numeric: bool,
 
-    /// No heads, and no lines above and below the table
-    #[arg(short = 'H', long, help_heading = "Output")]
-    pub no_header: bool,
+    #[command(flatten, next_help_heading = "Output")]
+    pub header: HeaderArgs,
 
     /// Show the arguments of processes, the usual secrets masked
     #[arg(long, help_heading = "Output")]
@@ -79,9 +77,8 @@ pub struct OutputArgs {
     #[arg(short = 'v', long, help_heading = "Output")]
     pub verbose: bool,
 
-    /// Exit with 3 when something was hidden
-    #[arg(long, help_heading = "Output")]
-    pub strict: bool,
+    #[command(flatten, next_help_heading = "Output")]
+    pub strictness: StrictArgs,
 
     #[command(flatten)]
     pub style: StyleArgs,
@@ -90,7 +87,7 @@ pub struct OutputArgs {
 impl OutputArgs {
     /// The form that was asked for.
     pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
+        if self.document.json { Format::Json } else { self.format }
     }
 
     /// The columns that were asked for; where rows of several spaces are shown, the space is one of them.

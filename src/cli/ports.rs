@@ -1,11 +1,12 @@
 //! Ports as the commands take them that do something about a port.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use clap::Args;
 
 use crate::model::{Port, Protocol};
-use crate::select::Target;
+use crate::select::{Target, Wanted};
 
 /// `-t`, `-u`.
 #[derive(Args, Clone, Copy, Debug)]
@@ -30,6 +31,29 @@ impl ProtocolArgs {
     }
 }
 
+/// `-t`, `-u` of commands whose answers have every protocol without them.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct OnlyProtocolArgs {
+    /// TCP only
+    #[arg(short = 't', long)]
+    tcp: bool,
+
+    /// UDP only
+    #[arg(short = 'u', long)]
+    udp: bool,
+}
+
+impl OnlyProtocolArgs {
+    /// The protocols that are meant.
+    pub fn protocols(self) -> Vec<Protocol> {
+        match (self.tcp, self.udp) {
+            (true, false) => vec![Protocol::Tcp],
+            (false, true) => vec![Protocol::Udp],
+            _ => Protocol::ALL.to_vec(),
+        }
+    }
+}
+
 /// A target that is a port, a range, or a port at an address: never a name, which anything may bear.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PortTarget {
@@ -37,6 +61,13 @@ pub struct PortTarget {
     pub text: String,
     /// What it means.
     pub target: Target,
+}
+
+impl PortTarget {
+    /// What was typed, and what it means of a socket.
+    pub fn wanted(&self) -> (String, Wanted) {
+        (self.text.clone(), Wanted::new(&self.target, |_| BTreeSet::new()))
+    }
 }
 
 impl FromStr for PortTarget {

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::{OutputArgs, SourceArgs, one_of};
+use super::{OutputArgs, ProtocolArgs, SourceArgs, SpaceArgs, one_of};
 use crate::error::Error;
 use crate::expression::Expression;
-use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, SpaceChoice, State};
+use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, State};
 use crate::render::report;
 use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 
@@ -23,13 +23,8 @@ pub struct SelectionArgs {
     #[arg(value_name = "TARGET")]
     pub targets: Vec<Target>,
 
-    /// TCP sockets (the default)
-    #[arg(short = 't', long, help_heading = "Which sockets")]
-    pub tcp: bool,
-
-    /// UDP sockets; -tu for both
-    #[arg(short = 'u', long, help_heading = "Which sockets")]
-    pub udp: bool,
+    #[command(flatten, next_help_heading = "Which sockets")]
+    pub protocols: ProtocolArgs,
 
     /// Only listeners: TCP LISTEN, UDP without a peer outside the ephemeral range
     #[arg(short = 'l', long, visible_alias = "listen", help_heading = "Which sockets")]
@@ -79,9 +74,8 @@ pub struct SelectionArgs {
     #[arg(long = "exposure", value_name = "EXPOSURE", value_delimiter = ',', value_parser = one_of(&Exposure::ALL, Exposure::name), help_heading = "Filters")]
     pub exposures: Vec<Exposure>,
 
-    /// Port space, by label or id; all for every space
-    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',', help_heading = "Filters")]
-    pub spaces: Vec<String>,
+    #[command(flatten, next_help_heading = "Filters")]
+    pub space: SpaceArgs,
 
     /// The other end: ADDR, ADDR/BITS, ADDR:PORT or :PORT
     #[arg(long = "peer", value_name = "PEER", value_delimiter = ',', help_heading = "Filters")]
@@ -106,13 +100,13 @@ impl SelectionArgs {
         let has_word = self.targets.iter().any(|target| matches!(target, Target::Word(_)));
         let families = self.families();
         self.source.asked(Need {
-            protocols: self.protocols(),
+            protocols: self.protocols.protocols(),
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
             argv: output.wants_argv(),
             belonging: output.wants_belonging() || has_word || !self.conditions.is_empty(),
             exe: output.wants_exe() || has_word || !self.process_names.is_empty() || !self.conditions.is_empty(),
-            spaces: SpaceChoice::of_names(&self.spaces),
+            spaces: self.space.choice(),
             ..Need::default()
         })
     }
@@ -140,7 +134,7 @@ impl SelectionArgs {
     pub fn filter(&self, ports_named: impl Fn(&str) -> BTreeSet<(Port, Protocol)>) -> Filter {
         Filter {
             targets: self.targets.iter().map(|target| Wanted::new(target, &ports_named)).collect(),
-            protocols: self.protocols(),
+            protocols: self.protocols.protocols(),
             families: self.families(),
             listeners_only: self.listening && !self.all,
             states: self.states.clone(),
@@ -149,7 +143,7 @@ impl SelectionArgs {
             users: self.users.iter().map(|name| UserName::new(name)).collect(),
             categories: self.categories.clone(),
             exposures: self.exposures.clone(),
-            spaces: self.spaces.clone(),
+            spaces: self.space.spaces.clone(),
             ports: self.ports.clone(),
             peers: self.peers.clone(),
         }
@@ -174,14 +168,6 @@ impl SelectionArgs {
         }
         listing.filtered |= listing.rows.len() < before;
         Ok(())
-    }
-
-    fn protocols(&self) -> Vec<Protocol> {
-        match (self.tcp, self.udp) {
-            (_, false) => vec![Protocol::Tcp],
-            (false, true) => vec![Protocol::Udp],
-            (true, true) => Protocol::ALL.to_vec(),
-        }
     }
 
     fn families(&self) -> Vec<Family> {

@@ -14,18 +14,32 @@ pub struct SourceArgs {
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub from: Option<PathBuf>,
 
-    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
-    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto", help_heading = "Source")]
-    pub backend: BackendChoice,
-
-    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
-    #[arg(long, help_heading = "Source")]
-    pub no_helpers: bool,
+    #[command(flatten, next_help_heading = "Source")]
+    pub backend: BackendArgs,
 }
 
 impl SourceArgs {
     /// The need with what these flags say of it.
     pub fn asked(&self, need: Need) -> Need {
+        self.backend.asked(need)
+    }
+}
+
+/// Which ways of collecting may be used.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct BackendArgs {
+    /// Where data comes from: the kernel (native, Linux), or netstat2 and sysinfo (portable)
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
+    pub backend: BackendChoice,
+
+    /// Do not run helper programs or ask container runtimes
+    #[arg(long)]
+    pub no_helpers: bool,
+}
+
+impl BackendArgs {
+    /// The need with what these flags say of it.
+    pub fn asked(self, need: Need) -> Need {
         Need { backend: self.backend, helpers: !self.no_helpers, ..need }
     }
 }

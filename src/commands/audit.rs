@@ -6,11 +6,11 @@ use super::pager;
 use crate::analyse::audit::{self, Finding, RULES, Rule, Severity};
 use crate::analyse::policy::{self, Policy, Scene};
 use crate::catalogue::{Catalogue, host};
-use crate::cli::{SourceArgs, StyleArgs, one_of};
+use crate::cli::{JsonArgs, SourceArgs, SpaceArgs, StrictArgs, StyleArgs, one_of};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Family, Listing, Need, Protocol, Row, SpaceChoice, State};
+use crate::model::{Family, Listing, Need, Protocol, Row, State};
 use crate::render::audit::{Audit, Form, write, write_explanation, write_list, write_policy};
 use crate::render::{report, summary};
 use crate::{join, select};
@@ -61,21 +61,18 @@ pub struct Args {
     #[arg(long = "disable", value_name = "ID", value_delimiter = ',', value_parser = parse_rule)]
     disabled: Vec<&'static Rule>,
 
-    /// Port space, by label or id; all for every space
-    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',')]
-    spaces: Vec<String>,
+    #[command(flatten)]
+    space: SpaceArgs,
 
     /// Form of the output
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "text")]
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "text", conflicts_with = "json")]
     form: Form,
 
-    /// Short for --output json
-    #[arg(long, conflicts_with = "form")]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
-    /// Exit with 3 when something could not be seen
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    strictness: StrictArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -98,7 +95,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let policy = path.as_deref().map(|path| read_policy(path, &catalogue)).transpose()?.unwrap_or_default();
     let snapshot = super::snapshot(&args.need(), &args.source, context)?;
     let mut listing = join::listing(&snapshot, Some(&catalogue));
-    let filter = select::Filter { spaces: args.spaces.clone(), ..select::Filter::default() };
+    let filter = select::Filter { spaces: args.space.spaces.clone(), ..select::Filter::default() };
     listing.rows.retain(|row| filter.admits(row));
     if args.init {
         let found = audit::findings(&listing, &|rule| args.is_enabled(rule, &policy));
@@ -122,14 +119,14 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         fail_on: args.fail_on,
         program: program.as_deref(),
     };
-    let form = if args.json { Form::Json } else { args.form };
+    let form = if args.document.json { Form::Json } else { args.form };
     let mut text = Vec::new();
     write(&mut text, &audit, form, args.style.style(context))?;
     pager::show(&text, form == Form::Text && !args.style.no_pager, context)?;
     // What was not asked for is told, and is no lack of sight.
     let is_incomplete = audit::incomplete(&listing, &|_| None).iter().any(|finding| finding.severity > Severity::Info);
     Ok(match audit.failures() {
-        0 if args.strict && is_incomplete => ExitStatus::Incomplete,
+        0 if args.strictness.strict && is_incomplete => ExitStatus::Incomplete,
         0 => ExitStatus::Yes,
         _ => ExitStatus::No,
     })
@@ -143,7 +140,7 @@ impl Args {
             states: Some(vec![State::Listen, State::Unconnected, State::Redirect]),
             argv: false,
             exe: true,
-            spaces: SpaceChoice::of_names(&self.spaces),
+            spaces: self.space.choice(),
             belonging: true,
             dossier: true,
             ..Need::default()

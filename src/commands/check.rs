@@ -1,30 +1,19 @@
 //! `portscope check`: could a program bind this port, and if not, why, and what then?
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
-use crate::analyse::bind::{self, Facts};
 use crate::analyse::cause::{Checked, Verdict};
-use crate::catalogue::Catalogue;
-use crate::cli::{StyleArgs, one_of};
+use crate::analyse::check::{Question, USUAL};
+use crate::cli::{BackendArgs, JsonArgs, ProtocolArgs, StyleArgs};
 use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{
-    BackendChoice, Bind, BindError, Caller, Listing, Need, Platform, Port, PortRange, Protocol, Row, SpaceChoice, Uid,
-};
+use crate::model::{Bind, Caller, Listing, Need, Platform, Port, PortRange, SpaceChoice, Uid};
 use crate::render::check_report::CheckReport;
 use crate::render::{check, json};
-
-/// What a program gets when it binds without a wish of its own, and what it gets on loopback.
-const USUAL: [IpAddr; 4] = [
-    IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-    IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-];
 
 /// Say whether a program could bind a port, and if not, why, and what helps
 ///
@@ -39,13 +28,8 @@ pub struct Args {
     #[arg(value_name = "PORT", required = true, value_parser = parse_ports)]
     ports: Vec<PortRange>,
 
-    /// TCP (the default)
-    #[arg(short = 't', long)]
-    tcp: bool,
-
-    /// UDP; -tu for both
-    #[arg(short = 'u', long)]
-    udp: bool,
+    #[command(flatten)]
+    protocols: ProtocolArgs,
 
     /// Of the usual addresses only those of IPv4
     #[arg(short = '4', long, conflicts_with = "addresses")]
@@ -87,17 +71,11 @@ pub struct Args {
     #[arg(short = 'q', long, conflicts_with = "json")]
     quiet: bool,
 
-    /// One JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
-    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
-    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
-    backend: BackendChoice,
-
-    /// Ask no other program: no container runtime, no systemctl, no tools of the firewall
-    #[arg(long)]
-    no_helpers: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
 
     #[command(flatten)]
     style: StyleArgs,
@@ -116,8 +94,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let binds = args.binds(caller)?;
     let need = args.need();
     let can_ask = binds.first().is_some_and(probe::can_ask_as);
-    let question =
-        Question { binds: &binds, is_usual: args.addresses.is_empty(), ask: can_ask && !args.no_probe, caller };
+    let question = Question {
+        binds: &binds,
+        is_usual: args.addresses.is_empty(),
+        is_tried: can_ask && !args.no_probe,
+        caller,
+        kernel: super::KERNEL,
+    };
     let mut round = 1;
     loop {
         let snapshot = context.source.snapshot(&need)?;
@@ -150,7 +133,7 @@ fn show(
     if args.quiet {
         return Ok(());
     }
-    if args.json {
+    if args.document.json {
         let report = CheckReport::new(checked, listing, caller, context.program.as_deref());
         return Ok(json::write(&mut context.stdout, &report, context.terminal.is_tty)?);
     }
@@ -162,29 +145,19 @@ fn show(
 
 impl Args {
     fn need(&self) -> Need {
-        Need {
-            protocols: self.protocols(),
+        self.backend.asked(Need {
+            protocols: self.protocols.protocols(),
             ports: Some(self.numbers().collect()),
             belonging: true,
-            exe: self.json,
-            backend: self.backend,
+            exe: self.document.json,
             spaces: SpaceChoice::All,
-            helpers: !self.no_helpers,
             ..Need::default()
-        }
+        })
     }
 
     /// The ports that are asked for, as often as they are.
     fn numbers(&self) -> impl Iterator<Item = Port> {
         self.ports.iter().flat_map(|range| range.first().get()..=range.last().get()).map(Port::new)
-    }
-
-    fn protocols(&self) -> Vec<Protocol> {
-        match (self.tcp, self.udp) {
-            (_, false) => vec![Protocol::Tcp],
-            (false, true) => vec![Protocol::Udp],
-            (true, true) => Protocol::ALL.to_vec(),
-        }
     }
 
     /// The binds that are asked for, for each of the ports; the port itself is still missing.
@@ -209,79 +182,8 @@ impl Args {
                 ..Bind::plain(protocol, wanted.address, Port::new(0))
             })
         };
-        let protocols = self.protocols();
+        let protocols = self.protocols.protocols();
         protocols.iter().flat_map(|protocol| addresses.iter().map(|wanted| with(*protocol, wanted))).collect()
-    }
-}
-
-/// What is asked at each port.
-struct Question<'q> {
-    /// The binds, each still without its port.
-    binds: &'q [Bind],
-    /// Whether these are only the usual ones.
-    is_usual: bool,
-    /// Whether the kernel is asked.
-    ask: bool,
-    caller: Caller,
-}
-
-/// The answers for the usual addresses of both protocols at these ports.
-pub(super) fn usual<'a>(
-    ports: impl Iterator<Item = Port>,
-    listing: &'a Listing<'a>,
-    catalogue: &'a Catalogue,
-    ask: bool,
-) -> Vec<Checked<'a>> {
-    let bind = |protocol| USUAL.map(|address| Bind::plain(protocol, address, Port::new(0)));
-    let binds: Vec<Bind> = Protocol::ALL.into_iter().flat_map(bind).collect();
-    let question = Question { binds: &binds, is_usual: true, ask, caller: probe::caller() };
-    question.at(ports, listing, catalogue)
-}
-
-impl Question<'_> {
-    /// Judges and tries every bind at every port.
-    fn at<'a>(
-        &self,
-        ports: impl Iterator<Item = Port>,
-        listing: &'a Listing<'a>,
-        catalogue: &'a Catalogue,
-    ) -> Vec<Checked<'a>> {
-        // Whether an address is there does not depend on the port.
-        let places: Vec<(&Bind, Option<BindError>)> =
-            self.binds.iter().map(|bind| (bind, probe::probe_address(bind).err())).collect();
-        let mut rows: HashMap<Port, Vec<&Row<'_>>> = HashMap::new();
-        for row in &listing.rows {
-            rows.entry(row.socket.local.port).or_default().push(row);
-        }
-        let protocols: BTreeSet<Protocol> = self.binds.iter().map(|bind| bind.protocol).collect();
-        let of_port = |port: Port| {
-            let verdict = |(bind, address): &(&Bind, Option<BindError>)| {
-                let bind = Bind { port, ..(*bind).clone() };
-                let space = &listing.snapshot.spaces[0];
-                let rows = rows.get(&port).map_or(&[][..], Vec::as_slice);
-                self.verdict(bind, rows, &Facts { space, caller: self.caller, address: address.as_ref() })
-            };
-            let service = |protocol: &Protocol| Some((*protocol, catalogue.service(port, *protocol)?));
-            Checked {
-                port,
-                services: protocols.iter().filter_map(service).collect(),
-                verdicts: places.iter().map(verdict).collect(),
-            }
-        };
-        ports.map(of_port).collect()
-    }
-
-    fn verdict<'a>(&self, bind: Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Verdict<'a> {
-        let judgement = bind::judge(&bind, rows, facts);
-        let tried = self.ask.then(|| probe::probe(&bind));
-        // One option at a time: Linux remembers a bind that had both after its end (`fastreuseport` of the port's
-        // bucket), and lets the next one with SO_REUSEPORT through that it would have refused.
-        let is_plain = !bind.reuseaddr && !bind.reuseport;
-        let ask_again = is_plain && tried.as_ref().is_some_and(|tried| *tried == Err(BindError::InUse));
-        let with_reuseaddr = ask_again.then(|| probe::probe(&Bind { reuseaddr: true, ..bind.clone() }));
-        let with_reuseport = ask_again.then(|| probe::probe(&Bind { reuseport: true, ..bind.clone() }));
-        let verdict = Verdict::new(bind, judgement, tried, facts);
-        Verdict { with_reuseaddr, with_reuseport, is_usual: self.is_usual, ..verdict }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use super::kill::{Aims, charset, confirm};
-use crate::analyse::stop;
+use super::confirm::{charset, confirm};
+use crate::analyse::kill;
+use crate::analyse::targets::PortTargets;
 use crate::cli::{PortTarget, ProtocolArgs};
 use crate::collect::control::ControlError;
 use crate::collect::{can_destroy, destroy};
@@ -12,8 +13,8 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Endpoint, Listing, Row, Socket};
-use crate::render::holder;
 use crate::render::sanitize::Charset;
+use crate::render::{absence, holder};
 use crate::select::Peer;
 
 /// Destroy sockets on a port and leave their processes running
@@ -56,12 +57,12 @@ pub struct Args {
 }
 
 impl Args {
-    fn chosen<'r, 'a>(&self, aims: &Aims, listing: &'r Listing<'a>) -> Vec<&'r Row<'a>> {
+    fn chosen<'r, 'a>(&self, targets: &PortTargets, listing: &'r Listing<'a>) -> Vec<&'r Row<'a>> {
         let of_peer = |row: &Row<'_>| self.peers.is_empty() || self.peers.iter().any(|peer| peer.matches(row.socket));
         let is_meant = |row: &&Row<'_>| {
-            if self.wants_connections() { row.is_connection() && of_peer(row) } else { stop::waits(row) }
+            if self.wants_connections() { row.is_connection() && of_peer(row) } else { kill::waits(row) }
         };
-        listing.rows.iter().filter(|row| aims.is_on_port(row)).filter(is_meant).collect()
+        listing.rows.iter().filter(|row| targets.is_on_port(row)).filter(is_meant).collect()
     }
 
     fn wants_connections(&self) -> bool {
@@ -71,22 +72,26 @@ impl Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     can_destroy().map_err(|error| Error::Unable(error.to_string()))?;
-    let aims = Aims::new(&args.ports, args.protocols.protocols(), false);
-    let mut snapshot = context.source.snapshot(&Aims::need(false))?;
-    if args.chosen(&aims, &join::listing(&snapshot, None)).is_empty() {
+    let targets =
+        PortTargets::new(args.ports.iter().map(PortTarget::wanted).collect(), args.protocols.protocols(), false);
+    let mut snapshot = context.source.snapshot(&PortTargets::need(false))?;
+    if args.chosen(&targets, &join::listing(&snapshot, None)).is_empty() {
         // That nothing is there needs two agreeing looks.
-        snapshot = context.source.snapshot(&Aims::need(false))?;
+        snapshot = context.source.snapshot(&PortTargets::need(false))?;
     }
     let listing = join::listing(&snapshot, None);
-    let chosen = args.chosen(&aims, &listing);
+    let chosen = args.chosen(&targets, &listing);
     let charset = charset(context);
     if chosen.is_empty() {
         let (what, instead) = if args.wants_connections() {
             ("no such connection is", Vec::new())
         } else {
-            ("nobody listens", aims.wildcards(&listing, charset))
+            (
+                "nobody listens",
+                targets.wildcards(&listing).into_iter().map(|row| absence::wildcard(row, charset)).collect(),
+            )
         };
-        let line = [vec![format!("{what} on {}", aims.names())], instead].concat().join("; ");
+        let line = [vec![format!("{what} on {}", targets.names())], instead].concat().join("; ");
         context.note(&line);
         return Ok(ExitStatus::No);
     }
@@ -125,7 +130,7 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
             }
         }
     }
-    let now = context.source.sockets(&Aims::need(false))?;
+    let now = context.source.sockets(&PortTargets::need(false))?;
     let now: BTreeMap<Option<u64>, &Socket> = now.iter().map(|socket| (socket.cookie, socket)).collect();
     for row in destroyed {
         let line = format!("{}: destroyed", holder::socket(row, charset));

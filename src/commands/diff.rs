@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::pager;
 use crate::analyse;
-use crate::cli::{SourceArgs, StyleArgs};
+use crate::cli::{HeaderArgs, JsonArgs, SourceArgs, StyleArgs};
 use crate::collect::Saved;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
@@ -34,13 +34,11 @@ pub struct Args {
     #[arg(long)]
     all: bool,
 
-    /// One JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
-    /// No heads, and no lines above and below the table
-    #[arg(short = 'H', long)]
-    no_header: bool,
+    #[command(flatten)]
+    header: HeaderArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -58,11 +56,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     };
     let (old, new) = (join::listing(&before, None), join::listing(&after, None));
     let found = analyse::diff::diff(&old, &new, args.all);
-    if args.json {
+    if args.document.json {
         json::write(&mut context.stdout, &DiffReport::new(&found, &before, &after), context.terminal.is_tty)?;
     } else {
         let mut text = Vec::new();
-        diff::write(&mut text, &found, &before, &after, args.no_header, args.style.style(context))?;
+        diff::write(&mut text, &found, &before, &after, args.header.no_header, args.style.style(context))?;
         pager::show(&text, !args.style.no_pager, context)?;
         context.stdout.flush()?;
         for line in diff::doubts(&found) {

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::analyse::{metrics, usage};
-use crate::cli::SourceArgs;
+use crate::cli::{SourceArgs, SpaceArgs, StrictArgs};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Need, SpaceChoice};
+use crate::model::Need;
 use crate::render;
 use crate::{file, join};
 
@@ -21,13 +21,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     textfile: Option<PathBuf>,
 
-    /// Port space, by label or id; all for every space
-    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',')]
-    spaces: Vec<String>,
+    #[command(flatten)]
+    space: SpaceArgs,
 
-    /// Exit with 3 when something was hidden
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    strictness: StrictArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -35,7 +33,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let start = Instant::now();
-    let spaces = SpaceChoice::of_names(&args.spaces);
+    let spaces = args.space.choice();
     let need = args.source.asked(Need { counters: true, spaces, ..Need::default() });
     let snapshot = super::snapshot(&need, &args.source, context)?;
     // How long it takes to read a report says nothing of the machine.
@@ -54,6 +52,5 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     }
     context.stdout.flush()?;
     super::tell_gaps(&listing, context);
-    let is_incomplete = listing.is_incomplete();
-    Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+    Ok(args.strictness.status(&listing, ExitStatus::Yes))
 }

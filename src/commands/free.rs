@@ -10,13 +10,13 @@ use super::exec;
 use crate::analyse::free::{Reason, Rules};
 use crate::analyse::order::Order;
 use crate::catalogue::Catalogue;
-use crate::cli::one_of;
+use crate::cli::{BackendArgs, JsonArgs};
 use crate::collect::probe::{self, BoundSocket};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{BackendChoice, Category, Listing, Need, Port, PortRange, Snapshot, SpaceChoice};
+use crate::model::{Category, Listing, Need, Port, PortRange, Snapshot, SpaceChoice};
 use crate::render::free::{self, Answer, Explained};
 use crate::render::json;
 use crate::render::sanitize::{Charset, Text};
@@ -61,7 +61,7 @@ pub struct Args {
     explain: Option<Port>,
 
     /// Run a command in portscope's place, {} being the port, which is held until then; everything after it is its own
-    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, conflicts_with = "json")]
     exec: Vec<OsString>,
 
     /// With --exec: pass a TCP listener on the port to the command, as systemd does (LISTEN_FDS)
@@ -72,21 +72,15 @@ pub struct Args {
     #[arg(long, value_name = "ADDR", requires = "listen_fds")]
     address: Option<IpAddr>,
 
-    /// One JSON document
-    #[arg(long, conflicts_with = "exec")]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
     /// Name a port, which is then not offered: 8080=web or 5353/udp=mdns
     #[arg(long = "label", value_name = "PORT[/PROTO]=NAME")]
     labels: Vec<String>,
 
-    /// Who is asked: the kernel (native, Linux), or netstat2 and sysinfo (portable)
-    #[arg(long, value_name = "BACKEND", value_parser = one_of(&BackendChoice::ALL, BackendChoice::name), default_value = "auto")]
-    backend: BackendChoice,
-
-    /// Ask no other program: no container runtime, no tools of the firewall
-    #[arg(long)]
-    no_helpers: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
@@ -111,7 +105,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let order = order.unwrap_or_else(|| any_order(&snapshot));
     let ports = rules.pick(order, args.count, args.contiguous, &mut prove);
     let is_enough = ports.len() == usize::from(args.count);
-    if args.json {
+    if args.document.json {
         let answer = Answer { listing: &listing, range: args.range(), count: args.count, ports: &ports };
         let report = free::report(&answer, (!is_enough).then(|| rules.census()), None, context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
@@ -143,7 +137,7 @@ fn explain(
         reasons.push(Reason::Refused(protocol, refusal));
     }
     let explained = Explained { port, reasons: &reasons };
-    if args.json {
+    if args.document.json {
         let answer = Answer { listing, range: args.range(), count: 0, ports: &[] };
         let report = free::report(&answer, None, Some(&explained), context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
@@ -181,7 +175,7 @@ impl Args {
     }
 
     fn need(&self) -> Need {
-        Need { backend: self.backend, spaces: SpaceChoice::Own, helpers: !self.no_helpers, ..Need::default() }
+        self.backend.asked(Need { spaces: SpaceChoice::Own, ..Need::default() })
     }
 
     fn rules<'a>(&self, catalogue: &'a Catalogue, listing: &'a Listing<'a>) -> Rules<'a> {

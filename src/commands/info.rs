@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
-use super::{check, pager};
+use super::pager;
+use crate::analyse::check::{Question, usual_binds};
 use crate::analyse::dossier::Dossier;
 use crate::catalogue::Catalogue;
-use crate::cli::{SourceArgs, StyleArgs};
+use crate::cli::{JsonArgs, SourceArgs, StrictArgs, StyleArgs};
 use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
@@ -30,17 +31,15 @@ pub struct Args {
     #[arg(value_name = "PORT|NAME", value_parser = parse_subject)]
     subject: Subject,
 
-    /// One JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
     /// Judge by the open sockets alone whether the port can be bound, and bind nothing to it
     #[arg(long)]
     no_probe: bool,
 
-    /// Exit with 3 when something was hidden
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    strictness: StrictArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -101,21 +100,30 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         ports.iter().map(|port| Dossier::new(*port, &snapshot, &listing.rows, &catalogue)).collect();
     // A saved report cannot be asked, and who would ask there is not known.
     let checked = match args.source.from {
-        None => check::usual(ports.iter().copied(), &listing, &catalogue, !args.no_probe),
+        None => {
+            let question = Question {
+                binds: &usual_binds(),
+                is_usual: true,
+                is_tried: !args.no_probe,
+                caller: probe::caller(),
+                kernel: super::KERNEL,
+            };
+            question.at(ports.iter().copied(), &listing, &catalogue)
+        }
         Some(_) => Vec::new(),
     };
     let program = context.program.clone();
-    if args.json {
+    if args.document.json {
         let report = InfoReport::new(&listing, &dossiers, &checked, probe::caller(), program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
         let mut written = Vec::new();
-        for (place, dossier) in dossiers.iter().enumerate() {
-            if place > 0 {
+        for (index, dossier) in dossiers.iter().enumerate() {
+            if index > 0 {
                 writeln!(written)?;
             }
             text::write(&mut written, &listing, dossier, program.as_deref(), style)?;
-            if let Some(checked) = checked.get(place) {
+            if let Some(checked) = checked.get(index) {
                 writeln!(written)?;
                 check_text::write_in_brief(&mut written, checked, style)?;
             }
@@ -126,8 +134,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
             context.note(&line);
         }
     }
-    let is_incomplete = listing.is_incomplete();
-    Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+    Ok(args.strictness.status(&listing, ExitStatus::Yes))
 }
 
 /// Says that nothing has the name, and what comes near it.

@@ -52,18 +52,18 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         // That there is nothing is said only as far as one could look.
         context.note(&line);
     }
-    let is_incomplete = listing.is_incomplete();
+    let status = args.output.strictness.status(&listing, ExitStatus::Yes);
     // The program ends here, and its memory with it: to give back 100,000 rows one by one would take longer.
     std::mem::forget(listing);
     std::mem::forget(snapshot);
-    Ok(if args.output.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+    Ok(status)
 }
 
 fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
     let style = output.style.style(context);
     let table = |frame, fitted| TableOptions {
         columns: output.columns_of(listing),
-        bare: output.no_header,
+        bare: output.header.no_header,
         fitted,
         frame,
         style,
@@ -76,8 +76,8 @@ fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Re
             return Ok(json::write_report(out, listing, program.as_deref(), context.terminal.is_tty)?);
         }
         Format::Ndjson => json::write_lines(out, listing)?,
-        Format::Csv => csv::write(out, listing, &output.columns_of(listing), b',', output.no_header)?,
-        Format::Tsv => csv::write(out, listing, &output.columns_of(listing), b'\t', output.no_header)?,
+        Format::Csv => csv::write(out, listing, &output.columns_of(listing), b',', output.header.no_header)?,
+        Format::Tsv => csv::write(out, listing, &output.columns_of(listing), b'\t', output.header.no_header)?,
         Format::Markdown => listing::write(out, listing, &table(Frame::Markdown, false))?,
         Format::Table | Format::Wide => {
             let options = table(Frame::Plain, output.format() == Format::Table);

@@ -4,6 +4,7 @@ mod audit;
 mod check;
 mod close;
 mod completions;
+mod confirm;
 mod diff;
 mod exec;
 mod export;
@@ -25,7 +26,9 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::analyse::check::Kernel;
 use crate::cli::{self, SourceArgs};
+use crate::collect::probe;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
@@ -133,6 +136,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
     }?;
     finish(context, status)
 }
+
+/// The kernel of this machine, as a judgement asks it.
+const KERNEL: Kernel = Kernel { bind: probe::probe, address: probe::probe_address };
 
 /// Takes the facts that are needed from where the command line says.
 fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<Snapshot, Error> {

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::pager;
 use crate::catalogue::Catalogue;
-use crate::cli::{StyleArgs, one_of};
+use crate::cli::{HeaderArgs, JsonArgs, OnlyProtocolArgs, StyleArgs, one_of};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
@@ -23,25 +23,18 @@ pub struct Args {
     #[arg(long, conflicts_with = "query")]
     all: bool,
 
-    /// Only services of TCP
-    #[arg(short = 't', long)]
-    tcp: bool,
-
-    /// Only services of UDP
-    #[arg(short = 'u', long)]
-    udp: bool,
+    #[command(flatten)]
+    protocols: OnlyProtocolArgs,
 
     /// Form of the output
-    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "table")]
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "table", conflicts_with = "json")]
     form: Form,
 
-    /// Short for --output json
-    #[arg(long, conflicts_with = "form")]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
-    /// No heads, and no lines above and below the table
-    #[arg(short = 'H', long)]
-    no_header: bool,
+    #[command(flatten)]
+    header: HeaderArgs,
 
     #[command(flatten)]
     style: StyleArgs,
@@ -50,12 +43,13 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
     let mut entries = found(args, &catalogue)?;
-    entries.retain(|entry| args.tcp == args.udp || (entry.protocol == Protocol::Tcp) == args.tcp);
-    let form = if args.json { Form::Json } else { args.form };
+    let protocols = args.protocols.protocols();
+    entries.retain(|entry| protocols.contains(&entry.protocol));
+    let form = if args.document.json { Form::Json } else { args.form };
     let style = args.style.style(context);
     let mut text = Vec::new();
     let is_overview = args.query.is_none();
-    services::write(&mut text, &entries, form, is_overview, args.no_header, style)?;
+    services::write(&mut text, &entries, form, is_overview, args.header.no_header, style)?;
     if entries.is_empty() && form == Form::Table {
         writeln!(text, "{}", nothing(args.query.as_deref().unwrap_or_default(), style))?;
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::cli::SourceArgs;
+use crate::cli::{SourceArgs, StrictArgs};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Gap, GapReason, Missing, Need, Snapshot, SpaceChoice};
@@ -30,9 +30,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "redact")]
     argv: bool,
 
-    /// Exit with 3 when something was hidden
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    strictness: StrictArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -65,8 +64,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     }
     context.stdout.flush()?;
     super::tell_gaps(&listing, context);
-    let is_incomplete = listing.is_incomplete();
-    Ok(if args.strict && is_incomplete { ExitStatus::Incomplete } else { ExitStatus::Yes })
+    Ok(args.strictness.status(&listing, ExitStatus::Yes))
 }
 
 /// Takes out what tells of people: who is connected, who runs what.

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::pager;
 use crate::analyse;
-use crate::cli::{SourceArgs, StyleArgs};
+use crate::cli::{HeaderArgs, JsonArgs, OnlyProtocolArgs, SourceArgs, StyleArgs};
 use crate::collect::Saved;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{Family, Listing, Need, Protocol, Snapshot, SpaceChoice};
+use crate::model::{Family, Listing, Need, Snapshot, SpaceChoice};
 use crate::render::report_spaces::SpacesReport;
 use crate::render::sanitize::Charset;
 use crate::render::{json, spaces, summary};
@@ -29,21 +29,14 @@ pub struct Args {
     #[arg(long, conflicts_with = "json")]
     matrix: bool,
 
-    /// One JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
-    /// TCP only
-    #[arg(short = 't', long)]
-    tcp: bool,
+    #[command(flatten)]
+    protocols: OnlyProtocolArgs,
 
-    /// UDP only
-    #[arg(short = 'u', long)]
-    udp: bool,
-
-    /// No heads, and no lines above and below the table
-    #[arg(short = 'H', long)]
-    no_header: bool,
+    #[command(flatten)]
+    header: HeaderArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -64,15 +57,15 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let overview = analyse::spaces::overview(&listings);
     let style = args.style.style(context);
     let mut text = Vec::new();
-    if args.json {
+    if args.document.json {
         let report = SpacesReport::new(&overview, &listings, context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
         return Ok(ExitStatus::Yes);
     }
     if args.matrix {
-        spaces::write_matrix(&mut text, &overview, args.no_header, style)?;
+        spaces::write_matrix(&mut text, &overview, args.header.no_header, style)?;
     } else {
-        spaces::write(&mut text, &overview, args.no_header, style)?;
+        spaces::write(&mut text, &overview, args.header.no_header, style)?;
     }
     pager::show(&text, !args.style.no_pager, context)?;
     context.stdout.flush()?;
@@ -102,18 +95,13 @@ fn report(path: &Path, others: &[Snapshot], need: &Need, context: &mut Context) 
 }
 
 fn need(args: &Args) -> Need {
-    let protocols = match (args.tcp, args.udp) {
-        (true, false) => vec![Protocol::Tcp],
-        (false, true) => vec![Protocol::Udp],
-        _ => Protocol::ALL.to_vec(),
-    };
     args.source.asked(Need {
-        protocols,
+        protocols: args.protocols.protocols(),
         families: Family::ALL.to_vec(),
         states: None,
         argv: false,
         belonging: true,
-        exe: args.json,
+        exe: args.document.json,
         spaces: SpaceChoice::All,
         ..Need::default()
     })

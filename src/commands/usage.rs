@@ -2,12 +2,12 @@
 
 use super::pager;
 use crate::analyse::usage;
-use crate::cli::{SourceArgs, StyleArgs};
+use crate::cli::{JsonArgs, SourceArgs, SpaceArgs, StrictArgs, StyleArgs};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{Need, Row, Snapshot, SpaceChoice};
+use crate::model::{Need, Row, Snapshot};
 use crate::render::report_usage::UsageReport;
 use crate::render::usage::{MARKED_ABOVE, UsageOptions};
 use crate::render::{json, usage as text};
@@ -27,17 +27,14 @@ pub struct Args {
     #[arg(long, value_name = "NUMBER", default_value = "10", value_parser = parse_count)]
     top: usize,
 
-    /// Port space, by label or id; all for every space
-    #[arg(long = "space", value_name = "SPACE", value_delimiter = ',')]
-    spaces: Vec<String>,
+    #[command(flatten)]
+    space: SpaceArgs,
 
-    /// One JSON document
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    document: JsonArgs,
 
-    /// Exit with 3 when something was hidden
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    strictness: StrictArgs,
 
     #[command(flatten)]
     source: SourceArgs,
@@ -49,7 +46,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     // A label is of no use here, but a wrong one is still wrong.
     config::catalogue(&args.style.labels, &context.environment)?;
-    let spaces = SpaceChoice::of_names(&args.spaces);
+    let spaces = args.space.choice();
     let need = args.source.asked(Need { counters: true, spaces, ..Need::default() });
     let snapshot = super::snapshot(&need, &args.source, context)?;
     let mut listing = join::listing(&snapshot, None);
@@ -58,10 +55,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let mut spaces = usage::usage(&listing);
     spaces.retain(|space| need.spaces.admits(space.space));
     if spaces.is_empty() {
-        return Err(Error::Usage(unknown_space(&args.spaces, &snapshot)));
+        return Err(Error::Usage(unknown_space(&args.space.spaces, &snapshot)));
     }
     let program = context.program.clone();
-    if args.json {
+    if args.document.json {
         let report = UsageReport::new(&listing, &spaces, args.top, args.warn, program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
@@ -74,12 +71,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         super::tell_gaps(&listing, context);
     }
     let is_above = args.warn.is_some_and(|warn| spaces.iter().any(|space| !space.above(warn).is_empty()));
-    let is_incomplete = listing.is_incomplete();
-    Ok(match (args.strict && is_incomplete, is_above) {
-        (true, _) => ExitStatus::Incomplete,
-        (false, true) => ExitStatus::No,
-        (false, false) => ExitStatus::Yes,
-    })
+    Ok(args.strictness.status(&listing, if is_above { ExitStatus::No } else { ExitStatus::Yes }))
 }
 
 fn unknown_space(names: &[String], snapshot: &Snapshot) -> String {

@@ -1,5 +1,6 @@
 //! Listings as bytes: tables for people, JSON and CSV for programs. Text of other processes becomes safe here.
 
+pub mod absence;
 pub mod audit;
 mod blocker;
 mod blocks;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::sanitize::{Charset, Text};
 use super::{holder, owner, summary, time};
-use crate::analyse::stop::{Plan, Refusal, Victim, Why, activated};
+use crate::analyse::kill::{Obstacle, Plan, Refusal, Victim, activated};
 use crate::model::{GapReason, HiddenBecause, Managed, Row};
 
 /// More of the other sockets of a process are only counted.
@@ -59,8 +59,8 @@ pub fn refusal(refusal: &Refusal<'_, '_>, charset: Charset, program: Option<&Pat
         Some(managed) => format!("; to stop {}: {}", managed.title(), managed.stop_line()),
         None => "; stop the container with its own tools".to_owned(),
     };
-    let why = match &refusal.why {
-        Why::Init => {
+    let why = match &refusal.obstacle {
+        Obstacle::Init => {
             let units: Vec<String> = activated(refusal.row).iter().map(Managed::stop_line).collect();
             let instead = if units.is_empty() {
                 "where it is systemd, systemctl list-sockets names the unit to stop".to_owned()
@@ -69,27 +69,29 @@ pub fn refusal(refusal: &Refusal<'_, '_>, charset: Charset, program: Option<&Pat
             };
             format!("{who} is the first process, with which everything would end; {instead}")
         }
-        Why::Itself => format!("{who} is this very process"),
-        Why::Ancestor => format!("{who} has started this process and would take it along"),
-        Why::Kernel => format!("{who} is a thread of the kernel"),
-        Why::Elsewhere(managed) => format!("{who} lives in another pid namespace, a container's{}", instead(managed)),
-        Why::Proxy(managed) => format!("{who} only stands in for a container{}", instead(managed)),
-        Why::Redirect(managed) => {
+        Obstacle::Itself => format!("{who} is this very process"),
+        Obstacle::Ancestor => format!("{who} has started this process and would take it along"),
+        Obstacle::Kernel => format!("{who} is a thread of the kernel"),
+        Obstacle::Elsewhere(managed) => {
+            format!("{who} lives in another pid namespace, a container's{}", instead(managed))
+        }
+        Obstacle::Proxy(managed) => format!("{who} only stands in for a container{}", instead(managed)),
+        Obstacle::Redirect(managed) => {
             let to = refusal.row.socket.forward.as_ref().map(|forward| format!(" to {}", forward.to));
             let instead = managed.as_ref().map(|_| instead(managed));
             let (to, instead) = (to.unwrap_or_default(), instead.unwrap_or_default());
             format!("no process holds it, a rule of the firewall sends what comes{to}{instead}")
         }
-        Why::Refused => format!("{who} may not be signalled by this user{}", sudo(program)),
-        Why::Unheld(problem) => format!("{who} cannot be held: {problem}"),
-        Why::Ambiguous => "a listener on another port has the same inode, so its owner is in doubt".to_owned(),
-        Why::Hidden(because @ HiddenBecause::Permission) => {
+        Obstacle::Refused => format!("{who} may not be signalled by this user{}", sudo(program)),
+        Obstacle::Unheld(problem) => format!("{who} cannot be held: {problem}"),
+        Obstacle::Ambiguous => "a listener on another port has the same inode, so its owner is in doubt".to_owned(),
+        Obstacle::Hidden(because @ HiddenBecause::Permission) => {
             let hint = summary::hint(GapReason::Owner(*because), refusal.row.snapshot, program)
                 .map(|hint| format!("; {hint}"));
             format!("who holds it is hidden from this user{}", hint.unwrap_or_default())
         }
-        Why::Hidden(because) => format!("its owner is {}", owner::hidden(*because)),
-        Why::Nobody(why) => format!("nobody holds it ({})", why.name()),
+        Obstacle::Hidden(because) => format!("its owner is {}", owner::hidden(*because)),
+        Obstacle::Nobody(why) => format!("nobody holds it ({})", why.name()),
     };
     format!("{socket} is left alone: {why}")
 }
@@ -148,7 +150,7 @@ mod tests {
             service: Some("postgres.service".to_owned()),
         }));
         let listing = listing(&snapshot);
-        let refused = Refusal { row: &listing.rows[3], holder: Some((Pid(1), None)), why: Why::Init };
+        let refused = Refusal { row: &listing.rows[3], holder: Some((Pid(1), None)), obstacle: Obstacle::Init };
         assert_eq!(
             refusal(&refused, Charset::Unicode, None),
             "tcp 127.0.0.1:5432 LISTEN is left alone: 1 is the first process, with which everything would end; \
@@ -164,23 +166,26 @@ mod tests {
         let row = &listing.rows[3];
         let holder = Some((Pid(700), snapshot.processes.get(&Pid(700))));
         let docker = Managed::new(Manager::Docker, "web");
-        for (why, end) in [
-            (Why::Ancestor, "700 postgres has started this process and would take it along"),
+        for (obstacle, end) in [
+            (Obstacle::Ancestor, "700 postgres has started this process and would take it along"),
             (
-                Why::Refused,
+                Obstacle::Refused,
                 "700 postgres may not be signalled by this user; with the right to: sudo /bin/portscope kill ...",
             ),
             (
-                Why::Proxy(docker.clone()),
+                Obstacle::Proxy(docker.clone()),
                 "700 postgres only stands in for a container; to stop container web: docker stop web",
             ),
-            (Why::Proxy(None), "700 postgres only stands in for a container; stop the container with its own tools"),
             (
-                Why::Hidden(HiddenBecause::Permission),
+                Obstacle::Proxy(None),
+                "700 postgres only stands in for a container; stop the container with its own tools",
+            ),
+            (
+                Obstacle::Hidden(HiddenBecause::Permission),
                 "who holds it is hidden from this user; to see them: sudo /bin/portscope",
             ),
         ] {
-            let line = refusal(&Refusal { row, holder, why }, Charset::Unicode, Some("/bin/portscope".as_ref()));
+            let line = refusal(&Refusal { row, holder, obstacle }, Charset::Unicode, Some("/bin/portscope".as_ref()));
             assert_eq!(line, format!("tcp 127.0.0.1:5432 LISTEN is left alone: {end}"));
         }
     }

@@ -1,7 +1,7 @@
 //! How a person's terminal wants its output: colour, characters, width. Decided once, here.
 
 use super::sanitize::Charset;
-use crate::context::{Environment, Terminal};
+use crate::environment::{Environment, Terminal};
 
 /// `--color`.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

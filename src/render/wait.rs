@@ -8,40 +8,9 @@ use serde::Serialize;
 use super::holder;
 use super::report::{self, SCHEMA, SocketReport};
 use super::sanitize::Charset;
-use crate::analyse::stop::blocks;
+use crate::analyse::kill::blocks;
+use crate::analyse::wait::{Goal, Outcome};
 use crate::model::{Port, Protocol, Row, State};
-
-/// What is waited for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Goal {
-    /// Somebody listens.
-    Listening,
-    /// Nobody keeps a server from the port.
-    Free,
-}
-
-impl Goal {
-    /// The name in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Goal::Listening => "listening",
-            Goal::Free => "free",
-        }
-    }
-}
-
-/// One port that was waited for.
-#[derive(Clone, Debug)]
-pub struct Outcome<'r, 'a> {
-    /// The port.
-    pub port: Port,
-    /// Its protocol.
-    pub protocol: Protocol,
-    /// Whether it is as it should be.
-    pub is_reached: bool,
-    /// The sockets by which that was judged; where it is not reached all that are on the port.
-    pub rows: Vec<&'r Row<'a>>,
-}
 
 /// What came of waiting for a port.
 #[derive(Debug, Serialize, JsonSchema)]

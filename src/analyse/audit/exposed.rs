@@ -1,7 +1,7 @@
 //! Services that should not be reached from elsewhere: stores without authentication, and what speaks in the clear.
 
 use super::holders::{exes, file_name, summary};
-use super::place::{self, is_elsewhere};
+use super::location::{self, is_elsewhere};
 use super::table::{self, Service};
 use super::{Finding, Rule, Severity};
 use crate::model::{Exposure, Row};
@@ -42,7 +42,7 @@ fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Se
             let remedy = format!(
                 "bind it to 127.0.0.1, or to an address that only its clients reach, and turn on authentication or TLS; \
                  see who holds it: {}",
-                place::command(row)
+                location::command(row)
             );
             Some(Finding { severity, ..Finding::new(rule, row, evidence, remedy) })
         })

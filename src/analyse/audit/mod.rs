@@ -8,8 +8,8 @@
 mod exposed;
 mod files;
 pub(super) mod holders;
+mod location;
 mod network;
-mod place;
 mod programs;
 mod rules;
 mod sharing;
@@ -147,7 +147,7 @@ pub fn in_order(findings: Vec<Finding<'_>>) -> Vec<Finding<'_>> {
         let place = match finding.subject {
             Subject::Socket(row) => {
                 let socket = row.socket;
-                let space = (place::is_elsewhere(row), row.space.label.as_str());
+                let space = (location::is_elsewhere(row), row.space.label.as_str());
                 (0, Some((space, socket.local.port, socket.protocol, socket.local.address, socket.device.as_deref())))
             }
             Subject::Policy { line, .. } => (line, None),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::exposed::reach;
 use super::holders::summary;
-use super::{Finding, Rule, place};
+use super::{Finding, Rule, location};
 use crate::model::{Exposure, ForwardedBy, Port, PortRange, Row, SpaceId, State};
 
 /// Ranges that a command line may have; with more of them it is no longer something to type.
@@ -57,7 +57,7 @@ fn reservation(rows: &[&Row<'_>]) -> String {
     };
     let all = joined(reserved.iter().copied().chain(ports).collect());
     let command = format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list(&all));
-    if place::is_elsewhere(rows[0]) {
+    if location::is_elsewhere(rows[0]) {
         format!("inside of the port space {}, since each has its own list (nsenter --net): {command}", space.label)
     } else {
         command

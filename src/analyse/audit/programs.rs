@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::holders::{exes, file_name, summary};
-use super::{Finding, Rule, place, table};
+use super::{Finding, Rule, location, table};
 use crate::model::{Category, Row, SpaceKind, Uid};
 
 /// A well-known port held by a program that is not known for its service.
@@ -32,7 +32,7 @@ pub fn unknown<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
         let remedy = format!(
             "find out what it is: {}; where it is right, let the policy say so: an [[allow]] with port = {}, its exe, and \
              suppress = [\"{}\"]",
-            place::command(row),
+            location::command(row),
             socket.local.port,
             rule.id
         );

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::holders::{exes, summary};
-use super::{Finding, Rule, place};
+use super::{Finding, Rule, location};
 use crate::model::{Exposure, Protocol, Row};
 
 /// Ports of UDP that many programs share by design: each gets its copy of what is sent to the group.
@@ -38,7 +38,7 @@ pub fn unrelated<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
              comes between them",
             summary(rows[0])
         );
-        let remedy = format!("find out which of them should be there: {}", place::command(rows[0]));
+        let remedy = format!("find out which of them should be there: {}", location::command(rows[0]));
         findings.push(Finding::new(rule, rows[0], evidence, remedy));
     }
     findings

@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use super::hold::Held;
-use super::{Aims, Args, charset, confirm, note_refusals, outcome};
-use crate::analyse::stop::{Plan, Why, activated};
+use super::handles::Handles;
+use super::{Args, charset, confirm, note_refusals, outcome};
+use crate::analyse::kill::{Obstacle, Plan, activated};
+use crate::analyse::targets::PortTargets;
 use crate::collect::manager;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
@@ -17,15 +18,15 @@ pub fn run(
     args: &Args,
     plan: Plan<'_, '_>,
     chosen: &[&Row<'_>],
-    held: &Held,
-    aims: &Aims,
+    handles: &Handles,
+    targets: &PortTargets,
     is_whole: bool,
     context: &mut Context,
 ) -> Result<ExitStatus, Error> {
     let charset = charset(context);
     words::write(&mut context.stdout, &plan, charset)?;
     context.stdout.flush()?;
-    let (plan, found) = match all(plan, held, charset) {
+    let (plan, found) = match all(plan, handles, charset) {
         Ok(found) => found,
         Err(line) => {
             context.note(&format!("{line}; nothing was done"));
@@ -52,12 +53,16 @@ pub fn run(
         writeln!(context.stdout, "{}: stopped", managed.title())?;
     }
     context.stdout.flush()?;
-    let is_free = outcome::settle(args, &plan, chosen, held, aims, charset, context)?;
+    let is_free = outcome::settle(args, &plan, chosen, handles, targets, charset, context)?;
     Ok(if is_free && is_whole { ExitStatus::Yes } else { ExitStatus::No })
 }
 
 /// The units and containers of every holder, each once, and the plan without what they settle.
-fn all<'r, 'a>(mut plan: Plan<'r, 'a>, held: &Held, charset: Charset) -> Result<(Plan<'r, 'a>, Vec<Managed>), String> {
+fn all<'r, 'a>(
+    mut plan: Plan<'r, 'a>,
+    handles: &Handles,
+    charset: Charset,
+) -> Result<(Plan<'r, 'a>, Vec<Managed>), String> {
     let mut found: Vec<Managed> = Vec::new();
     let mut add = |managed: &Managed| {
         if !found.contains(managed) {
@@ -69,17 +74,17 @@ fn all<'r, 'a>(mut plan: Plan<'r, 'a>, held: &Held, charset: Charset) -> Result<
         let Some(managed) = &victim.managed else {
             return Err(format!("{who} runs in no unit or container that could be stopped"));
         };
-        add(verified(managed, victim.pid, &who, held)?);
+        add(verified(managed, victim.pid, &who, handles)?);
     }
     let mut refusals = Vec::new();
     for refusal in std::mem::take(&mut plan.refusals) {
-        match (&refusal.why, refusal.holder) {
-            (Why::Elsewhere(Some(managed)), Some((pid, process))) => {
-                add(verified(managed, pid, &holder::process(pid, process, charset), held)?);
+        match (&refusal.obstacle, refusal.holder) {
+            (Obstacle::Elsewhere(Some(managed)), Some((pid, process))) => {
+                add(verified(managed, pid, &holder::process(pid, process, charset), handles)?);
             }
             // The runtime itself has told that the port leads to its container.
-            (Why::Proxy(Some(managed)) | Why::Redirect(Some(managed)), _) => add(managed),
-            (Why::Init, _) if refusal.row.socket.activation.is_some() => {
+            (Obstacle::Proxy(Some(managed)) | Obstacle::Redirect(Some(managed)), _) => add(managed),
+            (Obstacle::Init, _) if refusal.row.socket.activation.is_some() => {
                 // So has systemd of its socket units.
                 activated(refusal.row).iter().for_each(&mut add);
             }
@@ -90,8 +95,8 @@ fn all<'r, 'a>(mut plan: Plan<'r, 'a>, held: &Held, charset: Charset) -> Result<
 }
 
 /// A path of a cgroup is only a hint: the manager must say that the process is its own.
-fn verified<'m>(managed: &'m Managed, pid: Pid, who: &str, held: &Held) -> Result<&'m Managed, String> {
-    let standing = held.get(&pid).and_then(|hold| hold.standing.as_ref().ok());
+fn verified<'m>(managed: &'m Managed, pid: Pid, who: &str, handles: &Handles) -> Result<&'m Managed, String> {
+    let standing = handles.get(&pid).and_then(|held| held.standing.as_ref().ok());
     let cgroups = standing.map(|standing| &standing.cgroups[..]).unwrap_or_default();
     match manager::owns(managed, cgroups) {
         Ok(true) => Ok(managed),

@@ -1,25 +1,24 @@
 //! `portscope kill`: stops who listens on a port, and nobody else.
 
-mod aim;
-mod hold;
+mod handles;
 mod managers;
 mod outcome;
 
 use std::io::Write;
 use std::time::Duration;
 
-pub use aim::Aims;
-use hold::Held;
+use handles::Handles;
 
-use crate::analyse::stop::{self, Plan};
+use super::confirm::{charset, confirm};
+use crate::analyse::kill::{self, Plan};
+use crate::analyse::targets::PortTargets;
 use crate::cli::{PortTarget, ProtocolArgs, parse_duration};
 use crate::collect::control::{ControlError, Signal};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::render::sanitize::Charset;
-use crate::render::style::{ColorChoice, Style};
-use crate::render::{holder, stop as words};
+use crate::render::{absence, holder, stop as words};
 
 /// Stop the processes that listen on a port
 ///
@@ -75,26 +74,27 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let aims = Aims::new(&args.ports, args.protocols.protocols(), args.clients);
-    let (snapshot, held) = hold::look(&aims, context)?;
+    let targets =
+        PortTargets::new(args.ports.iter().map(PortTarget::wanted).collect(), args.protocols.protocols(), args.clients);
+    let (snapshot, handles) = handles::look(&targets, context)?;
     let listing = join::listing(&snapshot, None);
     let charset = charset(context);
     let mut is_whole = true;
-    for line in aims.missing(&listing, charset) {
-        context.note(&line);
+    for missing in targets.missing(&listing) {
+        context.note(&absence::line(&missing, &targets, charset));
         is_whole = false;
     }
-    let meant = aims.chosen(&listing);
-    let plan = stop::plan(&listing, &meant, &hold::known(&held, &meant));
+    let meant = targets.chosen(&listing);
+    let plan = kill::plan(&listing, &meant, &handles::known(&handles, &meant));
     if args.via_manager {
-        return managers::run(args, plan, &meant, &held, &aims, is_whole, context);
+        return managers::run(args, plan, &meant, &handles, &targets, is_whole, context);
     }
     words::write(&mut context.stdout, &plan, charset)?;
     context.stdout.flush()?;
     is_whole &= note_refusals(&plan, charset, context);
     if plan.victims.is_empty() {
         if !meant.is_empty() && plan.refusals.is_empty() {
-            context.note(&format!("who was on {} has ended by itself", aims.names()));
+            context.note(&format!("who was on {} has ended by itself", targets.names()));
         }
         return Ok(ExitStatus::No);
     }
@@ -103,14 +103,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     if !confirm(args.dry_run, args.yes, &question, context)? {
         return Ok(if args.dry_run && is_whole { ExitStatus::Yes } else { ExitStatus::No });
     }
-    is_whole &= send(args.signal, &plan, &held, charset, context)?;
-    let is_free = outcome::settle(args, &plan, &meant, &held, &aims, charset, context)?;
+    is_whole &= send(args.signal, &plan, &handles, charset, context)?;
+    let is_free = outcome::settle(args, &plan, &meant, &handles, &targets, charset, context)?;
     Ok(if is_free && is_whole { ExitStatus::Yes } else { ExitStatus::No })
-}
-
-/// The characters that the output may have.
-pub fn charset(context: &Context) -> Charset {
-    Style::new(ColorChoice::Auto, &context.environment, context.terminal).charset
 }
 
 /// `1 process`, `3 processes`.
@@ -127,36 +122,17 @@ fn note_refusals(plan: &Plan<'_, '_>, charset: Charset, context: &mut Context) -
     plan.refusals.is_empty()
 }
 
-/// Says whether it shall be done: as `--yes` says, else as the person at the terminal does.
-pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Context) -> Result<bool, Error> {
-    if is_dry {
-        writeln!(context.stdout, "nothing was done (--dry-run)")?;
-        return Ok(false);
-    }
-    if is_agreed {
-        return Ok(true);
-    }
-    match context.ask(question) {
-        Some(true) => Ok(true),
-        Some(false) => {
-            writeln!(context.stdout, "nothing was done")?;
-            Ok(false)
-        }
-        None => Err(Error::Usage("nobody can be asked here, so nothing was done: --yes agrees beforehand".to_owned())),
-    }
-}
-
 /// Signals each process that still has one of its sockets; whether all were.
 fn send(
     signal: Signal,
     plan: &Plan<'_, '_>,
-    held: &Held,
+    handles: &Handles,
     charset: Charset,
     context: &mut Context,
 ) -> Result<bool, Error> {
     let mut is_whole = true;
     for victim in &plan.victims {
-        let Some(Ok(handle)) = held.get(&victim.pid).map(|known| known.handle.as_ref()) else { continue };
+        let Some(Ok(handle)) = handles.get(&victim.pid).map(|known| known.handle.as_ref()) else { continue };
         let who = holder::process(victim.pid, victim.process, charset);
         // It was seen some time ago: meanwhile somebody has thought about it.
         let still_holds = victim.meant.iter().try_fold(false, |found, row| Ok(found || handle.holds(row.socket)?));

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
-use super::hold::Held;
-use super::{Aims, Args};
-use crate::analyse::stop::Plan;
+use super::Args;
+use super::handles::Handles;
+use crate::analyse::kill::Plan;
+use crate::analyse::targets::PortTargets;
 use crate::collect::ProcessHandle;
 use crate::collect::control::{ControlError, Signal};
 use crate::context::Context;
@@ -45,14 +46,14 @@ pub fn settle(
     args: &Args,
     plan: &Plan<'_, '_>,
     chosen: &[&Row<'_>],
-    held: &Held,
-    aims: &Aims,
+    handles: &Handles,
+    targets: &PortTargets,
     charset: Charset,
     context: &mut Context,
 ) -> Result<bool, Error> {
     let names: Vec<(Pid, String)> =
         plan.victims.iter().map(|victim| (victim.pid, holder::process(victim.pid, victim.process, charset))).collect();
-    let handle = |pid: &Pid| held.get(pid).and_then(|hold| hold.handle.as_ref().ok());
+    let handle = |pid: &Pid| handles.get(pid).and_then(|held| held.handle.as_ref().ok());
     let mut running: Vec<(String, &ProcessHandle)> =
         names.iter().filter_map(|(pid, name)| Some((name.clone(), handle(pid)?))).collect();
     let spared: BTreeSet<Identity> = plan.refusals.iter().map(|refusal| identity(refusal.row.socket)).collect();
@@ -73,15 +74,15 @@ pub fn settle(
         running.retain(|(_, process)| !process.has_ended_within(Duration::ZERO));
         pause = (pause + pause / 2).min(PAUSES.1);
         let gone = context.now().duration_since(started);
-        let snapshot = context.source.snapshot(&Aims::need(false))?;
-        let look = look(&snapshot, aims, &meant, &spared, charset);
+        let snapshot = context.source.snapshot(&PortTargets::need(false))?;
+        let look = look(&snapshot, targets, &meant, &spared, charset);
         if let (Look::Free(left), true) = (&look, was_free) {
-            say_free(*left, &running, aims, context)?;
+            say_free(*left, &running, targets, context)?;
             return Ok(true);
         }
         was_free = matches!(look, Look::Free(_));
         if let (Look::Taken(by), true) = (&look, running.is_empty()) {
-            context.note(&format!("{} was taken at once by {by}", aims.names()));
+            context.note(&format!("{} was taken at once by {by}", targets.names()));
             return Ok(false);
         }
         if !was_free && force.is_some_and(|at| gone >= at) {
@@ -91,7 +92,7 @@ pub fn settle(
             send_kill(&running, context)?;
         }
         if gone >= limit && !was_free {
-            say_held(&look, &running, args, aims, context);
+            say_held(&look, &running, args, targets, context);
             return Ok(false);
         }
     }
@@ -99,7 +100,7 @@ pub fn settle(
 
 fn look(
     snapshot: &Snapshot,
-    aims: &Aims,
+    targets: &PortTargets,
     meant: &BTreeSet<Identity>,
     spared: &BTreeSet<Identity>,
     charset: Charset,
@@ -108,7 +109,7 @@ fn look(
     let say = |row: &Row<'_>| format!("{} ({})", holder::all(row, charset), holder::socket(row, charset));
     // What was left alone stays, and was spoken of.
     let blocking: Vec<&Row<'_>> =
-        aims.blocking(&listing).into_iter().filter(|row| !spared.contains(&identity(row.socket))).collect();
+        targets.blocking(&listing).into_iter().filter(|row| !spared.contains(&identity(row.socket))).collect();
     let is_meant = |row: &&&Row<'_>| meant.contains(&identity(row.socket));
     if let Some(row) = blocking.iter().find(is_meant) {
         return Look::Held(say(row));
@@ -120,7 +121,7 @@ fn look(
     let still = listing.rows.iter().filter(|row| !row.processes.is_empty());
     match still.into_iter().find(|row| meant.contains(&identity(row.socket))) {
         Some(row) => Look::Held(say(row)),
-        None => Look::Free(aims.left(&listing)),
+        None => Look::Free(targets.left(&listing)),
     }
 }
 
@@ -139,19 +140,25 @@ fn send_kill(running: &[(String, &ProcessHandle)], context: &mut Context) -> Res
 fn say_free(
     left: usize,
     running: &[(String, &ProcessHandle)],
-    aims: &Aims,
+    targets: &PortTargets,
     context: &mut Context,
 ) -> Result<(), Error> {
     for (name, _) in running {
         writeln!(context.stdout, "{name}: has let go of the port and still runs")?;
     }
-    writeln!(context.stdout, "{} is free{}", aims.names(), connections_left(left))?;
+    writeln!(context.stdout, "{} is free{}", targets.names(), connections_left(left))?;
     Ok(())
 }
 
-fn say_held(look: &Look, running: &[(String, &ProcessHandle)], args: &Args, aims: &Aims, context: &mut Context) {
+fn say_held(
+    look: &Look,
+    running: &[(String, &ProcessHandle)],
+    args: &Args,
+    targets: &PortTargets,
+    context: &mut Context,
+) {
     let (Look::Held(by) | Look::Taken(by)) = look else { return };
-    let mut line = format!("{} is not free after {:?}: {by}", aims.names(), args.timeout);
+    let mut line = format!("{} is not free after {:?}: {by}", targets.names(), args.timeout);
     if !running.is_empty() {
         let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
         line = format!("{line}; still running: {}", names.join(", "));

@@ -1,9 +1,9 @@
-//! Takes hold of processes before anything is said of them.
+//! Opens a handle for each process before anything is reported about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Aims;
-use crate::analyse::stop::{Known, Why};
+use crate::analyse::kill::{Known, Obstacle};
+use crate::analyse::targets::PortTargets;
 use crate::collect::control::{ControlError, Standing};
 use crate::collect::{ProcessHandle, ancestors};
 use crate::context::Context;
@@ -11,14 +11,14 @@ use crate::error::Error;
 use crate::join;
 use crate::model::{Container, Managed, Pid, Row, Snapshot};
 
-/// A process that was taken hold of, or why not.
-pub struct Hold {
+/// A process for which a handle was opened, or why not.
+pub struct Held {
     pub handle: Result<ProcessHandle, ControlError>,
     pub standing: Result<Standing, ControlError>,
 }
 
-/// The processes by their numbers.
-pub type Held = BTreeMap<Pid, Hold>;
+/// The handles by process number.
+pub type Handles = BTreeMap<Pid, Held>;
 
 /// Looks that find new holders each time, before it is given up: then those are refused.
 const MOST_LOOKS: usize = 6;
@@ -27,68 +27,68 @@ const MOST_LOOKS: usize = 6;
 ///
 /// So what the last look tells of a number is told of the process that is held. And that nobody is there is said after
 /// two looks (C4).
-pub fn look(aims: &Aims, context: &Context) -> Result<(Snapshot, Held), Error> {
-    let mut held = Held::new();
+pub fn look(targets: &PortTargets, context: &Context) -> Result<(Snapshot, Handles), Error> {
+    let mut handles = Handles::new();
     let mut looks = 0;
     loop {
-        let snapshot = context.source.snapshot(&Aims::need(true))?;
+        let snapshot = context.source.snapshot(&PortTargets::need(true))?;
         looks += 1;
         let listing = join::listing(&snapshot, None);
-        let chosen = aims.chosen(&listing);
+        let chosen = targets.chosen(&listing);
         let pids: BTreeSet<Pid> = chosen.iter().flat_map(|row| row.processes.iter().map(|(pid, _)| *pid)).collect();
-        let new: Vec<Pid> = pids.into_iter().filter(|pid| !held.contains_key(pid)).collect();
+        let new: Vec<Pid> = pids.into_iter().filter(|pid| !handles.contains_key(pid)).collect();
         if (new.is_empty() && looks > 1) || looks >= MOST_LOOKS {
-            return Ok((snapshot, held));
+            return Ok((snapshot, handles));
         }
-        held.extend(new.into_iter().map(|pid| (pid, hold(pid))));
+        handles.extend(new.into_iter().map(|pid| (pid, open(pid))));
     }
 }
 
-fn hold(pid: Pid) -> Hold {
+fn open(pid: Pid) -> Held {
     let handle = ProcessHandle::open(pid);
     let standing = match &handle {
         Ok(handle) => handle.standing(),
         Err(error) => Err(error.clone()),
     };
-    Hold { handle, standing }
+    Held { handle, standing }
 }
 
 /// What is known of each process: whether it may be signalled, and still has one of its sockets.
-pub fn known(held: &Held, meant: &[&Row<'_>]) -> BTreeMap<Pid, Known> {
+pub fn known(handles: &Handles, meant: &[&Row<'_>]) -> BTreeMap<Pid, Known> {
     let ancestors = ancestors();
-    let of = |(pid, hold): (&Pid, &Hold)| (*pid, judge(*pid, hold, meant, &ancestors));
-    held.iter().map(of).collect()
+    let of = |(pid, held): (&Pid, &Held)| (*pid, judge(*pid, held, meant, &ancestors));
+    handles.iter().map(of).collect()
 }
 
-fn judge(pid: Pid, hold: &Hold, meant: &[&Row<'_>], ancestors: &[Pid]) -> Known {
+fn judge(pid: Pid, held: &Held, meant: &[&Row<'_>], ancestors: &[Pid]) -> Known {
     let failed = |error: &ControlError| match error {
         ControlError::Gone => Known::Gone,
-        ControlError::Refused => Known::Never(Why::Refused),
-        error => Known::Never(Why::Unheld(error.to_string())),
+        ControlError::Refused => Known::Never(Obstacle::Refused),
+        error => Known::Never(Obstacle::Unheld(error.to_string())),
     };
     if pid == Pid(1) {
-        return Known::Never(Why::Init);
+        return Known::Never(Obstacle::Init);
     }
     if pid == Pid(std::process::id()) {
-        return Known::Never(Why::Itself);
+        return Known::Never(Obstacle::Itself);
     }
     if ancestors.contains(&pid) {
-        return Known::Never(Why::Ancestor);
+        return Known::Never(Obstacle::Ancestor);
     }
-    let (handle, standing) = match (&hold.handle, &hold.standing) {
+    let (handle, standing) = match (&held.handle, &held.standing) {
         (Err(error), _) | (_, Err(error)) => return failed(error),
         (Ok(handle), Ok(standing)) => (handle, standing),
     };
     if standing.is_kernel {
-        return Known::Never(Why::Kernel);
+        return Known::Never(Obstacle::Kernel);
     }
     let its = || meant.iter().filter(|row| row.processes.iter().any(|(holder, _)| *holder == pid));
     let managed = || standing.managed.clone().map(|managed| by_name(managed, pid, its()));
     if standing.is_elsewhere {
-        return Known::Never(Why::Elsewhere(managed()));
+        return Known::Never(Obstacle::Elsewhere(managed()));
     }
     if standing.is_refused {
-        return Known::Never(Why::Refused);
+        return Known::Never(Obstacle::Refused);
     }
     for row in its() {
         match handle.holds(row.socket) {

@@ -55,14 +55,14 @@ pub enum Known {
     /// It is held, and nothing speaks against a signal.
     Plain(Option<Managed>),
     /// It may not be signalled.
-    Never(Why),
+    Never(Obstacle),
     /// It has ended, or holds none of the sockets any more.
     Gone,
 }
 
 /// Why a socket's holders are left alone.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Why {
+pub enum Obstacle {
     /// The first process: the system would end with it.
     Init,
     /// This very process.
@@ -112,7 +112,7 @@ pub struct Refusal<'r, 'a> {
     /// The process that it is because of, where it is one.
     pub holder: Option<(Pid, Option<&'a Process>)>,
     /// Why.
-    pub why: Why,
+    pub obstacle: Obstacle,
 }
 
 /// What would be done.
@@ -131,7 +131,7 @@ pub fn plan<'r, 'a>(listing: &'r Listing<'a>, meant: &[&'r Row<'a>], known: &BTr
     let mut plan = Plan::default();
     for row in meant {
         match refusal(listing, row, known) {
-            Some((holder, why)) => plan.refusals.push(Refusal { row, holder, why }),
+            Some((holder, obstacle)) => plan.refusals.push(Refusal { row, holder, obstacle }),
             None => add(&mut plan.victims, row, known),
         }
     }
@@ -156,24 +156,24 @@ fn add<'r, 'a>(victims: &mut Vec<Victim<'r, 'a>>, row: &'r Row<'a>, known: &BTre
     }
 }
 
-type Refused<'a> = (Option<(Pid, Option<&'a Process>)>, Why);
+type Refused<'a> = (Option<(Pid, Option<&'a Process>)>, Obstacle);
 
 fn refusal<'a>(listing: &Listing<'a>, row: &Row<'a>, known: &BTreeMap<Pid, Known>) -> Option<Refused<'a>> {
     match &row.socket.owner {
-        _ if row.socket.state == Some(State::Redirect) => return Some((None, Why::Redirect(forwarded_to(row)))),
-        Owner::Nobody(why) => return Some((None, Why::Nobody(*why))),
-        Owner::Hidden(because) => return Some((None, Why::Hidden(*because))),
+        _ if row.socket.state == Some(State::Redirect) => return Some((None, Obstacle::Redirect(forwarded_to(row)))),
+        Owner::Nobody(why) => return Some((None, Obstacle::Nobody(*why))),
+        Owner::Hidden(because) => return Some((None, Obstacle::Hidden(*because))),
         Owner::Processes(_) => {}
     }
     if row.socket.inode.is_some_and(|inode| is_ambiguous(listing, row, inode)) {
-        return Some((None, Why::Ambiguous));
+        return Some((None, Obstacle::Ambiguous));
     }
     row.processes.iter().find_map(|(pid, process)| {
         let why = match known.get(pid) {
             Some(Known::Never(why)) => why.clone(),
-            _ if is_proxy(row, *process) => Why::Proxy(forwarded_to(row)),
+            _ if is_proxy(row, *process) => Obstacle::Proxy(forwarded_to(row)),
             Some(Known::Plain(_) | Known::Gone) => return None,
-            None => Why::Unheld("it has not been looked at".to_owned()),
+            None => Obstacle::Unheld("it has not been looked at".to_owned()),
         };
         Some((Some((*pid, *process)), why))
     })
@@ -229,11 +229,11 @@ mod tests {
         listing.rows.iter().filter(|row| row.socket.local.port.get() == port && waits(row)).collect()
     }
 
-    fn whys(snapshot: &Snapshot, port: u16, all: &[(u32, Known)]) -> (Vec<u32>, Vec<Why>) {
+    fn whys(snapshot: &Snapshot, port: u16, all: &[(u32, Known)]) -> (Vec<u32>, Vec<Obstacle>) {
         let listing = join::listing(snapshot, None);
         let plan = plan(&listing, &on_port(&listing, port), &known(all));
         let victims = plan.victims.iter().map(|victim| victim.pid.0).collect();
-        (victims, plan.refusals.into_iter().map(|refusal| refusal.why).collect())
+        (victims, plan.refusals.into_iter().map(|refusal| refusal.obstacle).collect())
     }
 
     const PLAIN: Known = Known::Plain(None);
@@ -246,7 +246,14 @@ mod tests {
 
     #[test]
     fn c46_one_holder_that_may_not_be_signalled_spares_the_others() {
-        for why in [Why::Init, Why::Itself, Why::Ancestor, Why::Kernel, Why::Elsewhere(None), Why::Refused] {
+        for why in [
+            Obstacle::Init,
+            Obstacle::Itself,
+            Obstacle::Ancestor,
+            Obstacle::Kernel,
+            Obstacle::Elsewhere(None),
+            Obstacle::Refused,
+        ] {
             let all = [(811, PLAIN), (812, Known::Never(why.clone())), (813, PLAIN)];
             assert_eq!(whys(&testing::snapshot(), 443, &all), (vec![], vec![why]));
         }
@@ -256,7 +263,7 @@ mod tests {
     fn c46_a_holder_that_was_not_looked_at_is_not_signalled() {
         let (victims, refused) = whys(&testing::snapshot(), 443, &[(811, PLAIN), (812, PLAIN)]);
         assert_eq!(victims, [0; 0]);
-        assert!(matches!(refused[..], [Why::Unheld(_)]), "{refused:?}");
+        assert!(matches!(refused[..], [Obstacle::Unheld(_)]), "{refused:?}");
     }
 
     #[test]
@@ -268,7 +275,7 @@ mod tests {
     #[test]
     fn a_hidden_holder_is_said_to_be_hidden() {
         let refused = whys(&testing::snapshot(), 5353, &[]).1;
-        assert_eq!(refused, [Why::Hidden(HiddenBecause::Permission)]);
+        assert_eq!(refused, [Obstacle::Hidden(HiddenBecause::Permission)]);
     }
 
     #[test]
@@ -276,7 +283,11 @@ mod tests {
         for name in ["docker-proxy", "containerd-shim", "rootlessport", "conmon"] {
             let mut snapshot = testing::snapshot();
             snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some(name.into());
-            assert_eq!(whys(&snapshot, 5432, &[(700, PLAIN)]).1, [Why::Proxy(None), Why::Proxy(None)], "{name}");
+            assert_eq!(
+                whys(&snapshot, 5432, &[(700, PLAIN)]).1,
+                [Obstacle::Proxy(None), Obstacle::Proxy(None)],
+                "{name}"
+            );
         }
         assert_eq!(whys(&testing::snapshot(), 5432, &[(700, PLAIN)]), (vec![700], vec![]));
     }
@@ -294,8 +305,8 @@ mod tests {
             let listing = join::listing(&snapshot, None);
             let plan = plan(&listing, &[&listing.rows[3]], &known(&[(700, PLAIN)]));
             let web = Managed::new(Manager::Docker, "web");
-            let why = if state == State::Listen { Why::Proxy(web) } else { Why::Redirect(web) };
-            assert_eq!((plan.victims.len(), &plan.refusals[0].why), (0, &why));
+            let why = if state == State::Listen { Obstacle::Proxy(web) } else { Obstacle::Redirect(web) };
+            assert_eq!((plan.victims.len(), &plan.refusals[0].obstacle), (0, &why));
         }
     }
 
@@ -307,7 +318,7 @@ mod tests {
         for socket in snapshot.sockets.iter_mut().filter(|socket| socket.local.port.get() == 5432) {
             socket.inode = inode;
         }
-        assert_eq!(whys(&snapshot, 5432, &[(700, PLAIN)]).1, [Why::Ambiguous, Why::Ambiguous]);
+        assert_eq!(whys(&snapshot, 5432, &[(700, PLAIN)]).1, [Obstacle::Ambiguous, Obstacle::Ambiguous]);
     }
 
     #[test]

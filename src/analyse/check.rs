@@ -1,0 +1,95 @@
+//! Whether ports could be bound: the rule's judgement and the kernel's answer, for each bind at each port.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::bind::{self, Facts};
+use super::cause::{Checked, Probe, Verdict};
+use crate::catalogue::Catalogue;
+use crate::model::{Bind, BindError, Caller, Listing, Port, Protocol, Row};
+
+/// The addresses that a program binds when it has no preference, and those of loopback.
+pub const USUAL: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
+/// The binds of both protocols at the usual addresses, each still without its port.
+pub fn usual_binds() -> Vec<Bind> {
+    let bind = |protocol| USUAL.map(|address| Bind::plain(protocol, address, Port::new(0)));
+    Protocol::ALL.into_iter().flat_map(bind).collect()
+}
+
+/// How the kernel is asked.
+#[derive(Clone, Copy)]
+pub struct Kernel {
+    /// Tries the bind and returns what the kernel says.
+    pub bind: fn(&Bind) -> Probe,
+    /// Tries the bind's address, at no particular port.
+    pub address: fn(&Bind) -> Probe,
+}
+
+/// What is asked at each port.
+#[derive(Clone, Copy)]
+pub struct Question<'q> {
+    /// The binds, each still without its port.
+    pub binds: &'q [Bind],
+    /// Whether these are only the usual ones.
+    pub is_usual: bool,
+    /// Whether each bind is tried, not only judged by the open sockets.
+    pub is_tried: bool,
+    /// The process that would bind.
+    pub caller: Caller,
+    /// How the kernel is asked.
+    pub kernel: Kernel,
+}
+
+impl Question<'_> {
+    /// Judges and tries every bind at every port.
+    pub fn at<'a>(
+        &self,
+        ports: impl Iterator<Item = Port>,
+        listing: &'a Listing<'a>,
+        catalogue: &'a Catalogue,
+    ) -> Vec<Checked<'a>> {
+        // Whether an address is there does not depend on the port.
+        let binds: Vec<(&Bind, Option<BindError>)> =
+            self.binds.iter().map(|bind| (bind, (self.kernel.address)(bind).err())).collect();
+        let mut rows: HashMap<Port, Vec<&Row<'_>>> = HashMap::new();
+        for row in &listing.rows {
+            rows.entry(row.socket.local.port).or_default().push(row);
+        }
+        let protocols: BTreeSet<Protocol> = self.binds.iter().map(|bind| bind.protocol).collect();
+        let of_port = |port: Port| {
+            let verdict = |(bind, address): &(&Bind, Option<BindError>)| {
+                let bind = Bind { port, ..(*bind).clone() };
+                let space = &listing.snapshot.spaces[0];
+                let rows = rows.get(&port).map_or(&[][..], Vec::as_slice);
+                self.verdict(bind, rows, &Facts { space, caller: self.caller, address: address.as_ref() })
+            };
+            let service = |protocol: &Protocol| Some((*protocol, catalogue.service(port, *protocol)?));
+            Checked {
+                port,
+                services: protocols.iter().filter_map(service).collect(),
+                verdicts: binds.iter().map(verdict).collect(),
+            }
+        };
+        ports.map(of_port).collect()
+    }
+
+    fn verdict<'a>(&self, bind: Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Verdict<'a> {
+        let judgement = bind::judge(&bind, rows, facts);
+        let probe = self.kernel.bind;
+        let tried = self.is_tried.then(|| probe(&bind));
+        // One option at a time: Linux remembers a bind that had both after its end (`fastreuseport` of the port's
+        // bucket), and lets the next one with SO_REUSEPORT through that it would have refused.
+        let is_plain = !bind.reuseaddr && !bind.reuseport;
+        let ask_again = is_plain && tried.as_ref().is_some_and(|tried| *tried == Err(BindError::InUse));
+        let with_reuseaddr = ask_again.then(|| probe(&Bind { reuseaddr: true, ..bind.clone() }));
+        let with_reuseport = ask_again.then(|| probe(&Bind { reuseport: true, ..bind.clone() }));
+        let verdict = Verdict::new(bind, judgement, tried, facts);
+        Verdict { with_reuseaddr, with_reuseport, is_usual: self.is_usual, ..verdict }
+    }
+}
