@@ -2,6 +2,7 @@
 
 mod activation;
 mod ancestry;
+mod bpf;
 mod cgroup;
 mod collection;
 mod container_names;

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use super::BtfError;
+use crate::collect::linux::bpf::assembler::TooFar;
+use crate::collect::linux::bpf::btf::BtfError;
+use crate::collect::linux::bpf::program::LoadError;
 
 /// Which step towards the list failed, and how.
 ///
@@ -27,16 +29,9 @@ pub enum TaskIterError {
         #[from]
         source: BtfError,
     },
-    /// bpf(2) does not load programs for us: `EPERM` without the capabilities or under seccomp, `ENOSYS` without BPF.
-    #[error("cannot load the BPF program: {source}")]
-    Load { source: io::Error },
-    /// The verifier refused the program.
-    #[error("the kernel refused the BPF program: {source}: {reason}")]
-    Refused {
-        source: io::Error,
-        /// The end of what the verifier said, on one line, printable ASCII; may be empty.
-        reason: String,
-    },
+    /// The kernel did not take the program.
+    #[error(transparent)]
+    Program(#[from] LoadError),
     /// `BPF_LINK_CREATE` failed.
     #[error("cannot attach the BPF program to the task_file iterator: {source}")]
     Attach { source: io::Error },
@@ -51,38 +46,8 @@ pub enum TaskIterError {
     Incomplete { records: usize },
 }
 
-/// Returns the end of a verifier log as one printable line.
-///
-/// The statistics on the last lines are left out ("processed 12 insns ..."): the objection stands before them.
-pub fn last_words(log: &[u8]) -> String {
-    let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
-    let text = String::from_utf8_lossy(log.get(..end).unwrap_or_default());
-    let lines: Vec<_> =
-        text.lines().filter(|line| !line.starts_with("processed ") && !line.trim().is_empty()).collect();
-    let last = lines.get(lines.len().saturating_sub(2)..).unwrap_or(&[]);
-    let printable = |c: char| {
-        if c == ' ' || c.is_ascii_graphic() { c } else { '?' }
-    };
-    last.join("; ").chars().map(printable).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_words_are_the_objection() {
-        let log = b"0: (85) call unknown#999\ninvalid func unknown#999\nprocessed 1 insns (limit 5)\n\0\0";
-
-        assert_eq!(last_words(log), "0: (85) call unknown#999; invalid func unknown#999");
-        assert_eq!(last_words(b""), "");
-        assert_eq!(last_words(b"\x1b[2J\xff"), "?[2J?");
-    }
-
-    #[test]
-    fn the_message_names_the_step_and_the_errno() {
-        let error = TaskIterError::Load { source: io::Error::from_raw_os_error(1) };
-
-        assert_eq!(error.to_string(), "cannot load the BPF program: Operation not permitted (os error 1)");
+impl From<TooFar> for TaskIterError {
+    fn from(TooFar: TooFar) -> TaskIterError {
+        TaskIterError::Program(LoadError::Load { source: io::ErrorKind::FileTooLarge.into() })
     }
 }

@@ -4,25 +4,9 @@
 //! that another structure of the same name cannot be mistaken for the right one.
 
 use super::TaskIterError;
-use super::btf::{Btf, BtfError, Member, kind};
-use super::sys::KernelBtf;
-
-/// Width of a load, as BPF instructions encode it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Width {
-    One,
-    Two,
-    Four,
-    Eight,
-}
-
-/// A number or pointer in a structure of the kernel.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Field {
-    /// Bytes from the start of the structure.
-    pub offset: i16,
-    pub width: Width,
-}
+use crate::collect::linux::bpf::btf::{Btf, BtfError, Member, kind};
+use crate::collect::linux::bpf::field::{Field, Width, field, number, parameter, pointer};
+use crate::collect::linux::bpf::kernel_btf::KernelBtf;
 
 /// Offsets of the running kernel, for any number of programs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -140,12 +124,6 @@ impl Layout {
     }
 }
 
-fn parameter(btf: &mut Btf, function: u32, name: &'static str, width: Width) -> Result<(Field, u32), BtfError> {
-    let (place, type_id) = btf.parameter(function, name)?;
-    let offset = i16::try_from(8 * place).map_err(|_| BtfError::Unexpected { name })?;
-    Ok((Field { offset, width }, type_id))
-}
-
 fn process(btf: &mut Btf, task: u32) -> Result<Process, BtfError> {
     let name = btf.member(task, "comm")?;
     let half = |start| field(Member { offset: name.offset.saturating_add(start), ..name }, 8, "comm");
@@ -157,44 +135,5 @@ fn process(btf: &mut Btf, task: u32) -> Result<Process, BtfError> {
         parent: pointer(btf, task, "real_parent")?.0,
         credentials,
         effective_uid: number(btf, cred, &["euid", "val"])?,
-    })
-}
-
-/// Returns a member that points to a structure, and that structure.
-fn pointer(btf: &mut Btf, structure: u32, name: &'static str) -> Result<(Field, u32), BtfError> {
-    let member = btf.member(structure, name)?;
-    let target = btf.pointee(member.type_id, name)?;
-    Ok((field(member, 8, name)?, target))
-}
-
-/// Returns a member that is a number, by the path of its names.
-fn number(btf: &mut Btf, structure: u32, path: &[&'static str]) -> Result<Field, BtfError> {
-    let mut member = Member { offset: 0, type_id: structure };
-    let mut last = "";
-    for &name in path {
-        let inner = btf.member(member.type_id, name)?;
-        let offset = member.offset.checked_add(inner.offset);
-        member = Member { offset: offset.ok_or(BtfError::Unexpected { name })?, ..inner };
-        last = name;
-    }
-    let ty = btf.resolved(member.type_id)?;
-    if matches!(ty.kind, kind::INT | kind::ENUM) {
-        field(member, ty.size_or_type, last)
-    } else {
-        Err(BtfError::Unexpected { name: last })
-    }
-}
-
-fn field(member: Member, size: u32, name: &'static str) -> Result<Field, BtfError> {
-    let unexpected = BtfError::Unexpected { name };
-    Ok(Field {
-        offset: i16::try_from(member.offset).map_err(|_| unexpected)?,
-        width: match size {
-            1 => Width::One,
-            2 => Width::Two,
-            4 => Width::Four,
-            8 => Width::Eight,
-            _ => return Err(unexpected),
-        },
     })
 }

@@ -14,23 +14,22 @@
 //!
 //! Source: Linux, Documentation/bpf/{bpf_iterators,btf}.rst, bpf(2).
 
-mod btf;
 mod error;
 mod layout;
 mod program;
 mod record;
-mod sys;
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
-use btf::BtfError;
 pub use error::TaskIterError;
 use layout::Layout;
 pub use record::{Facts, Kind, OpenFile};
 
+use crate::collect::linux::bpf::program::{Kind as ProgramKind, LoadError, Program};
+use crate::collect::linux::bpf::sys;
 use program::Recognise;
 use record::Records;
 
@@ -61,57 +60,24 @@ pub enum StreamStates {
     Listening,
 }
 
-/// A program that the kernel has accepted, not yet attached.
-#[derive(Debug)]
-struct Program {
-    file: OwnedFd,
-}
-
-impl Program {
-    /// Has the kernel check and compile the program.
-    ///
-    /// # Errors
-    /// `Load` when bpf(2) is not permitted or absent, `Refused` when the verifier objects.
-    fn load(layout: &Layout, options: Options) -> Result<Self, TaskIterError> {
-        // The helper is asked for first, because a kernel whose description of itself lacks it may have it and the
-        // other way round; the kernel's own answer is the only sure one, and costs an old kernel a tenth of a
-        // millisecond.
-        match Self::load_one(layout, options, Recognise::Helper) {
-            Err(TaskIterError::Refused { .. }) => Self::load_one(layout, options, Recognise::Filesystem),
-            answer => answer,
-        }
-    }
-
-    fn load_one(layout: &Layout, options: Options, recognise: Recognise) -> Result<Self, TaskIterError> {
-        let instructions = program::assemble(layout, options, recognise)?;
-        match sys::load_program(&instructions, layout.attach_to, None) {
-            Ok(file) => Ok(Self { file }),
-            Err(error) if is_about_the_program(&error) => {
-                // Once more for the verifier's words: asking for them the first time would slow down every run.
-                let mut log = vec![0; 1 << 16];
-                match sys::load_program(&instructions, layout.attach_to, Some(&mut log)) {
-                    Ok(file) => Ok(Self { file }),
-                    Err(source) => Err(TaskIterError::Refused { source, reason: error::last_words(&log) }),
-                }
-            }
-            Err(source) => Err(TaskIterError::Load { source }),
-        }
-    }
-
-    /// Attaches the program to the iterator.
-    ///
-    /// # Errors
-    /// `Attach` with the errno of `BPF_LINK_CREATE`.
-    fn attach(self) -> Result<OwnedFd, TaskIterError> {
-        sys::create_link(&self.file).map_err(|source| TaskIterError::Attach { source })
-    }
-}
-
-/// Whether bpf(2) objects to what the program says, not to who asks or to the call itself.
+/// Has the kernel check and compile the program.
 ///
-/// `EPERM` is excluded: it means no capability, seccomp or an LSM, and would only be repeated.
-fn is_about_the_program(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EACCES | libc::ENOENT | libc::E2BIG))
+/// The helper is asked for first, because a kernel whose description of itself lacks it may have it and the other way
+/// round; the kernel's own answer is the only sure one, and costs an old kernel a tenth of a millisecond.
+fn load(layout: &Layout, options: Options) -> Result<Program, TaskIterError> {
+    match load_one(layout, options, Recognise::Helper) {
+        Err(TaskIterError::Program(LoadError::Refused { .. })) => load_one(layout, options, Recognise::Filesystem),
+        answer => answer,
+    }
+}
+
+fn load_one(layout: &Layout, options: Options, recognise: Recognise) -> Result<Program, TaskIterError> {
+    let instructions = program::assemble(layout, options, recognise)?;
+    Ok(Program::load(ProgramKind::Iterator(layout.attach_to), &instructions)?)
+}
+
+fn attach(program: &Program) -> Result<OwnedFd, TaskIterError> {
+    program.attach_iterator().map_err(|source| TaskIterError::Attach { source })
 }
 
 /// The iterator, loaded and ready for any number of passes.
@@ -130,7 +96,7 @@ impl TaskIter {
     /// Says which step failed; each of them means that the owners have to be found another way.
     pub fn load(options: Options) -> Result<Self, TaskIterError> {
         require_initial_pid_namespace()?;
-        let link = Program::load(&Layout::of_this_kernel()?, options)?.attach()?;
+        let link = attach(&load(&Layout::of_this_kernel()?, options)?)?;
         Ok(TaskIter { link })
     }
 
@@ -251,7 +217,7 @@ mod tests {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let layout = Layout::of_this_kernel().unwrap();
         let pass = |recognise| {
-            let link = Program::load_one(&layout, EVERYTHING, recognise).unwrap().attach().unwrap();
+            let link = attach(&load_one(&layout, EVERYTHING, recognise).unwrap()).unwrap();
             let files = TaskIter { link }.read().unwrap();
             let fd = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&listener)).unwrap();
             let is_ours = |file: &&OpenFile| file.tgid == std::process::id() && file.fd == fd;

@@ -2,19 +2,20 @@
 //!
 //! Source: Linux, Documentation/bpf/standardization/instruction-set.rst; helpers in bpf-helpers(7).
 
-use super::layout::{Field, Layout, Width};
+use super::layout::Layout;
 use super::record::{self, Kind, at};
-use super::{Options, StreamStates, TaskIterError};
+use super::{Options, StreamStates};
+use crate::collect::linux::bpf::assembler::{
+    Assembly, FRAME, Instruction, Label, R0, R1, R2, R3, R4, R6, R7, R8, R9, Register, TooFar,
+};
+use crate::collect::linux::bpf::field::Width;
 
-/// `struct bpf_insn`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Instruction {
-    code: u8,
-    registers: u8,
-    offset: i16,
-    immediate: i32,
-}
+const CONTEXT: Register = R6;
+const TASK: Register = R7;
+const FILE: Register = R8;
+const INODE: Register = R9;
+/// Free again once the inode is in the record.
+const LEADER: Register = INODE;
 
 /// How the program tells a socket from another file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,28 +27,8 @@ pub enum Recognise {
     Filesystem,
 }
 
-/// A register: r0 holds results, r1 to r5 arguments and scratch, r6 to r9 survive calls, r10 is the frame.
-#[derive(Clone, Copy)]
-struct Register(u8);
-
-const R0: Register = Register(0);
-const R1: Register = Register(1);
-const R2: Register = Register(2);
-const R3: Register = Register(3);
-const R4: Register = Register(4);
-const CONTEXT: Register = Register(6);
-const TASK: Register = Register(7);
-const FILE: Register = Register(8);
-const INODE: Register = Register(9);
-/// Free again once the inode is in the record.
-const LEADER: Register = INODE;
-const FRAME: Register = Register(10);
-
 const SEQ_WRITE: i32 = 127;
 const SOCK_FROM_FILE: i32 = 162;
-
-const JUMP_IF_EQUAL: u8 = 0x15;
-const JUMP_IF_NOT_EQUAL: u8 = 0x55;
 
 const AF_UNIX: i32 = 1;
 const AF_INET: i32 = 2;
@@ -62,107 +43,15 @@ const S_IFSOCK: i32 = 0o140_000;
 const SOCKFS_MAGIC: i32 = 0x534F_434B;
 const ANON_INODE_FS_MAGIC: i32 = 0x0904_1934;
 
-/// Where the record starts, from the frame register.
+/// Bytes of the record.
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a few dozen bytes")]
-const RECORD: i16 = -(record::SIZE as i16);
-
-/// A place that jumps lead to; all of them are forward.
-#[derive(Default)]
-struct Label {
-    jumps: Vec<usize>,
-}
-
-/// The program so far.
-#[derive(Default)]
-struct Assembly {
-    instructions: Vec<Instruction>,
-}
-
-impl Assembly {
-    fn emit(&mut self, code: u8, to: Register, from: Register, offset: i16, immediate: i32) {
-        let registers = if cfg!(target_endian = "little") { from.0 << 4 | to.0 } else { to.0 << 4 | from.0 };
-        self.instructions.push(Instruction { code, registers, offset, immediate });
-    }
-
-    /// `to = *(from + field)`, with zeros above.
-    fn load(&mut self, to: Register, from: Register, field: Field) {
-        self.emit(0x61 | size(field.width), to, from, field.offset, 0);
-    }
-
-    /// Puts the low bytes of a register into the record.
-    fn store(&mut self, field: i16, width: Width, from: Register) {
-        self.emit(0x63 | size(width), FRAME, from, RECORD + field, 0);
-    }
-
-    fn copy(&mut self, to: Register, from: Register) {
-        self.emit(0xBF, to, from, 0, 0);
-    }
-
-    fn set(&mut self, to: Register, value: i32) {
-        self.emit(0xB7, to, R0, 0, value);
-    }
-
-    fn add(&mut self, to: Register, value: i32) {
-        self.emit(0x07, to, R0, 0, value);
-    }
-
-    fn and(&mut self, to: Register, value: i32) {
-        self.emit(0x57, to, R0, 0, value);
-    }
-
-    fn call(&mut self, helper: i32) {
-        self.emit(0x85, R0, R0, 0, helper);
-    }
-
-    fn exit(&mut self) {
-        self.emit(0x95, R0, R0, 0, 0);
-    }
-
-    fn if_equal(&mut self, register: Register, value: i32, label: &mut Label) {
-        label.jumps.push(self.instructions.len());
-        self.emit(JUMP_IF_EQUAL, register, R0, 0, value);
-    }
-
-    fn unless_equal(&mut self, register: Register, value: i32, label: &mut Label) {
-        label.jumps.push(self.instructions.len());
-        self.emit(JUMP_IF_NOT_EQUAL, register, R0, 0, value);
-    }
-
-    fn jump(&mut self, label: &mut Label) {
-        label.jumps.push(self.instructions.len());
-        self.emit(0x05, R0, R0, 0, 0);
-    }
-
-    /// Puts a label here.
-    fn place(&mut self, label: Label) -> Result<(), TaskIterError> {
-        let here = self.instructions.len();
-        for jump in label.jumps {
-            // An offset of 0 is the next instruction. The program is far too short for this to fail.
-            let distance = here.checked_sub(jump + 1).and_then(|distance| i16::try_from(distance).ok());
-            let instruction = self.instructions.get_mut(jump);
-            let (Some(distance), Some(instruction)) = (distance, instruction) else {
-                return Err(TaskIterError::Load { source: std::io::ErrorKind::FileTooLarge.into() });
-            };
-            instruction.offset = distance;
-        }
-        Ok(())
-    }
-}
-
-const fn size(width: Width) -> u8 {
-    match width {
-        Width::Four => 0x00,
-        Width::Two => 0x08,
-        Width::One => 0x10,
-        Width::Eight => 0x18,
-    }
-}
+const RECORD: i16 = record::SIZE as i16;
 
 /// Returns the program for a kernel of this layout.
 ///
 /// The kernel calls it for every open file with the task and the file, and once more at the end with neither.
-pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Result<Vec<Instruction>, TaskIterError> {
-    let mut code = Assembly::default();
+pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Result<Vec<Instruction>, TooFar> {
+    let mut code = Assembly::new(RECORD);
     let [mut end, mut skip, mut write] = [Label::default(), Label::default(), Label::default()];
 
     code.copy(CONTEXT, R1);
@@ -198,8 +87,8 @@ pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Resu
     code.load(R1, CONTEXT, layout.context.meta);
     code.load(R1, R1, layout.meta_seq);
     code.copy(R2, FRAME);
-    code.add(R2, RECORD.into());
-    code.set(R3, -i32::from(RECORD));
+    code.add(R2, -i32::from(RECORD));
+    code.set(R3, RECORD.into());
     // When the buffer is full the record is dropped whole and the program called again for the file with the next
     // read, so the result need not be looked at.
     code.call(SEQ_WRITE);
@@ -207,7 +96,7 @@ pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Resu
     code.place(skip)?;
     code.set(R0, 0);
     code.exit();
-    Ok(code.instructions)
+    Ok(code.finish())
 }
 
 /// Puts into the record what is known of the process: its first thread speaks for it.
@@ -234,7 +123,7 @@ fn describe_process(code: &mut Assembly, layout: &Layout) {
 /// The time of a pass goes into cache misses, so nothing is read that need not be: the family is taken from the
 /// operations, which all sockets of a kind share, because `struct sock` is memory of its own for each. Reading it for
 /// every socket made passes half as long again.
-fn by_helper(code: &mut Assembly, layout: &Layout, options: Options, skip: &mut Label) -> Result<(), TaskIterError> {
+fn by_helper(code: &mut Assembly, layout: &Layout, options: Options, skip: &mut Label) -> Result<(), TooFar> {
     let [mut internet, mut keep, mut no_socket] = [Label::default(), Label::default(), Label::default()];
     code.copy(R1, FILE);
     code.call(SOCK_FROM_FILE);
@@ -276,7 +165,7 @@ fn keep_wanted(
     options: Options,
     keep: &mut Label,
     skip: &mut Label,
-) -> Result<(), TaskIterError> {
+) -> Result<(), TooFar> {
     let mut stream = Label::default();
     code.if_equal(R3, SOCK_STREAM, &mut stream);
     code.unless_equal(R3, SOCK_DGRAM, skip);
@@ -308,12 +197,7 @@ fn keep_wanted(
 }
 
 /// Goes on for sockets, and anonymous files where they are wanted.
-fn by_filesystem(
-    code: &mut Assembly,
-    layout: &Layout,
-    options: Options,
-    skip: &mut Label,
-) -> Result<(), TaskIterError> {
+fn by_filesystem(code: &mut Assembly, layout: &Layout, options: Options, skip: &mut Label) -> Result<(), TooFar> {
     let [mut keep, mut no_socket] = [Label::default(), Label::default()];
     code.load(INODE, FILE, layout.file_inode);
     code.load(R1, INODE, layout.inode_mode);

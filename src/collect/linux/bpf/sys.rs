@@ -1,17 +1,14 @@
-//! The system calls that no safe wrapper covers: bpf(2), and mapping the kernel's BTF.
+//! bpf(2), which no safe wrapper covers.
 //!
 //! Source: bpf(2), `include/uapi/linux/bpf.h`.
 
-use std::ffi::{CStr, c_int, c_void};
-use std::fs::File;
-use std::io::{self, Read};
-use std::ops::Deref;
+use std::ffi::{CStr, c_int};
+use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::{ptr, slice};
+use std::ptr;
 
-use rustix::mm::{MapFlags, ProtFlags};
-
-use super::program::Instruction;
+use super::assembler::Instruction;
+use super::program::Kind;
 
 const BPF_PROG_LOAD: c_int = 5;
 const BPF_LINK_CREATE: c_int = 28;
@@ -69,16 +66,19 @@ struct IteratorAttributes {
     flags: u32,
 }
 
-/// Loads a program of the iterator whose function has the BTF id `attach_to`, with the verifier's words in `log`.
-pub fn load_program(instructions: &[Instruction], attach_to: u32, log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
+/// Loads a program, with the verifier's words in `log`.
+pub fn load_program(kind: Kind, instructions: &[Instruction], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
+    let (prog_type, expected_attach_type, attach_btf_id) = match kind {
+        Kind::Iterator(function) => (BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, function),
+    };
     let mut attributes = LoadAttributes {
-        prog_type: BPF_PROG_TYPE_TRACING,
+        prog_type,
         insn_cnt: length(instructions.len())?,
         insns: address(instructions.as_ptr()),
         license: address(LICENCE.as_ptr()),
         prog_name: *NAME,
-        expected_attach_type: BPF_TRACE_ITER,
-        attach_btf_id: attach_to,
+        expected_attach_type,
+        attach_btf_id,
         ..LoadAttributes::default()
     };
     if let Some(log) = log {
@@ -143,58 +143,6 @@ unsafe fn bpf<T>(command: c_int, attributes: &T) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// The bytes of `/sys/kernel/btf/vmlinux`: a few megabytes.
-pub enum KernelBtf {
-    /// Since Linux 6.16, which saves the copy.
-    Mapped { start: *mut c_void, length: usize },
-    /// Before.
-    Copied(Vec<u8>),
-}
-
-impl KernelBtf {
-    pub fn open() -> io::Result<Self> {
-        let mut file = File::open("/sys/kernel/btf/vmlinux")?;
-        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-        Self::map(&file, length).or_else(|_| {
-            let mut bytes = Vec::with_capacity(length + 1);
-            file.read_to_end(&mut bytes)?;
-            Ok(Self::Copied(bytes))
-        })
-    }
-
-    fn map(file: &File, length: usize) -> io::Result<Self> {
-        #[expect(unsafe_code, reason = "there is no safe wrapper of mmap(2)")]
-        // SAFETY: a new mapping at a place of the kernel's choice touches no memory of ours.
-        let start = unsafe { rustix::mm::mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, 0) }?;
-        Ok(Self::Mapped { start, length })
-    }
-}
-
-impl Deref for KernelBtf {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        match self {
-            #[expect(unsafe_code, reason = "there is no safe wrapper of mmap(2)")]
-            // SAFETY: `length` bytes are mapped at `start` until drop. The file is a part of the kernel's image, so it
-            // neither changes nor shrinks.
-            Self::Mapped { start, length } => unsafe { slice::from_raw_parts(start.cast::<u8>(), *length) },
-            Self::Copied(bytes) => bytes,
-        }
-    }
-}
-
-impl Drop for KernelBtf {
-    fn drop(&mut self) {
-        if let Self::Mapped { start, length } = *self {
-            #[expect(unsafe_code, reason = "there is no safe wrapper of munmap(2)")]
-            // SAFETY: mapped by `map`, and no slice of it outlives `self`. A failure would leave it mapped, which is
-            // harmless.
-            let _ = unsafe { rustix::mm::munmap(start, length) };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_program_for_no_function_is_refused_with_an_errno() {
-        let error = load_program(&[], 0, None).unwrap_err();
+        let error = load_program(Kind::Iterator(0), &[], None).unwrap_err();
 
         assert!(error.raw_os_error().is_some());
     }
