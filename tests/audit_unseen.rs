@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use support::room::Room;
-use support::{Folder, Output, ReachableBinary, is_root, portscope, skip};
+use support::{Folder, Output, ReachableBinary, holding, is_root, portscope, skip};
 
 /// The texts of one field of all findings of a rule.
 fn of_rule<'a>(report: &'a Value, rule: &str, field: &str) -> Vec<&'a str> {
@@ -29,11 +29,10 @@ const FILTERS: &str = "the report was written with filters";
 
 #[test]
 fn a_report_that_leaves_something_out_is_never_called_clean() {
-    let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let holder = holding(TcpListener::bind(("127.0.0.1", 0)).unwrap());
     let folder = Folder::new();
     let file = folder.join("filtered.json");
-    let pid = std::process::id();
-    let filtered = portscope(["-p", "--exposure", "loopback", "--json", "--pid"]).arg(pid).success();
+    let filtered = portscope(["-p", "--exposure", "loopback", "--json", "--pid"]).arg(holder.pid()).success();
     std::fs::write(&file, filtered.stdout).unwrap();
 
     let audit = ["audit", "--no-policy"];

@@ -30,8 +30,8 @@ impl Engine {
             }
         }
         let script = format!(
-            "dockerd {flags} --storage-driver vfs --data-root /tmp/data --exec-root /tmp/exec --pidfile /run/pid \
-             -H unix:///run/docker.sock >/tmp/log 2>&1 & echo $! >/run/dockerd.pid; while :; do sleep 1000; done"
+            "dockerd {flags} --storage-driver vfs --data-root /run/data --exec-root /run/exec --pidfile /run/pid \
+             -H unix:///run/docker.sock >/run/dockerd.log 2>&1 & echo $! >/run/dockerd.pid; while :; do sleep 1000; done"
         );
         let engine = Engine(Apart::start(&script));
         eventually("the engine answers", || engine.docker(&["version"]).status.success().then_some(()));

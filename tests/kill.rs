@@ -8,6 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use support::apart::empty;
 use support::scene::Scene;
 use support::{Folder, Kept, ReachableBinary, Run, eventually, hold, holding, is_root, portscope, skip};
 
@@ -431,10 +432,12 @@ impl Unit {
     /// Runs `kill` where `systemctl` is this script, in a mount namespace of its own.
     fn kill(&self, flags: &[&str], script: &str) -> Run {
         let program = format!("#!/bin/sh\n{script}\n");
-        let prepare = "p=$(readlink -f /usr/bin) && mount -t tmpfs none /mnt && printf '%s' \"$0\" >/mnt/systemctl && \
-                       chmod 755 /mnt/systemctl && { test -e $p/systemctl || exit 77; } && \
-                       mount --bind /mnt/systemctl $p/systemctl && exec \"$@\"";
-        let wrapper = ["unshare", "-m", "sh", "-c", prepare, &program].map(str::to_owned);
+        let prepare = format!(
+            "set -e; p=$(readlink -f /usr/bin); {}; printf '%s' \"$0\" >/mnt/systemctl; chmod 755 /mnt/systemctl; \
+             test -e $p/systemctl || exit 77; mount --bind /mnt/systemctl $p/systemctl; exec \"$@\"",
+            empty("/mnt")
+        );
+        let wrapper = ["unshare", "-m", "sh", "-c", &prepare, &program].map(str::to_owned);
         portscope(["kill", "--via-manager"]).args(flags).arg(self.port).under(wrapper)
     }
 }

@@ -19,8 +19,8 @@ pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> BTreeMap<Pid, Process> {
     if need.dossier {
         kind = kind.with_cwd(UpdateKind::OnlyIfNotSet);
     }
-    let mut system = System::new();
     let mut described = BTreeMap::new();
+    let Ok(mut system) = System::new() else { return described };
     let mut wanted = pids.clone();
     while !wanted.is_empty() {
         let ids: Vec<sysinfo::Pid> = wanted.iter().map(|pid| sysinfo::Pid::from_u32(pid.0)).collect();
@@ -78,7 +78,7 @@ fn effective_uid(_: &sysinfo::Process) -> Option<Uid> {
 /// When the process started, in seconds since 1970; nothing when there is none of this number.
 #[cfg(not(target_os = "linux"))]
 pub fn started(pid: Pid) -> Option<u64> {
-    let mut system = System::new();
+    let mut system = System::new().ok()?;
     let id = sysinfo::Pid::from_u32(pid.0);
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[id]), false, ProcessRefreshKind::nothing());
     system.process(id).map(sysinfo::Process::start_time)
@@ -87,7 +87,7 @@ pub fn started(pid: Pid) -> Option<u64> {
 /// Ends the process; says whether the system did.
 #[cfg(not(unix))]
 pub fn terminate(pid: Pid) -> bool {
-    let mut system = System::new();
+    let Ok(mut system) = System::new() else { return false };
     let id = sysinfo::Pid::from_u32(pid.0);
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[id]), false, ProcessRefreshKind::nothing());
     system.process(id).is_some_and(sysinfo::Process::kill)
@@ -96,9 +96,9 @@ pub fn terminate(pid: Pid) -> bool {
 /// Describes the machine.
 pub fn host(captured_at: SystemTime, boot_id: Option<String>) -> Host {
     Host {
-        name: System::host_name(),
-        os: System::long_os_version(),
-        kernel: System::kernel_version(),
+        name: System::host_name().ok(),
+        os: System::long_os_version().ok(),
+        kernel: System::kernel_version().ok(),
         boot_id,
         captured_at,
     }
