@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::{
-    Backend, Endpoint, Family, Gap, GapReason, HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, OwnerSource,
-    Pid, Process, Protocol, Scope, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Backend, Coverage, Endpoint, Family, Gap, HiddenBecause, Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid,
+    Process, Protocol, Scope, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 
 const SPACE: SpaceId = SpaceId(4_026_531_840);
@@ -104,11 +104,10 @@ pub fn snapshot() -> Snapshot {
             .map(|(uid, name)| (Uid(uid), name.to_owned()))
             .into(),
         cgroups: BTreeMap::new(),
-        gaps: vec![Gap {
-            missing: Missing::Owners,
-            reason: GapReason::Owner(HiddenBecause::Permission),
-            count: Some(1),
-            detail: "70 of 90 processes may not be read by uid 1000".to_owned(),
+        gaps: vec![Gap::HiddenOwners {
+            because: HiddenBecause::Permission,
+            count: 1,
+            coverage: Some(Coverage { read: 20, refused: 70, uid: Some(Uid(1000)), ..Coverage::default() }),
         }],
         saved: None,
         warnings: Vec::new(),

@@ -54,7 +54,7 @@ pub fn metrics(listing: &Listing<'_>, usage: &[SpaceUsage<'_>], name: impl Fn(&S
             metrics.count_row(row, name);
         }
     }
-    let knows_peers = !listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Peers);
+    let knows_peers = !listing.snapshot.misses(Missing::Peers);
     for space in usage {
         if let Some(name) = names.get(&space.space.id) {
             metrics.count_space(space, name, knows_peers);
@@ -103,7 +103,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::analyse::usage::usage;
-    use crate::model::{Gap, GapReason, Queue, Snapshot};
+    use crate::model::{Gap, Queue, Snapshot};
     use crate::{join, testing};
 
     fn counted(snapshot: &Snapshot) -> Metrics {
@@ -154,8 +154,7 @@ mod tests {
         assert_eq!(metrics.fullest_destination, fullest, "40000 is used for 203.0.113.80:443");
         assert_eq!(metrics.ephemeral[&(host(), Protocol::Tcp)], Share { used: 1, limit: 28_232 });
         assert!(metrics.overflows.is_empty());
-        let (missing, reason) = (Missing::Peers, GapReason::Redacted);
-        snapshot.gaps.push(Gap { missing, reason, count: None, detail: String::new() });
+        snapshot.gaps.push(Gap::RedactedPeers);
         assert!(counted(&snapshot).fullest_destination.is_empty(), "peers were left out");
         snapshot.gaps.clear();
         snapshot.spaces[0].ephemeral = None;

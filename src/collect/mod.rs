@@ -34,7 +34,7 @@ use std::path::PathBuf;
 
 pub use saved::Saved;
 
-use crate::model::{BackendChoice, Gap, GapReason, HiddenBecause, Missing, Need, Owner, Protocol, Snapshot, Socket};
+use crate::model::{BackendChoice, Coverage, Gap, HiddenBecause, Need, Owner, Protocol, Snapshot, Socket};
 
 /// Where snapshots come from.
 pub trait Source {
@@ -130,18 +130,13 @@ pub enum CollectError {
 }
 
 /// A gap for each reason that hides the owner of a socket.
-fn hidden_owners(sockets: &[Socket], detail: impl Fn(HiddenBecause) -> String) -> Vec<Gap> {
+fn hidden_owners(sockets: &[Socket], coverage: Option<&Coverage>) -> Vec<Gap> {
     let mut counts: BTreeMap<HiddenBecause, usize> = BTreeMap::new();
     for socket in sockets {
         if let Owner::Hidden(because) = socket.owner {
             *counts.entry(because).or_default() += 1;
         }
     }
-    let gap = |(because, count)| Gap {
-        missing: Missing::Owners,
-        reason: GapReason::Owner(because),
-        count: Some(count),
-        detail: detail(because),
-    };
+    let gap = |(because, count)| Gap::HiddenOwners { because, count, coverage: coverage.cloned() };
     counts.into_iter().map(gap).collect()
 }

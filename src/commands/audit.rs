@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Family, Listing, Need, Protocol, Row, State};
 use crate::render::audit::{Audit, Form, write, write_explanation, write_list, write_policy};
+use crate::render::words::gap;
 use crate::render::{report, summary};
 use crate::{join, select};
 
@@ -124,7 +125,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     write(&mut text, &audit, form, args.style.style(context))?;
     pager::show(&text, form == Form::Text && !args.style.no_pager, context)?;
     // What was not asked for is told, and is no lack of sight.
-    let is_incomplete = audit::incomplete(&listing, &|_| None).iter().any(|finding| finding.severity > Severity::Info);
+    let is_incomplete =
+        audit::incomplete(&listing, &gap::sentence, &|_| None).iter().any(|finding| finding.severity > Severity::Info);
     Ok(match audit.failures() {
         0 if args.strictness.strict && is_incomplete => ExitStatus::Incomplete,
         0 => ExitStatus::Yes,
@@ -161,7 +163,8 @@ impl Args {
         let is_enabled = |rule: &Rule| self.is_enabled(rule, policy);
         let mut found = audit::findings(listing, &is_enabled);
         if is_enabled(audit::rule("incomplete").expect("the rule is in the table")) {
-            found.extend(audit::incomplete(listing, &|reason| summary::hint(reason, listing.snapshot, program)));
+            let hint = |reason| summary::hint(reason, listing.snapshot, program);
+            found.extend(audit::incomplete(listing, &gap::sentence, &hint));
         }
         if let Some(path) = path {
             let object = |row: &Row<'_>| serde_json::to_value(report::socket(row)).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::{SourceArgs, StrictArgs};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Gap, GapReason, Missing, Need, Snapshot, SpaceChoice};
+use crate::model::{Gap, Need, Snapshot, SpaceChoice};
 use crate::render::json;
 use crate::{config, file, join, select};
 
@@ -78,25 +78,10 @@ fn redact(snapshot: &mut Snapshot) {
         process.argv = None;
     }
     snapshot.users.clear();
-    for gap in &mut snapshot.gaps {
-        gap.detail = without_uid(&gap.detail);
-    }
-    for missing in [Missing::Peers, Missing::Users] {
-        let detail = format!("{} were left out (--redact)", missing.name());
-        snapshot.gaps.push(Gap { missing, reason: GapReason::Redacted, count: None, detail });
-    }
+    snapshot.gaps.iter_mut().for_each(Gap::redact);
+    snapshot.gaps.extend([Gap::RedactedPeers, Gap::RedactedUsers]);
     let kept = "names of hosts, files, units and containers are kept, and may have the name of a user in them";
     snapshot.warnings.push(format!("redacted: peers, users and arguments were left out; {kept}"));
-}
-
-/// `may not be read by uid 1000` without the number.
-fn without_uid(detail: &str) -> String {
-    match detail.split_once("by uid ") {
-        None => detail.to_owned(),
-        Some((before, after)) => {
-            format!("{before}by its user{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -107,10 +92,11 @@ mod tests {
     fn a_redacted_snapshot_has_no_number_of_a_user() {
         let mut snapshot = crate::testing::snapshot();
         redact(&mut snapshot);
-        assert_eq!(snapshot.gaps[0].detail, "70 of 90 processes may not be read by its user");
+        let Gap::HiddenOwners { coverage: Some(coverage), .. } = &snapshot.gaps[0] else { panic!("{snapshot:?}") };
+        assert_eq!((coverage.refused, coverage.uid), (70, None));
         assert!(snapshot.sockets.iter().all(|socket| (socket.uid, socket.peer) == (None, None)));
         assert!(snapshot.users.is_empty() && snapshot.processes.values().all(|process| process.uid.is_none()));
-        let missing: Vec<&str> = snapshot.gaps.iter().map(|gap| gap.missing.name()).collect();
+        let missing: Vec<&str> = snapshot.gaps.iter().map(|gap| gap.missing().name()).collect();
         assert_eq!(missing, ["owners", "peers", "users"]);
     }
 }

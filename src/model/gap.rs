@@ -1,6 +1,12 @@
 //! What a run could not see: part of the answer, never an error.
+//!
+//! A gap holds facts; its sentence is made in `render::words::gap` and is never read back. A report stores the facts in
+//! the form that serde gives them here, so that a saved gap is the same gap after it was read.
 
-use super::HiddenBecause;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Family, HiddenBecause, Protocol, Uid};
 
 /// A kind of fact that can be missing from a snapshot.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -28,20 +34,6 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// Every kind.
-    pub const ALL: [Missing; 10] = [
-        Missing::Owners,
-        Missing::Sockets,
-        Missing::Processes,
-        Missing::Attributes,
-        Missing::UdpPeers,
-        Missing::Spaces,
-        Missing::Redirects,
-        Missing::Names,
-        Missing::Peers,
-        Missing::Users,
-    ];
-
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,9 +58,9 @@ pub enum GapReason {
     Owner(HiddenBecause),
     /// This user may not know.
     Refused,
-    /// The backend in use does not give it.
+    /// The backend in use does not give it, or could not read it.
     Backend,
-    /// This version does not look for it.
+    /// Nobody looked for it.
     NotLookedFor,
     /// It was taken out of a report before that was given away.
     Redacted,
@@ -77,10 +69,6 @@ pub enum GapReason {
 }
 
 impl GapReason {
-    /// The reasons that are not about one owner.
-    pub const PLAIN: [GapReason; 5] =
-        [GapReason::Refused, GapReason::Backend, GapReason::NotLookedFor, GapReason::Redacted, GapReason::LeftOut];
-
     /// The name in JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,15 +82,388 @@ impl GapReason {
     }
 }
 
+/// How much of the processes a search for holders could read.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Coverage {
+    /// Processes whose descriptors were all read.
+    pub read: usize,
+    /// Processes of which some descriptors could not be read.
+    pub refused: usize,
+    /// The user who looked; null in a redacted report.
+    pub uid: Option<Uid>,
+    /// The option of the mount of /proc that hides other users' processes without a refusal.
+    pub hidden_by_mount: Option<String>,
+    /// Why the processes could not be looked at, or not as deep as is needed.
+    pub problem: Option<String>,
+}
+
+impl Coverage {
+    /// How many processes were met.
+    pub fn processes(&self) -> usize {
+        // A saved report may hold any numbers.
+        self.read.saturating_add(self.refused)
+    }
+
+    /// Says whether there may be holders that this user cannot see.
+    #[allow(dead_code, reason = "asked on Linux")]
+    pub fn is_partial(&self) -> bool {
+        self.refused > 0 || self.hidden_by_mount.is_some() || self.problem.is_some()
+    }
+}
+
+/// Why the rules that forward ports without a socket were not read, or not all.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(tag = "why", rename_all = "kebab-case")]
+pub enum RulesUnread {
+    /// Rows of this kind were not asked for.
+    NotWanted,
+    /// The backend does not look for them.
+    Unsupported,
+    /// There are rules, and no helper was to be asked for them.
+    NotAsked,
+    /// There are rules, and no time was left to read them.
+    TooLate,
+    /// The kernel refused to say whether there are any.
+    Refused {
+        /// What the system answered.
+        problem: String,
+    },
+    /// The kernel could not be asked whether there are any.
+    Failed {
+        /// What the system answered.
+        problem: String,
+    },
+    /// The tool that knows them did not tell them all.
+    Tool {
+        /// What went wrong with it.
+        problem: String,
+    },
+    /// Rules whose form is not known here.
+    NotUnderstood {
+        /// How many.
+        count: usize,
+    },
+    /// Rules for so many ports that they are not listed one by one.
+    TooWide {
+        /// The ports in words: `tcp 7056-65535`.
+        ports: Vec<String>,
+    },
+    /// Chains that lead to chains more often than is followed.
+    TooDeep,
+}
+
 /// Something that exists, or may exist, and was not seen.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Gap {
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(tag = "gap", rename_all = "kebab-case")]
+#[schemars(rename = "GapFacts")]
+pub enum Gap {
+    /// The holders of sockets are hidden.
+    HiddenOwners {
+        /// Why.
+        because: HiddenBecause,
+        /// Of how many sockets.
+        count: usize,
+        /// What could be read; null on systems that name the processes of sockets themselves.
+        coverage: Option<Coverage>,
+    },
+    /// Lines of a socket table that could not be read as sockets.
+    MalformedLines {
+        /// The label of the port space.
+        space: String,
+        /// How many lines.
+        count: usize,
+    },
+    /// The socket tables of a port space.
+    SocketTables {
+        /// The label of the port space.
+        space: String,
+        /// What the system answered.
+        problem: String,
+    },
+    /// Sockets of other users' processes, on a system that does not tell them.
+    SocketsOfOthers,
+    /// Descriptors that were closed while they were looked at, or are of an unknown kind.
+    UnreadDescriptors {
+        /// How many.
+        count: usize,
+    },
+    /// A saved report has no sockets of this protocol.
+    ProtocolLeftOut {
+        /// The protocol.
+        protocol: Protocol,
+    },
+    /// A saved report has no sockets of this family.
+    FamilyLeftOut {
+        /// The family.
+        family: Family,
+    },
+    /// A saved report was written with filters.
+    FilteredReport,
+    /// Netlink is refused, so that /proc/PID/net was read, which tells less.
+    NetlinkRefused {
+        /// The label of the first port space that it concerns.
+        space: String,
+        /// What the system answered.
+        problem: String,
+        /// How many more port spaces have the same.
+        #[serde(default)]
+        further_spaces: usize,
+    },
+    /// What netstat2 does not tell of sockets.
+    LimitsOfNetstat2,
+    /// Connections that no process holds any more, on a system that does not tell them.
+    ClosedConnections,
+    /// Nobody asked for the dynamic range and the excluded ports (Windows).
+    PortRangesNotAsked,
+    /// The range of UDP is another one than that of TCP, which is shown (Windows).
+    UdpRangeDiffers {
+        /// Its first port.
+        first: u16,
+        /// Its last port.
+        last: u16,
+    },
+    /// The dynamic range (Windows).
+    EphemeralRange {
+        /// Why it is not known.
+        problem: String,
+    },
+    /// Excluded ports (Windows).
+    ReservedPorts {
+        /// Why they are not known.
+        problem: String,
+    },
+    /// Files, folders and arguments of processes that may not be opened (Windows).
+    ClosedProcesses {
+        /// Of how many processes.
+        count: usize,
+    },
+    /// The name service did not give users' names in time.
+    UserNamesTooLate,
+    /// Names of users and arguments of processes: there was no thread that could wait for them.
+    NoThreadToAsk {
+        /// What the system answered.
+        problem: String,
+    },
+    /// Peers and states of UDP sockets.
+    UdpPeers {
+        /// Of how many sockets.
+        count: usize,
+    },
+    /// Port spaces other than the own one; nobody looked for them.
+    OtherSpaces {
+        /// Whether they were asked for, from a backend that reads only this one.
+        wanted: bool,
+    },
+    /// Port spaces other than the own one; they were looked for in vain.
+    SpacesNotFound {
+        /// What went wrong.
+        problem: String,
+    },
+    /// Network namespaces that are mounted or kept open and could not be entered.
+    ClosedSpaces {
+        /// How many.
+        count: usize,
+        /// Whether some of them may be listed all the same, by the name of a process that lives in them.
+        perhaps_listed: bool,
+        /// Whether this user may not enter them.
+        refused: bool,
+        /// What the system answered.
+        problem: String,
+    },
+    /// Port spaces that nothing but an open file keeps: not all of those were looked at.
+    UnattendedSpaces {
+        /// What went wrong.
+        problem: String,
+    },
+    /// Port spaces of processes that /proc hides from this user.
+    SpacesOfHiddenProcesses,
+    /// Ports that are forwarded without a socket.
+    Redirects {
+        /// The label of the port space, where it is not the own one.
+        space: Option<String>,
+        /// Why they are missing.
+        #[serde(flatten)]
+        why: RulesUnread,
+        /// How many more port spaces have the same.
+        #[serde(default)]
+        further_spaces: usize,
+    },
+    /// Names of containers; no helper was to be asked for them.
+    ContainerNamesNotAsked,
+    /// Names of containers.
+    ContainerNames {
+        /// Why they are not known.
+        problem: String,
+    },
+    /// Names of services (Windows).
+    ServiceNames {
+        /// Why they are not known.
+        problem: String,
+    },
+    /// Peers, taken out of a report.
+    RedactedPeers,
+    /// Users, taken out of a report.
+    RedactedUsers,
+}
+
+/// What somebody is told. Each answer can be changed by other gaps.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// Which sockets there are in the spaces that were listed.
+    Sockets,
+    /// Which port spaces there are, among those that were asked for.
+    Spaces,
+    /// Who holds the sockets.
+    Owners,
+    /// Which ports are forwarded without a socket, as far as this user may know.
+    Redirects,
+    /// That a port is free.
+    FreePort,
+    /// That a listing has no row, as far as a listing with rows does not say it too.
+    EmptyListing,
+    /// What there is to know about a port.
+    Port,
+    /// What can be compared with another report.
+    Comparison,
+    /// `--strict` and `visibility.complete`, besides the owners that are hidden in the rows.
+    Complete,
+}
+
+impl Gap {
     /// What kind of fact is missing.
-    pub missing: Missing,
+    pub const fn missing(&self) -> Missing {
+        match self {
+            Gap::HiddenOwners { .. } => Missing::Owners,
+            Gap::MalformedLines { .. }
+            | Gap::SocketTables { .. }
+            | Gap::SocketsOfOthers
+            | Gap::UnreadDescriptors { .. }
+            | Gap::ProtocolLeftOut { .. }
+            | Gap::FamilyLeftOut { .. }
+            | Gap::FilteredReport => Missing::Sockets,
+            Gap::NetlinkRefused { .. }
+            | Gap::LimitsOfNetstat2
+            | Gap::ClosedConnections
+            | Gap::PortRangesNotAsked
+            | Gap::UdpRangeDiffers { .. }
+            | Gap::EphemeralRange { .. }
+            | Gap::ReservedPorts { .. } => Missing::Attributes,
+            Gap::ClosedProcesses { .. } | Gap::UserNamesTooLate | Gap::NoThreadToAsk { .. } => Missing::Processes,
+            Gap::UdpPeers { .. } => Missing::UdpPeers,
+            Gap::OtherSpaces { .. }
+            | Gap::SpacesNotFound { .. }
+            | Gap::ClosedSpaces { .. }
+            | Gap::UnattendedSpaces { .. }
+            | Gap::SpacesOfHiddenProcesses => Missing::Spaces,
+            Gap::Redirects { .. } => Missing::Redirects,
+            Gap::ContainerNamesNotAsked | Gap::ContainerNames { .. } | Gap::ServiceNames { .. } => Missing::Names,
+            Gap::RedactedPeers => Missing::Peers,
+            Gap::RedactedUsers => Missing::Users,
+        }
+    }
+
     /// Why.
-    pub reason: GapReason,
-    /// How many it concerns, where they can be counted: sockets for owners and attributes.
-    pub count: Option<usize>,
-    /// The circumstances in words: `77 of 80 processes may not be read`.
-    pub detail: String,
+    pub const fn reason(&self) -> GapReason {
+        match self {
+            Gap::HiddenOwners { because, .. } => GapReason::Owner(*because),
+            Gap::ProtocolLeftOut { .. } | Gap::FamilyLeftOut { .. } | Gap::FilteredReport => GapReason::LeftOut,
+            Gap::RedactedPeers | Gap::RedactedUsers => GapReason::Redacted,
+            Gap::SocketsOfOthers | Gap::ClosedProcesses { .. } | Gap::SpacesOfHiddenProcesses => GapReason::Refused,
+            Gap::ClosedSpaces { refused: true, .. } => GapReason::Refused,
+            Gap::PortRangesNotAsked | Gap::OtherSpaces { wanted: false } | Gap::ContainerNamesNotAsked => {
+                GapReason::NotLookedFor
+            }
+            Gap::Redirects { why, .. } => match why {
+                RulesUnread::NotWanted | RulesUnread::Unsupported | RulesUnread::NotAsked => GapReason::NotLookedFor,
+                RulesUnread::Refused { .. } => GapReason::Refused,
+                RulesUnread::TooLate
+                | RulesUnread::Failed { .. }
+                | RulesUnread::Tool { .. }
+                | RulesUnread::NotUnderstood { .. }
+                | RulesUnread::TooWide { .. }
+                | RulesUnread::TooDeep => GapReason::Backend,
+            },
+            Gap::MalformedLines { .. }
+            | Gap::SocketTables { .. }
+            | Gap::UnreadDescriptors { .. }
+            | Gap::NetlinkRefused { .. }
+            | Gap::LimitsOfNetstat2
+            | Gap::ClosedConnections
+            | Gap::UdpRangeDiffers { .. }
+            | Gap::EphemeralRange { .. }
+            | Gap::ReservedPorts { .. }
+            | Gap::UserNamesTooLate
+            | Gap::NoThreadToAsk { .. }
+            | Gap::UdpPeers { .. }
+            | Gap::OtherSpaces { wanted: true }
+            | Gap::SpacesNotFound { .. }
+            | Gap::ClosedSpaces { refused: false, .. }
+            | Gap::UnattendedSpaces { .. }
+            | Gap::ContainerNames { .. }
+            | Gap::ServiceNames { .. } => GapReason::Backend,
+        }
+    }
+
+    /// How many it concerns, where they can be counted: sockets for owners and attributes, spaces for spaces.
+    pub const fn count(&self) -> Option<usize> {
+        match self {
+            Gap::HiddenOwners { count, .. }
+            | Gap::MalformedLines { count, .. }
+            | Gap::UnreadDescriptors { count }
+            | Gap::ClosedProcesses { count }
+            | Gap::UdpPeers { count }
+            | Gap::ClosedSpaces { count, perhaps_listed: false, .. } => Some(*count),
+            _ => None,
+        }
+    }
+
+    /// Says whether it could change the answer. The one place that decides it.
+    pub fn matters_to(&self, answer: Answer) -> bool {
+        let (missing, reason) = (self.missing(), self.reason());
+        match answer {
+            // What a report leaves out by choice is said when it is read.
+            Answer::Sockets => missing == Missing::Sockets && reason != GapReason::LeftOut,
+            Answer::Spaces => missing == Missing::Spaces && reason != GapReason::NotLookedFor,
+            Answer::Owners => missing == Missing::Owners,
+            // That a user may not read the rules, or that nobody was asked, is usual: the document says it.
+            Answer::Redirects => missing == Missing::Redirects && reason == GapReason::Backend,
+            // Who holds a socket does not matter here; that one may be missing does.
+            Answer::FreePort => matches!(missing, Missing::Sockets | Missing::Redirects | Missing::Attributes),
+            Answer::EmptyListing => {
+                missing == Missing::Attributes || (missing == Missing::Redirects && reason != GapReason::Backend)
+            }
+            Answer::Port => {
+                matches!(missing, Missing::Spaces | Missing::Redirects | Missing::Sockets | Missing::Processes)
+            }
+            // What a report leaves out by choice is told by its scope.
+            Answer::Comparison => reason != GapReason::LeftOut,
+            Answer::Complete => missing == Missing::Sockets || self.matters_to(Answer::Spaces),
+        }
+    }
+
+    /// Takes out what tells of a person.
+    pub fn redact(&mut self) {
+        if let Gap::HiddenOwners { coverage: Some(coverage), .. } = self {
+            coverage.uid = None;
+        }
+    }
+
+    /// Counts another port space that has the same gap; says whether it is the same.
+    #[allow(dead_code, reason = "asked on Linux")]
+    pub fn absorb(&mut self, other: &Gap) -> bool {
+        match (self, other) {
+            (
+                Gap::NetlinkRefused { problem, further_spaces, .. },
+                Gap::NetlinkRefused { problem: same_problem, .. },
+            ) if problem == same_problem => *further_spaces += 1,
+            (Gap::Redirects { why, further_spaces, .. }, Gap::Redirects { why: same_why, .. }) if why == same_why => {
+                // This user may read the rules of no space then: that is said once.
+                if !matches!(why, RulesUnread::Refused { .. }) {
+                    *further_spaces += 1;
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
 }

@@ -1,6 +1,6 @@
 //! Sockets with meaning added: what commands filter and print.
 
-use super::{Belonging, Category, Missing, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid};
+use super::{Answer, Belonging, Category, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid};
 
 /// Who can reach a socket, judged by the address and device that it is bound to. Firewalls are not considered.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -116,8 +116,7 @@ pub struct Listing<'a> {
 impl<'a> Listing<'a> {
     /// Says whether the owner of a row is hidden, sockets may be missing, or port spaces that were asked for are.
     pub fn is_incomplete(&self) -> bool {
-        let misses_sockets = || self.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Sockets);
-        self.rows.iter().any(Row::is_hidden) || misses_sockets() || self.snapshot.unseen_spaces().next().is_some()
+        self.rows.iter().any(Row::is_hidden) || self.snapshot.gaps_of(Answer::Complete).next().is_some()
     }
 
     /// Leaves out the rows that are not asked for.

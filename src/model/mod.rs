@@ -16,7 +16,7 @@ mod socket;
 mod space;
 
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
-pub use gap::{Gap, GapReason, Missing};
+pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
 pub use listing::{Exposure, Listing, Row};
 pub use managed::{Managed, Manager};
 pub use need::{BackendChoice, Need, SpaceChoice};

@@ -1,11 +1,14 @@
 //! Who holds a socket, and how well that is known.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// A process number, as this process sees it (in its own pid namespace).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Pid(pub u32);
 
 /// A user number, as this process sees it (in its own user namespace).
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Uid(pub u32);
 
 /// One descriptor of a socket in one process.
@@ -80,7 +83,8 @@ impl Nobody {
 }
 
 /// Why the holder of a socket is not known.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HiddenBecause {
     /// Descriptors of some processes may not be read by this user.
     Permission,

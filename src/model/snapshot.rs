@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::{
-    Belonging, Family, Gap, GapReason, Missing, Need, Pid, Port, Process, Protocol, Service, ServiceSource, Socket,
-    Space, SpaceId, Uid,
+    Answer, Belonging, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Service, ServiceSource, Socket, Space,
+    SpaceId, Uid,
 };
 
 /// The version of the JSON report; it changes only when a field changes its meaning or leaves.
@@ -178,9 +178,21 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Why port spaces that were asked for are missing.
-    pub fn unseen_spaces(&self) -> impl Iterator<Item = &Gap> {
-        self.gaps.iter().filter(|gap| gap.missing == Missing::Spaces && gap.reason != GapReason::NotLookedFor)
+    /// What was not seen and could change the answer.
+    pub fn gaps_of(&self, answer: Answer) -> impl Iterator<Item = &Gap> {
+        self.gaps.iter().filter(move |gap| gap.matters_to(answer))
+    }
+
+    /// Says whether facts of this kind are missing.
+    pub fn misses(&self, missing: Missing) -> bool {
+        self.gaps.iter().any(|gap| gap.missing() == missing)
+    }
+
+    /// How many port spaces are out of reach. Where one kind of them cannot be counted, nor can all.
+    pub fn unseen_spaces(&self) -> Option<usize> {
+        // A saved report may hold any numbers.
+        let add = |sum: usize, gap: &Gap| Some(sum.saturating_add(gap.count()?));
+        self.gaps.iter().filter(|gap| gap.missing() == Missing::Spaces).try_fold(0, add)
     }
 
     /// Returns the space with that id, when it was listed.

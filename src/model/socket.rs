@@ -4,10 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Container, Owner, Port, PortRange, Reach, SpaceId, Uid};
 
 /// A transport protocol with port numbers.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP, RFC 9293.
     Tcp,
@@ -31,7 +35,8 @@ impl Protocol {
 /// The address family that a socket was made for.
 ///
 /// It can differ from that of its addresses: an IPv6 socket serves IPv4 peers as `::ffff:a.b.c.d`.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Family {
     /// `AF_INET`.
     Ipv4,

@@ -11,8 +11,9 @@ use super::sanitize::{Charset, Text};
 use super::services;
 use super::style::Style;
 use super::summary;
+use super::words::gap;
 use crate::analyse::dossier::{Assignment, Dossier, Holding, Objection, Peers, Place};
-use crate::model::{Exposure, Gap, Listing, Missing, Row, SpaceId};
+use crate::model::{Answer, Exposure, Gap, Listing, Row, SpaceId};
 
 /// Connections of one owner that are told one by one.
 const MOST_CONNECTIONS: usize = 3;
@@ -70,14 +71,11 @@ pub fn write(
 
 /// What could change the answer and was not looked at, and what would show it.
 fn not_seen(listing: &Listing<'_>, program: Option<&Path>) -> Vec<String> {
-    let matters = |gap: &&Gap| {
-        matches!(gap.missing, Missing::Spaces | Missing::Redirects | Missing::Sockets | Missing::Processes)
+    let line = |gap: &Gap| match summary::hint(gap.reason(), listing.snapshot, program) {
+        Some(hint) => format!("{}; {hint}", gap::sentence(gap)),
+        None => gap::sentence(gap),
     };
-    let line = |gap: &Gap| match summary::hint(gap.reason, listing.snapshot, program) {
-        Some(hint) => format!("{}; {hint}", gap.detail),
-        None => gap.detail.clone(),
-    };
-    listing.snapshot.gaps.iter().filter(matters).map(line).collect()
+    listing.snapshot.gaps_of(Answer::Port).map(line).collect()
 }
 
 fn write_number(out: &mut dyn Write, dossier: &Dossier<'_>, style: Style) -> io::Result<()> {

@@ -11,7 +11,6 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::report_visibility::unseen_spaces;
 use super::sanitize::{Charset, Text};
 use crate::analyse::metrics::Metrics;
 use crate::model::{Snapshot, Space};
@@ -157,7 +156,7 @@ fn of_run(metrics: &Metrics, snapshot: &Snapshot, took: Option<Duration>, versio
     let seconds = |name, help, value: Option<f64>| Gauges { unit: Some(Unit::Seconds), ..single(name, help, value) };
     let at = snapshot.host.captured_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     // What is not known is left out; no number would be true.
-    let unseen = unseen_spaces(snapshot).map(|count| count as f64);
+    let unseen = snapshot.unseen_spaces().map(|count| count as f64);
     vec![
         single("hidden_owners", "Sockets whose holder this run could not see.", Some(metrics.hidden_owners as f64)),
         single("unseen_spaces", "Port spaces that are out of this user's reach.", unseen),

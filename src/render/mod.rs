@@ -39,3 +39,8 @@ pub mod table;
 mod time;
 pub mod usage;
 pub mod wait;
+pub mod words {
+    //! A phrase about one thing, for every page.
+
+    pub mod gap;
+}

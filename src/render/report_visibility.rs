@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::summary;
-use crate::model::{Gap, Listing, Missing, Snapshot};
+use super::words::gap;
+use crate::model::{Gap, Listing, Missing};
 
 /// What the run could not see.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -36,37 +37,32 @@ pub struct GapReport {
     pub reason: &'static str,
     /// How many sockets of the whole listing it concerns, where that can be counted.
     pub count: Option<usize>,
-    /// The circumstances in words.
+    /// The circumstances in words, made of the facts.
     pub detail: String,
     /// What would show it.
     pub hint: Option<String>,
-}
-
-/// How many spaces are out of reach. Where one kind of them cannot be counted, nor can all.
-pub fn unseen_spaces(snapshot: &Snapshot) -> Option<usize> {
-    // A saved report may hold any numbers.
-    let add = |sum: usize, gap: &Gap| Some(sum.saturating_add(gap.count?));
-    snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Spaces).try_fold(0, add)
+    /// The facts, each kind of gap with its own.
+    pub facts: Gap,
 }
 
 /// Turns what the snapshot misses of the listing into the document's words.
 pub fn visibility(listing: &Listing<'_>, program: Option<&Path>) -> Visibility {
     let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
     let gaps = &listing.snapshot.gaps;
-    let misses = |missing| gaps.iter().any(|gap| gap.missing == missing);
     let report = |gap: &Gap| GapReport {
-        missing: gap.missing.name(),
-        reason: gap.reason.name(),
-        count: gap.count,
-        detail: gap.detail.clone(),
-        hint: summary::hint(gap.reason, listing.snapshot, program),
+        missing: gap.missing().name(),
+        reason: gap.reason().name(),
+        count: gap.count(),
+        detail: gap::sentence(gap),
+        hint: summary::hint(gap.reason(), listing.snapshot, program),
+        facts: gap.clone(),
     };
     Visibility {
         complete: !listing.is_incomplete(),
         hidden_owners,
-        unseen_spaces: unseen_spaces(listing.snapshot),
+        unseen_spaces: listing.snapshot.unseen_spaces(),
         further_spaces: listing.snapshot.further_spaces,
-        redirects_checked: !misses(Missing::Redirects),
+        redirects_checked: !listing.snapshot.misses(Missing::Redirects),
         reasons: gaps.iter().map(report).collect(),
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::column::Column;
 use super::sanitize::{Charset, Text};
-use crate::model::{Gap, GapReason, Listing, Missing, Snapshot, State};
+use super::words::gap;
+use crate::model::{Answer, Gap, GapReason, Listing, Snapshot, State};
 
 /// Spaces that the title names.
 const MOST_NAMED: usize = 4;
@@ -76,28 +77,28 @@ pub fn further_spaces(snapshot: &Snapshot) -> Option<String> {
 
 /// Says which spaces are out of reach, and what would show them; nothing when none are.
 pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let gaps: Vec<&Gap> = snapshot.unseen_spaces().collect();
-    let hint = hint(gaps.first()?.reason, snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
-    let count = match super::report_visibility::unseen_spaces(snapshot) {
+    let gaps: Vec<&Gap> = snapshot.gaps_of(Answer::Spaces).collect();
+    let hint = hint(gaps.first()?.reason(), snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
+    let count = match snapshot.unseen_spaces() {
         None => "some port spaces are".to_owned(),
         Some(1) => "1 port space is".to_owned(),
         Some(count) => format!("{count} port spaces are"),
     };
-    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
-    Some(format!("{count} not listed: {}{hint}", details.join("; ")))
+    let details = gap::sentences(gaps.into_iter())?;
+    Some(format!("{count} not listed: {details}{hint}"))
 }
 
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
 pub fn left_out(snapshot: &Snapshot) -> Option<String> {
     snapshot.saved.as_ref()?;
-    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason == GapReason::LeftOut);
-    let details: Vec<&str> = gaps.map(|gap| gap.detail.as_str()).collect();
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason() == GapReason::LeftOut);
+    let details: Vec<String> = gaps.map(gap::sentence).collect();
     let mut lines = Vec::new();
     if !details.is_empty() {
         lines.push(format!("{}, so sockets may be missing; {WHOLE}", details.join(" and ")));
     }
     // A filter by peer or user finds nothing then.
-    let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason == GapReason::Redacted);
+    let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason() == GapReason::Redacted);
     lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
     (!lines.is_empty()).then(|| lines.join("; "))
 }
@@ -117,11 +118,11 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
     if hidden == 0 {
         return None;
     }
-    let gaps: Vec<&Gap> = listing.snapshot.gaps.iter().filter(|gap| gap.missing == Missing::Owners).collect();
-    let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
+    let gaps: Vec<&Gap> = listing.snapshot.gaps_of(Answer::Owners).collect();
+    let details: Vec<String> = gaps.iter().map(|gap| gap::sentence(gap)).collect();
     let noun = if listing.rows.len() == 1 { "socket" } else { "sockets" };
     let mut line = format!("owners hidden for {hidden} of {} {noun}: {}", listing.rows.len(), details.join("; "));
-    let hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason, listing.snapshot, program)).collect();
+    let hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason(), listing.snapshot, program)).collect();
     if !hints.is_empty() {
         line = format!("{line}; {}", hints.join("; "));
     }
@@ -131,44 +132,27 @@ pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
 /// Says why sockets may be missing, and what would show them; nothing when none are. What a report leaves out has been
 /// said when it was read.
 pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let is_new = |gap: &&Gap| gap.missing == Missing::Sockets && gap.reason != GapReason::LeftOut;
-    let gaps = snapshot.gaps.iter().filter(is_new);
-    let line = |gap: &Gap| match hint(gap.reason, snapshot, program) {
-        Some(hint) => format!("{}; {hint}", gap.detail),
-        None => gap.detail.clone(),
+    let line = |gap: &Gap| match hint(gap.reason(), snapshot, program) {
+        Some(hint) => format!("{}; {hint}", gap::sentence(gap)),
+        None => gap::sentence(gap),
     };
-    let lines: Vec<String> = gaps.map(line).collect();
+    let lines: Vec<String> = snapshot.gaps_of(Answer::Sockets).map(line).collect();
     (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
 }
 
-/// Says which rules of the firewall were asked for and have no rows; nothing when there are none. That a user may not
-/// read them, or that nobody was asked, is usual: the document says it.
+/// Says which rules of the firewall were asked for and have no rows; nothing when there are none.
 pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
-    let matters = |gap: &&Gap| gap.missing == Missing::Redirects && gap.reason == GapReason::Backend;
-    details(snapshot, matters).map(|details| format!("redirected ports are missing: {details}"))
+    gap::sentences(snapshot.gaps_of(Answer::Redirects)).map(|why| format!("redirected ports are missing: {why}"))
 }
 
 /// Says what may be on a port without having been seen: nothing is called free without that.
 pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
-    // Who holds a socket is beside the point here; that one may be missing is not.
-    let matters = |gap: &&Gap| matches!(gap.missing, Missing::Sockets | Missing::Redirects | Missing::Attributes);
-    details(snapshot, matters).map(|details| format!("not seen: {details}"))
+    gap::sentences(snapshot.gaps_of(Answer::FreePort)).map(|what| format!("not seen: {what}"))
 }
 
 /// Says what may be there although no row is, as far as every listing does not say it already.
 pub fn not_looked_at(snapshot: &Snapshot) -> Option<String> {
-    let matters = |gap: &&Gap| match gap.missing {
-        Missing::Attributes => true,
-        Missing::Redirects => gap.reason != GapReason::Backend,
-        _ => false,
-    };
-    details(snapshot, matters).map(|details| format!("not seen: {details}"))
-}
-
-/// The circumstances of these gaps in one line; nothing when there are none.
-fn details(snapshot: &Snapshot, matters: impl Fn(&&Gap) -> bool) -> Option<String> {
-    let details: Vec<&str> = snapshot.gaps.iter().filter(matters).map(|gap| gap.detail.as_str()).collect();
-    (!details.is_empty()).then(|| details.join("; "))
+    gap::sentences(snapshot.gaps_of(Answer::EmptyListing)).map(|what| format!("not seen: {what}"))
 }
 
 /// What would show the missing fact.
@@ -209,13 +193,11 @@ mod tests {
         snapshot.sockets.truncate(1);
         assert_eq!(missing(&snapshot, None), None);
         assert!(!join::listing(&snapshot, None).is_incomplete());
-        let gap =
-            |reason, detail: &str| Gap { missing: Missing::Sockets, reason, count: None, detail: detail.to_owned() };
-        snapshot.gaps.push(gap(GapReason::Backend, "a line was not understood"));
-        snapshot.gaps.push(gap(GapReason::Refused, "others are not told"));
+        snapshot.gaps.push(Gap::MalformedLines { space: "host".to_owned(), count: 1 });
+        snapshot.gaps.push(Gap::SocketsOfOthers);
         let said = missing(&snapshot, Some(Path::new("/opt/portscope")));
         let helps = if cfg!(windows) { "run it as Administrator" } else { "sudo /opt/portscope" };
-        let line = "sockets may be missing: a line was not understood; others are not told; to see them: ";
+        let line = "sockets may be missing: space host: lines of /proc/PID/net were not understood; those of other users' processes are not told; to see them: ";
         assert_eq!(said, Some(format!("{line}{helps}")));
         assert!(join::listing(&snapshot, None).is_incomplete());
     }

@@ -40,7 +40,7 @@ pub fn write(
 ) -> io::Result<()> {
     let Style { charset, width, .. } = options.style;
     paragraph::sentence(out, summary::title(listing.snapshot, charset).as_str(), width)?;
-    let lacks_peers = listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Peers);
+    let lacks_peers = listing.snapshot.misses(Missing::Peers);
     for space in spaces {
         if spaces.len() > 1 {
             let label = Text::of(&space.space.label, charset);

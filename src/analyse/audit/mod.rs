@@ -23,7 +23,7 @@ pub use table::tables;
 
 use std::collections::BTreeMap;
 
-use crate::model::{GapReason, Listing, Missing, Row};
+use crate::model::{Answer, Gap, GapReason, Listing, Missing, Row};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -105,25 +105,31 @@ pub fn findings<'a>(listing: &'a Listing<'a>, is_enabled: &dyn Fn(&Rule) -> bool
 }
 
 /// Returns a finding for each thing that the run could not see. An audit must not call clean what it did not look at.
-pub fn incomplete<'a>(listing: &'a Listing<'a>, hint: &dyn Fn(GapReason) -> Option<String>) -> Vec<Finding<'a>> {
+///
+/// `sentence` words a gap, and `hint` says what would show it.
+pub fn incomplete<'a>(
+    listing: &'a Listing<'a>,
+    sentence: &dyn Fn(&Gap) -> String,
+    hint: &dyn Fn(GapReason) -> Option<String>,
+) -> Vec<Finding<'a>> {
     let open = listing.rows.iter().filter(|row| row.is_listener).count();
     let hidden = listing.rows.iter().filter(|row| row.is_listener && row.is_hidden()).count();
     let owners =
         format!("owners are hidden for {hidden} of {open} {}", if open == 1 { "listener" } else { "listeners" });
-    let gaps = listing.snapshot.gaps.iter().filter(|gap| gap.missing != Missing::Owners || hidden > 0);
+    let gaps = listing.snapshot.gaps.iter().filter(|gap| !gap.matters_to(Answer::Owners) || hidden > 0);
     let mut found: Vec<Finding<'a>> = gaps
         .map(|gap| {
-            let evidence = match gap.missing {
-                Missing::Owners => format!("{owners}: {}", gap.detail),
-                missing => format!("{} were not seen: {}", missing.name(), gap.detail),
+            let evidence = match gap.missing() {
+                Missing::Owners => format!("{owners}: {}", sentence(gap)),
+                missing => format!("{} were not seen: {}", missing.name(), sentence(gap)),
             };
-            let remedy = hint(gap.reason).unwrap_or_else(|| "judge what was not seen by other means".to_owned());
+            let remedy = hint(gap.reason()).unwrap_or_else(|| "judge what was not seen by other means".to_owned());
             let found = about_run(evidence, remedy);
             // Without a container's name no rule but one that asks for the name knows less.
-            if gap.missing == Missing::Names { Finding { severity: Severity::Info, ..found } } else { found }
+            if gap.missing() == Missing::Names { Finding { severity: Severity::Info, ..found } } else { found }
         })
         .collect();
-    let explained = listing.snapshot.gaps.iter().any(|gap| gap.missing == Missing::Owners);
+    let explained = listing.snapshot.misses(Missing::Owners);
     if hidden > 0 && !explained {
         found.push(about_run(owners, "run it as root".to_owned()));
     }
@@ -164,36 +170,26 @@ pub fn in_order(findings: Vec<Finding<'_>>) -> Vec<Finding<'_>> {
 mod tests {
     use super::testing::Host;
     use super::*;
-    use crate::model::{Gap, HiddenBecause};
+    use crate::model::{HiddenBecause, RulesUnread};
 
     #[test]
     fn what_was_not_seen_is_a_finding_and_what_was_seen_is_none() {
         let told = |host: Host| -> Vec<String> {
             let snapshot = host.snapshot;
             let listing = crate::join::listing(&snapshot, None);
-            let found = incomplete(&listing, &|_| Some("sudo".to_owned()));
+            let found = incomplete(&listing, &|_| "for a reason".to_owned(), &|_| Some("sudo".to_owned()));
             found.into_iter().map(|finding| finding.evidence).collect()
         };
-        let owners = Gap {
-            missing: Missing::Owners,
-            reason: GapReason::Owner(HiddenBecause::Permission),
-            count: Some(1),
-            detail: "70 of 90 processes may not be read".to_owned(),
-        };
+        let owners = Gap::HiddenOwners { because: HiddenBecause::Permission, count: 1, coverage: None };
         let seen = || Host::new().listens("0.0.0.0:80", "/usr/sbin/nginx", 0);
         assert!(told(seen()).is_empty());
         // The owner of another socket, which is no listener, is of no matter here.
         assert!(told(seen().gap(owners.clone())).is_empty());
         let hidden = seen().hidden("0.0.0.0:81").gap(owners);
-        assert_eq!(told(hidden), ["owners are hidden for 1 of 2 listeners: 70 of 90 processes may not be read"]);
+        assert_eq!(told(hidden), ["owners are hidden for 1 of 2 listeners: for a reason"]);
         assert_eq!(told(seen().hidden("0.0.0.0:81")), ["owners are hidden for 1 of 2 listeners"]);
-        let redirects = Gap {
-            missing: Missing::Redirects,
-            reason: GapReason::NotLookedFor,
-            count: None,
-            detail: "no helper was asked".to_owned(),
-        };
-        assert_eq!(told(seen().gap(redirects)), ["redirects were not seen: no helper was asked"]);
+        let redirects = Gap::Redirects { space: None, why: RulesUnread::NotAsked, further_spaces: 0 };
+        assert_eq!(told(seen().gap(redirects)), ["redirects were not seen: for a reason"]);
     }
 
     #[test]

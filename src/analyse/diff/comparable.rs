@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::spaces::Spaces;
 use super::{Identity, PairedSpace, Side};
-use crate::model::{GapReason, Listing, Missing, Protocol, Row, Snapshot, SocketSource, Space, State};
+use crate::model::{Answer, Listing, Missing, Protocol, Row, Snapshot, SocketSource, Space, State};
 
 /// A side of the comparison.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -80,9 +80,8 @@ pub(super) fn of(before: &Listing<'_>, after: &Listing<'_>, all: bool) -> Compar
     Comparable { old: old.known, new: new.known, doubts }
 }
 
-/// What a report leaves out by choice is told by its scope.
 fn misses(snapshot: &Snapshot, missing: Missing) -> bool {
-    snapshot.gaps.iter().any(|gap| gap.missing == missing && gap.reason != GapReason::LeftOut)
+    snapshot.gaps_of(Answer::Comparison).any(|gap| gap.missing() == missing)
 }
 
 /// One side and what it is compared with.

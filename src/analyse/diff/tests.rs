@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::join;
 use crate::model::{
-    Activation, Belonging, Family, Forward, ForwardedBy, Gap, GapReason, HiddenBecause, Missing, Nobody, Owner, Pid,
-    Process, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Activation, Belonging, Family, Forward, ForwardedBy, Gap, HiddenBecause, Missing, Nobody, Owner, Pid, Process,
+    RulesUnread, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 use crate::testing;
 
@@ -140,7 +140,14 @@ fn a_service_that_systemd_starts_on_demand_has_the_same_owner_before_and_after()
 }
 
 fn gap(missing: Missing) -> Gap {
-    Gap { missing, reason: GapReason::Refused, count: None, detail: "for a reason".to_owned() }
+    match missing {
+        Missing::Users => Gap::RedactedUsers,
+        Missing::Peers => Gap::RedactedPeers,
+        Missing::Spaces => Gap::SpacesOfHiddenProcesses,
+        Missing::Sockets => Gap::SocketsOfOthers,
+        Missing::UdpPeers => Gap::UdpPeers { count: 1 },
+        _ => Gap::Redirects { space: None, why: RulesUnread::NotAsked, further_spaces: 0 },
+    }
 }
 
 /// A host with a further space that has a listener, and with a port that is forwarded.

@@ -10,9 +10,7 @@ use super::spaces::{self, Entered, Namespace};
 use super::tables::Tables;
 use super::{owners, parallel};
 use crate::collect::CollectError;
-use crate::model::{
-    Family, Gap, GapReason, Inode, Missing, Need, Socket, SocketSource, Space, SpaceChoice, SpaceId, State,
-};
+use crate::model::{Family, Gap, Inode, Missing, Need, Socket, SocketSource, Space, SpaceChoice, SpaceId, State};
 
 /// What was listed so far.
 #[derive(Default)]
@@ -125,18 +123,12 @@ impl Collection {
             further += kept.len() - chosen.len();
             found.extend(kept);
             if let Some(error) = links.problem() {
-                self.gap(
-                    Missing::Spaces,
-                    None,
-                    format!("open files that keep port spaces were not all looked at: {error}"),
-                );
+                self.gap(Gap::UnattendedSpaces { problem: error.to_owned() });
             }
         }
         self.further = Some(further);
         if owners::leaves_out() {
-            let detail =
-                "/proc hides other users' processes, and with them the port spaces that they live in".to_owned();
-            self.gaps.push(Gap { missing: Missing::Spaces, reason: GapReason::Refused, count: None, detail });
+            self.gap(Gap::SpacesOfHiddenProcesses);
             self.further = None;
         }
         unknown_name(found, own, need)?;
@@ -180,47 +172,47 @@ impl Collection {
                 }
                 // Its last process may have ended.
                 Err(_) if tables.is_gone() => {}
-                Err(error) => self.gap(Missing::Sockets, None, format!("port space {}: {error}", space.label)),
+                Err(error) => self.gap(Gap::SocketTables { space: space.label, problem: error.to_string() }),
             }
         }
     }
 
     /// Without any of the spaces that were asked for by name there is no answer.
     fn nothing_of(&self, need: &Need) -> Result<(), CollectError> {
-        match (&need.spaces, self.gaps.iter().find(|gap| gap.missing == Missing::Spaces)) {
-            (SpaceChoice::Named(names), Some(gap)) if self.spaces.is_empty() => {
-                Err(CollectError::SpaceOutOfReach { names: names.join(", "), problem: gap.detail.clone() })
+        let SpaceChoice::Named(names) = &need.spaces else { return Ok(()) };
+        let problem = self.gaps.iter().find_map(|gap| match gap {
+            Gap::ClosedSpaces { problem, refused: true, .. } => {
+                Some(format!("it cannot be entered ({problem}; it takes CAP_SYS_ADMIN)"))
             }
-            _ => Ok(()),
+            Gap::ClosedSpaces { problem, .. } => Some(format!("it cannot be entered ({problem})")),
+            Gap::UnattendedSpaces { problem } => Some(format!("open files were not all looked at: {problem}")),
+            Gap::SpacesOfHiddenProcesses => Some("/proc hides the processes that live in it".to_owned()),
+            _ => None,
+        });
+        match problem.filter(|_| self.spaces.is_empty()) {
+            Some(problem) => Err(CollectError::SpaceOutOfReach { names: names.join(", "), problem }),
+            None => Ok(()),
         }
     }
 
-    /// Where this user may not read the rules, that is so in every space.
     fn gaps_of_redirects(&mut self) -> Vec<Gap> {
-        let all: Vec<Gap> = self.redirects.iter_mut().flat_map(|(_, redirects)| redirects.gaps.drain(..)).collect();
-        let (refused, mut others): (Vec<Gap>, Vec<Gap>) =
-            all.into_iter().partition(|gap| gap.reason == GapReason::Refused);
-        others.splice(0..0, refused.into_iter().next());
-        merged(others)
+        merged(self.redirects.iter_mut().flat_map(|(_, redirects)| redirects.gaps.drain(..)))
     }
 
     fn refused(&mut self, chosen: &[&Namespace], refused: usize, error: &io::Error) {
         // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
         let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
-        let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-        let helps = if is_refused { "; it takes CAP_SYS_ADMIN" } else { "" };
-        let mut detail = format!("mounted network namespaces cannot be entered ({error}{helps})");
-        if perhaps_listed > 0 {
-            detail.push_str("; some of them may be among those that are listed by the name of a process");
-        }
-        let count = (perhaps_listed == 0).then_some(refused);
-        let reason = if is_refused { GapReason::Refused } else { GapReason::Backend };
-        self.gaps.push(Gap { missing: Missing::Spaces, reason, count, detail });
+        self.gap(Gap::ClosedSpaces {
+            count: refused,
+            perhaps_listed: perhaps_listed > 0,
+            refused: error.kind() == io::ErrorKind::PermissionDenied,
+            problem: error.to_string(),
+        });
     }
 
     /// Notes what was not seen.
-    pub fn gap(&mut self, missing: Missing, count: Option<usize>, detail: String) {
-        self.gaps.push(Gap { missing, reason: GapReason::Backend, count, detail });
+    pub fn gap(&mut self, gap: Gap) {
+        self.gaps.push(gap);
     }
 
     /// Where the sockets of the first space were read.
@@ -232,13 +224,12 @@ impl Collection {
     pub fn all_gaps(&mut self) -> Vec<Gap> {
         let label = |tables: &Tables| self.spaces.iter().find(|space| space.id == tables.space());
         let of_tables = self.tables.0.iter().filter_map(|tables| Some(tables.gaps(&label(tables)?.label))).flatten();
-        let of_tables: Vec<Gap> = of_tables.collect();
+        let of_tables = merged(of_tables);
         let mut gaps = std::mem::take(&mut self.gaps);
-        gaps.extend(merged(of_tables));
+        gaps.extend(of_tables);
         gaps.extend(self.gaps_of_redirects());
-        if self.further.is_none() && !gaps.iter().any(|gap| gap.missing == Missing::Spaces) {
-            let detail = "only the port space that portscope runs in was read".to_owned();
-            gaps.push(Gap { missing: Missing::Spaces, reason: GapReason::NotLookedFor, count: None, detail });
+        if self.further.is_none() && !gaps.iter().any(|gap| gap.missing() == Missing::Spaces) {
+            gaps.push(Gap::OtherSpaces { wanted: false });
         }
         gaps
     }
@@ -267,22 +258,12 @@ fn unknown_name(found: &[Namespace], own: &Space, need: &Need) -> Result<(), Col
 }
 
 /// One gap for many spaces that have the same.
-fn merged(gaps: Vec<Gap>) -> Vec<Gap> {
-    let mut merged: Vec<(Gap, usize)> = Vec::new();
+fn merged(gaps: impl Iterator<Item = Gap>) -> Vec<Gap> {
+    let mut merged: Vec<Gap> = Vec::new();
     for gap in gaps {
-        let is_same = |(other, _): &&mut (Gap, usize)| {
-            (other.missing, other.reason) == (gap.missing, gap.reason) && other.count.is_none() && gap.count.is_none()
-        };
-        match merged.iter_mut().find(is_same) {
-            Some((_, count)) => *count += 1,
-            None => merged.push((gap, 0)),
+        if !merged.iter_mut().any(|same| same.absorb(&gap)) {
+            merged.push(gap);
         }
     }
-    let said = |(mut gap, more): (Gap, usize)| {
-        if more > 0 {
-            gap.detail = format!("{}; the same in {more} more port spaces", gap.detail);
-        }
-        gap
-    };
-    merged.into_iter().map(said).collect()
+    merged
 }

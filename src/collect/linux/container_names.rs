@@ -7,7 +7,7 @@ use super::spaces::Namespace;
 use crate::collect::helper::HelperError;
 use crate::collect::runtime::containers::{self, RunningContainer};
 use crate::collect::runtime::cri;
-use crate::model::{Belonging, Container, Gap, GapReason, Missing, Pid, Process, Space, SpaceKind};
+use crate::model::{Belonging, Container, Gap, Pid, Process, Space, SpaceKind};
 
 /// What the runtimes told, once they were asked.
 pub struct ContainerNames {
@@ -105,12 +105,10 @@ impl ContainerNames {
 
     /// Whose names were not to be had.
     pub fn gaps(&self) -> Vec<Gap> {
-        let gap = |reason, detail| Gap { missing: Missing::Names, reason, count: None, detail };
         if !self.may_ask && self.unnamed {
-            let detail = "containers are shown by their ids, since nobody was asked for their names".to_owned();
-            return vec![gap(GapReason::NotLookedFor, detail)];
+            return vec![Gap::ContainerNamesNotAsked];
         }
-        let failed = |error: &HelperError| gap(GapReason::Backend, format!("names of containers: {error}"));
+        let failed = |error: &HelperError| Gap::ContainerNames { problem: error.to_string() };
         self.errors.iter().map(failed).collect()
     }
 }

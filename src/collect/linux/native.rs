@@ -11,7 +11,7 @@ use super::tables::Tables;
 use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users};
 use crate::collect::background::Background;
 use crate::collect::{CollectError, hidden_owners};
-use crate::model::{Backend, Missing, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
+use crate::model::{Backend, Gap, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
@@ -44,7 +44,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
             {
                 return Err(CollectError::SpaceOutOfReach { names: name.clone(), problem: error.to_string() });
             }
-            collection.gap(Missing::Spaces, None, format!("the other port spaces cannot be found: {error}"));
+            collection.gap(Gap::SpacesNotFound { problem: error.to_string() });
         }
     }
     // Only now: the sockets of every port tell which of the kept spaces have been collection.
@@ -66,7 +66,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     }
     let made_by = collection.sockets.iter().filter_map(|socket| socket.uid);
     let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
-    let mut gaps = hidden_owners(&collection.sockets, |because| owners::explain(because, &coverage));
+    let mut gaps = hidden_owners(&collection.sockets, Some(&coverage));
     gaps.extend(collection.all_gaps());
     gaps.extend(names.gaps());
     let (users, unknown_users) = users::names(&uids);

@@ -9,7 +9,7 @@ use super::kernel_socket::KernelSocket;
 use super::sock_diag::{DumpError, Query, SockDiag};
 use super::{proc_net, procfs};
 use crate::collect::CollectError;
-use crate::model::{Family, Gap, GapReason, Missing, Need, Protocol, Socket, SocketSource, SpaceId, State};
+use crate::model::{Family, Gap, Need, Protocol, Socket, SocketSource, SpaceId, State};
 
 /// The socket tables of one network namespace. Once opened they can be read by any thread, wherever it lives.
 pub struct Tables {
@@ -152,18 +152,13 @@ impl Tables {
 
     /// What the way that was taken does not tell; `label` names the space.
     pub fn gaps(&self, label: &str) -> Vec<Gap> {
-        let gap = |missing, count, detail: String| Gap { missing, reason: GapReason::Backend, count, detail };
         let mut gaps = Vec::new();
         if let Err(error) = &self.netlink {
-            let detail = format!(
-                "space {label}: {error}; /proc/PID/net was read instead, which tells no v6only, device, accept queue, \
-                 cookie, cgroup, and no bound sockets that do not listen"
-            );
-            gaps.push(gap(Missing::Attributes, None, detail));
+            let (space, problem) = (label.to_owned(), error.to_string());
+            gaps.push(Gap::NetlinkRefused { space, problem, further_spaces: 0 });
         }
         if self.malformed > 0 {
-            let detail = format!("space {label}: lines of /proc/PID/net were not understood");
-            gaps.push(gap(Missing::Sockets, Some(self.malformed), detail));
+            gaps.push(Gap::MalformedLines { space: label.to_owned(), count: self.malformed });
         }
         gaps
     }

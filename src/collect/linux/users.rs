@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::deadline::{NoAnswer, within};
-use crate::model::{Gap, GapReason, Missing, Uid};
+use crate::model::{Gap, Uid};
 
 /// How long the name service may take for all names together: it may ask a server that is down.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -25,12 +25,11 @@ pub fn names(uids: &BTreeSet<Uid>) -> (BTreeMap<Uid, String>, Option<Gap>) {
 }
 
 fn gap(why: &NoAnswer) -> Gap {
-    let detail = match why {
-        NoAnswer::TooLate => format!("names of users are not known: {why}"),
+    match why {
+        NoAnswer::TooLate => Gap::UserNamesTooLate,
         // Neither was anything else asked that may never be answered.
-        NoAnswer::NotAsked(_) => format!("names of users and arguments of processes are not known: {why}"),
-    };
-    Gap { missing: Missing::Processes, reason: GapReason::Backend, count: None, detail }
+        NoAnswer::NotAsked(error) => Gap::NoThreadToAsk { problem: error.to_string() },
+    }
 }
 
 /// The number that stands for users who are not mapped into this process's user namespace; none in the first one.

@@ -32,13 +32,13 @@ pub fn user_names(uids: &BTreeSet<Uid>, gaps: &mut Vec<Gap>) -> BTreeMap<Uid, St
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut sockets = list(need, space.id)?;
     let mut finder = owners::Finder::by_fd_scan();
-    let (seen, _) = owners::assign(&mut sockets, &mut finder, |_| list(need, space.id))?;
+    let (coverage, _) = owners::assign(&mut sockets, &mut finder, |_| list(need, space.id))?;
     for socket in &mut sockets {
         if let (None, Some(state)) = (socket.inode, socket.state) {
             socket.owner = Owner::Nobody(kernel_socket::nobody(state));
         }
     }
-    let gaps = hidden_owners(&sockets, |because| owners::explain(because, &seen));
+    let gaps = hidden_owners(&sockets, Some(&coverage));
     Ok((sockets, gaps))
 }
 

@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use super::CollectError;
 use crate::model::{
-    Backend, Gap, GapReason, Missing, Need, Pid, Scope, Snapshot, Socket, SocketSource, Space, SpaceChoice, Uid,
+    Backend, Gap, Need, Pid, RulesUnread, Scope, Snapshot, Socket, SocketSource, Space, SpaceChoice, Uid,
 };
 
 /// Collects sockets, their holders, and what is known of these.
@@ -79,23 +79,14 @@ fn space(need: &Need) -> Result<Space, CollectError> {
 
 /// What this backend never tells.
 fn limits(sockets: &[Socket], need: &Need) -> Vec<Gap> {
-    let spaces = if need.wants_every_space() { GapReason::Backend } else { GapReason::NotLookedFor };
-    let gap = |missing, reason, count, detail: &str| Gap { missing, reason, count, detail: detail.to_owned() };
     let udp = sockets.iter().filter(|socket| socket.protocol == crate::model::Protocol::Udp).count();
     let mut gaps = vec![
-        gap(
-            Missing::Attributes,
-            GapReason::Backend,
-            None,
-            "v6only, device, queue, cookie and bound sockets that do not listen are not told by netstat2, \
-             and a socket table that fails half-way looks complete to it",
-        ),
-        gap(Missing::Spaces, spaces, None, "only the port space that portscope runs in was read"),
-        gap(Missing::Redirects, GapReason::NotLookedFor, None, "ports forwarded without a socket were not looked for"),
+        Gap::LimitsOfNetstat2,
+        Gap::OtherSpaces { wanted: need.wants_every_space() },
+        Gap::Redirects { space: None, why: RulesUnread::Unsupported, further_spaces: 0 },
     ];
     if udp > 0 {
-        let detail = "peers and states of UDP sockets are not told by netstat2: connected ones look unconnected";
-        gaps.push(gap(Missing::UdpPeers, GapReason::Backend, Some(udp), detail));
+        gaps.push(Gap::UdpPeers { count: udp });
     }
     gaps
 }

@@ -6,8 +6,6 @@ use super::super::CollectError;
 use super::super::hidden_owners;
 use super::{only_space, sockets};
 use crate::model::{Gap, HiddenBecause, Holder, Need, Owner, OwnerSource, Pid, Protocol, Socket, Space, State, Uid};
-#[cfg(unix)]
-use crate::model::{GapReason, Missing};
 
 /// How holders are found here.
 pub const OWNER_SOURCE: OwnerSource = OwnerSource::System;
@@ -60,7 +58,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
             }
         }
     }
-    let mut gaps = hidden_owners(&merged, |_| "the system named no process for them".to_owned());
+    let mut gaps = hidden_owners(&merged, None);
     gaps.extend(missing(unread));
     Ok((merged, gaps))
 }
@@ -68,15 +66,12 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
 /// macOS gives sockets as descriptors of processes, and leaves out those of processes that this user may not look into.
 #[cfg(unix)]
 fn missing(unread: usize) -> Vec<Gap> {
-    let gap = |reason, count, detail: String| Gap { missing: Missing::Sockets, reason, count, detail };
-    let detail = "connections that no process holds any more (TIME_WAIT) are not told".to_owned();
-    let mut gaps = vec![Gap { missing: Missing::Attributes, reason: GapReason::Backend, count: None, detail }];
+    let mut gaps = vec![Gap::ClosedConnections];
     if !rustix::process::geteuid().is_root() {
-        gaps.push(gap(GapReason::Refused, None, "those of other users' processes are not told".to_owned()));
+        gaps.push(Gap::SocketsOfOthers);
     }
     if unread > 0 {
-        let detail = format!("{unread} descriptors were closed while they were looked at, or are of an unknown kind");
-        gaps.push(gap(GapReason::Backend, Some(unread), detail));
+        gaps.push(Gap::UnreadDescriptors { count: unread });
     }
     gaps
 }

@@ -152,10 +152,8 @@ pub struct Visibility {
     pub reasons: Vec<Gap>,
 }
 
+/// What the report says of it in words is made of the facts again.
 #[derive(Deserialize)]
 pub struct Gap {
-    pub missing: String,
-    pub reason: String,
-    pub count: Option<usize>,
-    pub detail: String,
+    pub facts: crate::model::Gap,
 }

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use super::document as saved;
 use crate::model::{
-    Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Gap, GapReason,
-    HiddenBecause, Holder, Host, Inode, Missing, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Protocol,
-    Queue, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
+    Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Protocol, Queue, SavedService,
+    Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 
 /// Finds what has the name; says what was expected where nothing has.
@@ -65,7 +65,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         processes,
         users,
         cgroups: cgroups.found,
-        gaps: document.visibility.reasons.into_iter().map(gap).collect::<Result<_, _>>()?,
+        gaps: document.visibility.reasons.into_iter().map(|gap| gap.facts).collect(),
         saved: Some(services),
         warnings: document.warnings,
     })
@@ -242,14 +242,6 @@ fn service(service: &saved::Service) -> Result<SavedService, String> {
         description: service.description.clone(),
         source: named(&ServiceSource::ALL, ServiceSource::name, &service.source, "source of names")?,
     })
-}
-
-fn gap(gap: saved::Gap) -> Result<Gap, String> {
-    let of_owner = || named(&HiddenBecause::ALL, HiddenBecause::name, &gap.reason, "reason").map(GapReason::Owner);
-    let plain = || named(&GapReason::PLAIN, GapReason::name, &gap.reason, "reason");
-    let missing = named(&Missing::ALL, Missing::name, &gap.missing, "missing fact")?;
-    let reason = if missing == Missing::Owners { of_owner()? } else { plain()? };
-    Ok(Gap { missing, reason, count: gap.count, detail: gap.detail })
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::{CollectError, Source};
-use crate::model::{Gap, GapReason, Missing, Need, Snapshot, SpaceChoice};
+use crate::model::{Gap, Need, Snapshot, SpaceChoice};
 
 /// A larger file is no report of one host.
 const MOST_BYTES: u64 = 1 << 30;
@@ -43,8 +43,7 @@ impl Saved {
     /// The same, and that sockets are missing which are needed and not in it.
     pub fn into_snapshot_for(self, need: &Need) -> Snapshot {
         let mut snapshot = self.0;
-        for detail in left_out(&snapshot, need) {
-            let gap = Gap { missing: Missing::Sockets, reason: GapReason::LeftOut, count: None, detail };
+        for gap in left_out(&snapshot, need) {
             // A report that was made of such a report says it already.
             if !snapshot.gaps.contains(&gap) {
                 snapshot.gaps.push(gap);
@@ -54,16 +53,14 @@ impl Saved {
     }
 }
 
-/// What the report leaves out of what is needed, in words. Where it does not tell its scope nothing can be said.
-fn left_out(snapshot: &Snapshot, need: &Need) -> Vec<String> {
+/// What the report leaves out of what is needed. Where it does not tell its scope nothing can be said.
+fn left_out(snapshot: &Snapshot, need: &Need) -> Vec<Gap> {
     let scope = &snapshot.scope;
     let protocols = need.protocols.iter().filter(|one| !scope.protocols.is_empty() && !scope.protocols.contains(one));
     let families = need.families.iter().filter(|one| !scope.families.is_empty() && !scope.families.contains(one));
-    let kinds = protocols.map(|protocol| protocol.name()).chain(families.map(|family| family.name()));
-    let mut left_out: Vec<String> = kinds.map(|kind| format!("the report has no {kind} sockets")).collect();
-    if scope.filtered {
-        left_out.push("the report was written with filters".to_owned());
-    }
+    let mut left_out: Vec<Gap> = protocols.map(|protocol| Gap::ProtocolLeftOut { protocol: *protocol }).collect();
+    left_out.extend(families.map(|family| Gap::FamilyLeftOut { family: *family }));
+    left_out.extend(scope.filtered.then_some(Gap::FilteredReport));
     left_out
 }
 
@@ -204,9 +201,8 @@ mod tests {
         ) {
             let mut snapshot = testing::snapshot();
             for _ in 0..2 {
-                let (missing, detail) = (crate::model::Missing::Spaces, "refused".to_owned());
-                let reason = crate::model::GapReason::Refused;
-                snapshot.gaps.push(crate::model::Gap { missing, reason, count: Some(3), detail });
+                let problem = "refused".to_owned();
+                snapshot.gaps.push(Gap::ClosedSpaces { count: 3, perhaps_listed: false, refused: true, problem });
             }
             let mut value: serde_json::Value = serde_json::from_str(&written(&snapshot)).unwrap();
             let mut numbers = Vec::new();

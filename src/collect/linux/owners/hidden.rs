@@ -1,53 +1,22 @@
 //! Why holders are hidden from this run.
 
-use super::Coverage;
-use crate::model::HiddenBecause;
+use crate::model::{Coverage, HiddenBecause};
 
 /// The inode of the pid namespace that the machine started with. Source: `PROC_PID_INIT_INO` in `linux/proc_ns.h`.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Why a socket that nobody seems to hold has no holder.
-pub fn reason(seen: &Coverage) -> HiddenBecause {
-    if seen.problem.is_some() {
+pub fn reason(coverage: &Coverage) -> HiddenBecause {
+    if coverage.problem.is_some() {
         return HiddenBecause::NoProcesses;
     }
     let is_root = rustix::process::geteuid().is_root();
-    match (is_root, seen.refused) {
+    match (is_root, coverage.refused) {
         // Processes can also be hidden without a refusal (hidepid=2), so only root may trust what it does not see.
         (false, _) => HiddenBecause::Permission,
         (true, _) if is_in_pid_namespace() => HiddenBecause::PidNamespace,
         (true, 0) => HiddenBecause::NotFound,
         (true, _) => HiddenBecause::Protected,
-    }
-}
-
-/// Says in words what hid them.
-pub fn explain(because: HiddenBecause, seen: &Coverage) -> String {
-    let (read, refused) = (seen.read, seen.refused);
-    let all = read + refused;
-    match because {
-        HiddenBecause::Permission => {
-            let hidden = hidden_by_mount().map(|option| format!(", and /proc is mounted with {option}"));
-            let uid = rustix::process::geteuid().as_raw();
-            format!(
-                "{refused} of {all} processes may not be read by uid {uid}{} (it takes CAP_SYS_PTRACE and \
-                 CAP_DAC_READ_SEARCH)",
-                hidden.unwrap_or_default()
-            )
-        }
-        HiddenBecause::Protected => format!(
-            "{refused} of {all} processes may not be read even by root (it takes CAP_SYS_PTRACE and \
-             CAP_DAC_READ_SEARCH, and some systems protect process 1)"
-        ),
-        HiddenBecause::PidNamespace => {
-            format!("this pid namespace has {all} processes; holders outside of it cannot be seen from here")
-        }
-        HiddenBecause::NotFound => format!("none of {all} processes holds them: the kernel itself may"),
-        HiddenBecause::NoProcesses => {
-            format!("the processes could not be read: {}", seen.problem.as_deref().unwrap_or("nobody looked"))
-        }
-        HiddenBecause::Ambiguous => "the kernel gave the same inode to several sockets".to_owned(),
-        HiddenBecause::Unsupported => "the system does not say".to_owned(),
     }
 }
 
@@ -59,13 +28,16 @@ fn is_in_pid_namespace() -> bool {
 
 /// Says whether /proc leaves out processes of other users, so that no refusal tells of them.
 pub fn leaves_out() -> bool {
-    let sees_all = rustix::thread::capabilities(None)
-        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE));
-    !sees_all && hidden_by_mount().is_some()
+    hidden_by_mount().is_some()
 }
 
-/// The option of the mount of /proc that hides other users' processes.
-fn hidden_by_mount() -> Option<String> {
+/// The option of the mount of /proc that hides other users' processes from this one.
+pub fn hidden_by_mount() -> Option<String> {
+    let sees_all = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_PTRACE));
+    if sees_all {
+        return None;
+    }
     hiding_option(&std::fs::read("/proc/self/mountinfo").ok()?)
 }
 

@@ -12,10 +12,10 @@ mod task_iter;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
-use crate::model::{Endpoint, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket};
+use crate::model::{Coverage, Endpoint, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
 pub use fd_scan::socket_inode;
 pub use finder::Finder;
-pub use hidden::{explain, leaves_out};
+pub use hidden::leaves_out;
 pub use task_iter::Facts;
 
 /// What the processes hold, as far as this user may see.
@@ -39,27 +39,14 @@ pub fn holds_deeper(pid: Pid, inode: Inode) -> bool {
     scan.is_ok_and(|scan| scan.found.iter().any(|(_, holder)| holder.pid == pid))
 }
 
-/// How many processes were met.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Coverage {
-    /// Processes whose descriptors were all read.
-    pub read: usize,
-    /// Processes of which some descriptors could not be read.
-    pub refused: usize,
-    /// Whether /proc leaves out other users' processes without a word.
-    pub leaves_out: bool,
-    /// Why they could not be looked at, or not as deep as is needed.
-    pub problem: Option<String>,
-}
-
-impl Coverage {
-    fn of(scan: &Scan) -> Coverage {
-        Coverage { read: scan.read, refused: scan.refused, leaves_out: hidden::leaves_out(), problem: None }
-    }
-
-    /// Says whether there may be holders that this user cannot see.
-    fn is_partial(&self) -> bool {
-        self.refused > 0 || self.leaves_out || self.problem.is_some()
+/// How far the search that found this could see.
+fn coverage_of(scan: &Scan) -> Coverage {
+    Coverage {
+        read: scan.read,
+        refused: scan.refused,
+        uid: Some(Uid(rustix::process::geteuid().as_raw())),
+        hidden_by_mount: hidden::hidden_by_mount(),
+        problem: None,
     }
 }
 
@@ -82,33 +69,33 @@ pub fn assign(
             return Ok((Coverage { problem: Some(error.to_string()), ..Coverage::default() }, ProcessFacts::new()));
         }
     };
-    let mut seen = Coverage::of(&scan);
+    let mut coverage = coverage_of(&scan);
     let mut met = resolve(sockets, scan);
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
-        let unresolved = unresolved(sockets, &seen);
+        let unresolved = unresolved(sockets, &coverage);
         // What is hidden explains those that are left; no further look would change it.
-        if unresolved.is_empty() || (look > 0 && seen.is_partial()) {
+        if unresolved.is_empty() || (look > 0 && coverage.is_partial()) {
             break;
         }
         let scan = match finder.find_deeper(&unresolved) {
             Ok(scan) => scan,
             Err(error) => {
-                seen.problem = Some(error.to_string());
+                coverage.problem = Some(error.to_string());
                 break;
             }
         };
-        seen = Coverage::of(&scan);
+        coverage = coverage_of(&scan);
         in_flight = scan.in_flight;
         met.extend(resolve(sockets, scan));
-        if sockets.iter().any(may_resolve(&seen)) {
-            refresh(sockets, &mut list_again, &seen)?;
+        if sockets.iter().any(may_resolve(&coverage)) {
+            refresh(sockets, &mut list_again, &coverage)?;
         }
     }
-    name_in_flight(sockets, in_flight, &seen);
-    hide_unresolved(sockets, hidden::reason(&seen));
+    name_in_flight(sockets, in_flight, &coverage);
+    hide_unresolved(sockets, hidden::reason(&coverage));
     hide_ambiguous(sockets, wanted.len());
-    Ok((seen, met))
+    Ok((coverage, met))
 }
 
 /// What was learnt of processes while looking for holders.
@@ -119,15 +106,15 @@ fn is_unresolved(socket: &Socket) -> bool {
 }
 
 /// The sockets without a holder for which a deeper look may help.
-fn unresolved(sockets: &[Socket], seen: &Coverage) -> BTreeSet<Inode> {
-    let may_resolve = may_resolve(seen);
+fn unresolved(sockets: &[Socket], coverage: &Coverage) -> BTreeSet<Inode> {
+    let may_resolve = may_resolve(coverage);
     sockets.iter().filter(|socket| may_resolve(socket)).filter_map(|socket| socket.inode).collect()
 }
 
 /// Tells sockets whose holder a deeper look could find: not where it is another user's and those cannot be seen.
-fn may_resolve(seen: &Coverage) -> impl Fn(&Socket) -> bool + use<> {
+fn may_resolve(coverage: &Coverage) -> impl Fn(&Socket) -> bool + use<> {
     let own = rustix::process::geteuid();
-    let is_partial = seen.is_partial();
+    let is_partial = coverage.is_partial();
     move |socket| {
         let is_own = || own.is_root() || socket.uid.is_some_and(|uid| uid.0 == own.as_raw());
         is_unresolved(socket) && (!is_partial || is_own())
@@ -156,9 +143,9 @@ fn resolve(sockets: &mut [Socket], scan: Scan) -> ProcessFacts {
 fn refresh(
     sockets: &mut Vec<Socket>,
     list_again: &mut impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
-    seen: &Coverage,
+    coverage: &Coverage,
 ) -> Result<(), CollectError> {
-    let may_resolve = may_resolve(seen);
+    let may_resolve = may_resolve(coverage);
     let in_doubt: Vec<Socket> = sockets.iter().filter(|socket| may_resolve(socket)).cloned().collect();
     let mut now: BTreeMap<_, Socket> =
         list_again(&in_doubt)?.into_iter().map(|socket| (identity(&socket), socket)).collect();
@@ -187,8 +174,8 @@ fn identity(socket: &Socket) -> (Option<u64>, Option<Inode>, Option<Endpoint>, O
 
 /// Where everything could be read and some descriptors are on their way through unix sockets, that is where an
 /// otherwise unheld socket is. With processes that could not be read it would be a guess.
-fn name_in_flight(sockets: &mut [Socket], in_flight: usize, seen: &Coverage) {
-    if in_flight == 0 || seen.is_partial() {
+fn name_in_flight(sockets: &mut [Socket], in_flight: usize, coverage: &Coverage) {
+    if in_flight == 0 || coverage.is_partial() {
         return;
     }
     for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
@@ -227,7 +214,7 @@ fn hide_unresolved(sockets: &mut [Socket], because: HiddenBecause) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Protocol, Uid};
+    use crate::model::Protocol;
     use crate::testing;
 
     #[test]

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use super::spaces;
 use crate::collect::runtime;
-use crate::model::{Family, Gap, GapReason, Missing, Need, Port, Protocol};
+use crate::model::{Family, Gap, Need, Port, Protocol, RulesUnread};
 use chains::{Nat, Packets};
 use rules::{Answer, Question, Redirect, Rules};
 
@@ -32,27 +32,27 @@ pub struct Redirects {
 impl Redirects {
     /// Nothing, because rows of this kind are not asked for.
     pub fn not_wanted() -> Redirects {
-        let detail = "ports forwarded without a socket were not looked for, since they were not asked for";
-        Redirects::missing(GapReason::NotLookedFor, detail.to_owned())
+        Redirects::missing(RulesUnread::NotWanted)
     }
 
     /// Nothing, for this reason.
-    pub fn missing(reason: GapReason, detail: String) -> Redirects {
-        let gap = Gap { missing: Missing::Redirects, reason, count: None, detail };
-        Redirects { found: Vec::new(), gaps: vec![gap] }
+    pub fn missing(why: RulesUnread) -> Redirects {
+        Redirects { found: Vec::new(), gaps: vec![gap(why)] }
     }
 
     /// Nothing, because nobody could look.
     pub fn not_looked_for(error: &std::io::Error) -> Redirects {
         let is_refused = error.kind() == std::io::ErrorKind::PermissionDenied;
-        let reason = if is_refused { GapReason::Refused } else { GapReason::Backend };
-        Redirects::missing(reason, format!("ports forwarded without a socket were not looked for: {error}"))
+        let problem = error.to_string();
+        Redirects::missing(if is_refused { RulesUnread::Refused { problem } } else { RulesUnread::Failed { problem } })
     }
 
     /// The same, with the space that the gaps are of.
     pub fn of_space(mut self, label: &str) -> Redirects {
         for gap in &mut self.gaps {
-            gap.detail = format!("space {label}: {}", gap.detail);
+            if let Gap::Redirects { space, .. } = gap {
+                *space = Some(label.to_owned());
+            }
         }
         self
     }
@@ -76,10 +76,7 @@ pub fn read(need: &Need) -> Redirects {
 /// each for the names of the others.
 pub fn read_entered(label: &str, need: &Need, end: Instant) -> Redirects {
     let redirects = match chains::with_nat(Packets::Incoming) {
-        Ok(nat) if nat.any() && Instant::now() > end => {
-            let detail = "there was no time to read the rules that may forward ports without a socket".to_owned();
-            Redirects::missing(GapReason::Backend, detail)
-        }
+        Ok(nat) if nat.any() && Instant::now() > end => Redirects::missing(RulesUnread::TooLate),
         Ok(nat) => of_tables(nat, need),
         Err(error) => Redirects::not_looked_for(&error),
     };
@@ -91,8 +88,7 @@ fn of_tables(nat: Nat, need: &Need) -> Redirects {
         return Redirects::default();
     }
     if !need.helpers {
-        let detail = "there are rules that may forward ports without a socket; nobody was asked for them";
-        return Redirects::missing(GapReason::NotLookedFor, detail.to_owned());
+        return Redirects::missing(RulesUnread::NotAsked);
     }
     let mut asked = Asked::new(need.ports.as_ref());
     if nat.by_nftables {
@@ -101,12 +97,13 @@ fn of_tables(nat: Nat, need: &Need) -> Redirects {
             Ok(answer) if answer.has_extensions => {
                 // The tool of the older iptables, where only that is there, knows nothing of them.
                 if !asked.iptables_of_today() {
-                    asked.unread.push(rules::not_all("iptables-save does not show those that iptables made"));
+                    let problem = "iptables-save does not show those that iptables made".to_owned();
+                    asked.unread.push(RulesUnread::Tool { problem });
                 }
             }
             Ok(_) => {}
             Err(error) => {
-                asked.unread.push(rules::not_all(&error));
+                asked.unread.push(RulesUnread::Tool { problem: error });
                 asked.iptables_of_today();
             }
         }
@@ -117,8 +114,11 @@ fn of_tables(nat: Nat, need: &Need) -> Redirects {
     if nat.by_older_ipv6 {
         asked.iptables(["ip6tables-legacy-save", "ip6tables-save"], Family::Ipv6);
     }
-    let gap = |detail| Gap { missing: Missing::Redirects, reason: GapReason::Backend, count: None, detail };
     Redirects { found: asked.found.into_iter().collect(), gaps: asked.unread.into_iter().map(gap).collect() }
+}
+
+fn gap(why: RulesUnread) -> Gap {
+    Gap::Redirects { space: None, why, further_spaces: 0 }
 }
 
 /// The tools that were asked, and what they told together.
@@ -126,7 +126,7 @@ struct Asked<'a> {
     addresses: BTreeSet<std::net::IpAddr>,
     ports: Option<&'a BTreeSet<Port>>,
     found: BTreeSet<Redirect>,
-    unread: Vec<String>,
+    unread: Vec<RulesUnread>,
 }
 
 impl Asked<'_> {
@@ -162,7 +162,7 @@ impl Asked<'_> {
         match ask(names[0]).or_else(|_| ask(names[1])) {
             Ok(answer) => answer.steps > 0,
             Err(error) => {
-                self.unread.push(rules::not_all(&error));
+                self.unread.push(RulesUnread::Tool { problem: error });
                 false
             }
         }
@@ -187,5 +187,6 @@ fn told(rules: &Rules, ports: Option<&BTreeSet<Port>>) -> (Vec<String>, Vec<Stri
         };
         format!("{} {end} {}", redirect.protocol.name(), redirect.to)
     };
-    (answer.redirects.iter().map(shown).collect(), answer.unread())
+    let said = |why| crate::render::words::gap::sentence(&gap(why));
+    (answer.redirects.iter().map(shown).collect(), answer.unread().into_iter().map(said).collect())
 }

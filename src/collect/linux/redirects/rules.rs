@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::matching::{self, Network};
-use crate::model::{Family, ForwardTarget, Port, PortRange, Protocol};
+use crate::model::{Family, ForwardTarget, Port, PortRange, Protocol, RulesUnread};
 
 /// Chains that are followed one into the other; no tool allows loops.
 const DEEPEST: usize = 16;
@@ -129,28 +129,20 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Says what is missing, each in a sentence.
-    pub fn unread(&self) -> Vec<String> {
-        let mut sentences: Vec<String> = Vec::new();
-        match self.not_understood.len() {
-            0 => {}
-            1 => sentences.push(not_all("1 rule has a form that is not known")),
-            count => sentences.push(not_all(&format!("{count} rules have a form that is not known"))),
+    /// Says what is missing.
+    pub fn unread(&self) -> Vec<RulesUnread> {
+        let mut unread = Vec::new();
+        if !self.not_understood.is_empty() {
+            unread.push(RulesUnread::NotUnderstood { count: self.not_understood.len() });
         }
         if !self.wide.is_empty() {
-            let wide: Vec<&str> = self.wide.iter().map(String::as_str).collect();
-            sentences.push(format!("rules forward {}, which are not listed one by one", wide.join(", ")));
+            unread.push(RulesUnread::TooWide { ports: self.wide.iter().cloned().collect() });
         }
         if self.is_cut {
-            sentences.push(not_all("chains lead to chains too often"));
+            unread.push(RulesUnread::TooDeep);
         }
-        sentences
+        unread
     }
-}
-
-/// The sentence about rules that are missing for this reason.
-pub fn not_all(reason: &str) -> String {
-    format!("rules that forward ports were not all read: {reason}")
 }
 
 /// What has been matched on the way to a rule.

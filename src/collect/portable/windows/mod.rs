@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::netsh;
 use crate::collect::background::Background;
 use crate::collect::helper::{self, HelperError};
-use crate::model::{Belonging, Gap, GapReason, Missing, Need, Pid, PortRange, Process, Protocol, Snapshot, Space};
+use crate::model::{Belonging, Gap, Need, Pid, PortRange, Process, Protocol, Snapshot, Space};
 
 /// How long `netsh` may take. It starts slowly, and works while sockets and processes are listed.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,22 +33,16 @@ impl Facts {
     /// Waits for the answers and adds them.
     pub fn join(self, mut snapshot: Snapshot, need: &Need) -> Snapshot {
         let missing = match (self.ranges, snapshot.spaces.first_mut()) {
-            (Some(ranges), Some(space)) => ranges.join(space).map(|detail| (GapReason::Backend, detail)),
-            _ => Some((GapReason::NotLookedFor, "the dynamic range and excluded ports were not asked for".to_owned())),
+            (Some(ranges), Some(space)) => ranges.join(space),
+            _ => vec![Gap::PortRangesNotAsked],
         };
-        let gap = |(reason, detail)| Gap { missing: Missing::Attributes, reason, count: None, detail };
-        snapshot.gaps.extend(missing.map(gap));
+        snapshot.gaps.extend(missing);
         // A low number is no privilege there.
         snapshot.spaces.iter_mut().for_each(|space| space.unprivileged_start = Some(0));
         if !snapshot.processes.is_empty() {
             match services::running() {
                 Ok(services) => name_services(&mut snapshot.processes, &services),
-                Err(error) => snapshot.gaps.push(Gap {
-                    missing: Missing::Names,
-                    reason: GapReason::Backend,
-                    count: None,
-                    detail: format!("services cannot be listed: {error}"),
-                }),
+                Err(error) => snapshot.gaps.push(Gap::ServiceNames { problem: error.to_string() }),
             }
         }
         if need.exe || need.argv || need.dossier {
@@ -70,12 +64,7 @@ fn name_services(processes: &mut BTreeMap<Pid, Process>, services: &BTreeMap<Pid
 /// Processes that this user may not open; their names are told all the same.
 fn closed(processes: &BTreeMap<Pid, Process>) -> Option<Gap> {
     let count = processes.values().filter(|process| process.exe.is_none() && process.pid != SYSTEM).count();
-    (count > 0).then(|| Gap {
-        missing: Missing::Processes,
-        reason: GapReason::Refused,
-        count: Some(count),
-        detail: format!("files, folders and arguments of {count} processes may not be read"),
-    })
+    (count > 0).then_some(Gap::ClosedProcesses { count })
 }
 
 /// The answer to one question, once it is there.
@@ -96,23 +85,23 @@ impl Ranges {
     }
 
     /// Adds the answers to the space; says what is not known or could mislead.
-    fn join(self, space: &mut Space) -> Option<String> {
-        let mut notes = Vec::new();
+    fn join(self, space: &mut Space) -> Vec<Gap> {
+        let mut gaps = Vec::new();
         let [tcp, udp] = self.dynamic.map(Background::result);
         match (tcp, udp) {
             (Ok(tcp), Ok(udp)) if tcp != udp => {
-                notes.push(format!("the dynamic range is that of TCP; UDP has {udp}"));
+                gaps.push(Gap::UdpRangeDiffers { first: udp.first().get(), last: udp.last().get() });
                 space.ephemeral = Some(tcp);
             }
             (Ok(tcp), _) => space.ephemeral = Some(tcp),
-            (Err(error), _) => notes.push(format!("the dynamic range is not known: {error}")),
+            (Err(error), _) => gaps.push(Gap::EphemeralRange { problem: error.to_string() }),
         }
         // A port is set apart for one protocol; whoever looks for a free one is better off with neither.
         match self.excluded.map(Background::result).into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(of_both) => space.reserved = Some(netsh::united(of_both.concat())),
-            Err(error) => notes.push(format!("excluded ports are not known: {error}")),
+            Err(error) => gaps.push(Gap::ReservedPorts { problem: error.to_string() }),
         }
-        (!notes.is_empty()).then(|| notes.join("; "))
+        gaps
     }
 }
 
