@@ -174,19 +174,7 @@ fn protocol(name: &str) -> Option<Protocol> {
     Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)
 }
 
-/// What rules do on a host with the addresses 10.0.0.1, 127.0.0.1 and fd00::1, a line each, and what was not read.
 #[cfg(test)]
-fn told(rules: &Rules, ports: Option<&BTreeSet<Port>>) -> (Vec<String>, Vec<String>) {
-    let addresses = ["10.0.0.1", "127.0.0.1", "fd00::1"].map(|address| address.parse().unwrap()).into();
-    let answer = rules.redirects(Question { addresses: &addresses, ports });
-    let shown = |redirect: &Redirect| {
-        let end = match (redirect.address, redirect.family) {
-            (Some(address), _) => std::net::SocketAddr::new(address, redirect.port.get()).to_string(),
-            (None, Family::Ipv4) => format!("*:{}", redirect.port),
-            (None, Family::Ipv6) => format!("[*]:{}", redirect.port),
-        };
-        format!("{} {end} {}", redirect.protocol.name(), redirect.to)
-    };
-    let said = |why| crate::render::words::gap::sentence(&gap(why));
-    (answer.redirects.iter().map(shown).collect(), answer.unread().into_iter().map(said).collect())
-}
+mod tests;
+#[cfg(test)]
+use tests::told;
