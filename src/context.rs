@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::collect::{Saved, Source, System};
 use crate::environment::{Environment, Terminal};
 use crate::error::Error;
-use crate::render::sanitize::{Charset, Text};
+use crate::render::text::safe::{Charset, Text};
 
 /// The surroundings of one run.
 pub struct Context {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{HeaderArgs, JsonArgs, StrictArgs, StyleArgs, one_of};
 use crate::error::Error;
 use crate::model::Listing;
-use crate::render::column::Column;
+use crate::render::words::column::Column;
 use crate::select::{SortKey, Sorting};
 
 /// `--output`.

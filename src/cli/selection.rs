@@ -8,7 +8,7 @@ use super::{OutputArgs, ProtocolArgs, SourceArgs, SpaceArgs, one_of};
 use crate::error::Error;
 use crate::expression::Expression;
 use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, State};
-use crate::render::report;
+use crate::render::document::listing;
 use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
@@ -155,7 +155,7 @@ impl SelectionArgs {
         for condition in &self.conditions {
             let mut kept = Vec::with_capacity(listing.rows.len());
             for row in listing.rows.drain(..) {
-                let object = serde_json::to_value(report::socket(&row)).unwrap_or_default();
+                let object = serde_json::to_value(listing::socket(&row)).unwrap_or_default();
                 let holds = condition.holds(&object).map_err(|problem| {
                     let socket = row.socket;
                     Error::Usage(format!("--where, for {} {}: {problem}", socket.protocol.name(), socket.local))

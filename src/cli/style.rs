@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::one_of;
 use crate::context::Context;
-use crate::render::style::{ColorChoice, Style};
+use crate::render::text::style::{ColorChoice, Style};
 
 /// How a table looks.
 #[derive(Args, Clone, Debug)]

@@ -11,9 +11,11 @@ use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Family, Listing, Need, Protocol, Row, State};
-use crate::render::audit::{Audit, Form, write, write_explanation, write_list, write_policy};
-use crate::render::words::gap;
-use crate::render::{report, summary};
+use crate::render::document::audit::AuditReport;
+use crate::render::document::{json, junit, listing, policy as policy_file, sarif};
+use crate::render::page::audit::{self as page, Form};
+use crate::render::words::finding::Audit;
+use crate::render::words::{gap, summary};
 use crate::{join, select};
 
 const EXAMPLES: &str = "\
@@ -84,11 +86,11 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     if args.list {
-        write_list(&mut context.stdout)?;
+        page::write_list(&mut context.stdout)?;
         return Ok(ExitStatus::Yes);
     }
     if let Some(rule) = args.explain {
-        write_explanation(&mut context.stdout, rule)?;
+        page::write_explanation(&mut context.stdout, rule)?;
         return Ok(ExitStatus::Yes);
     }
     let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
@@ -102,7 +104,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         let found = audit::findings(&listing, &|rule| args.is_enabled(rule, &policy));
         let entries = policy::entries(&listing, &found);
         let mut text = Vec::new();
-        write_policy(&mut text, &entries, &snapshot.host, snapshot.spaces[0].ephemeral)?;
+        policy_file::write(&mut text, &entries, &snapshot.host, snapshot.spaces[0].ephemeral)?;
         if text.len() as u64 > host::MOST_BYTES {
             return Err(Error::Unable(too_large(entries.len(), text.len())));
         }
@@ -122,7 +124,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     };
     let form = if args.document.json { Form::Json } else { args.form };
     let mut text = Vec::new();
-    write(&mut text, &audit, form, args.style.style(context))?;
+    let style = args.style.style(context);
+    match form {
+        Form::Text => page::write(&mut text, &audit, style)?,
+        Form::Json => json::write(&mut text, &AuditReport::new(&audit), style.width.is_some())?,
+        Form::Sarif => json::write(&mut text, &sarif::document(&audit), style.width.is_some())?,
+        Form::Junit => junit::write(&mut text, &audit)?,
+    }
     pager::show(&text, form == Form::Text && !args.style.no_pager, context)?;
     // What was not asked for is told, and is no lack of sight.
     let is_incomplete =
@@ -167,7 +175,7 @@ impl Args {
             found.extend(audit::incomplete(listing, &gap::sentence, &hint));
         }
         if let Some(path) = path {
-            let object = |row: &Row<'_>| serde_json::to_value(report::socket(row)).unwrap_or_default();
+            let object = |row: &Row<'_>| serde_json::to_value(listing::socket(row)).unwrap_or_default();
             let scene = Scene { listing, object: &object };
             found = policy::judge(policy, &scene, found, &is_enabled).map_err(|error| in_file(path, &error))?;
         }

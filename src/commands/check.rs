@@ -12,8 +12,9 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Bind, Caller, Listing, Need, Platform, Port, PortRange, SpaceChoice, Uid};
-use crate::render::check_report::CheckReport;
-use crate::render::{check, json};
+use crate::render::document::check::CheckReport;
+use crate::render::document::json;
+use crate::render::page::check;
 
 /// Say whether a program could bind a port, and if not, why, and what helps
 ///

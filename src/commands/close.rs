@@ -13,8 +13,8 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Endpoint, Listing, Row, Socket};
-use crate::render::sanitize::Charset;
-use crate::render::{absence, holder};
+use crate::render::text::safe::Charset;
+use crate::render::words::{absence, socket};
 use crate::select::Peer;
 
 /// Destroy sockets on a port and leave their processes running
@@ -96,7 +96,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Ok(ExitStatus::No);
     }
     for row in &chosen {
-        writeln!(context.stdout, "{}", holder::socket_and_holders(row, charset))?;
+        writeln!(context.stdout, "{}", socket::socket_and_holders(row, charset))?;
     }
     context.stdout.flush()?;
     let noun = if chosen.len() == 1 { "socket" } else { "sockets" };
@@ -115,7 +115,7 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
         match destroy(row.socket) {
             Ok(()) => destroyed.push(*row),
             Err(ControlError::Gone) => {
-                writeln!(context.stdout, "{}: was closed meanwhile", holder::socket(row, charset))?;
+                writeln!(context.stdout, "{}: was closed meanwhile", socket::socket(row, charset))?;
             }
             Err(ControlError::Refused) => {
                 context.note(&refused(context));
@@ -125,7 +125,7 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
                 return Err(Error::Unable(why.to_owned()));
             }
             Err(error) => {
-                context.note(&format!("{} was not destroyed: {error}", holder::socket(row, charset)));
+                context.note(&format!("{} was not destroyed: {error}", socket::socket(row, charset)));
                 is_whole = false;
             }
         }
@@ -133,15 +133,15 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
     let now = context.source.sockets(&PortTargets::need(false))?;
     let now: BTreeMap<Option<u64>, &Socket> = now.iter().map(|socket| (socket.cookie, socket)).collect();
     for row in destroyed {
-        let line = format!("{}: destroyed", holder::socket(row, charset));
+        let line = format!("{}: destroyed", socket::socket(row, charset));
         // A connection that was destroyed leaves nothing; what was bound by number stays bound.
         let kept = now.get(&row.socket.cookie).filter(|socket| is_bound(&socket.local));
         match kept {
             Some(socket) => writeln!(
                 context.stdout,
                 "{line}; {} keeps {} bound until it closes its descriptor or ends",
-                holder::all(row, charset),
-                holder::end(socket.local, socket.device.as_deref(), charset)
+                socket::all(row, charset),
+                socket::end(socket.local, socket.device.as_deref(), charset)
             )?,
             None => writeln!(context.stdout, "{line}")?,
         }

@@ -2,8 +2,8 @@
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::render::sanitize::Charset;
-use crate::render::style::{ColorChoice, Style};
+use crate::render::text::safe::Charset;
+use crate::render::text::style::{ColorChoice, Style};
 
 /// Returns whether to go on: as `--yes` says, else as the person at the terminal answers.
 pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Context) -> Result<bool, Error> {

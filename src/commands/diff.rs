@@ -10,8 +10,10 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Need, SpaceChoice};
-use crate::render::diff::{self, DiffReport};
-use crate::render::json;
+use crate::render::document::diff::DiffReport;
+use crate::render::document::json;
+use crate::render::page::diff;
+use crate::render::words::doubt::doubts;
 
 /// Compare two reports, or a report with this machine: opened, closed, another owner, wider exposure
 ///
@@ -63,7 +65,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         diff::write(&mut text, &found, &before, &after, args.header.no_header, args.style.style(context))?;
         pager::show(&text, !args.style.no_pager, context)?;
         context.stdout.flush()?;
-        for line in diff::doubts(&found) {
+        for line in doubts(&found) {
             context.note(&line);
         }
     }

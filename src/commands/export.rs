@@ -43,8 +43,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let mut usage = usage::usage(&listing);
     usage.retain(|space| need.spaces.admits(space.space));
     let mut text = Vec::new();
-    let metrics = metrics::metrics(&listing, &usage, render::metrics::name_of);
-    render::metrics::write(&mut text, &metrics, &snapshot, took, env!("CARGO_PKG_VERSION"))?;
+    let metrics = metrics::metrics(&listing, &usage, render::document::openmetrics::name_of);
+    render::document::openmetrics::write(&mut text, &metrics, &snapshot, took, env!("CARGO_PKG_VERSION"))?;
     match &args.textfile {
         None => context.stdout.write_all(&text)?,
         Some(path) => file::replace(path, &text, file::Mode::Public)

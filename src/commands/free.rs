@@ -17,9 +17,11 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Category, Listing, Need, Port, PortRange, Snapshot, SpaceChoice};
-use crate::render::free::{self, Answer, Explained};
-use crate::render::json;
-use crate::render::sanitize::{Charset, Text};
+use crate::render::document::free::{self as document, Answer};
+use crate::render::document::json;
+use crate::render::page::free;
+use crate::render::text::safe::{Charset, Text};
+use crate::render::words::reason::Explained;
 
 /// Print ports that are safe for a service of one's own
 ///
@@ -107,7 +109,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let is_enough = ports.len() == usize::from(args.count);
     if args.document.json {
         let answer = Answer { listing: &listing, range: args.range(), count: args.count, ports: &ports };
-        let report = free::report(&answer, (!is_enough).then(|| rules.census()), None, context.program.as_deref());
+        let report = document::report(&answer, (!is_enough).then(|| rules.census()), None, context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else if !is_enough {
         context.note(&free::not_enough(args.range(), args.count, args.contiguous, ports.len(), &rules.census()));
@@ -139,10 +141,10 @@ fn explain(
     let explained = Explained { port, reasons: &reasons };
     if args.document.json {
         let answer = Answer { listing, range: args.range(), count: 0, ports: &[] };
-        let report = free::report(&answer, None, Some(&explained), context.program.as_deref());
+        let report = document::report(&answer, None, Some(&explained), context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
-        let charset = crate::render::style::charset(&context.environment, context.terminal);
+        let charset = crate::render::text::style::charset(&context.environment, context.terminal);
         free::write_explained(&mut context.stdout, &explained, listing.snapshot, charset)?;
     }
     Ok(if reasons.is_empty() { ExitStatus::Yes } else { ExitStatus::No })

@@ -13,11 +13,13 @@ use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Need, Port, Protocol, SpaceChoice};
-use crate::render::check as check_text;
-use crate::render::report_info::InfoReport;
-use crate::render::sanitize::Text;
-use crate::render::style::Style;
-use crate::render::{info as text, json, summary};
+use crate::render::document::info::InfoReport;
+use crate::render::document::json;
+use crate::render::page::check as check_text;
+use crate::render::page::info as text;
+use crate::render::text::safe::Text;
+use crate::render::text::style::Style;
+use crate::render::words::summary;
 use crate::{join, select};
 
 /// Tell everything about one port: its category and services, whether to use it, and who has it in every port space

@@ -8,9 +8,11 @@ use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::Listing;
-use crate::render::listing::{self, TableOptions};
-use crate::render::table::Frame;
-use crate::render::{csv, json, summary};
+use crate::render::document::csv;
+use crate::render::document::json;
+use crate::render::page::listing::{self, TableOptions};
+use crate::render::table::draw::Frame;
+use crate::render::words::summary;
 use crate::{join, select};
 
 #[derive(Debug, clap::Args)]

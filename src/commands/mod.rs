@@ -32,7 +32,7 @@ use crate::collect::probe;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
-use crate::render::summary;
+use crate::render::words::summary;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,17 +6,17 @@ use clap::builder::PossibleValuesParser;
 
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::render::audit::AuditReport;
-use crate::render::check_report::CheckReport;
-use crate::render::diff::DiffReport;
-use crate::render::free::FreeReport;
-use crate::render::json;
-use crate::render::report::Report;
-use crate::render::report_info::InfoReport;
-use crate::render::report_services::ServicesReport;
-use crate::render::report_spaces::SpacesReport;
-use crate::render::report_usage::UsageReport;
-use crate::render::wait::WaitReport;
+use crate::render::document::audit::AuditReport;
+use crate::render::document::check::CheckReport;
+use crate::render::document::diff::DiffReport;
+use crate::render::document::free::FreeReport;
+use crate::render::document::info::InfoReport;
+use crate::render::document::json;
+use crate::render::document::listing::Report;
+use crate::render::document::services::ServicesReport;
+use crate::render::document::spaces::SpacesReport;
+use crate::render::document::usage::UsageReport;
+use crate::render::document::wait::WaitReport;
 
 /// Writes one schema.
 type Writer = fn(&mut dyn Write) -> io::Result<()>;

@@ -9,7 +9,9 @@ use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{PortRange, Protocol, Registered};
-use crate::render::services::{self, Form};
+use crate::render::document::json;
+use crate::render::document::services::{self as document, ServicesReport};
+use crate::render::page::services::{self, Form};
 
 /// Print the well-known services, the whole registry, or what a port or name is registered for
 #[derive(Debug, clap::Args)]
@@ -49,7 +51,14 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let style = args.style.style(context);
     let mut text = Vec::new();
     let is_overview = args.query.is_none();
-    services::write(&mut text, &entries, form, is_overview, args.header.no_header, style)?;
+    match form {
+        Form::Json => json::write(&mut text, &ServicesReport::new(&entries), style.width.is_some())?,
+        Form::Csv => document::write_records(&mut text, &entries, b',', args.header.no_header, style)?,
+        Form::Tsv => document::write_records(&mut text, &entries, b'\t', args.header.no_header, style)?,
+        Form::Table | Form::Markdown => {
+            services::write(&mut text, &entries, form, is_overview, args.header.no_header, style)?;
+        }
+    }
     if entries.is_empty() && form == Form::Table {
         writeln!(text, "{}", nothing(args.query.as_deref().unwrap_or_default(), style))?;
     }
@@ -78,9 +87,9 @@ fn ports(query: &str) -> Result<Option<PortRange>, Error> {
     if looks_like_ports { query.parse().map(Some).map_err(|error| Error::Usage(format!("{error}"))) } else { Ok(None) }
 }
 
-fn nothing(query: &str, style: crate::render::style::Style) -> String {
+fn nothing(query: &str, style: crate::render::text::style::Style) -> String {
     let status = query.parse().ok().and_then(|port| Catalogue::status(port, Protocol::Tcp));
-    let shown = crate::render::sanitize::Text::of(query, style.charset);
+    let shown = crate::render::text::safe::Text::of(query, style.charset);
     match status {
         Some(status) => format!("no service is registered for {} (IANA: {status})", shown.as_str()),
         None => format!("no service matches {}", shown.as_str()),

@@ -6,7 +6,7 @@ use crate::cli::{SourceArgs, StrictArgs};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Gap, Need, Snapshot, SpaceChoice};
-use crate::render::json;
+use crate::render::document::json;
 use crate::{config, file, join, select};
 
 /// Write a report of every socket in every port space, to be looked at later or elsewhere

@@ -11,9 +11,11 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Family, Listing, Need, Snapshot, SpaceChoice};
-use crate::render::report_spaces::SpacesReport;
-use crate::render::sanitize::Charset;
-use crate::render::{json, spaces, summary};
+use crate::render::document::json;
+use crate::render::document::spaces::SpacesReport;
+use crate::render::page::spaces;
+use crate::render::text::safe::Charset;
+use crate::render::words::summary;
 
 /// Show the port spaces of this host, and the numbers that are open in several of them
 ///

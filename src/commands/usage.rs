@@ -8,9 +8,11 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Need, Row, Snapshot};
-use crate::render::report_usage::UsageReport;
-use crate::render::usage::{MARKED_ABOVE, UsageOptions};
-use crate::render::{json, usage as text};
+use crate::render::document::json;
+use crate::render::document::usage::UsageReport;
+use crate::render::page::usage as text;
+use crate::render::page::usage::UsageOptions;
+use crate::render::words::usage::MARKED_ABOVE;
 
 /// Show how full each category, the ephemeral range and the accept queues are, and because of whom
 ///

@@ -11,10 +11,11 @@ use crate::environment::{Environment, Terminal};
 use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Need, Port, Protocol, Snapshot, SpaceChoice};
-use crate::render::json;
-use crate::render::progress::Spinner;
-use crate::render::style::{ColorChoice, Style};
-use crate::render::wait::{self, WaitReport};
+use crate::render::document::json;
+use crate::render::document::wait::WaitReport;
+use crate::render::page::progress::Spinner;
+use crate::render::text::style::{ColorChoice, Style};
+use crate::render::words::wait;
 use crate::select::Pattern;
 
 /// The time between the first two looks; each later one is half as long again.

@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
     use crate::join;
-    use crate::render::report::Report;
+    use crate::render::document::listing::Report;
     use crate::testing;
 
     fn written(snapshot: &Snapshot) -> String {
@@ -217,8 +217,8 @@ mod tests {
             if let Ok(read) = parse(value.to_string().as_bytes()) {
                 let listing = join::listing(&read, None);
                 let usage = crate::analyse::usage::usage(&listing);
-                let metrics = crate::analyse::metrics::metrics(&listing, &usage, crate::render::metrics::name_of);
-                crate::render::metrics::write(&mut Vec::new(), &metrics, &read, None, "1").unwrap();
+                let metrics = crate::analyse::metrics::metrics(&listing, &usage, crate::render::document::openmetrics::name_of);
+                crate::render::document::openmetrics::write(&mut Vec::new(), &metrics, &read, None, "1").unwrap();
                 let _ = written(&read);
             }
         }

@@ -10,8 +10,9 @@ use crate::collect::manager;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Managed, Pid, Row};
-use crate::render::sanitize::Charset;
-use crate::render::{holder, stop as words};
+use crate::render::page::kill as words;
+use crate::render::text::safe::Charset;
+use crate::render::words::socket;
 
 /// Asks the managers whether the holders are theirs, and has them stopped.
 pub fn run(
@@ -70,7 +71,7 @@ fn all<'r, 'a>(
         }
     };
     for victim in &plan.victims {
-        let who = holder::process(victim.pid, victim.process, charset);
+        let who = socket::process(victim.pid, victim.process, charset);
         let Some(managed) = &victim.managed else {
             return Err(format!("{who} runs in no unit or container that could be stopped"));
         };
@@ -80,7 +81,7 @@ fn all<'r, 'a>(
     for refusal in std::mem::take(&mut plan.refusals) {
         match (&refusal.obstacle, refusal.holder) {
             (Obstacle::Elsewhere(Some(managed)), Some((pid, process))) => {
-                add(verified(managed, pid, &holder::process(pid, process, charset), handles)?);
+                add(verified(managed, pid, &socket::process(pid, process, charset), handles)?);
             }
             // The runtime itself has told that the port leads to its container.
             (Obstacle::Proxy(Some(managed)) | Obstacle::Redirect(Some(managed)), _) => add(managed),

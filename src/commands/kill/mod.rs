@@ -17,8 +17,9 @@ use crate::collect::control::{ControlError, Signal};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::render::sanitize::Charset;
-use crate::render::{absence, holder, stop as words};
+use crate::render::page::kill as words;
+use crate::render::text::safe::Charset;
+use crate::render::words::{absence, socket};
 
 /// Stop the processes that listen on a port
 ///
@@ -133,7 +134,7 @@ fn send(
     let mut is_whole = true;
     for victim in &plan.victims {
         let Some(Ok(handle)) = handles.get(&victim.pid).map(|known| known.handle.as_ref()) else { continue };
-        let who = holder::process(victim.pid, victim.process, charset);
+        let who = socket::process(victim.pid, victim.process, charset);
         // It was seen some time ago: meanwhile somebody has thought about it.
         let still_holds = victim.meant.iter().try_fold(false, |found, row| Ok(found || handle.holds(row.socket)?));
         let sent = still_holds.and_then(|holds| if holds { handle.send(signal).map(|()| true) } else { Ok(false) });

@@ -14,9 +14,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::join;
 use crate::model::{Endpoint, Inode, Pid, Row, Snapshot, Socket};
-use crate::render::holder;
-use crate::render::sanitize::Charset;
-use crate::render::wait::connections_left;
+use crate::render::text::safe::Charset;
+use crate::render::words::socket;
+use crate::render::words::wait::connections_left;
 
 /// The time between two looks, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
@@ -52,7 +52,7 @@ pub fn settle(
     context: &mut Context,
 ) -> Result<bool, Error> {
     let names: Vec<(Pid, String)> =
-        plan.victims.iter().map(|victim| (victim.pid, holder::process(victim.pid, victim.process, charset))).collect();
+        plan.victims.iter().map(|victim| (victim.pid, socket::process(victim.pid, victim.process, charset))).collect();
     let handle = |pid: &Pid| handles.get(pid).and_then(|held| held.handle.as_ref().ok());
     let mut running: Vec<(String, &ProcessHandle)> =
         names.iter().filter_map(|(pid, name)| Some((name.clone(), handle(pid)?))).collect();
@@ -106,7 +106,7 @@ fn look(
     charset: Charset,
 ) -> Look {
     let listing = join::listing(snapshot, None);
-    let say = |row: &Row<'_>| format!("{} ({})", holder::all(row, charset), holder::socket(row, charset));
+    let say = |row: &Row<'_>| format!("{} ({})", socket::all(row, charset), socket::socket(row, charset));
     // What was left alone stays, and was spoken of.
     let blocking: Vec<&Row<'_>> =
         targets.blocking(&listing).into_iter().filter(|row| !spared.contains(&identity(row.socket))).collect();

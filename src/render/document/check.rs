@@ -1,0 +1,197 @@
+//! The JSON document of `check`: a public contract, as the report of a listing is.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analyse::bind::Blocker;
+use crate::analyse::cause::{Checked, Probe, Verdict};
+use crate::model::{BindError, Caller, Category, Listing, Row, Uid};
+use crate::render::document::listing::{
+    self, HostReport, SCHEMA, ServiceReport, SocketReport, SpaceReport, Visibility,
+};
+use crate::render::text::safe::Charset;
+use crate::render::words::fix;
+
+/// Whether ports can be bound, and why not. Absent knowledge is null.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope check", rename = "Check")]
+pub struct CheckReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// The machine.
+    pub host: HostReport<'a>,
+    /// The port spaces that were looked at; the first is the one that the binds are for.
+    pub spaces: Vec<SpaceReport<'a>>,
+    /// Whether every bind below succeeds and gets its traffic: exit code 0.
+    pub bindable: bool,
+    /// The answers, port by port.
+    pub ports: Vec<PortReport<'a>>,
+    /// What the run could not see.
+    pub visibility: Visibility,
+}
+
+/// The answers for one port.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CheckedPort")]
+pub struct PortReport<'a> {
+    /// The port.
+    pub port: u16,
+    /// `well-known`, `registered` or `dynamic`.
+    pub category: &'a str,
+    /// What it is assigned to; each service once.
+    pub services: Vec<ServiceReport<'a>>,
+    /// One answer for each protocol and address.
+    pub binds: Vec<BindReport<'a>>,
+}
+
+/// One bind and how it comes out.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Bind")]
+pub struct BindReport<'a> {
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// The address.
+    pub address: std::net::IpAddr,
+    /// The interface that it is for.
+    pub device: Option<&'a str>,
+    /// Whether `IPV6_V6ONLY` is set; null for IPv4.
+    pub v6only: Option<bool>,
+    /// Whether `SO_REUSEADDR` is set.
+    pub reuseaddr: bool,
+    /// Whether `SO_REUSEPORT` is set.
+    pub reuseport: bool,
+    /// The user that it is asked for, where that was said.
+    pub uid: Option<u32>,
+    /// `bindable`, `refused`, `shadowed` (it succeeds, and the firewall takes what comes for the port), or `unknown` (it
+    /// depends on what no table shows, and the kernel was not asked).
+    pub outcome: &'a str,
+    /// Whether the outcome counts as success; also true for an address among the usual ones that the host does not have.
+    pub ok: bool,
+    /// The error of bind(2): `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`, `ENODEV`, `EINVAL`, or the
+    /// system's words.
+    pub error: Option<&'a str>,
+    /// Why: `listener`, `activation` (systemd holds it for a unit), `bound` (and not listening), `time-wait`, `client`
+    /// (the port came from the ephemeral range), `connection`, `privileged`, `excluded`, `address-not-here`,
+    /// `no-family`, `no-device`, `multicast` (the protocol does not do it), `redirected`, `unseen` (nothing that was
+    /// seen is in the way) or `other`.
+    pub cause: Option<&'a str>,
+    /// What the kernel's rule says of the sockets that were seen: `bindable`, `refused`, or `depends` on what is not
+    /// known.
+    pub rule: &'a str,
+    /// What a real bind gave; null when none was tried.
+    pub probe: Option<ProbeReport<'a>>,
+    /// Whether rule and probe agree; null when one of them gave no answer.
+    pub agrees: Option<bool>,
+    /// Whether a real bind succeeds with `SO_REUSEADDR`; null when that was not tried.
+    pub with_reuseaddr: Option<bool>,
+    /// Whether a real bind succeeds with `SO_REUSEPORT`; null when that was not tried.
+    pub with_reuseport: Option<bool>,
+    /// The sockets in the way, the foremost first.
+    pub blockers: Vec<BlockerReport<'a>>,
+    /// What takes the port's traffic without a socket.
+    pub redirects: Vec<SocketReport<'a>>,
+    /// Sockets on the same number in other port spaces, which are not in the way.
+    pub elsewhere: Vec<SocketReport<'a>>,
+    /// What helps, in words.
+    pub fixes: Vec<String>,
+}
+
+/// What a real bind gave.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Probe")]
+pub struct ProbeReport<'a> {
+    /// Whether it succeeded.
+    pub bound: bool,
+    /// Its error, as above.
+    pub error: Option<&'a str>,
+}
+
+/// A socket in the way.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Blocker")]
+pub struct BlockerReport<'a> {
+    /// How the addresses meet: `same`, `covered-by-wildcard` (the socket has every address), `covers-specific` (the bind
+    /// wants every address), `their-dual-stack` (the socket is an IPv6 one that takes IPv4 too),
+    /// `their-former-dual-stack` (it did before it was connected), `our-dual-stack`.
+    pub overlap: &'a str,
+    /// Whether it is in the way whatever options it has set.
+    pub certain: bool,
+    /// The socket.
+    pub socket: SocketReport<'a>,
+}
+
+impl<'a> CheckReport<'a> {
+    /// Turns the answers into the document.
+    pub fn new(
+        checked: &'a [Checked<'a>],
+        listing: &'a Listing<'a>,
+        caller: Caller,
+        program: Option<&std::path::Path>,
+    ) -> CheckReport<'a> {
+        let snapshot = listing.snapshot;
+        let is_asked_for = |row: &&Row<'_>| checked.iter().any(|checked| checked.port == row.socket.local.port);
+        let rows = listing.rows.iter().filter(is_asked_for).cloned().collect();
+        CheckReport {
+            schema: SCHEMA,
+            host: listing::host(&snapshot.host),
+            spaces: snapshot.spaces.iter().map(listing::space).collect(),
+            bindable: checked.iter().flat_map(|port| &port.verdicts).all(Verdict::is_good),
+            ports: checked.iter().map(|checked| port(checked, caller)).collect(),
+            visibility: listing::visibility(&Listing { snapshot, rows, filtered: true }, program),
+        }
+    }
+}
+
+fn port<'a>(checked: &'a Checked<'a>, caller: Caller) -> PortReport<'a> {
+    let mut services: Vec<_> = checked.services.iter().map(|(_, service)| *service).collect();
+    services.dedup();
+    PortReport {
+        port: checked.port.get(),
+        category: Category::of(checked.port).name(),
+        services: services.into_iter().map(listing::service).collect(),
+        binds: checked.verdicts.iter().map(|verdict| bind(verdict, caller)).collect(),
+    }
+}
+
+/// Turns an answer into its object.
+pub fn bind<'a>(verdict: &'a Verdict<'a>, caller: Caller) -> BindReport<'a> {
+    let bind = &verdict.bind;
+    let judgement = &verdict.judgement;
+    let error = match &verdict.outcome {
+        crate::analyse::cause::Outcome::Refused(refusal) => Some(refusal.name()),
+        _ => None,
+    };
+    let works = |probe: &Option<Probe>| probe.as_ref().map(Result::is_ok);
+    let socket = |row: &&'a Row<'a>| listing::socket(row);
+    let blocker = |blocker: &Blocker<'a>| BlockerReport {
+        overlap: blocker.overlap.name(),
+        certain: blocker.is_certain,
+        socket: listing::socket(blocker.row),
+    };
+    BindReport {
+        protocol: bind.protocol.name(),
+        address: bind.address,
+        device: bind.device.as_deref(),
+        v6only: bind.address.is_ipv6().then_some(bind.v6only),
+        reuseaddr: bind.reuseaddr,
+        reuseport: bind.reuseport,
+        uid: bind.user.map(|Uid(uid)| uid),
+        outcome: verdict.outcome.name(),
+        ok: verdict.is_good(),
+        error,
+        cause: verdict.cause.map(crate::analyse::cause::Cause::name),
+        rule: judgement.answer.name(),
+        probe: verdict.probe.as_ref().map(probe),
+        agrees: verdict.agrees(),
+        with_reuseaddr: works(&verdict.with_reuseaddr),
+        with_reuseport: works(&verdict.with_reuseport),
+        blockers: judgement.blockers.iter().map(blocker).collect(),
+        redirects: judgement.redirects.iter().map(socket).collect(),
+        elsewhere: judgement.elsewhere.iter().map(socket).collect(),
+        fixes: fix::fixes(verdict, caller, Charset::Unicode),
+    }
+}
+
+fn probe(probe: &Probe) -> ProbeReport<'_> {
+    ProbeReport { bound: probe.is_ok(), error: probe.as_ref().err().map(BindError::name) }
+}

@@ -1,0 +1,134 @@
+//! The JSON document of `diff`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analyse::diff::{Change, Diff, Holder, PairedSpace, Side};
+use crate::model::Snapshot;
+use crate::render::document::listing::{self, EndpointReport, HostReport, SCHEMA};
+use crate::render::words::doubt::doubts;
+
+/// What changed between two reports.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope diff", rename = "Diff")]
+pub struct DiffReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// The host of the first report, and when it was taken.
+    pub before: HostReport<'a>,
+    /// The host of the second one.
+    pub after: HostReport<'a>,
+    /// The changes, by port, protocol and space.
+    pub changes: Vec<ChangeReport<'a>>,
+    /// Sockets on both sides whose owners are hidden on one or both, and so were not compared.
+    pub incomparable_owners: usize,
+    /// Why more may have changed than is said, or less, in words.
+    pub warnings: Vec<String>,
+}
+
+/// One change.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Change")]
+pub struct ChangeReport<'a> {
+    /// `opened`, `closed`, `owner-changed`, `exposure-widened`, `exposure-narrowed`, `address-changed`, `moved-space` or
+    /// `forward-changed`.
+    pub kind: &'a str,
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// The port.
+    pub port: u16,
+    /// The label of the space as it is now, or as it was where it is no more; for a move the one that it was in.
+    pub space: &'a str,
+    /// The number of that space.
+    pub space_id: Option<u64>,
+    /// The other end of a connection (with `--all`); null for everything else.
+    pub peer: Option<EndpointReport>,
+    /// The label of the space that it moved to.
+    pub to_space: Option<&'a str>,
+    /// The number of that space.
+    pub to_space_id: Option<u64>,
+    /// How it was; null for one that was opened.
+    pub before: Option<SideReport<'a>>,
+    /// How it is; null for one that was closed.
+    pub after: Option<SideReport<'a>>,
+}
+
+/// A listener on one side.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Side")]
+pub struct SideReport<'a> {
+    /// The addresses that it is bound to.
+    pub addresses: Vec<&'a str>,
+    /// Who can reach the widest of them.
+    pub exposure: Option<&'a str>,
+    /// Who holds it; null where one of them is hidden.
+    pub holders: Option<Vec<HolderReport<'a>>>,
+    /// Why no process holds one of them: `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight` or
+    /// `redirected`.
+    pub nobody: Option<&'a str>,
+    /// Where a published port leads, in words.
+    pub forward: Option<&'a str>,
+}
+
+/// Who holds a listener, as far as a restart leaves it the same.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Holder")]
+pub struct HolderReport<'a> {
+    /// The file that it runs; its name where that is not known.
+    pub program: Option<&'a str>,
+    /// The systemd unit.
+    pub unit: Option<&'a str>,
+    /// The container, by name.
+    pub container: Option<&'a str>,
+    /// The user that it runs as.
+    pub user: Option<&'a str>,
+}
+
+impl<'a> DiffReport<'a> {
+    /// Turns a comparison into the document.
+    pub fn new(diff: &'a Diff, before: &'a Snapshot, after: &'a Snapshot) -> DiffReport<'a> {
+        let change = |change: &'a Change| ChangeReport {
+            kind: change.kind.name(),
+            protocol: change.identity.protocol.name(),
+            port: change.identity.port.get(),
+            space: change.identity.space.label(),
+            space_id: id(&change.identity.space),
+            peer: change.identity.peer.map(listing::endpoint),
+            to_space: change.to_space.as_ref().map(|space| space.label()),
+            to_space_id: change.to_space.as_deref().and_then(id),
+            before: change.before.as_ref().map(side),
+            after: change.after.as_ref().map(side),
+        };
+        DiffReport {
+            schema: SCHEMA,
+            before: listing::host(&before.host),
+            after: listing::host(&after.host),
+            changes: diff.changes.iter().map(change).collect(),
+            incomparable_owners: diff.incomparable,
+            warnings: doubts(diff),
+        }
+    }
+}
+
+fn id(space: &PairedSpace) -> Option<u64> {
+    space.latest().map(|known| known.id.0)
+}
+
+fn side(side: &Side) -> SideReport<'_> {
+    SideReport {
+        addresses: side.addresses.iter().map(String::as_str).collect(),
+        exposure: side.exposure.map(crate::model::Exposure::name),
+        holders: side.holders.as_ref().map(|holders| holders.iter().map(holder_report).collect()),
+        nobody: side.nobody.map(crate::model::Nobody::name),
+        forward: side.forward.as_deref(),
+    }
+}
+
+fn holder_report(holder: &Holder) -> HolderReport<'_> {
+    HolderReport {
+        program: holder.program.as_deref(),
+        unit: holder.unit.as_deref(),
+        container: holder.container.as_deref(),
+        user: holder.user.as_deref(),
+    }
+}

@@ -1,0 +1,313 @@
+//! The JSON document of `info`.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analyse::cause::{Checked, Verdict};
+use crate::analyse::dossier::{Assignment, Dossier, Objection, Peers, Place};
+use crate::model::{Caller, Category, Listing, Pid, Process, Snapshot, Uid};
+use crate::render::document::check::{self, BindReport};
+use crate::render::document::listing::{self, HostReport, SCHEMA, ServiceReport, SocketReport, Visibility};
+use crate::render::text::secrets;
+use crate::render::text::time;
+use crate::render::words::category as category_words;
+
+/// Everything about one or a few numbers. Absent knowledge is null.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope info", rename = "Info")]
+pub struct InfoReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// How the facts were collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
+    pub backend: &'a str,
+    /// The machine.
+    pub host: HostReport<'a>,
+    /// The numbers: one, or each that has the name that was asked for.
+    pub ports: Vec<PortReport<'a>>,
+    /// The processes that hold the sockets, by number.
+    pub processes: Vec<OwnerProcess<'a>>,
+    /// What the run could not see.
+    pub visibility: Visibility,
+    /// What else a reader should know, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Everything about one number.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Port")]
+pub struct PortReport<'a> {
+    /// The number.
+    pub port: u16,
+    /// Its category.
+    pub category: CategoryRule,
+    /// What it is registered for, for each protocol.
+    pub registrations: Vec<RegistrationReport<'a>>,
+    /// What speaks against it for a service of one's own in the space of this process; empty when nothing does.
+    /// `assigned`, `well-known`, `kept-back` (reserved by IANA), `privileged`, `ephemeral`, `reserved` (by the system),
+    /// `bad-port` (refused by browsers) or `in-use`. Where a setting of the space is not known, the usual one counts.
+    pub objections: Vec<&'static str>,
+    /// What each space makes of it, the one of this process first.
+    pub spaces: Vec<PlaceReport<'a>>,
+    /// The sockets on it by their owner: those that are open for others before those that are only connected.
+    pub holdings: Vec<HoldingReport<'a>>,
+    /// Whether it can be bound here, as `check` tells it, for both protocols and the usual addresses; null for a saved
+    /// report.
+    pub binds: Option<Vec<BindReport<'a>>>,
+}
+
+/// A category of port numbers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "CategoryRule")]
+pub struct CategoryRule {
+    /// `well-known`, `registered` or `dynamic`.
+    pub name: &'static str,
+    /// Its lowest number.
+    pub first: u16,
+    /// Its highest number.
+    pub last: u16,
+    /// Who may use its numbers, in words.
+    pub rule: &'static str,
+}
+
+/// What a number is registered for with one protocol.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Registration")]
+pub struct RegistrationReport<'a> {
+    /// `tcp` or `udp`.
+    pub protocol: &'static str,
+    /// The services, the name that lists show first.
+    pub services: Vec<ServiceReport<'a>>,
+    /// What IANA says of a number without a service: `Reserved` or `Unassigned`.
+    pub status: Option<&'static str>,
+}
+
+/// What a space makes of a number.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Place")]
+pub struct PlaceReport<'a> {
+    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
+    /// `proc-net` then); 0 on a system without namespaces.
+    pub id: u64,
+    /// `host`, `container`, `unit` or `netns`.
+    pub kind: &'a str,
+    /// Its name for people.
+    pub label: &'a str,
+    /// The lowest and highest port that it hands out for outgoing connections.
+    pub ephemeral_range: Option<[u16; 2]>,
+    /// Whether the number lies in that range.
+    pub is_ephemeral: Option<bool>,
+    /// Whether it is kept from being handed out (`ip_local_reserved_ports`).
+    pub is_reserved: Option<bool>,
+    /// The lowest number that may be bound without a privilege (`ip_unprivileged_port_start`).
+    pub unprivileged_start: Option<u32>,
+    /// Whether binding the number takes a privilege.
+    pub is_privileged: Option<bool>,
+}
+
+/// The sockets on the number that have one and the same owner.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Holding")]
+pub struct HoldingReport<'a> {
+    /// Those that are open for others, or take the number for nobody.
+    pub open: Vec<SocketReport<'a>>,
+    /// Its connections.
+    pub connections: Vec<SocketReport<'a>>,
+    /// Who is connected to those that are open, whoever holds these connections; null when none is open.
+    pub peers: Option<PeersReport>,
+}
+
+/// Connections in numbers.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Peers")]
+pub struct PeersReport {
+    /// How many connections there are.
+    pub connections: usize,
+    /// From how many addresses.
+    pub addresses: usize,
+    /// How many are in each state.
+    pub states: std::collections::BTreeMap<&'static str, usize>,
+}
+
+/// A process that holds a socket, in full.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OwnerProcess")]
+pub struct OwnerProcess<'a> {
+    /// Its number.
+    pub pid: u32,
+    /// Its short name, which the process itself may change.
+    pub name: Option<Cow<'a, str>>,
+    /// The processes that it descends from, the first process first; those that may not be seen are missing.
+    pub ancestry: Vec<AncestorReport<'a>>,
+    /// The number of the user that it runs as.
+    pub uid: Option<u32>,
+    /// The user that it runs as.
+    pub user: Option<&'a str>,
+    /// When it started, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// How long it has been running, in seconds.
+    pub age_seconds: Option<u64>,
+    /// The file that it runs, as the kernel writes it: with ` (deleted)` at its end when it is gone.
+    pub exe: Option<Cow<'a, str>>,
+    /// Whether that file is gone.
+    pub exe_deleted: Option<bool>,
+    /// The folder that it works in.
+    pub cwd: Option<Cow<'a, str>>,
+    /// Its arguments with the usual secrets masked.
+    pub argv: Option<Vec<String>>,
+    /// Fields above that are not valid UTF-8 in the system, and in which bytes were replaced by U+FFFD.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub undecodable: Vec<&'a str>,
+}
+
+/// A process that another one descends from.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Ancestor")]
+pub struct AncestorReport<'a> {
+    /// Its number.
+    pub pid: u32,
+    /// Its short name.
+    pub name: Option<Cow<'a, str>>,
+    /// The number of its parent; null for the first process.
+    pub parent: Option<u32>,
+}
+
+impl<'a> InfoReport<'a> {
+    /// Turns dossiers into the document.
+    pub fn new(
+        listing: &'a Listing<'a>,
+        dossiers: &'a [Dossier<'a>],
+        checked: &'a [Checked<'a>],
+        caller: Caller,
+        program: Option<&Path>,
+    ) -> InfoReport<'a> {
+        let snapshot = listing.snapshot;
+        let pids: BTreeSet<Pid> =
+            listing.rows.iter().flat_map(|row| row.processes.iter().map(|(pid, _)| *pid)).collect();
+        let known = pids.iter().filter_map(|pid| snapshot.processes.get(pid));
+        InfoReport {
+            schema: SCHEMA,
+            backend: snapshot.backend.name(),
+            host: listing::host(&snapshot.host),
+            ports: dossiers
+                .iter()
+                .enumerate()
+                .map(|(place, dossier)| port(dossier, checked.get(place), caller))
+                .collect(),
+            processes: known.map(|process| owner_process(process, snapshot)).collect(),
+            visibility: listing::visibility(listing, program),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn port<'a>(dossier: &'a Dossier<'a>, checked: Option<&'a Checked<'a>>, caller: Caller) -> PortReport<'a> {
+    let bind = |verdict: &'a Verdict<'a>| check::bind(verdict, caller);
+    let objection = |objection: &Objection<'_>| match objection {
+        Objection::Assigned(_) => "assigned",
+        Objection::WellKnown => "well-known",
+        Objection::Privileged => "privileged",
+        Objection::Ephemeral => "ephemeral",
+        Objection::KeptBack(_) => "kept-back",
+        Objection::Reserved => "reserved",
+        Objection::Bad => "bad-port",
+        Objection::InUse => "in-use",
+    };
+    let holding = |holding: &'a crate::analyse::dossier::Holding<'a>| HoldingReport {
+        open: holding.open.iter().map(|row| listing::socket(row)).collect(),
+        connections: holding.connections.iter().map(|row| listing::socket(row)).collect(),
+        peers: holding.peers.as_ref().map(peers),
+    };
+    PortReport {
+        port: dossier.port.get(),
+        category: category(dossier.category),
+        registrations: dossier.assignments.iter().map(registration).collect(),
+        objections: dossier.objections().iter().map(objection).collect(),
+        spaces: dossier.places.iter().map(place).collect(),
+        holdings: dossier.holdings.iter().map(holding).collect(),
+        binds: checked.map(|checked| checked.verdicts.iter().map(bind).collect()),
+    }
+}
+
+fn category(category: Category) -> CategoryRule {
+    CategoryRule {
+        name: category.name(),
+        first: category.range().first().get(),
+        last: category.range().last().get(),
+        rule: category_words::rule(category),
+    }
+}
+
+fn registration<'a>(assignment: &Assignment<'a>) -> RegistrationReport<'a> {
+    RegistrationReport {
+        protocol: assignment.protocol.name(),
+        services: assignment.services.iter().map(|service| listing::service(*service)).collect(),
+        status: assignment.status,
+    }
+}
+
+fn place<'a>(place: &Place<'a>) -> PlaceReport<'a> {
+    let space = place.space;
+    PlaceReport {
+        id: space.id.0,
+        kind: space.kind.name(),
+        label: &space.label,
+        ephemeral_range: space.ephemeral.map(|range| [range.first().get(), range.last().get()]),
+        is_ephemeral: place.is_ephemeral,
+        is_reserved: place.is_reserved,
+        unprivileged_start: space.unprivileged_start,
+        is_privileged: place.is_privileged,
+    }
+}
+
+fn peers(peers: &Peers) -> PeersReport {
+    PeersReport {
+        connections: peers.connections,
+        addresses: peers.addresses,
+        states: peers.states.iter().map(|(state, count)| (state.name(), *count)).collect(),
+    }
+}
+
+fn owner_process<'a>(process: &'a Process, snapshot: &'a Snapshot) -> OwnerProcess<'a> {
+    let mut undecodable = Vec::new();
+    let mut text = |field, bytes: &'a OsStr| {
+        if bytes.to_str().is_none() {
+            undecodable.push(field);
+        }
+        bytes.to_string_lossy()
+    };
+    let name = process.name.as_deref().map(|name| text("name", name));
+    let exe = process.exe.as_deref().map(|exe| text("exe", exe.as_os_str()));
+    let cwd = process.cwd.as_deref().map(|cwd| text("cwd", cwd.as_os_str()));
+    let argv = process.argv.as_ref().map(|argv| {
+        if argv.iter().any(|argument| argument.to_str().is_none()) {
+            undecodable.push("argv");
+        }
+        secrets::masked(argv).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+    });
+    let ancestor = |ancestor: &&'a Process| AncestorReport {
+        pid: ancestor.pid.0,
+        name: ancestor.name.as_deref().map(OsStr::to_string_lossy),
+        parent: ancestor.parent.map(|Pid(pid)| pid),
+    };
+    let age = |started| snapshot.host.captured_at.duration_since(started).ok();
+    OwnerProcess {
+        pid: process.pid.0,
+        name,
+        ancestry: snapshot.ancestors(process).iter().rev().map(ancestor).collect(),
+        uid: process.uid.map(|Uid(uid)| uid),
+        user: snapshot.user(process.uid),
+        started_at: process.started_at.map(time::rfc3339),
+        age_seconds: process.started_at.and_then(age).map(|age| age.as_secs()),
+        exe,
+        exe_deleted: process.exe_deleted,
+        cwd,
+        argv,
+        undecodable,
+    }
+}

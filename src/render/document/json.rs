@@ -1,0 +1,124 @@
+//! JSON and NDJSON.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use schemars::schema_for;
+use serde::Serialize;
+
+use crate::model::{Listing, Row};
+use crate::render::document::listing::{self, Report, SocketReport};
+use crate::render::table::in_order;
+use crate::render::text::safe::is_deceptive;
+
+/// Writes a document: indented for a person at a terminal, in one line for a program.
+pub fn write(out: &mut dyn Write, document: &impl Serialize, for_person: bool) -> io::Result<()> {
+    let mut text = Vec::new();
+    if for_person {
+        serde_json::to_writer_pretty(&mut text, document)?;
+    } else {
+        serde_json::to_writer(&mut text, document)?;
+    }
+    text.push(b'\n');
+    out.write_all(&plain(text)?)
+}
+
+/// Writes the report of a listing, the sockets in blocks.
+pub fn write_report(
+    out: &mut dyn Write,
+    listing: &Listing<'_>,
+    program: Option<&Path>,
+    for_person: bool,
+) -> io::Result<()> {
+    if for_person {
+        return write(out, &Report::new(listing, program), true);
+    }
+    let mut around = Vec::new();
+    serde_json::to_writer(&mut around, &Report { sockets: listing::Sockets::none(), ..Report::new(listing, program) })?;
+    // Inside of a string the quotes would be escaped, so this is the list itself.
+    let list = b"\"sockets\":[";
+    let start = around.windows(list.len()).position(|part| part == list).map_or(around.len(), |at| at + list.len());
+    let after = around.split_off(start);
+    out.write_all(&plain(around)?)?;
+    in_order::write(out, &in_order::blocks(&listing.rows), |block, rows: &&[Row<'_>], text| {
+        for (place, row) in rows.iter().enumerate() {
+            if block + place > 0 {
+                text.push(b',');
+            }
+            serde_json::to_writer(&mut *text, &listing::socket(row))?;
+        }
+        *text = plain(std::mem::take(text))?;
+        Ok(())
+    })?;
+    out.write_all(&plain(after)?)?;
+    writeln!(out)
+}
+
+/// Escapes what would steer a terminal that the text is shown on. That changes nothing for a reader of JSON: outside
+/// of strings there are no such characters.
+fn plain(json: Vec<u8>) -> io::Result<Vec<u8>> {
+    // Without a way out of the loop it is done many bytes at a time.
+    if !json.iter().fold(false, |found, byte| found | !(b'\n'..=b'~').contains(byte)) {
+        return Ok(json);
+    }
+    let text = std::str::from_utf8(&json).map_err(io::Error::other)?;
+    let mut escaped = Vec::with_capacity(json.len() + 64);
+    let mut copied = 0;
+    for (place, character) in text.char_indices() {
+        if character == '\u{7f}' || is_deceptive(character) {
+            escaped.extend(&json[copied..place]);
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(escaped, "\\u{unit:04x}")?;
+            }
+            copied = place + character.len_utf8();
+        }
+    }
+    escaped.extend(&json[copied..]);
+    Ok(escaped)
+}
+
+/// One line of NDJSON: a socket, and the host that it was seen on.
+#[derive(Serialize)]
+struct Line<'a> {
+    host: Option<&'a str>,
+    space_label: &'a str,
+    space_kind: &'a str,
+    #[serde(flatten)]
+    socket: &'a SocketReport<'a>,
+}
+
+/// Writes one socket a line, each with its host, so that the lines of many hosts can be put together.
+pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
+    let host = listing.snapshot.host.name.as_deref();
+    in_order::write(out, &in_order::blocks(&listing.rows), |_, rows: &&[Row<'_>], text| {
+        for row in *rows {
+            let (space_label, space_kind) = (row.space.label.as_str(), row.space.kind.name());
+            let line = Line { host, space_label, space_kind, socket: &listing::socket(row) };
+            serde_json::to_writer(&mut *text, &line)?;
+            text.push(b'\n');
+        }
+        *text = plain(std::mem::take(text))?;
+        Ok(())
+    })
+}
+
+/// Writes the JSON Schema of a document.
+pub fn write_schema<T: schemars::JsonSchema>(out: &mut dyn Write) -> io::Result<()> {
+    write(out, &schema_for!(T), true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_would_steer_a_terminal_is_escaped_and_reads_back_the_same() {
+        for text in ["plain", "\u{9b}2J", "\u{202e}gpj", "\x1b[31m\x7f", "中文 \u{e0001}", "é\n"] {
+            let mut written = Vec::new();
+            write(&mut written, &text, false).unwrap();
+            let written = String::from_utf8(written).unwrap();
+            assert!(!written.trim_end().chars().any(|c| c.is_control() || is_deceptive(c)), "{written:?}");
+            assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,527 @@
+//! The JSON document: a public contract, apart from the model so that the model may change.
+//!
+//! `portscope schema` prints its JSON Schema; the doc comments below are its descriptions.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
+
+use crate::model::{
+    Container, Endpoint, Forward, ForwardTarget, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Row,
+    Service, Space, Uid,
+};
+pub use crate::render::document::visibility::{Visibility, visibility};
+use crate::render::text::secrets;
+use crate::render::text::time;
+
+pub use crate::model::SCHEMA;
+
+/// Sockets of one host and who holds them. Absent knowledge is null.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope report", rename = "Report")]
+pub struct Report<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// How the facts were collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
+    pub backend: &'a str,
+    /// Where the table of sockets was read: `netlink`, `proc-net` (netlink was refused; it tells less) or `netstat2`.
+    pub socket_source: &'a str,
+    /// How holders were found: `task-iter` (a BPF iterator), `fd-scan` (`/proc/PID/fd`) or `system`.
+    pub owner_source: &'a str,
+    /// Which sockets the report was to have.
+    pub scope: ScopeReport,
+    /// The machine.
+    pub host: HostReport<'a>,
+    /// The port spaces that were listed.
+    pub spaces: Vec<SpaceReport<'a>>,
+    /// The sockets that the command line asked for, in the order of the table.
+    #[schemars(with = "Vec<SocketReport<'a>>")]
+    pub sockets: Sockets<'a>,
+    /// What the run could not see.
+    pub visibility: Visibility,
+    /// What else a reader should know, in words.
+    pub warnings: Vec<String>,
+}
+
+/// Rows that become objects one by one as they are written: on a host with 100,000 sockets that saves a copy of all.
+#[derive(Debug)]
+pub struct Sockets<'a>(&'a [Row<'a>]);
+
+impl Sockets<'_> {
+    /// No socket; for what is around the list.
+    pub fn none() -> Self {
+        Sockets(&[])
+    }
+}
+
+impl Serialize for Sockets<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(socket))
+    }
+}
+
+/// Which sockets a report was to have.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Scope")]
+pub struct ScopeReport {
+    /// Sockets of these protocols; empty where that is not known.
+    pub protocols: Vec<&'static str>,
+    /// Sockets of these families; empty where that is not known.
+    pub families: Vec<&'static str>,
+    /// Whether some of those were left out because they were not asked for.
+    pub filtered: bool,
+}
+
+/// The machine that was looked at.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Host")]
+pub struct HostReport<'a> {
+    /// Its host name.
+    pub name: Option<&'a str>,
+    /// The operating system with its version.
+    pub os: Option<&'a str>,
+    /// The kernel's release.
+    pub kernel: Option<&'a str>,
+    /// Changes at each start of the system (Linux).
+    pub boot_id: Option<&'a str>,
+    /// When the sockets were listed, RFC 3339 in UTC.
+    pub captured_at: String,
+}
+
+/// The 65,536 numbers of one network stack.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Space")]
+pub struct SpaceReport<'a> {
+    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
+    /// `proc-net` then); 0 on a system without namespaces.
+    pub id: u64,
+    /// `host`, `container`, `unit` or `netns`.
+    pub kind: &'a str,
+    /// Its name for people.
+    pub label: &'a str,
+    /// Where the table of its sockets was read; as `socket_source`.
+    pub source: &'a str,
+    /// How many processes live in it; null where that was not counted.
+    pub processes: Option<usize>,
+    /// The containers that live in it.
+    pub containers: Vec<ContainerReport<'a>>,
+    /// The lowest and highest port that it hands out for outgoing connections.
+    pub ephemeral: Option<[u16; 2]>,
+    /// Ports that it never hands out by itself, as pairs of a lowest and a highest.
+    pub reserved: Option<Vec<[u16; 2]>>,
+    /// The lowest port that may be bound without a privilege.
+    pub unprivileged_start: Option<u32>,
+}
+
+/// One end of a connection.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Endpoint")]
+pub struct EndpointReport {
+    /// The IP address; `0.0.0.0` and `::` stand for every address.
+    pub address: std::net::IpAddr,
+    /// The port.
+    pub port: u16,
+}
+
+/// One socket.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Socket")]
+pub struct SocketReport<'a> {
+    /// The id of its space.
+    pub space: u64,
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// `ipv4` or `ipv6`: the family that the socket was made for.
+    pub family: &'a str,
+    /// The end on this host.
+    pub local: EndpointReport,
+    /// The other end; null when there is none or none is known.
+    pub peer: Option<EndpointReport>,
+    /// `LISTEN`, `BOUND`, `UNCONN`, `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`, `FIN_WAIT1`, `FIN_WAIT2`, `CLOSE_WAIT`,
+    /// `CLOSING`, `LAST_ACK`, `TIME_WAIT`, `CLOSE`, or `REDIRECT` for a published port without any socket; null where
+    /// the system does not tell it.
+    pub state: Option<&'a str>,
+    /// `well-known` (0-1023), `registered` (1024-49151) or `dynamic` (49152-65535).
+    pub category: &'a str,
+    /// What the local port is assigned to; not what runs there.
+    pub service: Option<ServiceReport<'a>>,
+    /// Who can reach the local address: `loopback`, `link-local`, `private`, `public` or `any`.
+    pub exposure: &'a str,
+    /// The interface that it is bound to.
+    pub device: Option<&'a str>,
+    /// Whether an IPv6 socket refuses IPv4.
+    pub v6only: Option<bool>,
+    /// The accept queue of a listener.
+    pub queue: Option<QueueReport>,
+    /// The number of its file in the kernel.
+    pub inode: Option<u64>,
+    /// The user that made it; null where the kernel does not know (`TIME_WAIT`).
+    pub uid: Option<u32>,
+    /// That user's name.
+    pub user: Option<&'a str>,
+    /// The kernel's unique number for it since boot.
+    pub cookie: Option<u64>,
+    /// Whether the kernel chose the local port of a UDP socket; null where that is not told.
+    pub autobound: Option<bool>,
+    /// How long a connection in TIME_WAIT keeps its numbers, in milliseconds.
+    pub time_left_ms: Option<u64>,
+    /// Where a published port leads.
+    pub forward: Option<ForwardReport<'a>>,
+    /// The units of systemd that a listener of process 1 is held for.
+    pub activation: Option<ActivationReport<'a>>,
+    /// Who holds it.
+    pub owner: OwnerReport<'a>,
+}
+
+/// Where a published port leads.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Forward")]
+pub struct ForwardReport<'a> {
+    /// `proxy` (a process such as docker-proxy) or `nat` (a rule of the firewall).
+    pub by: &'a str,
+    /// The end that answers.
+    pub to: TargetReport,
+    /// The container that has this address.
+    pub container: Option<ContainerReport<'a>>,
+}
+
+/// The end that answers for a published port.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Target")]
+pub struct TargetReport {
+    /// The IP address; one of zeros stands for this host.
+    pub address: std::net::IpAddr,
+    /// The port; null where it is one of several, or not known.
+    pub port: Option<u16>,
+    /// The first and the last of several ports among which the firewall chooses; null where there are not several.
+    pub ports: Option<[u16; 2]>,
+}
+
+/// The units of systemd that a listener is held for until somebody connects.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Activation")]
+pub struct ActivationReport<'a> {
+    /// The `.socket` unit.
+    pub socket: &'a str,
+    /// The unit that it starts.
+    pub service: Option<&'a str>,
+}
+
+/// A registered service.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Service")]
+pub struct ServiceReport<'a> {
+    /// Its short name.
+    pub name: &'a str,
+    /// `user` (a label), `well-known` (the built-in table), `host` (`/etc/services`) or `iana`.
+    pub source: &'a str,
+    /// What it is, in words.
+    pub description: Option<&'a str>,
+}
+
+/// Connections that wait to be accepted.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Queue")]
+pub struct QueueReport {
+    /// How many wait.
+    pub used: u32,
+    /// How many may wait.
+    pub limit: u32,
+}
+
+/// Who holds a socket, and how well that is known.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Owner")]
+pub struct OwnerReport<'a> {
+    /// `process`; where the holder is hidden what is known of it, the best first: `container`, `unit`, `user`, `hidden`
+    /// (nothing); `none` (nobody holds it). `unit` also where systemd holds it for a unit that it starts on demand.
+    pub tier: &'a str,
+    /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`,
+    /// `redirected`;
+    /// where the holder is hidden one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
+    /// `ambiguous`, `unsupported`.
+    pub reason: Option<&'a str>,
+    /// Every process that holds it, the foremost first.
+    pub processes: Vec<ProcessReport<'a>>,
+    /// The unit of this host's systemd whose cgroup made it, never one of a container's own. A hint: a user names the
+    /// units of his own part of the tree.
+    pub unit: Option<&'a str>,
+    /// The container whose cgroup made it. A hint, as the unit is.
+    pub container: Option<ContainerReport<'a>>,
+}
+
+/// A container as far as a cgroup's path tells.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Container")]
+pub struct ContainerReport<'a> {
+    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc` or `nspawn`.
+    pub runtime: &'a str,
+    /// Its id, or its name where the runtime has no ids.
+    pub id: &'a str,
+    /// Its name, where the runtime told it.
+    pub name: Option<&'a str>,
+    /// The image that it was made from, where the runtime told it.
+    pub image: Option<&'a str>,
+    /// Its pod: the name where that is known, else the uid.
+    pub pod: Option<&'a str>,
+}
+
+/// One process that holds a socket.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Process")]
+pub struct ProcessReport<'a> {
+    /// Its number.
+    pub pid: u32,
+    /// The lowest of its descriptors for the socket.
+    pub fd: Option<u32>,
+    /// All of its descriptors for the socket.
+    pub fds: Vec<u32>,
+    /// Its short name, which the process itself may change.
+    pub name: Option<Cow<'a, str>>,
+    /// The file that it runs.
+    pub exe: Option<Cow<'a, str>>,
+    /// Its arguments with the usual secrets masked; null unless asked for.
+    pub argv: Option<Vec<String>>,
+    /// When it started, RFC 3339 in UTC.
+    pub started_at: Option<String>,
+    /// The number of the user that it runs as.
+    pub uid: Option<u32>,
+    /// The user that it runs as.
+    pub user: Option<&'a str>,
+    /// The process that started it.
+    pub parent: Option<u32>,
+    /// Fields above that are not valid UTF-8 in the system, and in which bytes were replaced by U+FFFD.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub undecodable: Vec<&'a str>,
+}
+
+impl<'a> Report<'a> {
+    /// Turns a listing into the document.
+    pub fn new(listing: &'a Listing<'a>, program: Option<&std::path::Path>) -> Report<'a> {
+        let snapshot = listing.snapshot;
+        Report {
+            schema: SCHEMA,
+            backend: snapshot.backend.name(),
+            socket_source: snapshot.socket_source.name(),
+            owner_source: snapshot.owner_source.name(),
+            scope: scope(listing),
+            host: host(&snapshot.host),
+            spaces: snapshot.spaces.iter().map(space).collect(),
+            sockets: Sockets(&listing.rows),
+            visibility: visibility(listing, program),
+            warnings: snapshot.warnings.clone(),
+        }
+    }
+}
+
+fn scope(listing: &Listing<'_>) -> ScopeReport {
+    let scope = &listing.snapshot.scope;
+    ScopeReport {
+        protocols: scope.protocols.iter().map(|protocol| protocol.name()).collect(),
+        families: scope.families.iter().map(|family| family.name()).collect(),
+        filtered: scope.filtered || listing.filtered,
+    }
+}
+
+/// Turns the host into its object.
+pub fn host(host: &Host) -> HostReport<'_> {
+    HostReport {
+        name: host.name.as_deref(),
+        os: host.os.as_deref(),
+        kernel: host.kernel.as_deref(),
+        boot_id: host.boot_id.as_deref(),
+        captured_at: time::rfc3339(host.captured_at),
+    }
+}
+
+/// Turns a space into its object.
+pub fn space(space: &Space) -> SpaceReport<'_> {
+    SpaceReport {
+        id: space.id.0,
+        kind: space.kind.name(),
+        label: &space.label,
+        source: space.source.name(),
+        processes: space.processes,
+        containers: space.containers.iter().map(container).collect(),
+        ephemeral: space.ephemeral.map(pair),
+        reserved: space.reserved.as_ref().map(|ranges| ranges.iter().copied().map(pair).collect()),
+        unprivileged_start: space.unprivileged_start,
+    }
+}
+
+fn pair(range: PortRange) -> [u16; 2] {
+    [range.first().get(), range.last().get()]
+}
+
+fn forward(forward: &Forward) -> ForwardReport<'_> {
+    ForwardReport {
+        by: forward.by.name(),
+        to: target(forward.to),
+        container: forward.container.as_ref().map(container),
+    }
+}
+
+fn target(to: ForwardTarget) -> TargetReport {
+    let port = to.port();
+    let ports = to.ports.filter(|_| port.is_none()).map(pair);
+    TargetReport { address: to.address, port: port.map(Port::get), ports }
+}
+
+pub(super) fn endpoint(end: Endpoint) -> EndpointReport {
+    EndpointReport { address: end.address, port: end.port.get() }
+}
+
+/// Turns a row into its object.
+pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
+    let socket = row.socket;
+    SocketReport {
+        space: socket.space.0,
+        protocol: socket.protocol.name(),
+        family: socket.family.name(),
+        local: endpoint(socket.local),
+        peer: socket.peer.map(endpoint),
+        state: socket.state.map(crate::model::State::name),
+        category: row.category.name(),
+        service: row.service.map(service),
+        exposure: row.exposure.name(),
+        device: socket.device.as_deref(),
+        v6only: socket.v6only,
+        queue: socket.queue.map(|queue| QueueReport { used: queue.used, limit: queue.limit }),
+        inode: socket.inode.map(|inode| inode.0),
+        uid: socket.uid.map(|Uid(uid)| uid),
+        user: row.user,
+        cookie: socket.cookie,
+        autobound: socket.autobound,
+        time_left_ms: socket.time_left.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        forward: socket.forward.as_deref().map(forward),
+        activation: socket
+            .activation
+            .as_ref()
+            .map(|activation| ActivationReport { socket: &activation.socket, service: activation.service.as_deref() }),
+        owner: owner(row),
+    }
+}
+
+/// Turns a service into its object.
+pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
+    ServiceReport { name: service.name, source: service.source.name(), description: service.description }
+}
+
+fn owner<'a>(row: &'a Row<'a>) -> OwnerReport<'a> {
+    let reason = match &row.socket.owner {
+        Owner::Processes(_) => None,
+        Owner::Nobody(why) => Some(why.name()),
+        Owner::Hidden(because) => Some(because.name()),
+    };
+    let process = |(pid, process): &(Pid, Option<&'a Process>)| process_report(row, *pid, *process);
+    OwnerReport {
+        tier: row.tier().name(),
+        reason,
+        processes: row.processes.iter().map(process).collect(),
+        unit: row.unit(),
+        container: row.belonging.and_then(|belonging| belonging.container.as_ref()).map(container),
+    }
+}
+
+fn container(container: &Container) -> ContainerReport<'_> {
+    ContainerReport {
+        runtime: container.runtime,
+        id: &container.id,
+        name: container.name.as_deref(),
+        image: container.image.as_deref(),
+        pod: container.pod.as_deref(),
+    }
+}
+
+fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>) -> ProcessReport<'a> {
+    let of_pid = |holder: &&Holder| holder.pid == pid;
+    let fds: Vec<u32> = row.socket.owner.holders().iter().filter(of_pid).filter_map(|holder| holder.fd).collect();
+    let Some(process) = process else {
+        return ProcessReport { fd: fds.first().copied(), fds, ..ProcessReport::unknown(pid) };
+    };
+    let mut undecodable = Vec::new();
+    let mut text = |field, bytes: &'a OsStr| {
+        if bytes.to_str().is_none() {
+            undecodable.push(field);
+        }
+        bytes.to_string_lossy()
+    };
+    let name = process.name.as_deref().map(|name| text("name", name));
+    let exe = process.exe.as_deref().map(|exe| text("exe", exe.as_os_str()));
+    let argv = process.argv.as_ref().map(|argv| argv_report(argv, &mut undecodable));
+    ProcessReport {
+        pid: pid.0,
+        fd: fds.first().copied(),
+        fds,
+        name,
+        exe,
+        argv,
+        started_at: process.started_at.map(time::rfc3339),
+        uid: process.uid.map(|Uid(uid)| uid),
+        user: process.uid.and_then(|uid| row.user_name(uid)),
+        parent: process.parent.map(|Pid(pid)| pid),
+        undecodable,
+    }
+}
+
+impl ProcessReport<'_> {
+    fn unknown(pid: Pid) -> Self {
+        ProcessReport {
+            pid: pid.0,
+            fd: None,
+            fds: Vec::new(),
+            name: None,
+            exe: None,
+            argv: None,
+            started_at: None,
+            uid: None,
+            user: None,
+            parent: None,
+            undecodable: Vec::new(),
+        }
+    }
+}
+
+fn argv_report(argv: &[OsString], undecodable: &mut Vec<&str>) -> Vec<String> {
+    if argv.iter().any(|argument| argument.to_str().is_none()) {
+        undecodable.push("argv");
+    }
+    secrets::masked(argv).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::model::Snapshot;
+    use crate::render::document::{csv, json};
+    use crate::render::words::column::Column;
+    use crate::{join, testing};
+
+    fn listing_of<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> Listing<'a> {
+        let mut listing = join::listing(snapshot, Some(catalogue));
+        crate::select::in_default_order(&mut listing.rows);
+        listing
+    }
+
+    #[test]
+    #[cfg_attr(windows, ignore = "the hint is sudo's")]
+    fn the_other_formats_carry_every_holder() {
+        let (snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
+        let listing = listing_of(&snapshot, &catalogue);
+        let mut text = Vec::new();
+        json::write(&mut text, &Report::new(&listing, Some("/usr/bin/portscope".as_ref())), true).unwrap();
+        insta::assert_snapshot!("json", String::from_utf8(text).unwrap());
+        for (name, delimiter) in [("csv", b','), ("tsv", b'\t')] {
+            let mut text = Vec::new();
+            csv::write(&mut text, &listing, &Column::DEFAULT, delimiter, false).unwrap();
+            insta::assert_snapshot!(name, String::from_utf8(text).unwrap());
+        }
+        let mut text = Vec::new();
+        json::write_lines(&mut text, &listing).unwrap();
+        insta::assert_snapshot!("ndjson", String::from_utf8(text).unwrap());
+    }
+}

@@ -1,0 +1,19 @@
+//! Output for programs: a file for each command, named as it is, and one for each format.
+
+pub mod audit;
+pub mod check;
+pub mod csv;
+pub mod diff;
+pub mod free;
+pub mod info;
+pub mod json;
+pub mod junit;
+pub mod listing;
+pub mod openmetrics;
+pub mod policy;
+pub mod sarif;
+pub mod services;
+pub mod spaces;
+pub mod usage;
+mod visibility;
+pub mod wait;

@@ -1,0 +1,107 @@
+//! The policy that fits what is open, as a file for people to read and change.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use crate::analyse::policy::Entry;
+use crate::model::{Host, PortRange};
+use crate::render::text::safe::is_deceptive;
+use crate::render::text::time;
+use crate::render::words::finding::plain;
+
+/// Writes the file.
+pub fn write(out: &mut dyn Write, entries: &[Entry], host: &Host, ephemeral: Option<PortRange>) -> io::Result<()> {
+    let name = plain(host.name.as_deref().unwrap_or("unknown"));
+    writeln!(out, "# What may be open on {name}: everything that was open at {}.", time::rfc3339(host.captured_at))?;
+    writeln!(out, "# Review it: take out what should not be open, and give a comment to what should.")?;
+    writeln!(out, "# `portscope audit --policy FILE` then finds what is open and not in here.")?;
+    writeln!(out, "#")?;
+    writeln!(
+        out,
+        "# Keys are AND-ed, the values of one key are OR-ed, and `*` in a text stands for any characters. Others:"
+    )?;
+    writeln!(
+        out,
+        "# service, unit, container, when = \"CEL\", expires = 2027-12-31; [[require]] and [[forbid]] beside [[allow]]."
+    )?;
+    writeln!(out, "default = \"deny\"")?;
+    for entry in entries {
+        write_entry(out, entry, ephemeral)?;
+    }
+    Ok(())
+}
+
+fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>) -> io::Result<()> {
+    let service = entry.service.as_deref().map(|service| format!(" {}", plain(service))).unwrap_or_default();
+    writeln!(out, "\n# {}/{}{service}: {}", entry.ports, entry.protocol.name(), plain(&entry.owner))?;
+    if entry.is_chosen_by_kernel {
+        let range =
+            ephemeral.map(|range| format!("; port = \"{range}\" would fit the next one too")).unwrap_or_default();
+        writeln!(out, "# The kernel chose this port, so it changes at the next start{range}.")?;
+    }
+    if entry.is_owner_hidden {
+        writeln!(out, "# Not all of its programs could be seen; written by root this rule would name them.")?;
+    }
+    writeln!(out, "[[allow]]")?;
+    writeln!(out, "space = {}", quoted(&entry.space))?;
+    writeln!(out, "protocol = {}", quoted(entry.protocol.name()))?;
+    if entry.is_row() {
+        writeln!(out, "port = {}", quoted(&entry.ports.to_string()))?;
+    } else {
+        writeln!(out, "port = {}", entry.ports)?;
+    }
+    writeln!(out, "exposure = {}", list(entry.exposures.iter().map(|exposure| exposure.name())))?;
+    if !entry.exes.is_empty() {
+        writeln!(out, "exe = {}", list(entry.exes.iter().map(String::as_str)))?;
+    }
+    if !entry.users.is_empty() {
+        writeln!(out, "user = {}", list(entry.users.iter().map(String::as_str)))?;
+    }
+    if !entry.findings.is_empty() {
+        writeln!(out, "# These findings are accepted by the next line; take a name out of it to be told again.")?;
+        let others = if entry.is_row() { "; and so with the others" } else { "" };
+        for (id, evidence) in &entry.findings {
+            writeln!(out, "# {id}: {}{others}", plain(evidence))?;
+        }
+        writeln!(out, "suppress = {}", list(entry.findings.keys().copied()))?;
+    }
+    Ok(())
+}
+
+fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    format!("[{}]", texts.map(quoted).collect::<Vec<_>>().join(", "))
+}
+
+/// Writes a basic string of TOML. Source: TOML 1.0, String.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            _ if character.is_control() || is_deceptive(character) => {
+                // Writing to a String does not fail.
+                let _ = write!(quoted, "\\U{:08x}", u32::from(character));
+            }
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back_the_same(text in any::<String>()) {
+            let line = format!("text = {}", quoted(&text));
+            prop_assert!(!line.chars().any(|character| character.is_control() || is_deceptive(character)));
+            let table: std::collections::BTreeMap<String, String> = toml::from_str(&line).unwrap();
+            prop_assert_eq!(&table["text"], &text);
+        }
+    }
+}

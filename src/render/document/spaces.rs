@@ -1,0 +1,101 @@
+//! The JSON document of `spaces`.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analyse::spaces::{Open, Overview, Use};
+use crate::model::Listing;
+use crate::render::document::listing::{self, HostReport, SCHEMA, SocketReport, SpaceReport, Visibility};
+
+/// The port spaces of one or several hosts, and the numbers that are open in more than one of them.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope spaces", rename = "Spaces")]
+pub struct SpacesReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// The hosts, in the order of the command line.
+    pub hosts: Vec<HostReport<'a>>,
+    /// The spaces, by host.
+    pub spaces: Vec<SpaceUse<'a>>,
+    /// The numbers that are open in more than one space: no conflict.
+    pub shared: Vec<SharedPort<'a>>,
+    /// What could not be seen of each host, in the order of the hosts.
+    pub visibility: Vec<Visibility>,
+}
+
+/// A space, and what is open in it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SpaceUse<'a> {
+    /// The name of its host.
+    pub host: Option<&'a str>,
+    /// The boot id of its host, which tells it from another host of that name.
+    pub boot_id: Option<&'a str>,
+    /// The space.
+    #[serde(flatten)]
+    pub space: SpaceReport<'a>,
+    /// How many sockets wait for others.
+    pub listeners: usize,
+    /// How many sockets have a peer.
+    pub connections: usize,
+}
+
+/// A number that is open in more than one space.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SharedPort<'a> {
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// The number.
+    pub port: u16,
+    /// Its listeners.
+    pub listeners: Vec<SharedListener<'a>>,
+}
+
+/// A listener of a shared number.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SharedListener<'a> {
+    /// The name of its host.
+    pub host: Option<&'a str>,
+    /// The boot id of its host, which tells it from another host of that name.
+    pub boot_id: Option<&'a str>,
+    /// The label of its space.
+    pub label: &'a str,
+    /// The socket.
+    pub socket: SocketReport<'a>,
+}
+
+impl<'a> SpacesReport<'a> {
+    /// Turns an overview of these listings into the document.
+    pub fn new(overview: &'a Overview<'a>, listings: &'a [Listing<'a>], program: Option<&Path>) -> SpacesReport<'a> {
+        let space = |one: &Use<'a>| SpaceUse {
+            host: one.host.name.as_deref(),
+            boot_id: one.host.boot_id.as_deref(),
+            space: listing::space(one.space),
+            listeners: one.listeners,
+            connections: one.connections,
+        };
+        let shared = |open: &'a Open<'a>| SharedPort {
+            protocol: open.protocol.name(),
+            port: open.port.get(),
+            listeners: open
+                .in_spaces
+                .iter()
+                .flat_map(|(place, rows)| rows.iter().map(move |row| (&overview.spaces[*place], row)))
+                .map(|(one, row)| SharedListener {
+                    host: one.host.name.as_deref(),
+                    boot_id: one.host.boot_id.as_deref(),
+                    label: &one.space.label,
+                    socket: listing::socket(row),
+                })
+                .collect(),
+        };
+        SpacesReport {
+            schema: SCHEMA,
+            hosts: listings.iter().map(|listing| listing::host(&listing.snapshot.host)).collect(),
+            spaces: overview.spaces.iter().map(space).collect(),
+            shared: overview.shared().map(shared).collect(),
+            visibility: listings.iter().map(|listing| listing::visibility(listing, program)).collect(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a run could not see, as JSON.
+
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::model::{Gap, Listing, Missing};
+use crate::render::words::{gap, summary};
+
+/// What the run could not see.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Visibility {
+    /// Whether every socket of the listed spaces and every owner of the sockets above was seen.
+    pub complete: bool,
+    /// Sockets above that somebody may hold, and this run could not see who.
+    pub hidden_owners: usize,
+    /// Port spaces that were asked for and are out of this user's reach; null when that cannot be counted.
+    pub unseen_spaces: Option<usize>,
+    /// Port spaces that were found and not asked for (`--space all`), at least; null when nobody looked.
+    pub further_spaces: Option<usize>,
+    /// Whether all ports of the listed spaces were looked for that are forwarded without a socket.
+    pub redirects_checked: bool,
+    /// What is missing and why.
+    pub reasons: Vec<GapReport>,
+}
+
+/// Something that was not seen.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Gap")]
+pub struct GapReport {
+    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects`, `names`, `peers` or `users`.
+    pub missing: &'static str,
+    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`,
+    /// `redacted` (taken out), or `left-out` (the report was written without it).
+    pub reason: &'static str,
+    /// How many sockets of the whole listing it concerns, where that can be counted.
+    pub count: Option<usize>,
+    /// The circumstances in words, made of the facts.
+    pub detail: String,
+    /// What would show it.
+    pub hint: Option<String>,
+    /// The facts, each kind of gap with its own.
+    pub facts: Gap,
+}
+
+/// Turns what the snapshot misses of the listing into the document's words.
+pub fn visibility(listing: &Listing<'_>, program: Option<&Path>) -> Visibility {
+    let hidden_owners = listing.rows.iter().filter(|row| row.is_hidden()).count();
+    let gaps = &listing.snapshot.gaps;
+    let report = |gap: &Gap| GapReport {
+        missing: gap.missing().name(),
+        reason: gap.reason().name(),
+        count: gap.count(),
+        detail: gap::sentence(gap),
+        hint: summary::hint(gap.reason(), listing.snapshot, program),
+        facts: gap.clone(),
+    };
+    Visibility {
+        complete: !listing.is_incomplete(),
+        hidden_owners,
+        unseen_spaces: listing.snapshot.unseen_spaces(),
+        further_spaces: listing.snapshot.further_spaces,
+        redirects_checked: !listing.snapshot.misses(Missing::Redirects),
+        reasons: gaps.iter().map(report).collect(),
+    }
+}

@@ -1,0 +1,58 @@
+//! The JSON document of `wait`.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::analyse::wait::{Goal, Outcome};
+use crate::render::document::listing::{self, SCHEMA, SocketReport};
+
+/// What came of waiting for a port.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "portscope wait", rename = "Wait")]
+pub struct WaitReport<'a> {
+    /// Always `portscope/1`.
+    pub schema: &'a str,
+    /// What was waited for: `listening` or `free`.
+    pub goal: &'a str,
+    /// Whether it came true for every port, or with `--any` for one.
+    pub reached: bool,
+    /// How long that took, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Each port and protocol.
+    pub ports: Vec<PortReport<'a>>,
+}
+
+/// One port that was waited for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "WaitedPort")]
+pub struct PortReport<'a> {
+    /// The port.
+    pub port: u16,
+    /// `tcp` or `udp`.
+    pub protocol: &'a str,
+    /// Whether it is as it should be.
+    pub reached: bool,
+    /// Who listens; where it is not reached every socket that was seen on the port instead.
+    pub sockets: Vec<SocketReport<'a>>,
+}
+
+impl<'a> WaitReport<'a> {
+    /// Turns outcomes into the document.
+    pub fn new(goal: Goal, reached: bool, elapsed: Duration, outcomes: &'a [Outcome<'a, 'a>]) -> WaitReport<'a> {
+        let port = |outcome: &'a Outcome<'a, 'a>| PortReport {
+            port: outcome.port.get(),
+            protocol: outcome.protocol.name(),
+            reached: outcome.is_reached,
+            sockets: outcome.rows.iter().map(|row| listing::socket(row)).collect(),
+        };
+        WaitReport {
+            schema: SCHEMA,
+            goal: goal.name(),
+            reached,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            ports: outcomes.iter().map(port).collect(),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The answer of `check` for people: a table for each port, who is in the way, and what helps.
+
+use std::io::{self, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+use crate::analyse::bind::{Answer, Blocker, Overlap};
+use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
+use crate::model::{BindError, Caller, Listing, Protocol, Row};
+use crate::render::table::draw::{self, Cells, Emphasis, Frame, Head};
+use crate::render::text::paragraph;
+use crate::render::text::safe::Text;
+use crate::render::text::style::Style;
+use crate::render::words::blocker;
+use crate::render::words::fix;
+use crate::render::words::socket;
+use crate::render::words::summary;
+
+/// Sockets in the way that are named; the rest is counted.
+const MOST_NAMED: usize = 4;
+
+const HEADS: [&str; 5] = ["PROTO", "ADDRESS", "BIND", "ERROR", "WHY"];
+
+/// Where these stand among the heads.
+const ERROR: usize = 3;
+const WHY: usize = 4;
+
+/// The columns that a reason needs to be readable beside the rest.
+const LEAST_ROOM: usize = 24;
+
+/// Writes the answers.
+pub fn write(
+    out: &mut dyn Write,
+    checked: &[Checked<'_>],
+    listing: &Listing<'_>,
+    caller: Caller,
+    style: Style,
+) -> io::Result<()> {
+    paragraph::sentence(out, summary::title(listing.snapshot, style.charset).as_str(), style.width)?;
+    for port in checked {
+        writeln!(out)?;
+        write_port(out, port, caller, style)?;
+    }
+    if let Some(line) = summary::not_seen(listing.snapshot) {
+        writeln!(out)?;
+        paragraph::sentence(out, Text::of(&line, style.charset).as_str(), style.width)?;
+    }
+    Ok(())
+}
+
+fn write_port(out: &mut dyn Write, port: &Checked<'_>, caller: Caller, style: Style) -> io::Result<()> {
+    paragraph::sentence(out, &heading(port, style), style.width)?;
+    write_table(out, port, style)?;
+    for line in notes(port, caller, style) {
+        paragraph::item(out, &line, style.width)?;
+    }
+    Ok(())
+}
+
+/// Draws the table so that it fits: the reason goes over as many lines as it needs, and where there is no room for it
+/// beside the rest it stands below its row.
+fn write_table(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Result<()> {
+    let rows: Vec<[(Text, Emphasis); 5]> = port.verdicts.iter().map(|verdict| cells(verdict, style)).collect();
+    let natural = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0).max(HEADS[place].len());
+    let head = |(place, width): (usize, usize)| Head { title: HEADS[place].to_owned(), width, is_number: false };
+    let before: usize = (0..WHY).map(|place| natural(place) + usize::from(crate::render::table::fit::GAP)).sum();
+    let room = style.width.map(|width| width.saturating_sub(before));
+    let reasons: Vec<Text> = rows.iter().map(|row| row[WHY].0.clone()).collect();
+    let lines: Vec<Vec<&str>> = reasons.iter().map(|reason| paragraph::folded(reason.as_str(), room)).collect();
+    let widest = lines.iter().flatten().map(|line| UnicodeWidthStr::width(*line)).max().unwrap_or(0);
+    let is_narrow = room.is_some_and(|room| widest > room || natural(WHY) > room && room < LEAST_ROOM);
+    if is_narrow {
+        let shape: Vec<Head> = (0..ERROR).map(|place| head((place, natural(place)))).collect();
+        let mut heads = Some(&shape[..]);
+        for row in rows {
+            let [proto, address, bind, (error, _), (why, _)] = row;
+            let mut row = std::iter::once([proto, address, bind]);
+            draw::draw(out, heads.take(), &shape, &mut row, Frame::Plain, style)?;
+            let says_something = |text: &&Text| !text.as_str().is_empty() && **text != Text::unknown();
+            let parts: Vec<&str> = [&error, &why].into_iter().filter(says_something).map(Text::as_str).collect();
+            if !parts.is_empty() {
+                paragraph::item(out, &format!("  {}", parts.join(": ")), style.width)?;
+            }
+        }
+        return Ok(());
+    }
+    let shape: Vec<Head> = (0..WHY).map(natural).chain([widest.max(HEADS[WHY].len())]).enumerate().map(head).collect();
+    let mut rows = rows.into_iter().zip(&lines).flat_map(|(row, lines)| {
+        let further = |line: &str| -> Cells {
+            let empty = (0..WHY).map(|_| (Text::default(), Emphasis::None));
+            empty.chain([(Text::of(line, style.charset), Emphasis::None)]).collect()
+        };
+        let mut first: Cells = row.to_vec();
+        first[WHY].0 = Text::of(lines[0], style.charset);
+        let further: Vec<Cells> = lines[1..].iter().map(|line| further(line)).collect();
+        std::iter::once(first).chain(further)
+    });
+    draw::draw(out, Some(&shape), &shape, &mut rows, Frame::Plain, style)
+}
+
+/// Writes the answers about one port in a line for each protocol.
+pub fn write_in_brief(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Result<()> {
+    let is_told = |verdict: &&Verdict<'_>| !verdict.is_beside_the_point();
+    for protocol in Protocol::ALL {
+        let verdicts: Vec<&Verdict<'_>> =
+            port.verdicts.iter().filter(|verdict| verdict.bind.protocol == protocol).filter(is_told).collect();
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+        for verdict in verdicts {
+            let word = match &verdict.outcome {
+                Outcome::Bindable => "yes".to_owned(),
+                Outcome::Shadowed => "in vain".to_owned(),
+                Outcome::Unknown => "unknown".to_owned(),
+                Outcome::Refused(refusal) => format!("no ({})", refusal.name()),
+            };
+            let address = verdict.bind.address.to_string();
+            match groups.iter_mut().find(|(known, _)| *known == word) {
+                Some((_, addresses)) => addresses.push(address),
+                None => groups.push((word, vec![address])),
+            }
+        }
+        let groups: Vec<String> =
+            groups.into_iter().map(|(word, addresses)| format!("{word}: {}", addresses.join(", "))).collect();
+        let text = Text::of(&groups.join("; "), style.charset);
+        paragraph::fact(out, &format!("bind {}", protocol.name()), text, style.charset, style.width)?;
+    }
+    if port.verdicts.iter().all(Verdict::is_good) {
+        return Ok(());
+    }
+    let hint = Text::plain(format!("portscope check -tu {} says what helps", port.port));
+    paragraph::fact(out, "", hint, style.charset, style.width)
+}
+
+fn heading(port: &Checked<'_>, style: Style) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for (_, service) in &port.services {
+        let name = Text::of(service.name, style.charset).into_string();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let category = crate::model::Category::of(port.port).name();
+    let registered = if names.is_empty() { String::new() } else { format!(", registered for {}", names.join(", ")) };
+    format!("port {} ({category}{registered})", port.port)
+}
+
+fn cells(verdict: &Verdict<'_>, style: Style) -> [(Text, Emphasis); 5] {
+    let (word, emphasis) = match &verdict.outcome {
+        _ if verdict.is_beside_the_point() => ("-", Emphasis::Dim),
+        Outcome::Bindable => ("yes", Emphasis::Green),
+        Outcome::Shadowed => ("in vain", Emphasis::Yellow),
+        Outcome::Refused(_) => ("no", Emphasis::Yellow),
+        Outcome::Unknown => ("unknown", Emphasis::Yellow),
+    };
+    let error = match &verdict.outcome {
+        Outcome::Refused(BindError::Other(_)) => Text::unknown(),
+        Outcome::Refused(refusal) => Text::of(refusal.name(), style.charset),
+        _ => Text::default(),
+    };
+    let plain = |text: &str| (Text::of(text, style.charset), Emphasis::None);
+    let address = plain(&address(verdict));
+    let why = (Text::of(&why(verdict, style), style.charset), Emphasis::None);
+    [plain(verdict.bind.protocol.name()), address, (Text::plain(word), emphasis), (error, Emphasis::None), why]
+}
+
+/// The address as it is asked for, with what is special about it.
+fn address(verdict: &Verdict<'_>) -> String {
+    let bind = &verdict.bind;
+    let device = bind.device.as_ref().map(|device| format!("%{device}")).unwrap_or_default();
+    let note = match bind.address {
+        std::net::IpAddr::V6(address) if address.is_unspecified() && bind.v6only => " (IPv6 only)",
+        std::net::IpAddr::V6(address) if address.is_unspecified() => " (IPv4 too)",
+        _ => "",
+    };
+    format!("{}{device}{note}", bind.address)
+}
+
+/// Why it fails, in a few words.
+fn why(verdict: &Verdict<'_>, style: Style) -> String {
+    let Some(cause) = verdict.cause else { return String::new() };
+    match cause {
+        Cause::Privileged if verdict.outcome == Outcome::Unknown => {
+            "it may need a privilege that the user asking does not have: this run cannot tell".to_owned()
+        }
+        Cause::Privileged => "the port needs a privilege that the user asking does not have".to_owned(),
+        Cause::Excluded => "set apart by the system, or held with exclusive use".to_owned(),
+        Cause::AddressNotHere => "no interface of this port space has the address".to_owned(),
+        Cause::NoFamily => "this system does not do the family".to_owned(),
+        Cause::NoDevice => "there is no such interface".to_owned(),
+        Cause::Multicast => {
+            format!("a multicast address, which is not for {}", verdict.bind.protocol.name())
+        }
+        Cause::Redirected => match verdict.judgement.redirects.first() {
+            Some(row) => format!("the firewall sends what comes for it to {}", target(row, style)),
+            None => String::new(),
+        },
+        Cause::Unseen => "nothing that this run can see is in the way".to_owned(),
+        Cause::Other if verdict.outcome == Outcome::Refused(BindError::Invalid) => {
+            "the kernel does not take the address together with the options that are asked for".to_owned()
+        }
+        Cause::Other => match &verdict.outcome {
+            Outcome::Refused(refusal) => refusal.name().to_owned(),
+            _ => String::new(),
+        },
+        _ => verdict.culprits().first().map(|blocker| in_the_way(blocker, verdict, style)).unwrap_or_default(),
+    }
+}
+
+fn in_the_way(blocker: &Blocker<'_>, verdict: &Verdict<'_>, style: Style) -> String {
+    let row = blocker.row;
+    let (name, local) = (blocker::name(row, style.charset), socket::local(row, style.charset));
+    let what = match kind_of(row) {
+        Cause::Activation => format!("systemd {} {local} for a unit that it starts on demand", blocker::verb(row)),
+        Cause::Listener => format!("{name} {} {local}", blocker::verb(row)),
+        Cause::Bound => format!("{name} has bound {local} and does not listen"),
+        Cause::TimeWait => format!("a connection of {local} is over and kept for a while"),
+        Cause::Client => format!("{name} got {local} from the ephemeral range"),
+        _ => format!("a connection of {local} still lasts, held by {name}"),
+    };
+    let relation = match blocker.overlap {
+        Overlap::Same => "",
+        Overlap::Covered => ", that is every address",
+        Overlap::Covers => ", one of the addresses asked for",
+        Overlap::TheirDualStack => ", which takes IPv4 too",
+        Overlap::TheirFormerDualStack => ", a socket that took IPv4 too before it was connected",
+        Overlap::OurDualStack => ", and :: takes IPv4 too",
+    };
+    // Where a bind was refused and nothing else is there, it is the one.
+    let is_proved = verdict.probe.is_some() && verdict.culprits().len() == 1;
+    let is_sure = blocker.is_certain || is_proved;
+    let doubt = if is_sure { "" } else { " (depends on options that no table shows)" };
+    format!("{what}{relation}{doubt}")
+}
+
+fn target(row: &Row<'_>, style: Style) -> String {
+    let Some(forward) = &row.socket.forward else { return "somewhere else".to_owned() };
+    match &forward.container {
+        Some(container) => {
+            format!("{} (container {})", forward.to, Text::of(container.short_name(), style.charset).as_str())
+        }
+        None => forward.to.to_string(),
+    }
+}
+
+/// The lines below the table: each said once, though it may concern several rows of it.
+fn notes(port: &Checked<'_>, caller: Caller, style: Style) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut say = |line: String| {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    };
+    let mut named: Vec<String> = Vec::new();
+    for row in port.verdicts.iter().flat_map(Verdict::culprits).map(|blocker| blocker.row) {
+        let line = format!("held by: {}", blocker::in_full(row, style.charset));
+        if !named.contains(&line) {
+            named.push(line);
+        }
+    }
+    let more = named.len().saturating_sub(MOST_NAMED);
+    named.into_iter().take(MOST_NAMED).for_each(&mut say);
+    if more > 0 {
+        say(format!("and by {more} more sockets"));
+    }
+    let of_verdict = |verdict| fix::fixes(verdict, caller, style.charset);
+    let mut fixes: Vec<String> = port.verdicts.iter().flat_map(of_verdict).collect();
+    // Each list ends with the way out; here it ends them all.
+    fixes.sort_by_key(|fix| fix.starts_with("take another port"));
+    for fix in fixes {
+        say(format!("fix: {fix}"));
+    }
+    for verdict in &port.verdicts {
+        disagreement(verdict).into_iter().for_each(&mut say);
+        for row in verdict.judgement.elsewhere.iter().filter(|row| row.is_listener) {
+            let label = Text::of(&row.space.label, style.charset);
+            say(format!("no conflict: {} in port space {}", blocker::in_full(row, style.charset), label.as_str()));
+        }
+        for row in verdict.judgement.redirects.iter().filter(|_| verdict.outcome != Outcome::Shadowed) {
+            say(format!("the firewall also sends what comes for it to {}", target(row, style)));
+        }
+    }
+    lines
+}
+
+/// Where the rule and the kernel differ, in words.
+fn disagreement(verdict: &Verdict<'_>) -> Option<String> {
+    let probe = verdict.probe.as_ref().filter(|_| verdict.agrees() == Some(false))?;
+    let said = |answer: Result<(), &BindError>| match answer {
+        Ok(()) => "succeeds".to_owned(),
+        Err(refusal) => format!("fails with {}", refusal.name()),
+    };
+    let rule = match &verdict.judgement.answer {
+        Answer::Refused(refusal) => said(Err(refusal)),
+        Answer::Bindable | Answer::Depends => said(Ok(())),
+    };
+    let kernel = said(probe.as_ref().copied());
+    Some(format!(
+        "disagreement: {} {}: by the sockets that were seen it {rule}; tried, it {kernel}",
+        verdict.bind.protocol.name(),
+        verdict.bind.address
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::bind::{Facts, judge};
+    use crate::join;
+    use crate::model::{Bind, Container, Endpoint, Forward, ForwardedBy, Pid, Platform, Port, Snapshot, Socket, Space};
+    use crate::model::{SpaceId, SpaceKind, Uid};
+    use crate::render::text::safe::Charset;
+    use crate::testing;
+
+    fn text(snapshot: &Snapshot, port: u16, addresses: &[&str], width: Option<usize>) -> String {
+        let listing = join::listing(snapshot, None);
+        let rows: Vec<&Row<'_>> = listing.rows.iter().collect();
+        let caller = Caller { platform: Platform::Linux, uid: Some(Uid(0)), is_privileged: Some(true) };
+        let facts = Facts { space: &snapshot.spaces[0], caller, address: None };
+        let verdict = |address: &&str| {
+            let bind = Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port));
+            let judgement = judge(&bind, &rows, &facts);
+            Verdict::new(bind, judgement, None, &facts)
+        };
+        let verdicts = addresses.iter().map(verdict).collect();
+        let checked = [Checked { port: Port::new(port), services: Vec::new(), verdicts }];
+        let style = Style { color: false, charset: Charset::Unicode, width };
+        let mut text = Vec::new();
+        write(&mut text, &checked, &listing, caller, style).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// A port that a container publishes by a proxy, and that another port space has too.
+    fn published() -> Snapshot {
+        const NAME: &str = "a-container-with-a-name-that-says-what-it-is-for";
+        let mut snapshot = testing::snapshot();
+        let container = Container { name: Some(NAME.to_owned()), ..Container::of_id("docker", "a".repeat(64)) };
+        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
+        let forward = Forward { by: ForwardedBy::Proxy, to: to.into(), container: Some(container) };
+        snapshot.sockets[3].forward = Some(Box::new(forward));
+        snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some("docker-proxy".into());
+        let space = Space::new(SpaceId(7), SpaceKind::Container, NAME.to_owned(), snapshot.socket_source);
+        snapshot.sockets.push(Socket { space: space.id, ..snapshot.sockets[3].clone() });
+        snapshot.spaces.push(space);
+        snapshot
+    }
+
+    /// Its words in order of the alphabet, without heads, rules and what joins an error with its reason.
+    fn words(text: &str) -> Vec<String> {
+        let words = text.split_whitespace().map(|word| word.trim_end_matches(':').to_owned());
+        let mut words: Vec<String> =
+            words.filter(|word| !word.starts_with('─') && !["ERROR", "WHY"].contains(&word.as_str())).collect();
+        words.sort();
+        words
+    }
+
+    #[test]
+    fn every_line_fits_its_terminal_and_no_word_is_lost() {
+        let addresses = ["0.0.0.0", "::", "127.0.0.1", "::1", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff"];
+        let (published, plain) = (published(), testing::snapshot());
+        // What cannot be broken is a name or an address.
+        for (snapshot, port, addresses, least) in [
+            (&published, 5432, &addresses[..], 64),
+            (&published, 5432, &addresses[..4], 57),
+            (&plain, 443, &addresses[..4], 40),
+        ] {
+            let whole = text(snapshot, port, addresses, None);
+            for width in least..=240 {
+                let text = text(snapshot, port, addresses, Some(width));
+                assert!(text.lines().all(|line| UnicodeWidthStr::width(line) <= width), "{width}:\n{text}");
+                assert_eq!(words(&text), words(&whole), "{width}:\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_stand_beside_their_rows_or_below() {
+        let addresses = ["0.0.0.0", "::", "::1", "127.0.0.2"];
+        insta::assert_snapshot!("check_80", text(&published(), 5432, &addresses, Some(80)));
+        insta::assert_snapshot!("check_40", text(&testing::snapshot(), 443, &addresses, Some(40)));
+    }
+}

@@ -1,0 +1,208 @@
+//! A comparison of two listings as text.
+
+use std::io::{self, Write};
+
+use crate::analyse::diff::{Change, Diff, Holder, Side};
+use crate::model::{Host, Snapshot};
+use crate::render::table::grid::{self, Column, Yields};
+use crate::render::text::safe::Text;
+use crate::render::text::style::Style;
+use crate::render::text::time;
+
+/// Addresses of a listener that are named; the document has all.
+const MOST_ADDRESSES: usize = 4;
+
+/// Columns of the terminal that the label of a space is not cut below.
+const LEAST_SPACE: usize = 16;
+
+/// Writes what was compared, a row for each change, and what could not be compared.
+pub fn write(
+    out: &mut dyn Write,
+    diff: &Diff,
+    before: &Snapshot,
+    after: &Snapshot,
+    bare: bool,
+    style: Style,
+) -> io::Result<()> {
+    if !bare {
+        writeln!(out, "before: {}", moment(&before.host, style))?;
+        writeln!(out, "after:  {}", moment(&after.host, style))?;
+    }
+    let column = |title, yields| Column { title, yields };
+    let columns = [
+        column(("CHANGE", false), Yields::Never),
+        column(("PROTO", false), Yields::Leaves),
+        column(("PORT", true), Yields::Never),
+        column(("SPACE", false), Yields::IsCutAndLeaves(LEAST_SPACE)),
+        column(("WHAT", false), Yields::Folds),
+    ];
+    let mut left = Vec::new();
+    let rows: Vec<Vec<Text>> = diff.changes.iter().map(|change| cells(change, style)).collect();
+    if !rows.is_empty() {
+        left = grid::draw_columns(out, &columns, &rows, bare, style)?;
+    }
+    if bare {
+        return Ok(());
+    }
+    match diff.changes.len() {
+        0 => writeln!(out, "no difference")?,
+        1 => writeln!(out, "1 difference")?,
+        count => writeln!(out, "{count} differences")?,
+    }
+    let noun = if diff.incomparable == 1 { "socket" } else { "sockets" };
+    if diff.incomparable > 0 {
+        writeln!(
+            out,
+            "owners of {} {noun} were not compared: they are hidden before, after, or both",
+            diff.incomparable
+        )?;
+    }
+    if !left.is_empty() {
+        writeln!(out, "{}", grid::no_room(&left))?;
+    }
+    Ok(())
+}
+
+fn moment(host: &Host, style: Style) -> String {
+    let name = Text::of(host.name.as_deref().unwrap_or("unknown"), style.charset);
+    format!("host {}, {}", name.as_str(), time::rfc3339(host.captured_at))
+}
+
+fn cells(change: &Change, style: Style) -> Vec<Text> {
+    let identity = &change.identity;
+    vec![
+        Text::plain(change.kind.name()),
+        Text::plain(identity.protocol.name()),
+        Text::plain(identity.port.get().to_string()),
+        Text::of(identity.space.label(), style.charset),
+        Text::of(&what(change), style.charset),
+    ]
+}
+
+/// The change in words: what it was, what it is.
+fn what(change: &Change) -> String {
+    use crate::analyse::diff::Kind;
+    let both = |of: &dyn Fn(&Side) -> String| {
+        let side = |side: &Option<Side>| side.as_ref().map(of).unwrap_or_default();
+        format!("{} -> {}", side(&change.before), side(&change.after))
+    };
+    let peer = change.identity.peer.map(|peer| format!("with {peer}: ")).unwrap_or_default();
+    let what = match change.kind {
+        Kind::Opened => change.after.as_ref().map(whole).unwrap_or_default(),
+        Kind::Closed => change.before.as_ref().map(whole).unwrap_or_default(),
+        Kind::OwnerChanged => both(&holders),
+        Kind::ExposureWidened | Kind::ExposureNarrowed | Kind::AddressChanged => both(&addresses),
+        Kind::MovedSpace => format!("now in space {}", change.to_space.as_ref().map_or("", |space| space.label())),
+        Kind::ForwardChanged => both(&|side| side.forward.clone().unwrap_or_else(|| "itself".to_owned())),
+    };
+    format!("{peer}{what}")
+}
+
+fn whole(side: &Side) -> String {
+    let forward = side.forward.as_ref().map(|forward| format!(", leads to {forward}")).unwrap_or_default();
+    format!("{} by {}{forward}", addresses(side), holders(side))
+}
+
+fn addresses(side: &Side) -> String {
+    let mut addresses: Vec<String> = side.addresses.iter().take(MOST_ADDRESSES).cloned().collect();
+    let more = side.addresses.len() - addresses.len();
+    addresses.extend((more > 0).then(|| format!("{more} more")));
+    let exposure = side.exposure.map_or("unknown", crate::model::Exposure::name);
+    format!("{} ({exposure})", addresses.join(", "))
+}
+
+fn holders(side: &Side) -> String {
+    let Some(holders) = &side.holders else { return "(hidden)".to_owned() };
+    if holders.is_empty() {
+        // As in a listing, and no word that may be a user's name.
+        return side.nobody.map_or_else(|| "(no process)".to_owned(), |why| format!("({})", why.name()));
+    }
+    let words = |holder: &Holder| {
+        let mut words: Vec<String> = holder.program.iter().cloned().collect();
+        words.extend(holder.unit.as_ref().map(|unit| format!("unit {unit}")));
+        words.extend(holder.container.as_ref().map(|container| format!("container {container}")));
+        words.extend(holder.user.as_ref().map(|user| format!("user {user}")));
+        if words.is_empty() { "(not known)".to_owned() } else { words.join(", ") }
+    };
+    holders.iter().map(words).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{analyse, join, testing};
+
+    fn text(before: &Snapshot, after: &Snapshot) -> String {
+        let found = analyse::diff::diff(&join::listing(before, None), &join::listing(after, None), false);
+        drawn(&found, before, after, true, None)
+    }
+
+    fn drawn(found: &Diff, before: &Snapshot, after: &Snapshot, bare: bool, width: Option<usize>) -> String {
+        let style = Style { color: false, charset: crate::render::text::safe::Charset::Unicode, width };
+        let mut text = Vec::new();
+        write(&mut text, found, before, after, bare, style).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_narrow_terminal_has_the_whole_answer_and_says_what_had_no_room() {
+        let mut after = testing::snapshot();
+        after.sockets.remove(2);
+        let before = testing::snapshot();
+        let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), false);
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (width, room) in
+            [(80, ""), (60, ""), (30, " no room for: PROTO, SPACE (a wider terminal or a pipe shows them)")]
+        {
+            let text = drawn(&found, &before, &after, false, Some(width));
+            let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";
+            assert!(words(&text).contains(answer), "{text}");
+            assert!(words(&text).ends_with(&format!("are hidden before, after, or both{room}")), "{text}");
+            let mut table = text.lines().skip(2).take_while(|line| *line != "1 difference");
+            assert!(table.all(|line| line.chars().count() <= width), "{text}");
+        }
+    }
+
+    #[test]
+    fn that_no_process_holds_a_socket_reads_like_no_user() {
+        let over = crate::model::Owner::Nobody(crate::model::Nobody::Unaccepted);
+        let mut after = testing::snapshot();
+        let mut socket = after.sockets[1].clone();
+        (socket.peer, socket.owner) = (Some("198.51.100.24:7".parse().map(endpoint).unwrap()), over);
+        after.sockets.push(socket);
+        let before = testing::snapshot();
+        let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), true);
+        let text = drawn(&found, &before, &after, true, None);
+        assert!(text.contains("with 198.51.100.24:7: 192.0.2.7 (public) by (unaccepted)"), "{text}");
+        let report = crate::render::document::diff::DiffReport::new(&found, &before, &after);
+        let side = &serde_json::to_value(report).unwrap()["changes"][0]["after"];
+        assert_eq!((&side["holders"], &side["nobody"]), (&serde_json::json!([]), &"unaccepted".into()));
+    }
+
+    fn endpoint(end: std::net::SocketAddr) -> crate::model::Endpoint {
+        crate::model::Endpoint::new(end.ip(), end.port())
+    }
+
+    #[test]
+    fn a_change_names_what_was_and_what_is_in_a_line() {
+        let before = testing::snapshot();
+        let mut after = testing::snapshot();
+        for last in 2..=8 {
+            let mut socket = after.sockets[3].clone();
+            socket.local.address = std::net::Ipv4Addr::new(127, 0, 0, last).into();
+            after.sockets.push(socket);
+        }
+        after.sockets.remove(2);
+        let lines = text(&before, &after);
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: Vec<String> = lines.lines().map(words).collect();
+        assert_eq!(
+            lines,
+            [
+                "closed tcp 443 host 0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data",
+                "address-changed tcp 5432 host 127.0.0.1, ::1 (loopback) -> 127.0.0.1, 127.0.0.2, 127.0.0.3, 127.0.0.4, \
+                 5 more (loopback)",
+            ]
+        );
+    }
+}

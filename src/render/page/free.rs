@@ -1,0 +1,49 @@
+//! The answers of `free` that are more than bare numbers.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::model::{PortRange, Snapshot};
+use crate::render::text::safe::{Charset, Text};
+use crate::render::words::reason::{self, Explained};
+use crate::render::words::summary;
+
+/// Writes why a port is not offered, one reason a line.
+pub fn write_explained(
+    out: &mut dyn Write,
+    explained: &Explained<'_>,
+    snapshot: &Snapshot,
+    charset: Charset,
+) -> io::Result<()> {
+    let port = explained.port;
+    writeln!(out, "{}", summary::title(snapshot, charset).as_str())?;
+    if explained.reasons.is_empty() {
+        writeln!(out, "{port} is offered: nothing speaks against it, and the kernel lets it be bound")?;
+        return summary::not_seen(snapshot)
+            .map_or(Ok(()), |line| writeln!(out, "{}", Text::of(&line, charset).as_str()));
+    }
+    writeln!(out, "{port} is not offered:")?;
+    explained
+        .reasons
+        .iter()
+        .try_for_each(|reason| writeln!(out, "  {}: {}", reason.name(), reason::words(reason, charset)))
+}
+
+/// Says in one line why there are not enough ports.
+pub fn not_enough(
+    range: PortRange,
+    count: u16,
+    contiguous: bool,
+    found: usize,
+    census: &BTreeMap<&'static str, usize>,
+) -> String {
+    let mut reasons: Vec<(&str, usize)> = census.iter().map(|(name, count)| (*name, *count)).collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let reasons: Vec<String> = reasons.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let reasons = if reasons.is_empty() { String::new() } else { format!(" (not offered: {})", reasons.join(", ")) };
+    match (contiguous, count) {
+        (true, _) => format!("no block of {count} free ports in {range}{reasons}"),
+        (false, 1) => format!("no free port in {range}{reasons}"),
+        (false, _) => format!("only {found} of {count} free ports in {range}{reasons}"),
+    }
+}

@@ -1,0 +1,206 @@
+//! A listing as a table: which columns fit, what stands out, what is said above and below.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use crate::model::{Listing, Owner, Row, State};
+use crate::render::table::draw::{self, Emphasis, Frame, Head};
+use crate::render::table::fit::{self, Wish};
+use crate::render::table::in_order;
+use crate::render::text::safe::Text;
+use crate::render::text::style::Style;
+use crate::render::words::column::Column;
+use crate::render::words::summary;
+
+/// What a table of a listing shows.
+#[derive(Clone, Debug)]
+pub struct TableOptions {
+    /// The columns, in order.
+    pub columns: Vec<Column>,
+    /// Whether the lines above and below, and the heads, are left out.
+    pub bare: bool,
+    /// Whether the columns are fitted to the terminal.
+    pub fitted: bool,
+    /// The lines around the cells.
+    pub frame: Frame,
+    /// The look.
+    pub style: Style,
+}
+
+/// Writes the listing as a table with a line above that says whose numbers these are, and one below that counts.
+pub fn write(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<()> {
+    let with_text = !options.bare && options.frame == Frame::Plain;
+    if with_text {
+        writeln!(out, "{}", summary::title(listing.snapshot, options.style.charset).as_str())?;
+    }
+    if listing.rows.is_empty() && options.frame == Frame::Plain {
+        if with_text {
+            writeln!(out, "no open socket matches")?;
+            write_further(out, listing)?;
+        }
+        return Ok(());
+    }
+    let left = write_rows(out, listing, options)?;
+    if with_text {
+        writeln!(out, "{}", summary::counts(listing))?;
+        write_further(out, listing)?;
+        if !left.is_empty() {
+            writeln!(out, "{}", summary::columns_left(&left))?;
+        }
+    }
+    Ok(())
+}
+
+fn write_further(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
+    summary::further_spaces(listing.snapshot).map_or(Ok(()), |line| writeln!(out, "{line}"))
+}
+
+/// Some rows as text.
+struct Block<'a> {
+    rows: &'a [Row<'a>],
+    /// The cells of each row, one row after the other.
+    texts: Vec<Text>,
+    wishes: Vec<Wish>,
+}
+
+fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
+    let charset = options.style.charset;
+    let blocks = in_order::map(&in_order::blocks(&listing.rows), |rows| block(rows, options));
+    let width = options.style.width.filter(|_| options.fitted);
+    let (placed, left) = fit::fit(&wishes(&blocks, options), width);
+    let shape: Vec<Head> = placed
+        .iter()
+        .map(|(column, width)| Head { title: column.header(), width: *width, is_number: column.is_number() })
+        .collect();
+    let place_of = |column| options.columns.iter().position(|other| *other == column).unwrap_or_default();
+    let chosen: Vec<usize> = placed.iter().map(|(column, _)| place_of(*column)).collect();
+    let heads = (!options.bare).then_some(&shape[..]);
+    in_order::write(out, &blocks, |number, block, text| {
+        let texts = block.texts.chunks(options.columns.len());
+        let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
+            chosen.iter().zip(&placed).map(move |(place, (column, width))| {
+                let mut text = Cow::Borrowed(&texts[*place]);
+                if column.may_shrink_to().is_some() && text.width() > *width {
+                    text.to_mut().truncate(*width, charset);
+                }
+                (text, emphasis(*column, row))
+            })
+        });
+        draw::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
+    })?;
+    Ok(left)
+}
+
+fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
+    let mut wishes = no_wishes(options);
+    let mut texts = Vec::with_capacity(rows.len() * wishes.len());
+    for row in rows {
+        for wish in &mut wishes {
+            let mut text = wish.column.cell(row, options.style.charset);
+            if options.frame == Frame::Markdown {
+                text = text.for_markdown();
+            }
+            wish.is_empty &= text.as_str() == "-";
+            wish.natural = wish.natural.max(text.width());
+            texts.push(text);
+        }
+    }
+    Block { rows, texts, wishes }
+}
+
+/// How wide each column would like to be.
+fn wishes(blocks: &[Block<'_>], options: &TableOptions) -> Vec<Wish> {
+    blocks.iter().fold(no_wishes(options), |mut whole, block| {
+        for (wish, other) in whole.iter_mut().zip(&block.wishes) {
+            wish.is_empty &= other.is_empty;
+            wish.natural = wish.natural.max(other.natural);
+        }
+        whole
+    })
+}
+
+fn no_wishes(options: &TableOptions) -> Vec<Wish> {
+    let wish = |column: &Column| {
+        let natural = if options.bare { 1 } else { column.header().len() };
+        Wish { column: *column, natural, is_empty: true }
+    };
+    options.columns.iter().map(wish).collect()
+}
+
+fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
+    match column {
+        Column::Port => Emphasis::Strong,
+        Column::State => match row.socket.state {
+            Some(State::Listen | State::Redirect) => Emphasis::Green,
+            Some(State::TimeWait) | None => Emphasis::Dim,
+            Some(State::CloseWait) => Emphasis::Yellow,
+            _ => Emphasis::None,
+        },
+        Column::Process if row.socket.forward.is_some() => Emphasis::None,
+        Column::Process if !matches!(row.socket.owner, Owner::Processes(_)) => Emphasis::Dim,
+        Column::Category | Column::Source => Emphasis::Dim,
+        _ => Emphasis::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Catalogue;
+    use crate::join;
+    use crate::model::Snapshot;
+    use crate::render::text::safe::Charset;
+    use crate::testing;
+
+    fn listing_of<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> Listing<'a> {
+        let mut listing = join::listing(snapshot, Some(catalogue));
+        crate::select::in_default_order(&mut listing.rows);
+        listing
+    }
+
+    fn table(width: Option<usize>, charset: Charset, columns: &[Column], frame: Frame) -> String {
+        let (snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
+        let style = Style { color: false, charset, width };
+        let options = TableOptions { columns: columns.to_vec(), bare: false, fitted: true, frame, style };
+        let mut text = Vec::new();
+        write(&mut text, &listing_of(&snapshot, &catalogue), &options).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_is_enough() {
+        let text = table(Some(80), Charset::Unicode, &Column::DEFAULT, Frame::Plain);
+        assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{text}");
+        insta::assert_snapshot!("table_80", text);
+    }
+
+    #[test]
+    fn wider_terminals_show_every_column() {
+        insta::assert_snapshot!("table_120", table(Some(120), Charset::Unicode, &Column::DEFAULT, Frame::Plain));
+    }
+
+    #[test]
+    fn a_pipe_gets_plain_columns() {
+        insta::assert_snapshot!("table_pipe", table(None, Charset::Ascii, &Column::DEFAULT, Frame::Plain));
+    }
+
+    #[test]
+    fn wide_shows_more() {
+        insta::assert_snapshot!("wide", table(None, Charset::Unicode, &Column::WIDE, Frame::Plain));
+    }
+
+    #[test]
+    fn markdown_is_a_table() {
+        insta::assert_snapshot!("markdown", table(None, Charset::Unicode, &Column::DEFAULT, Frame::Markdown));
+    }
+
+    #[test]
+    fn even_one_column_is_a_terminal() {
+        for width in [1, 20, 40] {
+            let text = table(Some(width), Charset::Unicode, &Column::DEFAULT, Frame::Plain);
+            for port in ["443", "5432", "40000"] {
+                assert!(text.contains(port), "numbers are never cut: {text}");
+            }
+        }
+    }
+}

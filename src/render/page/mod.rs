@@ -1,0 +1,13 @@
+//! Output for people: a file for each command, named as it is.
+
+pub mod audit;
+pub mod check;
+pub mod diff;
+pub mod free;
+pub mod info;
+pub mod kill;
+pub mod listing;
+pub mod progress;
+pub mod services;
+pub mod spaces;
+pub mod usage;

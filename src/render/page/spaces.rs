@@ -1,0 +1,222 @@
+//! The overview of port spaces as tables.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use crate::analyse::spaces::{Open, Overview, Use};
+use crate::model::{Host, Row};
+use crate::render::table::grid::{self, Yields};
+use crate::render::text::safe::{Charset, Text};
+use crate::render::text::style::Style;
+use crate::render::words::column::Column;
+
+/// Columns of the terminal that a name is not cut below.
+const LEAST_NAME: usize = 16;
+
+/// Characters of a boot id that tell hosts of one name apart, unless they begin alike.
+const BOOT_ID: usize = 8;
+
+/// Writes one row a space, and below it the numbers that are open in several.
+pub fn write(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: Style) -> io::Result<()> {
+    let column = |head, is_number, yields| grid::Column { title: (head, is_number), yields };
+    let columns = [
+        column("HOST", false, Yields::Never),
+        column("SPACE", false, Yields::IsCut(LEAST_NAME)),
+        column("KIND", false, Yields::Leaves),
+        column("ID", true, Yields::Leaves),
+        column("PROCESSES", true, Yields::Leaves),
+        column("LISTENERS", true, Yields::Leaves),
+        column("CONNECTIONS", true, Yields::Leaves),
+        column("EPHEMERAL", false, Yields::Leaves),
+        column("IMAGE", false, Yields::IsCutAndLeaves(LEAST_NAME)),
+    ];
+    let rows: Vec<Vec<Text>> = overview.spaces.iter().map(|one| cells(one, overview, style.charset)).collect();
+    // One host needs no column, and without containers there are no images.
+    let says = |place: usize| match columns[place].title.0 {
+        "HOST" => has_several_hosts(overview),
+        "IMAGE" => rows.iter().any(|row| row[place] != Text::unknown()),
+        _ => true,
+    };
+    let places: Vec<usize> = (0..columns.len()).filter(|place| says(*place)).collect();
+    let columns: Vec<_> = places.iter().map(|place| columns[*place]).collect();
+    let rows: Vec<Vec<Text>> =
+        rows.into_iter().map(|row| places.iter().map(|place| row[*place].clone()).collect()).collect();
+    let left = grid::draw_columns(out, &columns, &rows, bare, style)?;
+    if bare {
+        return Ok(());
+    }
+    if !left.is_empty() {
+        writeln!(out, "{}", grid::no_room(&left))?;
+    }
+    writeln!(out)?;
+    write_shared(out, overview, style.charset)
+}
+
+fn cells(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Vec<Text> {
+    let space = one.space;
+    let plain = |text: Option<String>| text.map_or_else(Text::unknown, Text::plain);
+    let image = space.containers.iter().find_map(|container| container.image.as_deref());
+    vec![
+        host(one.host, overview, charset),
+        Text::of(&space.label, charset),
+        Text::plain(space.kind.name()),
+        Text::plain(space.id.0.to_string()),
+        plain(space.processes.map(|count| count.to_string())),
+        Text::plain(one.listeners.to_string()),
+        Text::plain(one.connections.to_string()),
+        plain(space.ephemeral.map(|range| range.to_string())),
+        image.map_or_else(Text::unknown, |image| Text::of(image, charset)),
+    ]
+}
+
+/// The name of a host, and where another host has the same the beginning of the boot id, which tells them apart.
+pub fn host(host: &Host, overview: &Overview<'_>, charset: Charset) -> Text {
+    let name = host.name.as_deref().map_or_else(Text::unknown, |name| Text::of(name, charset));
+    let hosts = overview.spaces.iter().map(|other| other.host);
+    let mut namesakes = hosts.filter(|other| other.name == host.name && other.boot_id != host.boot_id).peekable();
+    let Some(boot_id) = host.boot_id.as_deref().filter(|_| namesakes.peek().is_some()) else { return name };
+    let beginning = |boot_id: &str| boot_id.chars().take(BOOT_ID).collect::<String>();
+    let is_alike = |other: &Host| other.boot_id.as_deref().is_some_and(|other| beginning(other) == beginning(boot_id));
+    let shown = if namesakes.any(is_alike) { boot_id.to_owned() } else { beginning(boot_id) };
+    let shown = Text::join(&[Text::plain("["), Text::of(&shown, charset), Text::plain("]")], "");
+    Text::join(&[name, shown], " ")
+}
+
+fn has_several_hosts(overview: &Overview<'_>) -> bool {
+    overview.spaces.iter().any(|one| one.host != overview.spaces[0].host)
+}
+
+/// The numbers that are open in several spaces, with who holds each.
+fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, charset: Charset) -> io::Result<()> {
+    let mut shared = overview.shared().peekable();
+    if shared.peek().is_none() {
+        writeln!(out, "no number is open in more than one of these port spaces")?;
+    }
+    for open in shared {
+        let service = open.in_spaces.values().flatten().find_map(|row| row.service);
+        let service = service.map(|service| format!(" ({})", Text::of(service.name, charset).as_str()));
+        let (port, protocol) = (open.port, open.protocol.name());
+        let (service, count) = (service.unwrap_or_default(), open.in_spaces.len());
+        writeln!(out, "{port}/{protocol}{service} is open in {count} spaces: no conflict")?;
+        let rows: Vec<Vec<Text>> = holders(overview, open, charset);
+        let style = Style { color: false, charset, width: None };
+        grid::draw(out, &[("", false); 4], &rows, true, style)?;
+    }
+    writeln!(out, "a port number belongs to its port space: each has its own 65,536")
+}
+
+/// Space, address, process and pid of each listener.
+fn holders(overview: &Overview<'_>, open: &Open<'_>, charset: Charset) -> Vec<Vec<Text>> {
+    let of_space = |(place, rows): (&usize, &Vec<&Row<'_>>)| {
+        let one = &overview.spaces[*place];
+        let mut name = Text::of(&one.space.label, charset);
+        if has_several_hosts(overview) {
+            name = Text::join(&[host(one.host, overview, charset), name], "/");
+        }
+        let indented = Text::join(&[Text::plain("  "), name], "");
+        let holder = |row: &&Row<'_>| {
+            let pid = Column::Pid.value(row, charset).map(|pid| Text::join(&[Text::plain("pid"), pid], " "));
+            vec![
+                indented.clone(),
+                Column::Address.cell(row, charset),
+                Column::Process.cell(row, charset),
+                pid.unwrap_or_default(),
+            ]
+        };
+        rows.iter().map(holder).collect::<Vec<_>>()
+    };
+    open.in_spaces.iter().flat_map(of_space).collect()
+}
+
+/// Writes open ports down, spaces across.
+pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: Style) -> io::Result<()> {
+    let charset = style.charset;
+    let several_hosts = has_several_hosts(overview);
+    let heads: Vec<Text> = overview
+        .spaces
+        .iter()
+        .map(|one| {
+            let label = Text::of(&one.space.label, charset);
+            if several_hosts { Text::join(&[host(one.host, overview, charset), label], "/") } else { label }
+        })
+        .collect();
+    let mut titles = vec![("PORT", true), ("PROTO", false)];
+    titles.extend(heads.iter().map(|head| (head.as_str(), false)));
+    let row = |open: &Open<'_>| -> Vec<Text> {
+        let of_space = |place: usize| {
+            let rows: &[&Row<'_>] = open.in_spaces.get(&place).map_or(&[], Vec::as_slice);
+            // IPv4 and IPv6 listeners of one process are one answer.
+            let names: BTreeMap<String, Text> = rows
+                .iter()
+                .map(|row| Column::Process.cell(row, charset))
+                .map(|name| (name.as_str().to_owned(), name))
+                .collect();
+            let names: Vec<Text> = names.into_values().collect();
+            if names.is_empty() { Text::unknown() } else { Text::join(&names, ", ") }
+        };
+        let mut cells = vec![Text::plain(open.port.get().to_string()), Text::plain(open.protocol.name())];
+        cells.extend((0..overview.spaces.len()).map(of_space));
+        cells
+    };
+    let rows: Vec<Vec<Text>> = overview.open.iter().map(row).collect();
+    let left = grid::draw(out, &titles, &rows, bare, style)?;
+    if left > 0 && !bare {
+        let names: Vec<&str> = heads.iter().rev().take(left).rev().map(Text::as_str).collect();
+        writeln!(out, "{}", grid::no_room(&names))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::spaces::overview;
+    use crate::model::Snapshot;
+    use crate::{join, testing};
+
+    fn drawn(snapshots: &[Snapshot], matrix: bool, width: Option<usize>) -> String {
+        let listings: Vec<_> = snapshots.iter().map(|snapshot| join::listing(snapshot, None)).collect();
+        let overview = overview(&listings);
+        let style = Style { color: false, charset: Charset::Unicode, width };
+        let mut text = Vec::new();
+        if matrix {
+            write_matrix(&mut text, &overview, false, style).unwrap();
+        } else {
+            write(&mut text, &overview, false, style).unwrap();
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    fn host(name: &str, boot_id: Option<&str>) -> Snapshot {
+        let mut snapshot = testing::snapshot();
+        snapshot.host.name = Some(name.to_owned());
+        snapshot.host.boot_id = boot_id.map(str::to_owned);
+        snapshot
+    }
+
+    #[test]
+    fn hosts_of_one_name_are_told_apart_by_their_boots() {
+        let (one, two) = ("1a2b3c4d-1111", "99990000-2222");
+        let hosts = [host("vm", Some(one)), host("vm", Some(two)), host("web", Some("5")), host("vm", None)];
+        let text = drawn(&hosts, false, None);
+        let names: Vec<&str> = text.lines().skip(1).take(4).map(|line| line.split("  ").next().unwrap()).collect();
+        assert_eq!(names, ["vm [1a2b3c4d]", "vm [99990000]", "web", "vm"]);
+        for name in ["vm [1a2b3c4d]/host", "vm [99990000]/host", "web/host", "vm/host"] {
+            assert!(text.contains(&format!("  {name} ")), "{text}");
+            assert!(drawn(&hosts, true, None).lines().next().unwrap().contains(name));
+        }
+        let alike = [host("vm", Some("1a2b3c4d-1")), host("vm", Some("1a2b3c4d-2"))];
+        let text = drawn(&alike, false, None);
+        assert!(text.contains("vm [1a2b3c4d-1]  ") && text.contains("vm [1a2b3c4d-2]  "), "{text}");
+        let others = [host("a", Some(one)), host("b", Some(two))];
+        assert!(!drawn(&others, false, None).contains('['), "names are enough where they differ");
+    }
+
+    #[test]
+    fn columns_without_room_are_named() {
+        let text = drawn(&[host("vm", None)], false, Some(40));
+        let note = "no room for: LISTENERS, CONNECTIONS, EPHEMERAL (a wider terminal or a pipe shows them)";
+        assert!(text.lines().any(|line| line == note), "{text}");
+        assert!(!drawn(&[host("vm", None)], false, None).contains("no room"));
+    }
+}

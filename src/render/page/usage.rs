@@ -1,0 +1,381 @@
+//! How full each port space is, for people.
+
+use std::io::{self, Write};
+
+use crate::analyse::usage::{Causes, Destination, Excess, Gauge, QueueUse, Share, SpaceUsage};
+use crate::model::{Endpoint, Listing, Missing, Protocol};
+use crate::render::table::draw::{self, Cells, Emphasis, Frame, Head};
+use crate::render::text::paragraph;
+use crate::render::text::safe::{Charset, Text};
+use crate::render::text::style::Style;
+use crate::render::words::column::{self, Column};
+use crate::render::words::summary;
+use crate::render::words::usage::{address, described, measured, percent, share_of};
+
+/// The columns of a gauge's bar.
+const BAR: usize = 20;
+/// The processes that are named for one destination.
+const MOST_CAUSES: usize = 3;
+
+/// What is shown of it.
+#[derive(Clone, Copy, Debug)]
+pub struct UsageOptions {
+    /// How many destinations and queues of each space.
+    pub top: usize,
+    /// Above which part of its limit something is marked.
+    pub above: f64,
+    /// The look.
+    pub style: Style,
+}
+
+/// Writes the spaces one after the other, then the answer.
+pub fn write(
+    out: &mut dyn Write,
+    listing: &Listing<'_>,
+    spaces: &[SpaceUsage<'_>],
+    options: UsageOptions,
+) -> io::Result<()> {
+    let Style { charset, width, .. } = options.style;
+    paragraph::sentence(out, summary::title(listing.snapshot, charset).as_str(), width)?;
+    let lacks_peers = listing.snapshot.misses(Missing::Peers);
+    for space in spaces {
+        if spaces.len() > 1 {
+            let label = Text::of(&space.space.label, charset);
+            writeln!(out, "\nport space {} ({})", label.as_str(), space.space.kind.name())?;
+        }
+        write_gauges(out, space, options)?;
+        if lacks_peers {
+            writeln!(out)?;
+            let line = "the destinations of TCP connections are not known: peers were taken out of the report";
+            paragraph::sentence(out, line, width)?;
+        } else {
+            write_destinations(out, space, options)?;
+        }
+        write_queues(out, space, options)?;
+    }
+    writeln!(out)?;
+    let excesses: Vec<(&SpaceUsage<'_>, Excess<'_, '_>)> = spaces
+        .iter()
+        .flat_map(|space| space.above(options.above).into_iter().map(move |excess| (space, excess)))
+        .collect();
+    for (space, excess) in &excesses {
+        let place = if spaces.len() > 1 {
+            format!(" in {}", Text::of(&space.space.label, charset).as_str())
+        } else {
+            String::new()
+        };
+        let line = format!("above {}: {}{place}", percent(options.above), described(excess));
+        paragraph::sentence(out, &line, width)?;
+    }
+    paragraph::sentence(out, &answer(spaces), width)
+}
+
+/// The fullest of all limits, and whose numbers these are.
+fn answer(spaces: &[SpaceUsage<'_>]) -> String {
+    let all = spaces.iter().flat_map(|space| space.above(-1.0));
+    let fullest = all.max_by(|a, b| share_of(a).part().total_cmp(&share_of(b).part()));
+    let fullest = fullest.map(|fullest| format!("Fullest: {}. ", described(&fullest))).unwrap_or_default();
+    format!("{fullest}Numbers are per host, and per port space on it: other computers do not use them up.")
+}
+
+fn number(number: usize) -> Text {
+    Text::plain(number.to_string())
+}
+
+/// The share, marked where it is above.
+fn share_cell(share: Option<Share>, is_a_limit: bool, above: f64) -> (Text, Emphasis) {
+    match share {
+        None => (Text::unknown(), Emphasis::None),
+        Some(share) if is_a_limit && share.part() > above => {
+            (Text::plain(format!("{} !", percent(share.part()))), Emphasis::Yellow)
+        }
+        Some(share) => (Text::plain(format!("{}  ", percent(share.part()))), Emphasis::None),
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a few columns of a bar"
+)]
+fn bar(share: Share, charset: Charset) -> Text {
+    // Something is never shown as nothing.
+    let full = ((share.part().min(1.0) * BAR as f64) as usize).max(usize::from(share.used > 0));
+    let (used, unused) = if charset == Charset::Unicode { ("█", "░") } else { ("#", ".") };
+    Text::of(&format!("{}{}", used.repeat(full), unused.repeat(BAR - full)), charset)
+}
+
+/// The titles of columns, and which of them are numbers.
+type Titles<'a> = &'a [(&'a str, bool)];
+
+fn shape(titles: Titles<'_>, rows: &[Cells]) -> Vec<Head> {
+    let width = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0);
+    let head = |(place, (title, is_number)): (usize, &(&str, bool))| Head {
+        title: (*title).to_owned(),
+        width: width(place).max(title.len()),
+        is_number: *is_number,
+    };
+    titles.iter().enumerate().map(head).collect()
+}
+
+/// Takes out columns, in this order, until the rest has room; returns those that have none.
+fn make_room<'a>(
+    titles: &mut Vec<(&'a str, bool)>,
+    rows: &mut [Cells],
+    expendable: &[&'a str],
+    width: Option<usize>,
+) -> Vec<&'a str> {
+    let gap = usize::from(crate::render::table::fit::GAP);
+    let mut left = Vec::new();
+    for name in expendable {
+        let needed: usize = shape(titles, rows).iter().map(|head| head.width + gap).sum();
+        if width.is_none_or(|width| needed <= width + gap) {
+            break;
+        }
+        if let Some(place) = titles.iter().position(|(title, _)| title == name) {
+            titles.remove(place);
+            for row in &mut *rows {
+                row.remove(place);
+            }
+            left.push(*name);
+        }
+    }
+    left
+}
+
+/// Says which columns had no room; the bar has no name, and says what stands beside it.
+fn say_left(out: &mut dyn Write, left: &[&str], width: Option<usize>) -> io::Result<()> {
+    let names: Vec<&str> = left.iter().copied().filter(|name| !name.is_empty()).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let line = format!("no room for: {} (a wider terminal or a pipe shows them)", names.join(", "));
+    paragraph::sentence(out, &line, width)
+}
+
+fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
+    let style = options.style;
+    let row = |gauge: &Gauge| -> Cells {
+        let plain = |text: &str| (Text::plain(text), Emphasis::None);
+        vec![
+            plain(gauge.protocol.name()),
+            plain(measured(gauge.measured)),
+            plain(&gauge.range.to_string()),
+            (number(gauge.share.used), Emphasis::Strong),
+            (number(gauge.share.limit), Emphasis::None),
+            share_cell(Some(gauge.share), gauge.is_a_limit(), options.above),
+            (bar(gauge.share, style.charset), Emphasis::Dim),
+        ]
+    };
+    let mut rows: Vec<Cells> = space.gauges.iter().map(row).collect();
+    let mut titles: Vec<(&str, bool)> = vec![
+        ("PROTO", false),
+        ("NUMBERS", false),
+        ("RANGE", true),
+        ("USED", true),
+        ("OF", true),
+        ("SHARE", true),
+        ("", false),
+    ];
+    let left = make_room(&mut titles, &mut rows, &["", "RANGE", "OF", "PROTO"], style.width);
+    let shape = shape(&titles, &rows);
+    draw::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, style)?;
+    say_left(out, &left, style.width)?;
+    let reserved = match (space.space.ephemeral, space.reserved) {
+        (None, _) => {
+            "the range that is handed out to clients is not known here, so nothing can be said of its limits; "
+        }
+        (Some(_), 0) => "",
+        (Some(_), 1) => "one number of the ephemeral range is reserved; ",
+        (Some(_), count) => &format!("{count} numbers of the ephemeral range are reserved; "),
+    };
+    let rule = format!(
+        "{reserved}TCP can use an ephemeral number once for each destination (local address, peer address, peer port), \
+         so a destination runs out, not the range; UDP uses the range as a whole"
+    );
+    paragraph::sentence(out, &rule, style.width)
+}
+
+fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
+    let Style { charset, width, .. } = options.style;
+    let count = space.destinations.len();
+    let shown = &space.destinations[..count.min(options.top)];
+    let heading = match (count, shown.len()) {
+        (0, _) => "no TCP connection is on an ephemeral number".to_owned(),
+        (1, 1) => "1 destination of TCP connections on ephemeral numbers".to_owned(),
+        (_, all) if all == count => {
+            format!("{count} destinations of TCP connections on ephemeral numbers, the fullest first")
+        }
+        (_, some) => format!("the fullest {some} of {count} destinations of TCP connections on ephemeral numbers"),
+    };
+    writeln!(out)?;
+    paragraph::sentence(out, &heading, width)?;
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let row = |destination: &Destination<'_>| -> Cells {
+        let local = Endpoint { address: destination.local, ..destination.peer };
+        let text = |text: String| (Text::plain(text), Emphasis::None);
+        vec![
+            (address(local, destination.device, charset), Emphasis::None),
+            (address(destination.peer, destination.device, charset), Emphasis::None),
+            text(destination.peer.port.to_string()),
+            (number(destination.used), Emphasis::Strong),
+            (destination.limit.map_or_else(Text::unknown, number), Emphasis::None),
+            share_cell(destination.share(), true, options.above),
+            (number(destination.time_wait), Emphasis::None),
+        ]
+    };
+    let mut rows: Vec<Cells> = shown.iter().map(row).collect();
+    let mut titles = vec![
+        ("LOCAL ADDRESS", false),
+        ("PEER ADDRESS", false),
+        ("PORT", true),
+        ("USED", true),
+        ("OF", true),
+        ("SHARE", true),
+        ("TIME_WAIT", true),
+    ];
+    let left = make_room(&mut titles, &mut rows, &["TIME_WAIT", "OF", "LOCAL ADDRESS", "SHARE"], width);
+    let shape = shape(&titles, &rows);
+    let mut heads = Some(&shape[..]);
+    for (destination, row) in shown.iter().zip(rows) {
+        draw::draw(out, heads.take(), &shape, &mut std::iter::once(row), Frame::Plain, options.style)?;
+        let causes = causes(&destination.causes, destination.used - destination.time_wait, charset);
+        if let Some(causes) = causes {
+            paragraph::item(out, &format!("  held by {}", causes.as_str()), width)?;
+        }
+    }
+    say_left(out, &left, width)
+}
+
+/// The processes with the most connections: `node (812): 40, curl (90): 3, 2 more: 5`.
+fn causes(causes: &Causes<'_>, connections: usize, charset: Charset) -> Option<Text> {
+    let named = |(pid, process, count): &(_, Option<&_>, usize)| {
+        let name = column::name(*process, charset).unwrap_or_else(Text::unknown);
+        let crate::model::Pid(pid) = pid;
+        Text::join(&[name, Text::plain(format!("({pid}): {count}"))], " ")
+    };
+    let mut parts: Vec<Text> = causes.iter().take(MOST_CAUSES).map(named).collect();
+    if causes.len() > MOST_CAUSES {
+        let rest: usize = causes[MOST_CAUSES..].iter().map(|(_, _, count)| count).sum();
+        parts.push(Text::plain(format!("{} more: {rest}", causes.len() - MOST_CAUSES)));
+    }
+    let known: usize = causes.iter().map(|(_, _, count)| count).sum();
+    if known < connections {
+        parts.push(Text::plain(format!("nobody or not seen: {}", connections - known)));
+    }
+    (!parts.is_empty()).then(|| Text::join(&parts, ", "))
+}
+
+fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
+    let Style { charset, width, .. } = options.style;
+    let waiting: Vec<&QueueUse<'_>> = space.queues.iter().filter(|queue| queue.queue.used > 0).collect();
+    let lost = match space.space.listen_overflows {
+        None => "how many connections were lost to full queues is not known here".to_owned(),
+        Some(count) => format!("connections lost to full queues since the space began (ListenOverflows): {count}"),
+    };
+    let queues = match (space.queues.len(), waiting.len()) {
+        (0, _) => "no accept queue is known here".to_owned(),
+        (count, 0) => format!("accept queues: all {count} are empty"),
+        (count, waiting) => format!("accept queues: connections wait in {waiting} of {count}"),
+    };
+    writeln!(out)?;
+    paragraph::sentence(out, &format!("{queues}; {lost}"), width)?;
+    let shown = &waiting[..waiting.len().min(options.top)];
+    if shown.is_empty() {
+        return Ok(());
+    }
+    let row = |queue: &&QueueUse<'_>| -> Cells {
+        let local = queue.row.socket.local;
+        let process = queue.row.processes.first();
+        let name = process.and_then(|(_, process)| column::name(*process, charset)).unwrap_or_else(Text::unknown);
+        let pid = process.map_or_else(Text::unknown, |(pid, _)| Text::plain(pid.0.to_string()));
+        vec![
+            (Text::plain(Protocol::Tcp.name()), Emphasis::None),
+            (Column::Address.cell(queue.row, charset), Emphasis::None),
+            (Text::plain(local.port.to_string()), Emphasis::Strong),
+            (Text::plain(queue.queue.used.to_string()), Emphasis::Strong),
+            (Text::plain(queue.queue.limit.to_string()), Emphasis::None),
+            share_cell(Some(queue.share()), true, options.above),
+            (pid, Emphasis::None),
+            (name, Emphasis::None),
+        ]
+    };
+    let mut rows: Vec<Cells> = shown.iter().map(row).collect();
+    let mut titles = vec![
+        ("PROTO", false),
+        ("LOCAL ADDRESS", false),
+        ("PORT", true),
+        ("WAIT", true),
+        ("OF", true),
+        ("SHARE", true),
+        ("PID", true),
+        ("PROCESS", false),
+    ];
+    let left = make_room(&mut titles, &mut rows, &["PROTO", "PID", "OF", "PROCESS"], width);
+    let shape = shape(&titles, &rows);
+    draw::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, options.style)?;
+    say_left(out, &left, width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analyse::usage::usage;
+    use crate::model::{Queue, State};
+    use crate::render::words::usage::MARKED_ABOVE;
+    use crate::{join, testing};
+
+    fn text(width: Option<usize>, charset: Charset) -> String {
+        let mut snapshot = testing::snapshot();
+        snapshot.spaces[0].reserved = Some(Vec::new());
+        snapshot.spaces[0].listen_overflows = Some(7);
+        snapshot.sockets[1].local.port = crate::model::Port::new(40_001);
+        snapshot.sockets[1].state = Some(State::Established);
+        snapshot.sockets[3].queue = Some(Queue { used: 120, limit: 128 });
+        snapshot.sockets[4].queue = Some(Queue { used: 0, limit: 128 });
+        let listing = join::listing(&snapshot, None);
+        let style = Style { color: false, charset, width };
+        let mut text = Vec::new();
+        write(&mut text, &listing, &usage(&listing), UsageOptions { top: 10, above: MARKED_ABOVE, style }).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_is_enough() {
+        let text = text(Some(80), Charset::Unicode);
+        assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{text}");
+        insta::assert_snapshot!("usage_80", text);
+    }
+
+    #[test]
+    fn a_narrower_terminal_shows_fewer_columns_and_says_which() {
+        for width in 40..=120 {
+            let text = text(Some(width), Charset::Unicode);
+            assert!(text.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= width), "{width}:\n{text}");
+        }
+        let narrow = text(Some(40), Charset::Unicode);
+        for line in [
+            "no room for: RANGE (a wider terminal or\n",
+            "no room for: TIME_WAIT, OF, LOCAL\nADDRESS (a wider terminal or a pipe\nshows them)\n",
+            "no room for: PROTO, PID, OF, PROCESS (a\n",
+        ] {
+            assert!(narrow.contains(line), "no {line}: {narrow}");
+        }
+        assert!(!text(None, Charset::Unicode).contains("no room for"));
+    }
+
+    #[test]
+    fn what_is_almost_full_is_not_called_full() {
+        for (used, limit, shown) in [(0, 0, "0.0 %"), (1, 0, "100.0 %"), (9999, 10_000, "99.9 %"), (29, 100, "29.0 %")]
+        {
+            assert_eq!(percent(Share { used, limit }.part()), shown, "{used} of {limit}");
+        }
+        let shown = |used, limit| bar(Share { used, limit }, Charset::Ascii).into_string();
+        assert_eq!(shown(1, 60_000), format!("#{}", ".".repeat(19)));
+        assert_eq!(shown(0, 60_000), ".".repeat(20));
+        assert_eq!(shown(3, 2), "#".repeat(20));
+    }
+}

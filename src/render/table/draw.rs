@@ -1,0 +1,157 @@
+//! Tables for people, drawn by comfy-table; nobody else names that crate.
+
+use std::borrow::Borrow;
+use std::io::{self, Write};
+
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, ContentLineStyle};
+use comfy_table::{LineStyle, Table, TableStyle, Width, presets};
+
+use crate::render::text::safe::{Charset, Text};
+use crate::render::text::style::Style;
+
+/// How a cell stands out, when colour may be used.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Emphasis {
+    /// As it is.
+    #[default]
+    None,
+    /// What the eye looks for first.
+    Strong,
+    /// A good or open state.
+    Green,
+    /// What deserves a second look.
+    Yellow,
+    /// What matters less.
+    Dim,
+}
+
+/// One column of a table.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Its head.
+    pub title: String,
+    /// Its width in characters; longer cells must have been shortened before.
+    pub width: usize,
+    /// Whether its cells stand flush right.
+    pub is_number: bool,
+}
+
+/// The lines around the cells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Frame {
+    /// Columns parted by blanks; under the heads a line where the output is a terminal.
+    Plain,
+    /// A Markdown table.
+    Markdown,
+}
+
+/// Cells of one row, as many as there are heads.
+pub type Cells = Vec<(Text, Emphasis)>;
+
+/// Rows that are laid out at a time: the time that comfy-table takes grows faster than a table does.
+const BLOCK: usize = 512;
+
+/// Draws rows, below their heads where these are given. Tables of one shape drawn one after the other are one table.
+pub fn draw<T: Borrow<Text>>(
+    out: &mut dyn Write,
+    heads: Option<&[Head]>,
+    shape: &[Head],
+    rows: &mut impl Iterator<Item: IntoIterator<Item = (T, Emphasis)>>,
+    frame: Frame,
+    style: Style,
+) -> io::Result<()> {
+    let mut heads = heads;
+    let mut cells: Vec<(T, Emphasis)> = Vec::new();
+    loop {
+        let mut table = empty_table(shape, frame, style);
+        let has_heads = heads.is_some();
+        if let Some(heads) = heads.take() {
+            table.set_header(heads.iter().map(|head| Cell::new(&head.title)));
+        }
+        // comfy-table makes several lists and strings of a cell, and of a further line in a cell only strings. So rows
+        // that look alike are the lines of one row: a text has no line break, and none is wider than its column.
+        let mut alike: Vec<(String, Emphasis)> = Vec::new();
+        for row in rows.by_ref().take(BLOCK) {
+            cells.clear();
+            cells.extend(row.into_iter().map(|(text, look)| (text, if style.color { look } else { Emphasis::None })));
+            if cells.iter().map(|(_, look)| look).eq(alike.iter().map(|(_, look)| look)) {
+                for ((text, _), (lines, _)) in cells.iter().zip(&mut alike) {
+                    lines.push('\n');
+                    lines.push_str(text.borrow().as_str());
+                }
+            } else {
+                add_lines(&mut table, &mut alike);
+                alike.extend(cells.iter().map(|(text, look)| (text.borrow().as_str().to_owned(), *look)));
+            }
+        }
+        if alike.is_empty() && !has_heads {
+            return Ok(());
+        }
+        add_lines(&mut table, &mut alike);
+        set_widths(&mut table, shape, frame);
+        for line in table.lines() {
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
+}
+
+fn add_lines(table: &mut Table, lines: &mut Vec<(String, Emphasis)>) {
+    if !lines.is_empty() {
+        table.add_row(lines.drain(..).map(|(text, emphasis)| cell(text, emphasis)));
+    }
+}
+
+fn empty_table(shape: &[Head], frame: Frame, style: Style) -> Table {
+    let mut table = Table::new();
+    table.load_style(lines(frame, style));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.force_no_tty();
+    if style.color && frame == Frame::Plain {
+        table.enforce_styling();
+    }
+    let columns: u16 = shape.len().try_into().unwrap_or(u16::MAX);
+    table.set_width(columns.max(1));
+    table
+}
+
+fn lines(frame: Frame, style: Style) -> TableStyle {
+    let none = ContentLineStyle::none();
+    match (frame, style.width, style.charset) {
+        (Frame::Markdown, _, _) => presets::ASCII_MARKDOWN,
+        (Frame::Plain, None, _) => TableStyle::new().header_lines(none).content_lines(none),
+        (Frame::Plain, Some(_), charset) => {
+            let dash = if charset == Charset::Unicode { '─' } else { '-' };
+            let rule = LineStyle::none().fill(dash);
+            TableStyle::new().header_lines(none).header_separator(rule).content_lines(none)
+        }
+    }
+}
+
+fn set_widths(table: &mut Table, shape: &[Head], frame: Frame) {
+    let last = shape.len().saturating_sub(1);
+    for (place, head) in shape.iter().enumerate() {
+        let Some(column) = table.column_mut(place) else { continue };
+        let padding = match frame {
+            Frame::Markdown => (1, 1),
+            Frame::Plain if place == last => (0, 0),
+            Frame::Plain => (0, crate::render::table::fit::GAP),
+        };
+        column.set_padding(padding);
+        let width = u16::try_from(head.width).unwrap_or(u16::MAX).saturating_add(padding.0 + padding.1);
+        column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        if head.is_number {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn cell(text: String, emphasis: Emphasis) -> Cell {
+    let cell = Cell::new_owned(text);
+    match emphasis {
+        Emphasis::None => cell,
+        Emphasis::Strong => cell.add_attribute(Attribute::Bold),
+        Emphasis::Green => cell.fg(Color::Green),
+        Emphasis::Yellow => cell.fg(Color::Yellow),
+        Emphasis::Dim => cell.add_attribute(Attribute::Dim),
+    }
+}

@@ -1,0 +1,123 @@
+//! Many rows as text, the work shared among the cores, written in order and in large pieces.
+
+use std::convert::Infallible;
+use std::io::{self, Write};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
+
+/// Rows that are one piece of work: few enough that their text stays in a core's cache, and that a host with 100,000
+/// sockets takes little memory.
+const BLOCK: usize = 512;
+/// More cores than this wait for the output.
+const MOST_WORKERS: usize = 4;
+
+/// The rows in blocks.
+pub fn blocks<T>(rows: &[T]) -> Vec<&[T]> {
+    rows.chunks(BLOCK).collect()
+}
+
+/// Renders the blocks and writes these in order. `render` is given the place of the block.
+pub fn write<T: Sync>(
+    out: &mut dyn Write,
+    blocks: &[T],
+    render: impl Fn(usize, &T, &mut Vec<u8>) -> io::Result<()> + Sync,
+) -> io::Result<()> {
+    // Memory that has been written once is used again: to have it cleared by the kernel takes as long as the writing.
+    let spare = Mutex::new(Vec::new());
+    let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
+    let rendered = |place, block: &T| {
+        let mut text: Vec<u8> = spare().pop().unwrap_or_default();
+        render(place, block, &mut text).map(|()| text)
+    };
+    in_order(blocks, rendered, |text| {
+        let mut text = text?;
+        out.write_all(&text)?;
+        text.clear();
+        spare().push(text);
+        Ok(())
+    })
+}
+
+/// Does something with every block, on as many cores as are worth it, and gives the results in order.
+pub fn map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let mut results = Vec::with_capacity(blocks.len());
+    let Ok(()) = in_order(
+        blocks,
+        |_, block| work(block),
+        |result| {
+            results.push(result);
+            Ok::<(), Infallible>(())
+        },
+    );
+    results
+}
+
+/// Every core works on each so-manieth block, and is never more than two blocks ahead of the one that is taken.
+fn in_order<T: Sync, R: Send, E>(
+    blocks: &[T],
+    work: impl Fn(usize, &T) -> R + Sync,
+    mut take: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E> {
+    let cores = if blocks.len() < 2 { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
+    let workers = cores.min(MOST_WORKERS).min(blocks.len());
+    let work = &work;
+    std::thread::scope(|scope| {
+        let of_others: Vec<_> = (1..workers)
+            .map(|worker| {
+                let (sender, results) = sync_channel(1);
+                let on_its_own = move || {
+                    let mut own = blocks.iter().enumerate().skip(worker).step_by(workers);
+                    // Nobody takes results any more once one could not be written.
+                    own.try_for_each(|(place, block)| sender.send(work(place, block)))
+                };
+                // Where the system gives no further thread, this one does the work when it is its turn.
+                Builder::new().spawn_scoped(scope, on_its_own).ok().map(|_| results)
+            })
+            .collect();
+        for (place, block) in blocks.iter().enumerate() {
+            let other = (place % workers).checked_sub(1).and_then(|other| of_others[other].as_ref());
+            take(match other {
+                None => work(place, block),
+                Some(results) => results.recv().expect("a worker does not panic"),
+            })?;
+        }
+        Ok(())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_written_in_order_and_each_row_once() {
+        for count in [0, 1, 511, 513, 5000, 20_000] {
+            let rows: Vec<usize> = (0..count).collect();
+            let mut text = Vec::new();
+            write(&mut text, &blocks(&rows), |place, block, text| {
+                assert_eq!(block.first(), Some(&(place * BLOCK)));
+                block.iter().try_for_each(|row| writeln!(text, "{row}"))
+            })
+            .unwrap();
+            let expected = rows.iter().map(ToString::to_string).chain([String::new()]).collect::<Vec<_>>().join("\n");
+            assert!(String::from_utf8(text).unwrap() == expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_fails_ends_the_work() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let rows: Vec<usize> = (0..20_000).collect();
+        let written = write(&mut Full, &blocks(&rows), |_, block, text| writeln!(text, "{}", block.len()));
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

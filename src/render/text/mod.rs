@@ -1,0 +1,7 @@
+//! Any text made safe, styled, and folded.
+
+pub mod paragraph;
+pub mod safe;
+pub mod secrets;
+pub mod style;
+pub mod time;

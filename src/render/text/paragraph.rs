@@ -1,0 +1,95 @@
+//! Text of more than one line.
+
+use std::io::{self, Write};
+
+use crate::render::text::safe::{Charset, Text};
+
+/// The columns that the names of facts take.
+const LABEL: usize = 12;
+
+/// How long a value may be before its end is left out, with a mark: arguments may be as long as memory.
+const MOST_COLUMNS: usize = 1000;
+
+/// Writes `label  value`, the value folded at blanks into the width, its further lines below its first.
+pub fn fact(out: &mut dyn Write, label: &str, value: Text, charset: Charset, width: Option<usize>) -> io::Result<()> {
+    let mut value = value;
+    value.truncate(MOST_COLUMNS, charset);
+    let mut label = label;
+    for line in folded(value.as_str(), width.map(|width| width.saturating_sub(LABEL))) {
+        writeln!(out, "{}", format!("{label:<LABEL$}{line}").trim_end())?;
+        label = "";
+    }
+    Ok(())
+}
+
+/// Writes a sentence.
+pub fn sentence(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Result<()> {
+    folded(text, width).into_iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Writes a sentence whose further lines are indented, so that the next one is told from them.
+pub fn item(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Result<()> {
+    const INDENT: usize = 4;
+    let first = folded(text, width)[0];
+    writeln!(out, "{first}")?;
+    let Some(rest) = text.get(first.len() + 1..) else { return Ok(()) };
+    let further = folded(rest, width.map(|width| width.saturating_sub(INDENT)));
+    further.into_iter().try_for_each(|line| writeln!(out, "{:INDENT$}{line}", ""))
+}
+
+/// Breaks the text at blanks. A word that is wider than the width stands alone on its line, which the terminal breaks.
+pub fn folded(text: &str, width: Option<usize>) -> Vec<&str> {
+    let Some(width) = width else { return vec![text] };
+    let columns = unicode_width::UnicodeWidthStr::width;
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while columns(rest) > width {
+        let blanks = rest.match_indices(' ').map(|(at, _)| at);
+        // The last blank that keeps the line inside of the width; failing that the first one.
+        let (inside, beyond): (Vec<usize>, Vec<usize>) = blanks.partition(|at| columns(&rest[..*at]) <= width);
+        let Some(at) = inside.into_iter().rev().find(|at| *at > 0).or(beyond.first().copied()) else { break };
+        lines.push(&rest[..at]);
+        rest = &rest[at + 1..];
+    }
+    lines.push(rest);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_blanks_and_a_long_word_is_not_cut() {
+        assert_eq!(folded("one two three", None), ["one two three"]);
+        assert_eq!(folded("one two three", Some(7)), ["one two", "three"]);
+        assert_eq!(folded("one two three", Some(6)), ["one", "two", "three"]);
+        assert_eq!(folded("a /very/long/path b", Some(5)), ["a", "/very/long/path", "b"]);
+        assert_eq!(folded("/very/long/path", Some(5)), ["/very/long/path"]);
+        assert_eq!(folded("", Some(5)), [""]);
+    }
+
+    #[test]
+    fn the_further_lines_of_an_item_are_indented() {
+        let item = |text: &str, width| {
+            let mut out = Vec::new();
+            item(&mut out, text, width).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(item("fix: one two three four", Some(12)), "fix: one two\n    three\n    four\n");
+        assert_eq!(item("fix: one two", Some(12)), "fix: one two\n");
+        assert_eq!(item("fix: one two", None), "fix: one two\n");
+        assert_eq!(item("", Some(12)), "\n");
+    }
+
+    #[test]
+    fn a_fact_stands_beside_its_label() {
+        let mut out = Vec::new();
+        fact(&mut out, "user", Text::plain("root and others"), Charset::Ascii, Some(20)).unwrap();
+        fact(&mut out, "argv", Text::plain("x".repeat(2000)), Charset::Ascii, None).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with("user        root and\n            others\n"), "{out}");
+        let last = out.lines().last().unwrap();
+        assert!(last.len() == LABEL + MOST_COLUMNS && last.ends_with("x~"), "{}", last.len());
+    }
+}

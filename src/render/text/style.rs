@@ -1,0 +1,138 @@
+//! How a person's terminal wants its output: colour, characters, width. Decided once, here.
+
+use crate::environment::{Environment, Terminal};
+use crate::render::text::safe::Charset;
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ColorChoice {
+    /// When the output is a terminal that wants it.
+    #[default]
+    Auto,
+    /// In any case.
+    Always,
+    /// In no case.
+    Never,
+}
+
+impl ColorChoice {
+    /// Every choice.
+    pub const ALL: [ColorChoice; 3] = [ColorChoice::Auto, ColorChoice::Always, ColorChoice::Never];
+
+    /// The name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ColorChoice::Auto => "auto",
+            ColorChoice::Always => "always",
+            ColorChoice::Never => "never",
+        }
+    }
+}
+
+/// What decides the look of a table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Style {
+    /// Whether colour may be used. It never carries a meaning alone.
+    pub color: bool,
+    /// Which characters may be used.
+    pub charset: Charset,
+    /// The columns of the terminal; absent where there is no limit (a pipe, a file).
+    pub width: Option<usize>,
+}
+
+impl Style {
+    /// Decides from the flag, the environment and the terminal.
+    pub fn new(choice: ColorChoice, environment: &Environment, terminal: Terminal) -> Style {
+        let fallback =
+            || environment.text("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|width| *width > 0);
+        let of_terminal = || terminal.size.map(|(width, _)| usize::from(width)).filter(|width| *width > 0);
+        let width = terminal.is_tty.then(|| of_terminal().or_else(fallback).unwrap_or(80));
+        Style { color: wants_color(choice, environment, terminal), charset: charset(environment, terminal), width }
+    }
+}
+
+/// The order is `--color`, `NO_COLOR`, `CLICOLOR_FORCE`/`FORCE_COLOR`, terminal and `TERM`; a console of Windows has none.
+fn wants_color(choice: ColorChoice, environment: &Environment, terminal: Terminal) -> bool {
+    let forced = |name| environment.get(name).is_some_and(|value| value != "0");
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if environment.get("NO_COLOR").is_some() => false,
+        ColorChoice::Auto if forced("CLICOLOR_FORCE") || forced("FORCE_COLOR") => true,
+        ColorChoice::Auto => {
+            let term = environment.get("TERM");
+            let may_be = terminal.has_color.unwrap_or(term.is_some());
+            terminal.is_tty && may_be && term.is_none_or(|term| term != "dumb")
+        }
+    }
+}
+
+/// The first of `LC_ALL`, `LC_CTYPE`, `LANG` that is set decides, as setlocale(3) says.
+pub fn charset(environment: &Environment, terminal: Terminal) -> Charset {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| environment.text(name));
+    match locale {
+        Some(locale) => {
+            let locale = locale.to_ascii_lowercase();
+            if locale.contains("utf-8") || locale.contains("utf8") { Charset::Unicode } else { Charset::Ascii }
+        }
+        None if terminal.is_unicode_by_default => Charset::Unicode,
+        None => Charset::Ascii,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTY: Terminal =
+        Terminal { is_tty: true, size: Some((80, 24)), is_unicode_by_default: false, has_color: None };
+    const PIPE: Terminal = Terminal { is_tty: false, size: None, is_unicode_by_default: false, has_color: None };
+
+    #[test]
+    fn colour_is_decided_in_the_documented_order() {
+        let decided = |choice, pairs: &[(&'static str, &str)], terminal| {
+            Style::new(choice, &Environment::of(pairs), terminal).color
+        };
+        let xterm = ("TERM", "xterm");
+        for (choice, pairs, terminal, color) in [
+            (ColorChoice::Auto, &[xterm][..], TTY, true),
+            (ColorChoice::Auto, &[xterm], PIPE, false),
+            (ColorChoice::Auto, &[], TTY, false),
+            (ColorChoice::Auto, &[("TERM", "dumb")], TTY, false),
+            (ColorChoice::Auto, &[xterm, ("NO_COLOR", "1")], TTY, false),
+            (ColorChoice::Auto, &[("CLICOLOR_FORCE", "1")], PIPE, true),
+            (ColorChoice::Auto, &[("CLICOLOR_FORCE", "0")], PIPE, false),
+            (ColorChoice::Auto, &[("FORCE_COLOR", "1"), ("NO_COLOR", "1")], PIPE, false),
+            (ColorChoice::Always, &[("NO_COLOR", "1")], PIPE, true),
+            (ColorChoice::Auto, &[], Terminal { has_color: Some(true), ..TTY }, true),
+            (ColorChoice::Auto, &[("TERM", "dumb")], Terminal { has_color: Some(true), ..TTY }, false),
+            (ColorChoice::Auto, &[xterm], Terminal { has_color: Some(false), ..TTY }, false),
+            (ColorChoice::Never, &[xterm, ("FORCE_COLOR", "1")], TTY, false),
+        ] {
+            assert_eq!(decided(choice, pairs, terminal), color, "{choice:?} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_utf8_locale_gets_more_than_ascii() {
+        for (pairs, expected) in [
+            (&[("LANG", "en_US.UTF-8")][..], Charset::Unicode),
+            (&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")], Charset::Ascii),
+            (&[("LC_CTYPE", "C.utf8")], Charset::Unicode),
+        ] {
+            assert_eq!(charset(&Environment::of(pairs), TTY), expected, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_has_no_width_and_a_terminal_always_has_one() {
+        let width = |pairs: &[(&'static str, &str)], terminal| {
+            Style::new(ColorChoice::Auto, &Environment::of(pairs), terminal).width
+        };
+        let unsized_tty = Terminal { is_tty: true, size: Some((0, 0)), ..TTY };
+        assert_eq!(width(&[("COLUMNS", "40")], PIPE), None);
+        assert_eq!(width(&[("COLUMNS", "40")], TTY), Some(80));
+        assert_eq!(width(&[("COLUMNS", "40")], unsized_tty), Some(40));
+        assert_eq!(width(&[("COLUMNS", "0")], unsized_tty), Some(80));
+    }
+}

@@ -1,0 +1,434 @@
+//! The columns of a listing: one enum, one match per question.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::str::FromStr;
+
+use compact_str::{ToCompactString, format_compact};
+
+use crate::model::{Activation, Container, Forward, HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
+use crate::render::text::safe::{Charset, Text};
+use crate::render::text::time;
+use crate::render::words::socket;
+
+/// One column.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Column {
+    /// The port space.
+    Space,
+    /// The transport protocol.
+    Protocol,
+    /// The local address.
+    Address,
+    /// The local port.
+    Port,
+    /// The port's category.
+    Category,
+    /// What the port is assigned to.
+    Service,
+    /// What the socket is doing.
+    State,
+    /// The other end.
+    Peer,
+    /// The processes' numbers.
+    Pid,
+    /// The processes' names.
+    Process,
+    /// The user that holds or made it.
+    User,
+    /// The systemd unit that made it.
+    Unit,
+    /// The container that made it.
+    Container,
+    /// Who can reach it.
+    Exposure,
+    /// The address family.
+    Family,
+    /// The interface that it is bound to.
+    Device,
+    /// The accept queue.
+    Queue,
+    /// The descriptors' numbers.
+    Fd,
+    /// The socket's inode.
+    Inode,
+    /// The socket's user number.
+    Uid,
+    /// The file that the process runs.
+    Exe,
+    /// When the process started.
+    Started,
+    /// The process's arguments.
+    Argv,
+    /// The service in words.
+    Description,
+    /// Where the service's name comes from.
+    Source,
+}
+
+impl Column {
+    /// Every column.
+    pub const ALL: [Column; 25] = [
+        Column::Space,
+        Column::Protocol,
+        Column::Address,
+        Column::Port,
+        Column::Category,
+        Column::Service,
+        Column::State,
+        Column::Peer,
+        Column::Pid,
+        Column::Process,
+        Column::User,
+        Column::Unit,
+        Column::Container,
+        Column::Exposure,
+        Column::Family,
+        Column::Device,
+        Column::Queue,
+        Column::Fd,
+        Column::Inode,
+        Column::Uid,
+        Column::Exe,
+        Column::Started,
+        Column::Argv,
+        Column::Description,
+        Column::Source,
+    ];
+
+    /// The columns that are shown unless others are asked for.
+    pub const DEFAULT: [Column; 10] = [
+        Column::Protocol,
+        Column::Address,
+        Column::Port,
+        Column::Category,
+        Column::Service,
+        Column::State,
+        Column::Peer,
+        Column::Pid,
+        Column::Process,
+        Column::User,
+    ];
+
+    /// The columns of `-o wide`: all but the arguments, which carry secrets.
+    pub const WIDE: [Column; 22] = [
+        Column::Space,
+        Column::Protocol,
+        Column::Family,
+        Column::Address,
+        Column::Device,
+        Column::Port,
+        Column::Category,
+        Column::Service,
+        Column::Source,
+        Column::Exposure,
+        Column::State,
+        Column::Queue,
+        Column::Peer,
+        Column::Pid,
+        Column::Fd,
+        Column::Process,
+        Column::User,
+        Column::Unit,
+        Column::Container,
+        Column::Inode,
+        Column::Started,
+        Column::Exe,
+    ];
+
+    /// The name on the command line and in the header of CSV and TSV.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Column::Space => "space",
+            Column::Protocol => "proto",
+            Column::Address => "local",
+            Column::Port => "port",
+            Column::Category => "category",
+            Column::Service => "service",
+            Column::State => "state",
+            Column::Peer => "peer",
+            Column::Pid => "pid",
+            Column::Process => "process",
+            Column::User => "user",
+            Column::Unit => "unit",
+            Column::Container => "container",
+            Column::Exposure => "exposure",
+            Column::Family => "family",
+            Column::Device => "device",
+            Column::Queue => "queue",
+            Column::Fd => "fd",
+            Column::Inode => "inode",
+            Column::Uid => "uid",
+            Column::Exe => "exe",
+            Column::Started => "started",
+            Column::Argv => "argv",
+            Column::Description => "description",
+            Column::Source => "source",
+        }
+    }
+
+    /// The head of the column in a table.
+    pub fn header(self) -> String {
+        match self {
+            Column::Address => "LOCAL ADDRESS".to_owned(),
+            column => column.name().to_ascii_uppercase(),
+        }
+    }
+
+    /// Says whether its values are numbers, which stand flush right.
+    pub const fn is_number(self) -> bool {
+        matches!(self, Column::Port | Column::Pid | Column::Inode | Column::Uid)
+    }
+
+    /// The width that it may be shortened to; absent when it holds numbers, which are never cut.
+    pub const fn may_shrink_to(self) -> Option<usize> {
+        match self {
+            Column::Service | Column::Process | Column::User => Some(8),
+            Column::Exe | Column::Argv | Column::Description | Column::Unit | Column::Container => Some(12),
+            _ => None,
+        }
+    }
+
+    /// How early it leaves a table that is too wide; the lowest leaves first, 0 never leaves.
+    pub const fn expendable(self) -> Option<u8> {
+        match self {
+            Column::Port | Column::Protocol | Column::Address => None,
+            Column::Source => Some(1),
+            Column::Family => Some(2),
+            Column::Inode => Some(3),
+            Column::Fd => Some(4),
+            Column::Uid => Some(5),
+            Column::Queue => Some(6),
+            Column::Description => Some(7),
+            Column::Started => Some(8),
+            Column::Device => Some(9),
+            Column::Argv => Some(10),
+            Column::Exe => Some(11),
+            Column::Container => Some(12),
+            Column::Unit => Some(13),
+            Column::User => Some(14),
+            Column::Exposure => Some(15),
+            Column::Peer => Some(16),
+            Column::Category => Some(17),
+            Column::Space => Some(18),
+            Column::State => Some(19),
+            Column::Service => Some(20),
+            Column::Pid => Some(21),
+            Column::Process => Some(22),
+        }
+    }
+
+    /// The cell as a person reads it: the foremost holder, and how many more there are.
+    pub fn cell(self, row: &Row<'_>, charset: Charset) -> Text {
+        match self {
+            Column::Process => process_cell(row, charset),
+            Column::Pid => row.processes.first().map_or_else(Text::unknown, |(pid, _)| number(pid.0)),
+            Column::Fd => {
+                row.socket.owner.holders().first().and_then(|holder| holder.fd).map_or_else(Text::unknown, number)
+            }
+            Column::Container => {
+                let made_by = row.belonging.and_then(|belonging| belonging.container.as_ref());
+                made_by.map_or_else(Text::unknown, |made_by| container(made_by, charset))
+            }
+            _ => self.value(row, charset).unwrap_or_else(Text::unknown),
+        }
+    }
+
+    /// The whole value, as programs read it: every holder, and nothing where nothing is known.
+    pub fn value(self, row: &Row<'_>, charset: Charset) -> Option<Text> {
+        let socket = row.socket;
+        let plain = |text: &str| Some(Text::plain(text));
+        match self {
+            Column::Space => Some(Text::of(&row.space.label, charset)),
+            Column::Protocol => plain(socket.protocol.name()),
+            Column::Address => Some(address(row, charset)),
+            Column::Port => Some(number(u32::from(socket.local.port.get()))),
+            Column::Category => plain(row.category.name()),
+            Column::Service => row.service.map(|service| Text::of(service.name, charset)),
+            Column::State => socket.state.and_then(|state| plain(state.name())),
+            Column::Peer => peer(row, charset),
+            Column::Pid => list(row.processes.iter().map(|(pid, _)| Some(number(pid.0)))),
+            Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
+            Column::User => user(row, charset),
+            Column::Unit => row.unit().map(|unit| Text::of(unit, charset)),
+            Column::Container => row.belonging?.container.as_ref().map(|made_by| {
+                let name = made_by.name.as_ref().unwrap_or(&made_by.id);
+                Text::join(&[Text::plain(made_by.runtime), Text::of(name, charset)], " ")
+            }),
+            Column::Exposure => plain(row.exposure.name()),
+            Column::Family => plain(socket.family.name()),
+            Column::Device => socket.device.as_deref().map(|device| Text::of(device, charset)),
+            Column::Queue => socket.queue.map(|queue| Text::plain(format_compact!("{}/{}", queue.used, queue.limit))),
+            Column::Fd => list(socket.owner.holders().iter().map(descriptor)),
+            Column::Inode => socket.inode.map(|inode| Text::plain(inode.0.to_compact_string())),
+            Column::Uid => socket.uid.map(|Uid(uid)| number(uid)),
+            Column::Exe => foremost(row)?.exe.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
+            Column::Started => foremost(row)?.started_at.map(|time| Text::plain(time::rfc3339(time))),
+            Column::Argv => foremost(row)?.argv.as_ref().and_then(|argv| command_line(argv, charset)),
+            Column::Description => row.service?.description.map(|text| Text::of(text, charset)),
+            Column::Source => row.service.and_then(|service| plain(service.source.name())),
+        }
+    }
+}
+
+impl Text {
+    /// What a table shows for an unknown or absent value.
+    pub fn unknown() -> Text {
+        Text::plain("-")
+    }
+}
+
+impl FromStr for Column {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Column, String> {
+        Column::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
+            let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
+            format!("`{text}` is not a column: expected {}", names.join(", "))
+        })
+    }
+}
+
+fn number(number: u32) -> Text {
+    Text::plain(number.to_compact_string())
+}
+
+fn foremost<'a>(row: &Row<'a>) -> Option<&'a Process> {
+    row.processes.first().and_then(|(_, process)| *process)
+}
+
+fn list(texts: impl Iterator<Item = Option<Text>>) -> Option<Text> {
+    let texts: Vec<Text> = texts.flatten().collect();
+    if texts.is_empty() { None } else { Some(Text::join(&texts, " ")) }
+}
+
+fn descriptor(holder: &Holder) -> Option<Text> {
+    let Pid(pid) = holder.pid;
+    holder.fd.map(|fd| Text::plain(format!("{pid}:{fd}")))
+}
+
+fn address(row: &Row<'_>, charset: Charset) -> Text {
+    let address = Text::plain(row.socket.local.address.to_compact_string());
+    match row.socket.device.as_deref() {
+        Some(device) => Text::join(&[address, Text::of(device, charset)], "%"),
+        None => address,
+    }
+}
+
+/// With its interface where its address says nothing without.
+fn peer(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let peer = row.socket.peer?;
+    match row.socket.device.as_deref().filter(|_| peer.is_of_a_link()) {
+        Some(device) => Some(Text::of(&socket::end(peer, Some(device), charset), charset)),
+        None => Some(Text::plain(peer.to_compact_string())),
+    }
+}
+
+/// The short name, or that of the file when the process has blanked it (C34).
+pub fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
+    let process = process?;
+    let own = process.name.as_deref().filter(|name| !name.is_empty());
+    let exe = process.exe.as_deref().and_then(Path::file_name);
+    own.or(exe).map(|name| Text::of_os(name, charset))
+}
+
+fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
+    if let Some(forward) = &row.socket.forward {
+        return forward_cell(forward, charset);
+    }
+    if let Some(Activation { socket, service }) = row.socket.activation.as_deref() {
+        let units: Vec<Text> =
+            [Some(socket), service.as_ref()].into_iter().flatten().map(|unit| Text::of(unit, charset)).collect();
+        return Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " });
+    }
+    match &row.socket.owner {
+        Owner::Processes(_) => {
+            let name = row.processes.first().and_then(|(_, process)| name(*process, charset));
+            let name = name.map_or_else(Text::unknown, |name| with_services(name, row, charset));
+            match row.processes.len() {
+                0 | 1 => name,
+                count => Text::join(&[name, Text::plain(format!("+{}", count - 1))], " "),
+            }
+        }
+        Owner::Nobody(why) => Text::plain(format!("({})", why.name())),
+        Owner::Hidden(because) => hidden_cell(row, *because, charset),
+    }
+}
+
+/// `svchost.exe` of Windows says nothing: its services do.
+fn with_services(name: Text, row: &Row<'_>, charset: Charset) -> Text {
+    match row.unit().filter(|_| name.as_str().eq_ignore_ascii_case("svchost.exe")) {
+        Some(services) => {
+            let services = Text::join(&[Text::plain("("), Text::of(services, charset), Text::plain(")")], "");
+            Text::join(&[name, services], " ")
+        }
+        None => name,
+    }
+}
+
+/// Where a published port leads: `→ container web :80 (httpd)`.
+fn forward_cell(forward: &Forward, charset: Charset) -> Text {
+    let port = forward.to.ports.map(|ports| Text::plain(format_compact!(":{ports}")));
+    let mut parts = vec![Text::arrow(charset)];
+    match &forward.container {
+        Some(container) => {
+            parts.extend([Text::plain("container"), Text::of(container.short_name(), charset)]);
+            parts.extend(port);
+            if let Some(image) = &container.image {
+                parts.push(Text::join(&[Text::plain("("), Text::of(image, charset), Text::plain(")")], ""));
+            }
+        }
+        None if forward.to.address.is_unspecified() => parts.push(port.unwrap_or_else(Text::unknown)),
+        None => parts.push(Text::plain(forward.to.to_compact_string())),
+    }
+    Text::join(&parts, " ")
+}
+
+/// What is known of a holder that is hidden, the best first.
+fn hidden_cell(row: &Row<'_>, because: HiddenBecause, charset: Charset) -> Text {
+    let made_by = row.belonging.and_then(|belonging| {
+        let unit = || belonging.unit.as_deref().map(|unit| Text::of(unit, charset));
+        belonging.container.as_ref().map(|made_by| container(made_by, charset)).or_else(unit)
+    });
+    match (made_by, because) {
+        (Some(known), _) => Text::join(&[Text::plain("("), known, Text::plain(")")], ""),
+        (None, HiddenBecause::NotFound) => Text::plain("(not found)"),
+        (None, _) => Text::plain("(hidden)"),
+    }
+}
+
+/// The runtime, and the name or as much of the id as its own tools show.
+pub fn container(container: &Container, charset: Charset) -> Text {
+    Text::join(&[Text::plain(container.runtime), Text::of(container.short_name(), charset)], " ")
+}
+
+/// The user that the foremost process runs as; where it is not known, the user that made the socket.
+fn user(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let made_by = || {
+        let Uid(uid) = row.socket.uid?;
+        Some(row.user.map_or_else(|| number(uid), |name| Text::of(name, charset)))
+    };
+    let runs_as = foremost(row).and_then(|process| process.uid);
+    if runs_as == row.socket.uid {
+        return made_by();
+    }
+    match runs_as {
+        Some(uid) => Some(row.user_name(uid).map_or_else(|| number(uid.0), |name| Text::of(name, charset))),
+        None => made_by(),
+    }
+}
+
+/// The arguments, the usual secrets masked.
+pub fn command_line(argv: &[std::ffi::OsString], charset: Charset) -> Option<Text> {
+    let masked = crate::render::text::secrets::masked(argv);
+    list(masked.iter().map(|argument| Some(quoted(argument, charset))))
+}
+
+/// An argument, in quotes where blanks or its emptiness would hide its limits.
+fn quoted(argument: &OsStr, charset: Charset) -> Text {
+    let text = Text::of_os(argument, charset);
+    if text.as_str().is_empty() || text.as_str().contains([' ', '"', '\'']) {
+        return Text::join(&[Text::default(), text, Text::default()], "'");
+    }
+    text
+}

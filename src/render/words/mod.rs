@@ -1,0 +1,18 @@
+//! Phrases about one thing, for every page and document.
+
+pub mod absence;
+pub mod blocker;
+pub mod category;
+pub mod column;
+pub mod doubt;
+pub mod finding;
+pub mod fix;
+pub mod gap;
+pub mod owner;
+pub mod process;
+pub mod reason;
+pub mod registered;
+pub mod socket;
+pub mod summary;
+pub mod usage;
+pub mod wait;

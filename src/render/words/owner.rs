@@ -1,0 +1,193 @@
+//! The owner of sockets in full, for people: one fact a line.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::analyse::cause::Squatter;
+use crate::analyse::dossier::{Holding, Peers};
+use crate::model::{Forward, HiddenBecause, Listing, Nobody, Owner, Pid, Process, Row, State, Uid};
+use crate::render::text::safe::{Charset, Text};
+use crate::render::text::time;
+use crate::render::words::column;
+use crate::render::words::process;
+use crate::render::words::socket;
+
+/// `3 from 2 addresses: 2 ESTABLISHED, 1 TIME_WAIT`.
+pub fn connected(peers: &Peers) -> String {
+    if peers.connections == 0 {
+        return "none is connected".to_owned();
+    }
+    let noun = if peers.addresses == 1 { "address" } else { "addresses" };
+    let states: Vec<String> = peers.states.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
+    format!("{} from {} {noun}: {}", peers.connections, peers.addresses, states.join(", "))
+}
+
+/// A fact and its name.
+pub type Fact = (&'static str, Text);
+
+/// What is known of the owner, and of the sockets as it holds them. A process that is in `told` is named only, and
+/// comes to be in it.
+pub fn facts(holding: &Holding<'_>, listing: &Listing<'_>, told: &mut BTreeSet<Pid>, charset: Charset) -> Vec<Fact> {
+    let Some(row) = holding.row() else { return Vec::new() };
+    let mut facts: Vec<Fact> = Vec::new();
+    let foremost = row.processes.first();
+    let is_told = foremost.is_some_and(|(pid, _)| !told.insert(*pid));
+    match (&row.socket.owner, foremost) {
+        (Owner::Nobody(why), _) => facts.push(("owner", Text::plain(nobody(*why)))),
+        (Owner::Hidden(because), _) => facts.push(("owner", Text::plain(hidden(*because)))),
+        (Owner::Processes(_), Some((pid, process))) => {
+            let holder = holder(*pid, *process, holding, charset);
+            let above = Text::plain(if is_told { ", told above" } else { "" });
+            facts.push(("process", Text::join(&[holder, above], "")));
+            facts.extend(others(row, charset).map(|others| ("also", others)));
+            let known = Squatter::of_any(row).filter(|_| !is_told);
+            facts.extend(known.map(|known| ("known as", Text::plain(format!("{}: {}", known.what, known.fix)))));
+        }
+        (Owner::Processes(_), None) => {}
+    }
+    if !is_told {
+        facts.extend(in_full(row, foremost.and_then(|(_, process)| *process), listing, charset));
+    }
+    facts.extend(of_sockets(holding, charset));
+    facts
+}
+
+fn in_full(row: &Row<'_>, process: Option<&Process>, listing: &Listing<'_>, charset: Charset) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = Vec::new();
+    facts.extend(process.map(|process| ("ancestry", process::ancestry(process, listing.snapshot, charset))));
+    facts.extend(row.unit().map(|unit| ("unit", Text::of(unit, charset))));
+    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    facts.extend(container.map(|container| ("container", column::container(container, charset))));
+    facts.extend(users(row, process, charset).map(|users| ("user", users)));
+    let now = listing.snapshot.host.captured_at;
+    facts.extend(process.into_iter().flat_map(|process| of_process(process, now, charset)));
+    facts
+}
+
+fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
+    let mut facts: Vec<Fact> = Vec::new();
+    for open in &holding.open {
+        facts.extend(open.socket.queue.map(|queue| {
+            let is_one_of_many = holding.open.len() > 1;
+            let place = if is_one_of_many { format!(" at {}", socket::local(open, charset)) } else { String::new() };
+            let line = format!("{} of {} wait to be accepted{place}", queue.used, queue.limit);
+            ("queue", Text::of(&line, charset))
+        }));
+        facts.extend(open.socket.activation.as_ref().map(|activation| {
+            let socket = Text::of(&activation.socket, charset);
+            let service = activation.service.as_deref().map(|service| Text::of(service, charset));
+            let units = std::iter::once(socket).chain(service).collect::<Vec<_>>();
+            ("starts", Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " }))
+        }));
+        facts.extend(open.socket.forward.as_ref().map(|forward| ("leads to", leads_to(forward, charset))));
+    }
+    // A server on UDP talks to peers without being connected to any.
+    let is_told = |peers: &&Peers| {
+        peers.connections > 0 || holding.open.iter().any(|row| row.socket.state == Some(State::Listen))
+    };
+    if let Some(peers) = holding.peers.as_ref().filter(is_told) {
+        facts.push(("peers", Text::plain(connected(peers))));
+    }
+    facts
+}
+
+/// The program, its number and its descriptors.
+fn holder(pid: Pid, process: Option<&Process>, holding: &Holding<'_>, charset: Charset) -> Text {
+    let name = process.map_or_else(|| Text::plain("(it has ended)"), |process| process::called(process, charset));
+    let sockets = if holding.open.is_empty() { &holding.connections } else { &holding.open };
+    let holders = sockets.iter().flat_map(|row| row.socket.owner.holders()).filter(|holder| holder.pid == pid);
+    let mut fds: Vec<u32> = holders.filter_map(|holder| holder.fd).collect();
+    fds.sort_unstable();
+    fds.dedup();
+    let noun = if fds.len() == 1 { "descriptor" } else { "descriptors" };
+    let shown: Vec<String> = fds.iter().take(8).map(ToString::to_string).collect();
+    let more = if fds.len() > shown.len() { format!(" and {} more", fds.len() - shown.len()) } else { String::new() };
+    let fds = if fds.is_empty() { String::new() } else { format!(", {noun} {}{more}", shown.join(" ")) };
+    Text::join(&[name, Text::plain(format!(" ({}{fds})", pid.0))], "")
+}
+
+/// The other processes that hold the same sockets.
+fn others(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let other = |(pid, process): &(Pid, Option<&Process>)| {
+        let name = column::name(*process, charset).unwrap_or_else(Text::unknown);
+        Text::join(&[name, Text::plain(format!("({})", pid.0))], " ")
+    };
+    let others: Vec<Text> = row.processes.iter().skip(1).map(other).collect();
+    (!others.is_empty()).then(|| Text::join(&others, ", "))
+}
+
+/// The user that it runs as, and where that is another one the user that made the socket.
+fn users(row: &Row<'_>, process: Option<&Process>, charset: Charset) -> Option<Text> {
+    let text = |uid: Uid| {
+        let number = Text::plain(format!("({})", uid.0));
+        row.user_name(uid).map_or(number.clone(), |name| Text::join(&[Text::of(name, charset), number], " "))
+    };
+    let runs_as = process.and_then(|process| process.uid);
+    match (runs_as, row.socket.uid) {
+        (Some(runs_as), Some(made_by)) if runs_as != made_by => {
+            Some(Text::join(&[text(runs_as), Text::plain("; the socket was made by"), text(made_by)], " "))
+        }
+        (Some(uid), _) | (None, Some(uid)) => Some(text(uid)),
+        (None, None) => None,
+    }
+}
+
+fn of_process(process: &Process, now: SystemTime, charset: Charset) -> Vec<Fact> {
+    let not_readable = || Text::plain("may not be read, or could not be");
+    let path = |path: &Path| Text::of_os(path.as_os_str(), charset);
+    let started = process.started_at.map(|time| {
+        let ago = now.duration_since(time).map(|age| format!(", {} ago", time::span(age))).unwrap_or_default();
+        Text::plain(format!("{}{ago}", time::rfc3339(time)))
+    });
+    let exe = process.exe.as_deref().map_or_else(not_readable, |exe| match process.exe_deleted {
+        Some(true) => {
+            let whole = exe.to_string_lossy();
+            let without_mark = Text::of(whole.strip_suffix(" (deleted)").unwrap_or(&whole), charset);
+            Text::join(&[without_mark, Text::plain("(deleted: what runs is no longer on disk)")], " ")
+        }
+        _ => path(exe),
+    });
+    let argv = process
+        .argv
+        .as_ref()
+        .map_or_else(not_readable, |argv| column::command_line(argv, charset).unwrap_or_else(|| Text::plain("none")));
+    vec![
+        ("started", started.unwrap_or_else(Text::unknown)),
+        ("exe", exe),
+        ("cwd", process.cwd.as_deref().map_or_else(not_readable, path)),
+        ("argv", argv),
+    ]
+}
+
+fn leads_to(forward: &Forward, charset: Charset) -> Text {
+    let to = Text::plain(format!("{} ({})", forward.to, forward.by.name()));
+    match &forward.container {
+        Some(made_by) => Text::join(&[to, Text::plain("container"), column::container(made_by, charset)], " "),
+        None => to,
+    }
+}
+
+const fn nobody(why: Nobody) -> &'static str {
+    match why {
+        Nobody::TimeWait => "nobody: the connection is over, the numbers are kept for a minute",
+        Nobody::Handshake => "nobody yet: the handshake is not finished",
+        Nobody::Closing => "nobody: it was closed, the kernel finishes the conversation",
+        Nobody::Unaccepted => "nobody yet: it waits in the listener's queue",
+        Nobody::InFlight => "nobody: its descriptor is on its way to another process",
+        Nobody::Redirected => "nobody: a rule of the firewall takes what comes for the port",
+    }
+}
+
+/// Why the owner is not known.
+pub const fn hidden(because: HiddenBecause) -> &'static str {
+    match because {
+        HiddenBecause::Permission => "hidden: this user may not see who",
+        HiddenBecause::Protected => "hidden: the process is protected",
+        HiddenBecause::PidNamespace => "hidden: it may be outside of this pid namespace",
+        HiddenBecause::NotFound => "not found: no process holds it that could be read",
+        HiddenBecause::NoProcesses => "hidden: the table of processes cannot be read",
+        HiddenBecause::Ambiguous => "in doubt: the kernel gave several sockets the same inode",
+        HiddenBecause::Unsupported => "hidden: the system does not tell who",
+    }
+}

@@ -1,0 +1,43 @@
+//! Why a port is not offered.
+
+use crate::analyse::free::Reason;
+use crate::model::{Port, Row};
+use crate::render::text::safe::{Charset, Text};
+use crate::render::words::blocker;
+
+/// Why a port is or is not offered.
+#[derive(Clone, Copy, Debug)]
+pub struct Explained<'a> {
+    /// The port.
+    pub port: Port,
+    /// What speaks against it; empty when it is offered.
+    pub reasons: &'a [Reason<'a>],
+}
+
+/// Says what speaks against a port.
+pub fn words(reason: &Reason<'_>, charset: Charset) -> String {
+    match reason {
+        Reason::Outside(range) => format!("{range} is asked for"),
+        Reason::Privileged(start) => format!("ports below {start} need a privilege"),
+        Reason::Registered(protocol, service) => {
+            let name = Text::of(service.name, charset);
+            format!("{} is {} ({})", protocol.name(), name.as_str(), service.source.name())
+        }
+        Reason::KeptBack(protocol) => format!("IANA keeps it back for {}", protocol.name()),
+        Reason::Ephemeral(range) => format!("the system hands out {range} to clients"),
+        Reason::Reserved => {
+            "the system sets it apart (ip_local_reserved_ports; on Windows an excluded range)".to_owned()
+        }
+        Reason::Bad => "browsers refuse to connect to it (WHATWG bad ports)".to_owned(),
+        Reason::Published(row) => format!("the firewall sends what comes for it elsewhere: {}", target(row)),
+        Reason::Used(row) => blocker::in_full(row, charset),
+        Reason::Refused(protocol, refusal) => {
+            let refusal = Text::of(refusal.name(), charset);
+            format!("a bind of {} fails with {}", protocol.name(), refusal.as_str())
+        }
+    }
+}
+
+fn target(row: &Row<'_>) -> String {
+    row.socket.forward.as_ref().map_or_else(|| "it does not say where".to_owned(), |forward| forward.to.to_string())
+}

@@ -1,0 +1,137 @@
+//! A socket and its holders in words, for sentences and not for tables.
+
+use std::net::IpAddr;
+
+use crate::model::{Endpoint, Pid, Process, Row};
+use crate::render::text::safe::{Charset, Text};
+use crate::render::words::column::Column;
+
+/// More holders of one socket are only counted.
+const MOST_HOLDERS: usize = 4;
+
+/// `4242 node`, by the name that the process gives itself, else by its file's.
+pub fn process(pid: Pid, process: Option<&Process>, charset: Charset) -> String {
+    let own = process.and_then(|process| process.name.as_deref()).filter(|name| !name.is_empty());
+    let file = process.and_then(|process| process.exe.as_deref()?.file_name());
+    match own.or(file) {
+        Some(name) => format!("{} {}", pid.0, Text::of_os(name, charset).as_str()),
+        None => pid.0.to_string(),
+    }
+}
+
+/// Every holder, or why there is none: `4242 node, 4243 node`, `(hidden)`.
+pub fn all(row: &Row<'_>, charset: Charset) -> String {
+    if row.processes.is_empty() {
+        return Column::Process.cell(row, charset).into_string();
+    }
+    let named = row.processes.iter().take(MOST_HOLDERS).map(|(pid, known)| process(*pid, *known, charset));
+    let mut text = named.collect::<Vec<_>>().join(", ");
+    if row.processes.len() > MOST_HOLDERS {
+        text = format!("{text} and {} more", row.processes.len() - MOST_HOLDERS);
+    }
+    text
+}
+
+/// `tcp 127.0.0.1:8080 LISTEN (4242 node)`.
+pub fn socket_and_holders(row: &Row<'_>, charset: Charset) -> String {
+    let (socket, holders) = (socket(row, charset), all(row, charset));
+    // Why there is no process stands in parentheses already.
+    if row.processes.is_empty() { format!("{socket} {holders}") } else { format!("{socket} ({holders})") }
+}
+
+/// `tcp 127.0.0.1:8080 LISTEN`, with the other end of a connection.
+pub fn socket(row: &Row<'_>, charset: Charset) -> String {
+    let socket = row.socket;
+    let mut text = format!("{} {}", socket.protocol.name(), local(row, charset));
+    if let Some(state) = socket.state {
+        text = format!("{text} {}", state.name());
+    }
+    match peer(row, charset) {
+        Some(peer) => format!("{text} with {peer}"),
+        None => text,
+    }
+}
+
+/// The local end, with the interface that it is bound to: `127.0.0.1:80`, `127.0.0.1%lo:80`, `[fe80::1%eth0]:80`.
+pub fn local(row: &Row<'_>, charset: Charset) -> String {
+    end(row.socket.local, row.socket.device.as_deref(), charset)
+}
+
+/// The other end, with its interface where its address says nothing without.
+pub fn peer(row: &Row<'_>, charset: Charset) -> Option<String> {
+    let peer = row.socket.peer?;
+    Some(end(peer, row.socket.device.as_deref().filter(|_| peer.is_of_a_link()), charset))
+}
+
+/// An end as a target takes it.
+pub fn end(end: Endpoint, device: Option<&str>, charset: Charset) -> String {
+    let Some(device) = device else { return end.to_string() };
+    let device = Text::of(device, charset);
+    match end.address {
+        IpAddr::V4(address) => format!("{address}%{}:{}", device.as_str(), end.port),
+        IpAddr::V6(address) => format!("[{address}%{}]:{}", device.as_str(), end.port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{join, testing};
+
+    #[test]
+    fn a_socket_and_its_holders_read_as_words() {
+        let snapshot = testing::snapshot();
+        let listing = join::listing(&snapshot, None);
+        let words = |place: usize| {
+            let row = &listing.rows[place];
+            format!("{}: {}", socket(row, Charset::Unicode), all(row, Charset::Unicode))
+        };
+        assert_eq!(words(0), "tcp 192.0.2.7:40000 TIME_WAIT with 203.0.113.80:443: (time-wait)");
+        assert_eq!(words(2), "tcp 0.0.0.0:443 LISTEN: 811 nginx, 812 nginx, 813 nginx");
+        assert_eq!(words(4), "tcp [::1]:5432 LISTEN: 700 postgres");
+        assert_eq!(words(5), "udp [::]:5353: (hidden)");
+        let both = |place: usize| socket_and_holders(&listing.rows[place], Charset::Unicode);
+        assert_eq!(both(4), "tcp [::1]:5432 LISTEN (700 postgres)");
+        assert_eq!(both(5), "udp [::]:5353 (hidden)");
+    }
+
+    #[test]
+    fn an_interface_belongs_to_the_address_and_what_is_shown_is_a_target() {
+        let mut snapshot = testing::snapshot();
+        for (place, address) in [(1, "fe80::1"), (2, "0.0.0.0"), (4, "fe80::1")] {
+            let socket = &mut snapshot.sockets[place];
+            (socket.local.address, socket.device) = (address.parse().unwrap(), Some("v0".to_owned()));
+        }
+        snapshot.sockets[1].peer = Some(Endpoint::new("fe80::2".parse().unwrap(), 4000));
+        let listing = join::listing(&snapshot, None);
+        let shown = |place: usize| socket(&listing.rows[place], Charset::Unicode);
+        assert_eq!(shown(1), "tcp [fe80::1%v0]:443 ESTABLISHED with [fe80::2%v0]:4000");
+        assert_eq!(shown(2), "tcp 0.0.0.0%v0:443 LISTEN");
+        assert_eq!(shown(4), "tcp [fe80::1%v0]:5432 LISTEN");
+        for place in [1, 2, 4] {
+            let row = &listing.rows[place];
+            let target = local(row, Charset::Unicode).parse().unwrap();
+            assert!(crate::select::Wanted::new(&target, |_| std::collections::BTreeSet::new()).matches(row));
+        }
+        let row = &listing.rows[1];
+        let peer: crate::select::Peer = peer(row, Charset::Unicode).unwrap().parse().unwrap();
+        assert!(peer.matches(row.socket));
+    }
+
+    #[test]
+    fn many_holders_are_counted_and_names_are_made_safe() {
+        let mut snapshot = testing::snapshot();
+        for pid in 1000..1010 {
+            let holder = crate::model::Holder { pid: Pid(pid), fd: None };
+            snapshot.sockets[3].owner = match &snapshot.sockets[3].owner {
+                crate::model::Owner::Processes(holders) => {
+                    crate::model::Owner::Processes(holders.iter().copied().chain([holder]).collect())
+                }
+                owner => owner.clone(),
+            };
+        }
+        snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some("a\x1b[2J\n".into());
+        let listing = join::listing(&snapshot, None);
+        assert_eq!(all(&listing.rows[3], Charset::Unicode), "700 a\\x1b[2J\\x0a, 1000, 1001, 1002 and 7 more");
+    }
+}

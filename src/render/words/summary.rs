@@ -1,0 +1,204 @@
+//! The lines around a listing: whose numbers these are, how many there are, and what was not seen.
+
+use std::path::Path;
+
+use crate::model::{Answer, Gap, GapReason, Listing, Snapshot, State};
+use crate::render::text::safe::{Charset, Text};
+use crate::render::words::column::Column;
+use crate::render::words::gap;
+
+/// Spaces that the title names.
+const MOST_NAMED: usize = 4;
+
+/// How the facts were collected, in one line.
+pub fn sources(snapshot: &Snapshot) -> String {
+    let sources = format!(
+        "backend {}: sockets by {}, owners by {}",
+        snapshot.backend.name(),
+        snapshot.socket_source.name(),
+        snapshot.owner_source.name()
+    );
+    match &snapshot.owner_fallback {
+        Some(reason) => format!("{sources} ({reason})"),
+        None => sources,
+    }
+}
+
+/// Names the host and the port space: a number means nothing without them.
+pub fn title(snapshot: &Snapshot, charset: Charset) -> Text {
+    let host = &snapshot.host;
+    let name = Text::of(host.name.as_deref().unwrap_or("unknown"), charset);
+    let mut parts = vec![Text::join(&[Text::plain("host"), name], " ")];
+    let mut spaces: Vec<Text> =
+        snapshot.spaces.iter().take(MOST_NAMED).map(|space| Text::of(&space.label, charset)).collect();
+    if snapshot.spaces.len() > MOST_NAMED {
+        spaces.push(Text::plain(format!("{} more", snapshot.spaces.len() - MOST_NAMED)));
+    }
+    let heading = if spaces.len() == 1 { "port space" } else { "port spaces" };
+    parts.push(Text::join(&[Text::plain(heading), Text::join(&spaces, ", ")], " "));
+    if let [space] = &snapshot.spaces[..]
+        && space.id.0 != 0
+    {
+        parts.push(Text::plain(format!("net:[{}]", space.id.0)));
+    }
+    Text::join(&parts, if charset == Charset::Unicode { " · " } else { " - " })
+}
+
+/// Counts the rows: `12 sockets: 5 listening, 6 connected, 1 other`.
+pub fn counts(listing: &Listing<'_>) -> String {
+    let rows = &listing.rows;
+    let listening = rows.iter().filter(|row| row.is_listener).count();
+    let connected = rows.iter().filter(|row| row.is_connection()).count();
+    let redirected = rows.iter().filter(|row| row.socket.state == Some(State::Redirect)).count();
+    let other = rows.len() - listening - connected;
+    let listening = listening - redirected;
+    let mut parts = vec![format!("{listening} listening")];
+    if redirected > 0 {
+        parts.push(format!("{redirected} redirected"));
+    }
+    if connected > 0 {
+        parts.push(format!("{connected} connected"));
+    }
+    if other > 0 {
+        parts.push(format!("{other} other"));
+    }
+    let noun = if rows.len() == 1 { "socket" } else { "sockets" };
+    format!("{} {noun}: {}", rows.len(), parts.join(", "))
+}
+
+/// Says how many spaces were found and not listed; nothing when none were.
+pub fn further_spaces(snapshot: &Snapshot) -> Option<String> {
+    match snapshot.further_spaces? {
+        0 => None,
+        1 => Some("1 further port space on this host: --space all lists it too".to_owned()),
+        count => Some(format!("{count} further port spaces on this host: --space all lists them too")),
+    }
+}
+
+/// Says which spaces are out of reach, and what would show them; nothing when none are.
+pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+    let gaps: Vec<&Gap> = snapshot.gaps_of(Answer::Spaces).collect();
+    let hint = hint(gaps.first()?.reason(), snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
+    let count = match snapshot.unseen_spaces() {
+        None => "some port spaces are".to_owned(),
+        Some(1) => "1 port space is".to_owned(),
+        Some(count) => format!("{count} port spaces are"),
+    };
+    let details = gap::sentences(gaps.into_iter())?;
+    Some(format!("{count} not listed: {details}{hint}"))
+}
+
+/// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
+pub fn left_out(snapshot: &Snapshot) -> Option<String> {
+    snapshot.saved.as_ref()?;
+    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason() == GapReason::LeftOut);
+    let details: Vec<String> = gaps.map(gap::sentence).collect();
+    let mut lines = Vec::new();
+    if !details.is_empty() {
+        lines.push(format!("{}, so sockets may be missing; {WHOLE}", details.join(" and ")));
+    }
+    // A filter by peer or user finds nothing then.
+    let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason() == GapReason::Redacted);
+    lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
+    (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// What helps against a report that leaves something out.
+const WHOLE: &str = "`portscope snapshot` writes a whole one";
+
+/// Says which columns had no room.
+pub fn columns_left(left: &[Column]) -> String {
+    let names: Vec<&str> = left.iter().map(|column| column.name()).collect();
+    format!("no room for: {} (a wider terminal, --columns or a pipe shows them)", names.join(", "))
+}
+
+/// Says how many owners are hidden in these rows, why, and what would show them; nothing when none are.
+pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
+    let hidden = listing.rows.iter().filter(|row| row.is_hidden()).count();
+    if hidden == 0 {
+        return None;
+    }
+    let gaps: Vec<&Gap> = listing.snapshot.gaps_of(Answer::Owners).collect();
+    let details: Vec<String> = gaps.iter().map(|gap| gap::sentence(gap)).collect();
+    let noun = if listing.rows.len() == 1 { "socket" } else { "sockets" };
+    let mut line = format!("owners hidden for {hidden} of {} {noun}: {}", listing.rows.len(), details.join("; "));
+    let hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason(), listing.snapshot, program)).collect();
+    if !hints.is_empty() {
+        line = format!("{line}; {}", hints.join("; "));
+    }
+    Some(line)
+}
+
+/// Says why sockets may be missing, and what would show them; nothing when none are. What a report leaves out has been
+/// said when it was read.
+pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+    let line = |gap: &Gap| match hint(gap.reason(), snapshot, program) {
+        Some(hint) => format!("{}; {hint}", gap::sentence(gap)),
+        None => gap::sentence(gap),
+    };
+    let lines: Vec<String> = snapshot.gaps_of(Answer::Sockets).map(line).collect();
+    (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
+}
+
+/// Says which rules of the firewall were asked for and have no rows; nothing when there are none.
+pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
+    gap::sentences(snapshot.gaps_of(Answer::Redirects)).map(|why| format!("redirected ports are missing: {why}"))
+}
+
+/// Says what may be on a port without having been seen: nothing is called free without that.
+pub fn not_seen(snapshot: &Snapshot) -> Option<String> {
+    gap::sentences(snapshot.gaps_of(Answer::FreePort)).map(|what| format!("not seen: {what}"))
+}
+
+/// Says what may be there although no row is, as far as every listing does not say it already.
+pub fn not_looked_at(snapshot: &Snapshot) -> Option<String> {
+    gap::sentences(snapshot.gaps_of(Answer::EmptyListing)).map(|what| format!("not seen: {what}"))
+}
+
+/// What would show the missing fact.
+pub fn hint(reason: GapReason, snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+    use crate::model::HiddenBecause;
+    if reason == GapReason::LeftOut {
+        return Some(WHOLE.to_owned());
+    }
+    // What was not seen when a report was written cannot be seen in it.
+    if snapshot.saved.is_some() {
+        return None;
+    }
+    match reason {
+        GapReason::Owner(HiddenBecause::Permission) | GapReason::Refused if cfg!(windows) => {
+            Some("to see them: run it as Administrator".to_owned())
+        }
+        GapReason::Owner(HiddenBecause::Permission) | GapReason::Refused => {
+            // sudo searches its own PATH, so only an absolute path is sure to be found.
+            let program = program.map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
+            Some(format!("to see them: sudo {}", Text::of(&program, Charset::Unicode).as_str()))
+        }
+        GapReason::Owner(_)
+        | GapReason::Backend
+        | GapReason::NotLookedFor
+        | GapReason::Redacted
+        | GapReason::LeftOut => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{join, testing};
+
+    #[test]
+    fn sockets_that_may_be_missing_are_said_and_make_an_answer_incomplete() {
+        let mut snapshot = testing::snapshot();
+        snapshot.sockets.truncate(1);
+        assert_eq!(missing(&snapshot, None), None);
+        assert!(!join::listing(&snapshot, None).is_incomplete());
+        snapshot.gaps.push(Gap::MalformedLines { space: "host".to_owned(), count: 1 });
+        snapshot.gaps.push(Gap::SocketsOfOthers);
+        let said = missing(&snapshot, Some(Path::new("/opt/portscope")));
+        let helps = if cfg!(windows) { "run it as Administrator" } else { "sudo /opt/portscope" };
+        let line = "sockets may be missing: space host: lines of /proc/PID/net were not understood; those of other users' processes are not told; to see them: ";
+        assert_eq!(said, Some(format!("{line}{helps}")));
+        assert!(join::listing(&snapshot, None).is_incomplete());
+    }
+}

@@ -1,0 +1,56 @@
+//! What came of waiting.
+
+use crate::analyse::kill::blocks;
+use crate::analyse::wait::{Goal, Outcome};
+use crate::model::{Port, Protocol, Row, State};
+use crate::render::text::safe::Charset;
+use crate::render::words::socket;
+
+/// The lines of a port that is as it should be: who holds it.
+pub fn reached(goal: Goal, outcome: &Outcome<'_, '_>, charset: Charset) -> Vec<String> {
+    match goal {
+        Goal::Listening => outcome
+            .rows
+            .iter()
+            .map(|row| format!("{}: {}", socket::socket(row, charset), socket::all(row, charset)))
+            .collect(),
+        Goal::Free => vec![free(outcome.port, outcome.protocol, &outcome.rows)],
+    }
+}
+
+/// `tcp 8080 is free`, and what is left of connections.
+pub fn free(port: Port, protocol: Protocol, rows: &[&Row<'_>]) -> String {
+    let line = format!("{} {port} is free", protocol.name());
+    let is_left = |state| !blocks(protocol, state) && state != Some(State::Redirect);
+    let left = rows.iter().filter(|row| is_left(row.socket.state)).count();
+    format!("{line}{}", connections_left(left))
+}
+
+/// What is left on a port that is free: it keeps a server from the port only where that is strict about it.
+pub fn connections_left(count: usize) -> String {
+    let who_waits = "left, which only a program without SO_REUSEADDR must wait for";
+    match count {
+        0 => String::new(),
+        1 => format!("; 1 connection is {who_waits}"),
+        _ => format!("; {count} connections are {who_waits}"),
+    }
+}
+
+/// More sockets that were seen instead are only counted.
+const MOST_SEEN: usize = 3;
+
+/// The line of a port that is not as it should be: what was seen instead.
+pub fn missed(goal: Goal, outcome: &Outcome<'_, '_>, wanted: &[String], charset: Charset) -> String {
+    let (protocol, port) = (outcome.protocol.name(), outcome.port);
+    let line = match goal {
+        Goal::Listening if wanted.is_empty() => format!("nobody listens on {protocol} {port}"),
+        Goal::Listening => format!("no {} listens on {protocol} {port}", wanted.join(" or ")),
+        Goal::Free => format!("{protocol} {port} is not free"),
+    };
+    let seen = |row: &&Row<'_>| socket::socket_and_holders(row, charset);
+    let mut instead: Vec<String> = outcome.rows.iter().take(MOST_SEEN).map(seen).collect();
+    if outcome.rows.len() > MOST_SEEN {
+        instead.push(format!("{} more", outcome.rows.len() - MOST_SEEN));
+    }
+    if instead.is_empty() { format!("{line}: no socket is on it") } else { format!("{line}: {}", instead.join(", ")) }
+}
