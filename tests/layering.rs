@@ -53,7 +53,32 @@ const WALLS: &[(&str, &[&str])] = &[
     ("prometheus_client::", &["src/render/document/openmetrics.rs"]),
     ("windows_sys::", &["src/collect/portable/windows/services.rs"]),
     ("anstyle_query::", &["src/context.rs"]),
-    ("target_os", &["src/collect/mod.rs", "src/collect/portable/"]),
+];
+
+/// A room of `render`, and the rooms of it that it may never name.
+const NEVERS: &[(&str, &[&str])] = &[
+    ("text", &["words", "table", "document", "page"]),
+    ("words", &["table", "document", "page"]),
+    ("table", &["document", "page"]),
+    ("document", &["page"]),
+    ("page", &["document"]),
+];
+
+/// Where code may depend on the operating system that it is compiled for.
+const OF_A_SYSTEM: &[&str] = &["src/collect/", "src/system/"];
+
+/// Files that depend on the system and have yet to move that part to `system`. The list may only become shorter.
+const NOT_YET_MOVED: &[&str] = &[
+    "src/catalogue/host.rs",
+    "src/commands/audit.rs",
+    "src/commands/exec.rs",
+    "src/config.rs",
+    "src/context.rs",
+    "src/error.rs",
+    "src/file.rs",
+    "src/render/page/kill.rs",
+    "src/render/words/summary.rs",
+    "src/stdout.rs",
 ];
 
 /// Files that are compiled for unit tests alone, and may join what they judge.
@@ -120,6 +145,57 @@ fn modules_use_only_what_their_layer_allows() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(edges > 40, "the check looks at {edges} edges: it does not see the code");
+}
+
+#[test]
+fn rooms_of_render_keep_their_nevers() {
+    let mut wrong = Vec::new();
+    for (room, nevers) in NEVERS.iter().copied() {
+        let folder = format!("src/render/{room}/");
+        let files: Vec<_> = code().into_iter().filter(|(path, _)| path.starts_with(&folder)).collect();
+        assert!(!files.is_empty(), "no file in {folder}");
+        for (path, lines) in files {
+            for never in nevers {
+                let named =
+                    [format!("render::{never}::"), format!("render::{never};"), format!("super::super::{never}")];
+                if lines.iter().any(|line| named.iter().any(|name| line.contains(name))) {
+                    wrong.push(format!("{path} uses render::{never}"));
+                }
+            }
+            // A list such as `render::{page, words}` would hide from the search above.
+            if lines.iter().any(|line| line.contains("render::{")) {
+                wrong.push(format!("{path}: one `use` for each room"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Says whether the line compiles differently on different systems.
+fn depends_on_the_system(line: &str) -> bool {
+    let Some((_, condition)) = line.split_once("cfg").filter(|(_, rest)| rest.starts_with(['(', '!', '_'])) else {
+        return false;
+    };
+    ["windows", "unix", "target_os", "target_family"].iter().any(|name| condition.contains(name))
+}
+
+#[test]
+fn what_differs_between_systems_stays_in_its_rooms() {
+    assert!(depends_on_the_system("#[cfg(not(unix))]") && depends_on_the_system("if cfg!(windows) {"));
+    assert!(!depends_on_the_system("#[cfg(test)]") && !depends_on_the_system("let unix = 1;"));
+    let mut wrong = Vec::new();
+    let mut moved: Vec<&str> = NOT_YET_MOVED.to_vec();
+    for (path, lines) in code() {
+        if !lines.iter().any(|line| depends_on_the_system(line)) {
+            continue;
+        }
+        moved.retain(|file| *file != path);
+        if !OF_A_SYSTEM.iter().any(|room| path.starts_with(room)) && !NOT_YET_MOVED.contains(&path.as_str()) {
+            wrong.push(path);
+        }
+    }
+    assert!(wrong.is_empty(), "these belong in src/system: {}", wrong.join(", "));
+    assert!(moved.is_empty(), "no longer depend on the system, so take them off the list: {}", moved.join(", "));
 }
 
 #[test]
