@@ -16,6 +16,7 @@ pub const VARIABLES: &[&str] = &[
     "NO_COLOR",
     "PAGER",
     "PATH",
+    "PORTSCOPE_COMPLETE",
     "PORTSCOPE_CONFIG",
     "PORTSCOPE_PAGER",
     "PROGRAMDATA",

@@ -86,24 +86,6 @@ fn a_mistake_is_one_line_and_exit_2() {
 }
 
 #[test]
-fn completions_are_scripts_that_their_shells_accept() {
-    for (shell, mark) in [
-        ("bash", "_portscope()"),
-        ("zsh", "#compdef portscope"),
-        ("fish", "complete -c portscope"),
-        ("elvish", "edit:completion"),
-        ("powershell", "Register-ArgumentCompleter"),
-    ] {
-        let script = portscope(["completions", shell]).success().stdout;
-        assert!(script.contains(mark), "{shell}");
-    }
-    let folder = Folder::new();
-    let script = folder.join("portscope.bash");
-    std::fs::write(&script, portscope(["completions", "bash"]).success().stdout).unwrap();
-    assert!(support::output(Command::new("bash").arg("-n").arg(&script)).status.success());
-}
-
-#[test]
 fn the_manual_is_roff_with_the_main_sections() {
     let manual = portscope(["man"]).success().stdout;
     for section in [".TH portscope 1", ".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS", "EXIT STATUS", "EXAMPLES"] {

@@ -12,7 +12,7 @@ mod style;
 pub use common::{HeaderArgs, JsonArgs, SpaceArgs, StrictArgs};
 pub use complaint::one_line;
 pub use duration::parse_duration;
-pub use output::{Format, OutputArgs};
+pub use output::{Format, OutputArgs, SORT_KEYS};
 pub use ports::{OnlyProtocolArgs, PortTarget, ProtocolArgs, parse_port};
 pub use selection::{SelectionArgs, parse_name};
 pub use source::{BackendArgs, SourceArgs};

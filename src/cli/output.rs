@@ -177,7 +177,8 @@ impl std::str::FromStr for ColumnChange {
     }
 }
 
-const SORT_KEYS: [(&str, SortKey); 12] = [
+/// What rows can be sorted by, as it is typed.
+pub const SORT_KEYS: [(&str, SortKey); 12] = [
     ("proto", SortKey::Protocol),
     ("local", SortKey::Address),
     ("port", SortKey::Port),

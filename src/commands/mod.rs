@@ -105,8 +105,16 @@ enum Command {
     Man(man::Args),
 }
 
+/// The whole command line: every command with its flags.
+fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 /// Reads the command line and runs the command that it names.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context) -> Result<ExitStatus, Error> {
+    if let Some(shell) = context.environment.text(completions::VARIABLE).map(str::to_owned) {
+        return completions::answer(&shell, arguments, command_line(), context);
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -131,8 +139,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Audit(args)) => audit::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
-        Some(Command::Completions(args)) => completions::run(&args, &mut Cli::command(), context),
-        Some(Command::Man(args)) => man::run(&args, Cli::command(), context),
+        Some(Command::Completions(args)) => completions::run(&args, context),
+        Some(Command::Man(args)) => man::run(&args, command_line(), context),
     }?;
     finish(context, status)
 }
