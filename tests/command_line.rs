@@ -2,9 +2,7 @@
 
 mod support;
 
-use std::process::Command;
-
-use support::{Folder, portscope};
+use support::portscope;
 
 #[test]
 fn the_help_opens_with_examples() {

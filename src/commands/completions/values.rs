@@ -12,7 +12,7 @@ use crate::cli::SORT_KEYS;
 use crate::collect::control::Signal;
 use crate::collect::{Source, System};
 use crate::model::{Need, Protocol, Snapshot, SpaceChoice, State};
-use crate::render::column::Column;
+use crate::render::words::column::Column;
 use crate::select::StateSet;
 
 /// What the value of an argument is, by the name that its help gives it.
