@@ -15,6 +15,7 @@ use crate::catalogue::{Catalogue, Label, host};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::model::Protocol;
+use crate::system::folders;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -29,7 +30,7 @@ pub fn catalogue(flags: &[String], environment: &Environment) -> Result<Catalogu
     for (path, must_exist) in paths(environment) {
         labels.extend(labels_of_file(&path, must_exist)?);
     }
-    let services = host::read_small_file(&services_file(environment)).unwrap_or_default();
+    let services = host::read_small_file(&folders::services_file(environment)).unwrap_or_default();
     Ok(Catalogue::new(labels, &services))
 }
 
@@ -37,32 +38,14 @@ pub fn catalogue(flags: &[String], environment: &Environment) -> Result<Catalogu
 fn paths(environment: &Environment) -> Vec<(PathBuf, bool)> {
     let mut paths = Vec::new();
     if !environment.is_sudo() {
-        let of_home = |home| PathBuf::from(home).join(".config");
-        let of_unix = || environment.get("XDG_CONFIG_HOME").map(PathBuf::from).or(environment.get("HOME").map(of_home));
-        let folder = if cfg!(windows) { environment.get("APPDATA").map(PathBuf::from) } else { of_unix() };
+        let folder = folders::user_configuration(environment);
         match environment.get("PORTSCOPE_CONFIG") {
             Some(path) => paths.push((PathBuf::from(path), true)),
             None => paths.extend(folder.map(|folder| (folder.join("portscope/config.toml"), false))),
         }
     }
-    paths.push((machine_folder(environment).join("portscope/config.toml"), false));
+    paths.push((folders::machine_configuration(environment).join("portscope/config.toml"), false));
     paths
-}
-
-/// Where a machine keeps the configuration of programs.
-fn machine_folder(environment: &Environment) -> PathBuf {
-    match environment.get("PROGRAMDATA") {
-        Some(folder) if cfg!(windows) => PathBuf::from(folder),
-        _ => PathBuf::from("/etc"),
-    }
-}
-
-/// The host's own table of services.
-fn services_file(environment: &Environment) -> PathBuf {
-    match environment.get("SYSTEMROOT") {
-        Some(folder) if cfg!(windows) => PathBuf::from(folder).join("System32/drivers/etc/services"),
-        _ => PathBuf::from("/etc/services"),
-    }
 }
 
 fn labels_of_file(path: &Path, must_exist: bool) -> Result<Vec<Label>, Error> {
@@ -158,7 +141,7 @@ mod tests {
         let file = |folder: &str| (PathBuf::from(folder).join("portscope/config.toml"), false);
         assert_eq!(paths(&Environment::of(&pairs)), [file(r"C:\Users\eve\AppData"), file(r"C:\ProgramData")]);
         let root = Environment::of(&[("SYSTEMROOT", r"C:\Windows")]);
-        assert_eq!(services_file(&root), Path::new(r"C:\Windows\System32\drivers\etc\services"));
+        assert_eq!(folders::services_file(&root), Path::new(r"C:\Windows\System32\drivers\etc\services"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::collect::{Saved, Source, System};
 use crate::environment::{Environment, Terminal};
 use crate::error::Error;
 use crate::render::text::safe::{Charset, Text};
+use crate::system;
 
 /// The surroundings of one run.
 pub struct Context {
@@ -30,13 +31,13 @@ impl Context {
         let is_tty = io::stdout().is_terminal();
         let size = if is_tty { terminal_size::terminal_size_of(io::stdout()) } else { None };
         Context {
-            stdout: crate::stdout::standard_output(),
+            stdout: system::stdout::standard_output(),
             stderr: Box::new(io::stderr()),
             terminal: Terminal {
                 is_tty,
                 size: size.map(|(width, height)| (width.0, height.0)),
                 // A console gets Unicode whatever its code page; who reads a pipe takes that code page for granted.
-                is_unicode_by_default: cfg!(windows) && is_tty,
+                is_unicode_by_default: system::console_is_unicode() && is_tty,
                 // The console of Windows has to be asked to take colours; elsewhere this says nothing.
                 has_color: if is_tty { anstyle_query::windows::enable_ansi_colors() } else { None },
             },

@@ -61,7 +61,6 @@ pub enum Error {
         error: io::Error,
     },
     /// The command that should take portscope's place.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "made where a program can be replaced"))]
     #[error("cannot run {command}: {problem}")]
     Exec {
         /// The command, as it was typed.

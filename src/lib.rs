@@ -26,12 +26,11 @@ mod context;
 mod environment;
 mod error;
 mod expression;
-mod file;
 mod join;
 mod model;
 mod render;
 mod select;
-mod stdout;
+mod system;
 #[cfg(test)]
 mod testing;
 

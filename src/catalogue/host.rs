@@ -2,11 +2,11 @@
 //!
 //! Source: services(5).
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
 use crate::model::{Port, Protocol};
+use crate::system::file::open_without_waiting;
 
 /// A larger file is not a services file, nor one of settings or rules that somebody wrote.
 pub const MOST_BYTES: u64 = 4 << 20;
@@ -36,7 +36,7 @@ impl HostService {
 ///
 /// A FIFO in its place would block, and a device might never end.
 pub fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
+    let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() > MOST_BYTES {
         let problem = format!("cannot be read: expected a regular file of {} MiB at most", MOST_BYTES >> 20);
@@ -45,18 +45,6 @@ pub fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MOST_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-#[cfg(unix)]
-fn open(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
-}
-
-#[cfg(not(unix))]
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).open(path)
 }
 
 /// Returns the well-formed lines by port and protocol; of several for one port the first, as getservbyport(3) does.

@@ -16,6 +16,7 @@ use crate::render::document::{json, junit, listing, policy as policy_file, sarif
 use crate::render::page::audit::{self as page, Form};
 use crate::render::words::finding::Audit;
 use crate::render::words::{gap, summary};
+use crate::system::file;
 use crate::{join, select};
 
 const EXAMPLES: &str = "\
@@ -201,22 +202,11 @@ fn policy_path(args: &Args, context: &Context) -> Result<Option<PathBuf>, Error>
     }
     let path = PathBuf::from(POLICY);
     let Ok(metadata) = std::fs::metadata(&path) else { return Ok(None) };
-    if context.environment.is_sudo() && !is_of_root(&metadata) {
+    if context.environment.is_sudo() && !file::is_of_root(&metadata) {
         let problem = "under sudo it must belong to root and be writable by nobody else; --no-policy leaves it out";
         return Err(Error::Config { path, problem: problem.to_owned() });
     }
     Ok(Some(path))
-}
-
-#[cfg(unix)]
-fn is_of_root(metadata: &std::fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    metadata.uid() == 0 && metadata.mode() & 0o022 == 0
-}
-
-#[cfg(not(unix))]
-fn is_of_root(_: &std::fs::Metadata) -> bool {
-    true
 }
 
 fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {

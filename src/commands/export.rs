@@ -7,9 +7,10 @@ use crate::analyse::{metrics, usage};
 use crate::cli::{SourceArgs, SpaceArgs, StrictArgs};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
+use crate::join;
 use crate::model::Need;
 use crate::render;
-use crate::{file, join};
+use crate::system::file;
 
 /// Print metrics in the text format of OpenMetrics, which Prometheus reads
 ///

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::system::folders;
 
 /// Writes the text, through a pager when it does not fit on the terminal.
 pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<(), Error> {
@@ -31,6 +32,9 @@ fn page(text: &[u8], context: &Context) -> io::Result<bool> {
     };
     let mut words = chosen.unwrap_or("less -FRX").split_whitespace();
     let Some(program) = words.next().filter(|program| *program != "cat") else { return Ok(false) };
+    // Nor may PATH name the program.
+    let found = if environment.is_sudo() { folders::system_program(program) } else { Some(program.into()) };
+    let Some(program) = found else { return Ok(false) };
     let mut command = Command::new(program);
     command.args(words).stdin(Stdio::piped());
     if environment.is_sudo() {

@@ -7,7 +7,8 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Gap, Need, Snapshot, SpaceChoice};
 use crate::render::document::json;
-use crate::{config, file, join, select};
+use crate::system::file;
+use crate::{config, join, select};
 
 /// Write a report of every socket in every port space, to be looked at later or elsewhere
 ///

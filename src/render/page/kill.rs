@@ -100,7 +100,7 @@ pub fn refusal(refusal: &Refusal<'_, '_>, charset: Charset, program: Option<&Pat
 }
 
 fn sudo(program: Option<&Path>) -> String {
-    if cfg!(windows) {
+    if crate::system::has_administrator() {
         return "; with the right to: run it as Administrator".to_owned();
     }
     let hint = program.map(|path| Text::of(&path.to_string_lossy(), Charset::Unicode).into_string());

@@ -166,7 +166,7 @@ pub fn hint(reason: GapReason, snapshot: &Snapshot, program: Option<&Path>) -> O
         return None;
     }
     match reason {
-        GapReason::Owner(HiddenBecause::Permission) | GapReason::Refused if cfg!(windows) => {
+        GapReason::Owner(HiddenBecause::Permission) | GapReason::Refused if crate::system::has_administrator() => {
             Some("to see them: run it as Administrator".to_owned())
         }
         GapReason::Owner(HiddenBecause::Permission) | GapReason::Refused => {

@@ -47,3 +47,28 @@ fn create(path: &Path) -> io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
+
+/// Opens a file to read it; a FIFO in its place does not make this wait for a writer.
+pub fn open_without_waiting(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    options.open(path)
+}
+
+/// Says whether only root may write to the file; a system without root has no other user's files under sudo.
+#[cfg(unix)]
+pub fn is_of_root(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid() == 0 && metadata.mode() & 0o022 == 0
+}
+
+/// Says whether only root may write to the file; a system without root has no other user's files under sudo.
+#[cfg(not(unix))]
+pub fn is_of_root(_: &fs::Metadata) -> bool {
+    true
+}
