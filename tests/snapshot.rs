@@ -215,7 +215,10 @@ fn numbers_that_no_machine_has_are_shown_or_refused_by_every_command() {
     let file = folder.join("hostile.json");
     let whole = portscope(["snapshot"]).any_stderr().success().json();
     let most = u64::MAX;
-    let gap = serde_json::json!({"missing": "spaces", "reason": "permission", "count": most, "detail": "\u{1b}[2J\n"});
+    let facts = serde_json::json!({
+        "gap": "closed-spaces", "count": most, "perhaps_listed": false, "refused": true, "problem": "\u{1b}[2J\n",
+    });
+    let gap = serde_json::json!({ "facts": facts });
     let changes: [&dyn Fn(&mut Value); 4] = [
         &|report| report["visibility"]["reasons"] = [gap.clone(), gap.clone()].to_vec().into(),
         &|report| report["spaces"][0]["processes"] = most.into(),
