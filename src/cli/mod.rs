@@ -3,6 +3,7 @@
 mod common;
 mod complaint;
 mod duration;
+pub mod handbook;
 mod output;
 mod ports;
 mod selection;

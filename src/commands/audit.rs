@@ -19,23 +19,11 @@ use crate::render::words::{gap, summary};
 use crate::system::file;
 use crate::{join, select};
 
-const EXAMPLES: &str = "\
-Examples:
-  portscope audit                          what is wrong by the built-in rules
-  sudo portscope audit --init > policy.toml    the policy that fits what is open now
-  sudo portscope audit --policy policy.toml    what is open and not in it
-  portscope audit --fail-on medium -o junit    for a build server
-  portscope audit --explain exposed-service    why a rule finds what it finds
-
-Exit codes: 0 nothing at or above --fail-on; 1 something is; 2 the command line or the policy is wrong, or the system
-could not be asked; 3 --strict was given, nothing fails, and something could not be seen";
-
 /// The policy that is used without being asked for.
 const POLICY: &str = "/etc/portscope/policy.toml";
 
-/// Find what should not be open: built-in rules, and a policy of your own
+/// Find what should not be open, by built-in rules and your own policy
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Policy to hold the host against; without one /etc/portscope/policy.toml, when there is one
     #[arg(long, value_name = "FILE")]

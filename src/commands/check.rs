@@ -16,14 +16,11 @@ use crate::render::document::check::CheckReport;
 use crate::render::document::json;
 use crate::render::page::check;
 
-/// Say whether a program could bind a port, and if not, why, and what helps
+/// Check whether a program can bind a port; if not, show why and how to fix it
 ///
 /// Each protocol and address is judged by the sockets that are open, and then tried for real: a socket is bound for a
 /// moment, nothing is sent. Without --address these are 0.0.0.0, ::, 127.0.0.1 and ::1, as far as the host has them.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Exit codes: 0 every bind succeeds, 1 one does not (or the firewall takes its traffic), 2 the command line is wrong"
-)]
 pub struct Args {
     /// Ports, and ranges LOW-HIGH
     #[arg(value_name = "PORT", required = true, value_parser = parse_ports)]

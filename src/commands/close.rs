@@ -17,20 +17,12 @@ use crate::render::text::safe::Charset;
 use crate::render::words::{absence, socket};
 use crate::select::Peer;
 
-/// Destroy sockets on a port and leave their processes running
+/// Destroy the sockets on a port and leave their processes running
 ///
 /// Only Linux can (SOCK_DESTROY), and only for who has CAP_NET_ADMIN. The process reads ECONNABORTED from the socket; a
 /// peer is sent a reset. Without more flags the listeners are destroyed. A process that had bound its socket to the port
 /// by number keeps the port until it closes the descriptor: that is checked afterwards and said.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  portscope close 8080                     the listeners on tcp 8080, after asking
-  portscope close 443 --peer 203.0.113.7   the connections of this peer
-  portscope close 5432 --clients --yes     every connection on the port, not the listener
-
-Exit codes: 0 destroyed, 1 there is none or it was refused, 2 the command line is wrong, the system cannot, or nobody
-could be asked and --yes was not given")]
 pub struct Args {
     /// Ports: `8080`, `:8080`, `8000-8100`, `127.0.0.1:8080` or `[::1]:8080`
     #[arg(value_name = "PORT", required = true)]

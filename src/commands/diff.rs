@@ -15,12 +15,11 @@ use crate::render::document::json;
 use crate::render::page::diff;
 use crate::render::words::doubt::doubts;
 
-/// Compare two reports, or a report with this machine: opened, closed, another owner, wider exposure
+/// Show what changed since a snapshot, or between two of them
 ///
 /// A listener is known by its space, protocol and port, and its owner by program, unit, container and user: a restart is
 /// no change. Only what both sides could have seen is compared.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 the same, 1 different, 2 a report cannot be read, or the command line is wrong")]
 pub struct Args {
     /// The report to compare with
     #[arg(value_name = "BEFORE")]

@@ -12,7 +12,7 @@ use crate::model::Need;
 use crate::render;
 use crate::system::file;
 
-/// Print metrics in the text format of OpenMetrics, which Prometheus reads
+/// Print metrics for Prometheus in the OpenMetrics text format
 ///
 /// Listeners by exposure, connections by state, how full the ephemeral range and the accept queues are, what was hidden.
 /// With --textfile a cron job or timer feeds the textfile collector of node_exporter.

@@ -23,16 +23,13 @@ use crate::render::page::free;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::reason::Explained;
 
-/// Print ports that are safe for a service of one's own
+/// Print free ports for your own service
 ///
 /// None that is registered with IANA, in /etc/services or by a label of yours; handed out to clients (the ephemeral
 /// range) or kept back by the administrator; privileged; refused by browsers; published by the firewall; or used by any
 /// socket in any state. Each has been bound for real, TCP and UDP, IPv4 and IPv6. Prints bare numbers, so that
 /// PORT=$(portscope free) works; nothing when there are not enough.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Exit codes: 0 found, 1 not enough (or, with --explain, not offered), 2 the command line is wrong"
-)]
 pub struct Args {
     /// How many, each another one
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "explain")]

@@ -22,12 +22,11 @@ use crate::render::text::style::Style;
 use crate::render::words::summary;
 use crate::{join, select};
 
-/// Tell everything about one port: its category and services, whether to use it, and who has it in every port space
+/// Show everything about a port, or everything that a process holds
 ///
 /// A name is told port by port. Owners are told in full: what they descend from, unit, container, user, start, file,
 /// folder and arguments, the usual secrets masked.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 told, 1 no service has the name, 2 the command line is wrong")]
 pub struct Args {
     /// A port, or the name or alias of a service
     #[arg(value_name = "PORT|NAME", value_parser = parse_subject)]

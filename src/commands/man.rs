@@ -1,26 +1,36 @@
-//! `portscope man`.
+//! `portscope man`: the manual, in roff.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use super::{EXAMPLES, EXIT_CODES};
+use crate::cli::handbook::{self, ENVIRONMENT, Entry, FILES};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 
-/// Print the manual page, in roff
+/// Print the manual page of portscope or of one of its commands
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The command whose page it is; without one, portscope itself
+    /// The command; without one, the page of portscope itself
     #[arg(value_name = "COMMAND")]
     command: Option<String>,
+
+    /// Write every page to this folder, as portscope.1, portscope-check.1, ...
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    all: Option<PathBuf>,
 }
 
 pub fn run(args: &Args, mut program: clap::Command, context: &mut Context) -> Result<ExitStatus, Error> {
     program.build();
-    let command = match &args.command {
-        None => program,
-        Some(name) => program.find_subcommand(name).cloned().ok_or_else(|| unknown(name, &program))?,
+    if let Some(folder) = &args.all {
+        write_all(&program, folder)?;
+        return Ok(ExitStatus::Yes);
+    }
+    let name = args.command.as_deref().unwrap_or_default();
+    let command = match name {
+        "" => &program,
+        name => program.find_subcommand(name).ok_or_else(|| unknown(name, &program))?,
     };
-    write(&command, args.command.is_none(), &mut context.stdout)?;
+    context.stdout.write_all(&page(command, &program)?)?;
     Ok(ExitStatus::Yes)
 }
 
@@ -29,29 +39,84 @@ fn unknown(name: &str, program: &clap::Command) -> Error {
     Error::Usage(format!("`{name}` is not a command: expected {}", names.join(", ")))
 }
 
-fn write(command: &clap::Command, is_program: bool, mut out: &mut dyn Write) -> std::io::Result<()> {
-    let has_commands = command.has_subcommands();
-    let name = command.get_display_name().unwrap_or(command.get_name()).to_owned();
-    let page = clap_mangen::Man::new(command.clone()).title(name);
+fn write_all(program: &clap::Command, folder: &Path) -> Result<(), Error> {
+    let write = |command: &clap::Command| {
+        let path = folder.join(format!("{}.1", title(command)));
+        std::fs::write(&path, page(command, program)?).map_err(|error| Error::Write { path, error })
+    };
+    write(program)?;
+    program.get_subcommands().filter(|command| command.get_name() != "help").try_for_each(write)
+}
+
+fn title(command: &clap::Command) -> String {
+    command.get_display_name().unwrap_or(command.get_name()).to_owned()
+}
+
+/// One page: clap's sections for what a command takes, and the handbook's for the rest.
+fn page(command: &clap::Command, program: &clap::Command) -> Result<Vec<u8>, Error> {
+    let is_program = command.get_name() == program.get_name();
+    let mut out = Vec::new();
+    let source = format!("portscope {}", program.get_version().unwrap_or_default());
+    let page = clap_mangen::Man::new(command.clone()).title(title(command)).source(source).manual("portscope manual");
     page.render_title(&mut out)?;
     page.render_name_section(&mut out)?;
     page.render_synopsis_section(&mut out)?;
     page.render_description_section(&mut out)?;
     page.render_options_section(&mut out)?;
-    if has_commands {
+    if is_program {
         page.render_subcommands_section(&mut out)?;
     }
-    if is_program {
-        write_section("EXAMPLES", EXAMPLES, out)?;
+    if let Some(entry) = handbook::entry(if is_program { "" } else { command.get_name() }) {
+        write_entry(entry, is_program, &mut out)?;
     }
-    write_section("EXIT STATUS", EXIT_CODES, out)
+    Ok(out)
 }
 
-/// Writes the lines below the text's own heading as they are.
-fn write_section(heading: &str, text: &str, out: &mut dyn Write) -> std::io::Result<()> {
-    writeln!(out, ".SH \"{heading}\"\n.nf")?;
-    for line in text.lines().skip(1) {
-        writeln!(out, "{}", line.trim_start().replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq"))?;
+fn write_entry(entry: &Entry, is_program: bool, out: &mut Vec<u8>) -> Result<(), Error> {
+    let statuses: Vec<(String, &str)> =
+        entry.statuses.iter().map(|(status, meaning)| (status.to_string(), *meaning)).collect();
+    write_list("EXIT STATUS", statuses.iter().map(|(status, meaning)| (status.as_str(), *meaning)), out)?;
+    write_list("FILES", entry.files.iter().chain(FILES).copied(), out)?;
+    write_list("ENVIRONMENT", ENVIRONMENT.iter().copied(), out)?;
+    writeln!(out, ".SH EXAMPLES")?;
+    for (line, what) in entry.examples {
+        let what = if what.starts_with(char::is_lowercase) { capitalized(what) } else { (*what).to_owned() };
+        writeln!(out, ".TP\n\\fB{}\\fR\n{}", escaped(line), escaped(&what))?;
     }
-    writeln!(out, ".fi")
+    let own = (!is_program).then_some("portscope".to_owned());
+    let others = entry.see_also.iter().map(|command| format!("portscope-{command}"));
+    let system = if is_program { &["ss", "lsof"][..] } else { &[] };
+    let pages: Vec<String> = own.into_iter().chain(others).map(|name| (name, 1)).map(reference).collect();
+    let system = system.iter().map(|name| reference(((*name).to_owned(), 8)));
+    let pages: Vec<String> = pages.into_iter().chain(system).collect();
+    writeln!(out, ".SH \"SEE ALSO\"\n{}", pages.join(",\n"))?;
+    Ok(())
+}
+
+fn reference((name, section): (String, u8)) -> String {
+    format!("\\fB{}\\fR({section})", escaped(&name))
+}
+
+fn write_list<'a>(
+    heading: &str,
+    items: impl Iterator<Item = (&'a str, &'a str)>,
+    out: &mut Vec<u8>,
+) -> Result<(), Error> {
+    writeln!(out, ".SH \"{heading}\"")?;
+    for (term, meaning) in items {
+        writeln!(out, ".TP\n\\fB{}\\fR\n{}", escaped(term), escaped(&capitalized(meaning)))?;
+    }
+    Ok(())
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}", characters.as_str())
+}
+
+/// Text that roff prints as it is.
+fn escaped(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('~', "\\(ti");
+    if text.starts_with('.') { format!("\\&{text}") } else { text }
 }

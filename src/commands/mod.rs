@@ -27,29 +27,13 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::analyse::check::Kernel;
+use crate::cli::handbook;
 use crate::cli::{self, SourceArgs};
 use crate::collect::probe;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
 use crate::render::words::summary;
-
-const EXAMPLES: &str = "\
-Examples:
-  portscope                       what is open on this machine
-  portscope 8080                  who holds port 8080
-  portscope 8000-8100 nginx       a range of ports, and what nginx holds
-  portscope -tulpn                listeners of TCP and UDP, numbers only
-  sudo portscope -l               listeners with every owner
-  portscope -l --exposure any     listeners that every interface can reach
-  portscope spaces                the port spaces here, and the numbers that they share
-  portscope info 5432             everything about one number
-  portscope usage                 will the numbers run out?
-  portscope check 8080            could I bind it, and if not, why and what then
-  portscope free                  a port for a service of one's own
-  portscope services 5432         what a port is registered for
-  portscope --json | jq '.sockets[] | select(.state == \"LISTEN\")'
-";
 
 const TEMPLATE: &str = "\
 {name} {version}
@@ -59,21 +43,12 @@ const TEMPLATE: &str = "\
 
 {all-args}{after-help}";
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  yes, clean, done; a listing, also when it is empty
-  1  no: no match, a difference, a violation, a timeout
-  2  the command line is wrong, or the system could not be asked
-  3  --strict was given and something was hidden";
-
-/// Inspects port usage on this host: open sockets, what their ports are registered for, who holds them
+/// Show which ports are in use on this host, what they are registered for, and which process owns each
 #[derive(Debug, Parser)]
 #[command(
     name = "portscope",
     version,
     help_template = TEMPLATE,
-    before_long_help = EXAMPLES,
-    after_long_help = EXIT_CODES,
     args_conflicts_with_subcommands = true,
     max_term_width = 100
 )]
@@ -106,8 +81,19 @@ enum Command {
 }
 
 /// The whole command line: every command with its flags.
-fn command_line() -> clap::Command {
+pub fn command_line() -> clap::Command {
     Cli::command()
+}
+
+/// The help that was asked for. A run that does something else never builds the texts of the handbook.
+fn help(arguments: &[OsString], plain: &clap::Error) -> String {
+    if plain.to_string() == command_line().render_help().to_string() {
+        return handbook::summary(&command_line());
+    }
+    match handbook::annotate(command_line()).try_get_matches_from(arguments) {
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => error.to_string(),
+        _ => plain.to_string(),
+    }
 }
 
 /// Reads the command line and runs the command that it names.
@@ -115,9 +101,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
     if let Some(shell) = context.environment.text(completions::VARIABLE).map(str::to_owned) {
         return completions::answer(&shell, arguments, command_line(), context);
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            context.stdout.write_all(help(&arguments, &error).as_bytes())?;
+            return finish(context, ExitStatus::Yes);
+        }
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
             write!(context.stdout, "{error}")?;
             return finish(context, ExitStatus::Yes);
         }

@@ -13,9 +13,8 @@ use crate::render::document::json;
 use crate::render::document::services::{self as document, ServicesReport};
 use crate::render::page::services::{self, Form};
 
-/// Print the well-known services, the whole registry, or what a port or name is registered for
+/// Print the well-known ports, or look up a port or service in the whole registry
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 found, 1 no match, 2 the command line is wrong")]
 pub struct Args {
     /// A port, a range LOW-HIGH, a name or alias, a part of a name, or words of a description
     #[arg(value_name = "QUERY")]

@@ -10,7 +10,7 @@ use crate::render::document::json;
 use crate::system::file;
 use crate::{config, join, select};
 
-/// Write a report of every socket in every port space, to be looked at later or elsewhere
+/// Save everything that is open now, to inspect or compare later
 ///
 /// `portscope --from FILE` and every other command that reads this machine reads the report in its place; `diff` compares
 /// two of them.

@@ -17,7 +17,7 @@ use crate::render::page::spaces;
 use crate::render::text::safe::Charset;
 use crate::render::words::summary;
 
-/// Show the port spaces of this host, and the numbers that are open in several of them
+/// Show the port spaces (network namespaces) of this host, and the ports they share
 ///
 /// A port number belongs to one network stack: the host's, a container's, a network namespace's. The same number in two
 /// of them is no conflict.

@@ -14,12 +14,11 @@ use crate::render::page::usage as text;
 use crate::render::page::usage::UsageOptions;
 use crate::render::words::usage::MARKED_ABOVE;
 
-/// Show how full each category, the ephemeral range and the accept queues are, and because of whom
+/// Show whether ports are running out, and which processes use the most
 ///
 /// A number is used up per port space of this host, never by another computer. A TCP client's number is used up for one
 /// destination only (local address, peer address, peer port), so the fullest destinations are shown.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 nothing is above --warn, 1 something is, 2 the command line is wrong")]
 pub struct Args {
     /// Exit with 1 when a category, a destination, UDP's ephemeral range or an accept queue is above this share
     #[arg(long, value_name = "PERCENT", value_parser = parse_share)]

@@ -23,19 +23,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The longest time between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
-/// Wait until a port is listened on, or is free
+/// Wait until something is listening on a port, or until the port is free
 ///
 /// Judged from the table of sockets: no packet is sent, so no server sees a connection that is none. A TCP port is
 /// listened on when a socket is in LISTEN, a UDP port when one is bound and has no peer.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  portscope wait 8080                             until somebody listens on tcp 8080
-  portscope wait 5432 6379 --timeout 2m           on both
-  portscope wait 8080 --process nginx             until it is nginx that listens
-  portscope wait 8080 --free                      until a server could take it
-
-Exit codes: 0 it is so, 1 not within the time, 2 the command line is wrong or the system could not be asked")]
 pub struct Args {
     /// Ports: 8080 or :8080
     #[arg(value_name = "PORT", value_parser = parse_port, required = true)]

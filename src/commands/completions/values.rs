@@ -42,6 +42,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("CMD", Kind::Program),
     ("COLUMNS", Kind::Changes(columns)),
     ("COLUMN[:desc]", Kind::Words(sort_keys)),
+    ("DIR", Kind::Path),
     ("DURATION", Kind::Free),
     ("FILE", Kind::Path),
     ("ID", Kind::Words(rules)),

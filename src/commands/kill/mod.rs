@@ -27,16 +27,6 @@ use crate::render::words::{absence, socket};
 /// must still have the socket when it is signalled, so that a number that has passed to another process hits nobody.
 /// Then waits until the port is free.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  portscope kill 8080                      shows who listens on tcp 8080, asks, sends SIGTERM
-  portscope kill 8080 --dry-run            only shows it
-  portscope kill 8080 --yes --force-after 5s
-  portscope kill 127.0.0.1:8080            only who listens at this address
-  portscope kill 80 --via-manager          has systemd, docker or podman stop it for good
-
-Exit codes: 0 stopped and the port is free, 1 nobody listens or it was refused, 2 the command line is wrong, the
-system could not be asked, or nobody could be asked and --yes was not given")]
 pub struct Args {
     /// Ports: `8080`, `:8080`, `8000-8100`, `127.0.0.1:8080` or `[::1]:8080`; never a name
     #[arg(value_name = "PORT", required = true)]

@@ -1,0 +1,366 @@
+//! What help and the manual say about each command beside its flags: examples, exit statuses, files, and relatives.
+
+/// The pages of the handbook for one command.
+#[derive(Debug)]
+pub struct Entry {
+    /// The command's name; empty for portscope itself.
+    pub command: &'static str,
+    /// Command lines, and what each is for.
+    pub examples: &'static [(&'static str, &'static str)],
+    /// Exit statuses, and what each means.
+    pub statuses: &'static [(u8, &'static str)],
+    /// Files that it reads beside those of every command.
+    pub files: &'static [(&'static str, &'static str)],
+    /// Commands that answer a related question.
+    pub see_also: &'static [&'static str],
+}
+
+const USAGE_OR_SYSTEM: (u8, &str) = (2, "the command line is wrong, or the system could not be asked");
+const STRICT: (u8, &str) = (3, "--strict was given and something was hidden");
+
+/// Files that every command reads.
+pub const FILES: &[(&str, &str)] = &[
+    ("/etc/services", "names of services on this host"),
+    ("~/.config/portscope/config.toml", "your settings and labels for ports; not read under sudo"),
+    ("/etc/portscope/config.toml", "the settings of this host"),
+];
+
+/// Environment variables, and what each does.
+pub const ENVIRONMENT: &[(&str, &str)] = &[
+    ("NO_COLOR", "if set, do not use color"),
+    ("CLICOLOR_FORCE, FORCE_COLOR", "if set, use color even when the output is not a terminal"),
+    ("COLUMNS", "the width of the output"),
+    ("PORTSCOPE_PAGER, PAGER", "the pager for output that is longer than the screen; not read under sudo"),
+    ("PORTSCOPE_CONFIG", "the configuration file to read instead of your own; not read under sudo"),
+    ("XDG_CONFIG_HOME", "the folder that has portscope/config.toml, instead of ~/.config"),
+    ("LC_ALL, LC_CTYPE, LANG", "whether the terminal shows characters other than ASCII"),
+    ("TERM", "if dumb, do not use color"),
+];
+
+/// One entry for portscope itself and one for each of its commands.
+pub const HANDBOOK: &[Entry] = &[
+    Entry {
+        command: "",
+        examples: &[
+            ("portscope -l", "everything that is listening"),
+            ("portscope 8080", "what is on port 8080"),
+            ("portscope nginx", "everything that nginx has open"),
+            ("portscope -tulpn", "listeners, spelled as in ss and netstat"),
+            ("portscope check 8080", "can I bind it? If not, why, and how to fix it"),
+            ("portscope free", "a free port for your own service"),
+            ("portscope kill 3000", "stop whatever is listening on port 3000"),
+        ],
+        statuses: &[
+            (0, "success; also when nothing is open on a port"),
+            (1, "no match for a name"),
+            USAGE_OR_SYSTEM,
+            STRICT,
+        ],
+        files: &[],
+        see_also: &["check", "info", "spaces", "kill"],
+    },
+    Entry {
+        command: "spaces",
+        examples: &[
+            ("portscope spaces", "the port spaces (network namespaces) of this host"),
+            ("sudo portscope spaces --matrix", "which ports are open in several of them"),
+            ("portscope spaces web-1.json web-2.json", "the same for the reports of several hosts"),
+        ],
+        statuses: &[(0, "success"), USAGE_OR_SYSTEM],
+        files: &[],
+        see_also: &["snapshot", "info"],
+    },
+    Entry {
+        command: "info",
+        examples: &[
+            ("portscope info 5432", "who has the port, who uses it, what it is registered for"),
+            ("portscope info postgresql", "the same for the port of a service"),
+            ("sudo portscope info 5432 --json", "everything that is known, as JSON"),
+        ],
+        statuses: &[(0, "success"), (1, "nothing here has the name"), USAGE_OR_SYSTEM, STRICT],
+        files: &[],
+        see_also: &["check", "services", "kill"],
+    },
+    Entry {
+        command: "check",
+        examples: &[
+            ("portscope check 8080", "can a server bind port 8080?"),
+            ("portscope check 80 443 -t", "several ports, TCP only"),
+            ("portscope check 53 -u --address 127.0.0.1", "UDP, on one address"),
+            ("portscope check 8080 --json", "the verdict, the blockers, and the fixes as JSON"),
+        ],
+        statuses: &[
+            (0, "every bind would succeed"),
+            (1, "a bind would fail, or a firewall rule would take its traffic"),
+            USAGE_OR_SYSTEM,
+        ],
+        files: &[],
+        see_also: &["free", "kill", "wait"],
+    },
+    Entry {
+        command: "free",
+        examples: &[
+            ("portscope free", "one free port"),
+            ("portscope free -n 3 --contiguous", "three in a row"),
+            ("portscope free --seed .", "the same port for this folder every time"),
+            ("PORT=$(portscope free) npm run dev", "start a server on a free port"),
+        ],
+        statuses: &[
+            (0, "found"),
+            (1, "not enough free ports, or with --explain: the port is not offered"),
+            USAGE_OR_SYSTEM,
+        ],
+        files: &[],
+        see_also: &["check", "services"],
+    },
+    Entry {
+        command: "wait",
+        examples: &[
+            ("portscope wait 8080", "until something is listening on tcp 8080"),
+            ("portscope wait 5432 6379 --timeout 2m", "until both ports are ready"),
+            ("portscope wait 8080 --process nginx", "until nginx is listening"),
+            ("portscope wait 8080 --free", "until a server can bind the port"),
+        ],
+        statuses: &[(0, "condition met"), (1, "timed out"), USAGE_OR_SYSTEM],
+        files: &[],
+        see_also: &["check", "kill"],
+    },
+    Entry {
+        command: "kill",
+        examples: &[
+            ("portscope kill 8080", "show what is listening on tcp 8080, ask, then stop it"),
+            ("portscope kill 8080 --dry-run", "only show it"),
+            ("portscope kill 8080 --yes --force-after 5s", "do not ask; SIGKILL after 5 seconds"),
+            ("portscope kill 127.0.0.1:8080", "only the process listening on this address"),
+            ("sudo portscope kill 80 --via-manager", "let systemd, Docker, or Podman stop it for good"),
+        ],
+        statuses: &[
+            (0, "stopped, and the port is free"),
+            (1, "nothing is listening, or it was refused"),
+            (
+                2,
+                "the command line is wrong, the system could not be asked, or --yes is missing where no one can be asked",
+            ),
+        ],
+        files: &[],
+        see_also: &["close", "check"],
+    },
+    Entry {
+        command: "close",
+        examples: &[
+            ("sudo portscope close 8080", "destroy the listeners on tcp 8080, after asking"),
+            ("sudo portscope close 443 --peer 203.0.113.7", "the connections of one peer"),
+            ("sudo portscope close 5432 --clients --yes", "every connection on the port, but not the listener"),
+        ],
+        statuses: &[
+            (0, "destroyed"),
+            (1, "there is no such socket, or it was refused"),
+            (2, "the command line is wrong, the system cannot do it, or --yes is missing where no one can be asked"),
+        ],
+        files: &[],
+        see_also: &["kill"],
+    },
+    Entry {
+        command: "usage",
+        examples: &[
+            ("portscope usage", "are ports running out?"),
+            ("portscope usage --warn 80", "exit with status 1 if anything is above 80 %"),
+        ],
+        statuses: &[(0, "nothing is above --warn"), (1, "something is above --warn"), USAGE_OR_SYSTEM],
+        files: &[],
+        see_also: &["export", "free"],
+    },
+    Entry {
+        command: "services",
+        examples: &[
+            ("portscope services", "the well-known ports"),
+            ("portscope services 5432", "what a port is registered for"),
+            ("portscope services redis", "the ports registered for a service"),
+            ("portscope services --all", "the whole IANA registry"),
+        ],
+        statuses: &[(0, "found"), (1, "no match"), USAGE_OR_SYSTEM],
+        files: &[],
+        see_also: &["info", "free"],
+    },
+    Entry {
+        command: "snapshot",
+        examples: &[
+            ("sudo portscope snapshot before.json", "save what is open now"),
+            ("portscope --from before.json -l", "list what was listening then"),
+            ("portscope snapshot --redact", "without peers, users, and command lines"),
+        ],
+        statuses: &[(0, "success"), USAGE_OR_SYSTEM, STRICT],
+        files: &[],
+        see_also: &["diff", "audit"],
+    },
+    Entry {
+        command: "diff",
+        examples: &[
+            ("portscope diff before.json", "what has changed since then"),
+            ("portscope diff monday.json tuesday.json", "what changed between two snapshots"),
+        ],
+        statuses: &[(0, "no difference"), (1, "something changed"), USAGE_OR_SYSTEM],
+        files: &[],
+        see_also: &["snapshot", "audit"],
+    },
+    Entry {
+        command: "audit",
+        examples: &[
+            ("sudo portscope audit", "what the built-in rules find"),
+            ("sudo portscope audit --init > policy.toml", "a policy that allows what is open now"),
+            ("sudo portscope audit --policy policy.toml", "what is open and not allowed"),
+            ("portscope audit --fail-on medium -o junit", "a report for a build server"),
+            ("portscope audit --explain exposed-service", "what a rule looks for, and why"),
+        ],
+        statuses: &[
+            (0, "nothing at or above --fail-on"),
+            (1, "something at or above --fail-on"),
+            (2, "the command line or the policy is wrong, or the system could not be asked"),
+            (3, "--strict was given, nothing fails, and something was hidden"),
+        ],
+        files: &[("/etc/portscope/policy.toml", "the policy, unless --policy names another")],
+        see_also: &["diff", "snapshot"],
+    },
+    Entry {
+        command: "export",
+        examples: &[
+            ("portscope export", "metrics in the OpenMetrics text format"),
+            (
+                "portscope export --textfile /var/lib/prometheus/node-exporter/portscope.prom",
+                "for Prometheus' node_exporter",
+            ),
+        ],
+        statuses: &[(0, "success"), USAGE_OR_SYSTEM, STRICT],
+        files: &[],
+        see_also: &["usage"],
+    },
+    Entry {
+        command: "schema",
+        examples: &[
+            ("portscope schema", "the JSON Schema of the listing and of snapshots"),
+            ("portscope schema check", "that of `portscope check --json`"),
+        ],
+        statuses: &[(0, "success"), (2, "the command line is wrong")],
+        files: &[],
+        see_also: &["snapshot"],
+    },
+    Entry {
+        command: "completions",
+        examples: &[
+            ("portscope completions bash > ~/.local/share/bash-completion/completions/portscope", "bash"),
+            ("portscope completions zsh > ~/.zfunc/_portscope", "zsh; a folder of $fpath, before compinit"),
+            ("portscope completions fish > ~/.config/fish/completions/portscope.fish", "fish"),
+        ],
+        statuses: &[(0, "success"), (2, "the command line is wrong")],
+        files: &[],
+        see_also: &["man"],
+    },
+    Entry {
+        command: "man",
+        examples: &[
+            ("portscope man | man -l -", "read the manual"),
+            ("portscope man check | man -l -", "the page of one command"),
+            ("portscope man --all /usr/local/share/man/man1", "write every page"),
+        ],
+        statuses: &[(0, "success"), (2, "the command line is wrong, or a file cannot be written")],
+        files: &[],
+        see_also: &["completions"],
+    },
+];
+
+/// The entry of a command.
+pub fn entry(command: &str) -> Option<&'static Entry> {
+    HANDBOOK.iter().find(|entry| entry.command == command)
+}
+
+/// Adds to each command's help its examples, before the flags, and its exit statuses, after them.
+pub fn annotate(command: clap::Command) -> clap::Command {
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let mut command = with_pages(command, "");
+    for name in names {
+        let page = name.clone();
+        command = command.mut_subcommand(name, |sub| with_pages(sub, &page));
+    }
+    command
+}
+
+fn with_pages(command: clap::Command, name: &str) -> clap::Command {
+    match entry(name) {
+        None => command,
+        Some(entry) => command.before_help(examples(entry)).after_help(statuses(entry)),
+    }
+}
+
+/// The summary that `portscope -h` prints: it fits a screen of 40 lines.
+pub fn summary(command: &clap::Command) -> String {
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    let examples = entry("").map(examples).unwrap_or_default();
+    let of_command = |sub: &clap::Command| {
+        let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+        format!("  {:<11}  {about}\n", sub.get_name())
+    };
+    let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+    let commands: String = shown.map(of_command).collect();
+    format!("{about}\n\n{examples}\n\nUsage: portscope [OPTIONS] [TARGET]...\n\nCommands:\n{commands}\n{OPTIONS}")
+}
+
+const OPTIONS: &str = "\
+Options:
+  -t, -u, -l, -a, -4, -6   TCP (the default), UDP, listeners, all, IPv4, IPv6
+  -o FORMAT, --json        table, wide, json, ndjson, csv, tsv, markdown
+  -h, --help               this summary; every option
+";
+
+fn examples(entry: &Entry) -> String {
+    // A command line that is long does not push the explanations of the others off the screen.
+    let width = entry.examples.iter().map(|(line, _)| line.len()).filter(|width| *width <= 42).max().unwrap_or(0);
+    let lines = entry.examples.iter().map(|(line, what)| format!("  {line:<width$}  {what}"));
+    format!("Examples:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn statuses(entry: &Entry) -> String {
+    let lines = entry.statuses.iter().map(|(status, meaning)| format!("  {status}  {meaning}"));
+    format!("Exit status:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_has_its_entry_and_every_entry_its_command() {
+        let command = crate::commands::command_line();
+        let commands: Vec<&str> = std::iter::once("")
+            .chain(command.get_subcommands().map(clap::Command::get_name).filter(|name| *name != "help"))
+            .collect();
+        let entries: Vec<&str> = HANDBOOK.iter().map(|entry| entry.command).collect();
+        for name in &commands {
+            assert!(entries.contains(name), "the handbook has no entry for `{name}`");
+        }
+        for entry in HANDBOOK {
+            assert!(commands.contains(&entry.command), "`{}` is not a command", entry.command);
+            for other in entry.see_also {
+                assert!(commands.contains(other), "`{}` points to `{other}`, which is not a command", entry.command);
+            }
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_portscope_accepts() {
+        for (line, _) in HANDBOOK.iter().flat_map(|entry| entry.examples) {
+            let line = line.strip_prefix("PORT=$(").map_or(*line, |rest| rest.split(')').next().unwrap());
+            let line = line.strip_prefix("sudo ").unwrap_or(line);
+            let words: Vec<&str> = line.split(['|', '>']).next().unwrap().split_whitespace().collect();
+            let parsed = crate::commands::command_line().try_get_matches_from(&words);
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn the_summary_fits_a_screen_of_40_lines() {
+        let summary = summary(&crate::commands::command_line());
+        assert!(summary.lines().count() <= 40, "{} lines", summary.lines().count());
+        let long: Vec<&str> = summary.lines().filter(|line| line.chars().count() > 100).collect();
+        assert!(long.is_empty(), "{long:#?}");
+    }
+}
