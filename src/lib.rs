@@ -26,6 +26,8 @@ mod context;
 mod environment;
 mod error;
 mod expression;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod join;
 mod model;
 mod render;
@@ -36,12 +38,6 @@ mod testing;
 
 use std::ffi::OsString;
 
-/// The readers of what others wrote, for the fuzzers in `fuzz/`.
-#[cfg(fuzzing)]
-pub mod fuzzing {
-    pub use crate::analyse::policy::fuzzing::policy;
-    pub use crate::collect::fuzzing::*;
-}
 pub use context::Context;
 pub use error::ExitStatus;
 

@@ -38,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("environment", &[]),
     ("error", &["collect"]),
     ("system", &["collect", "environment"]),
+    ("fuzzing", &["analyse", "catalogue", "collect"]),
     ("testing", &["model"]),
 ];
 
@@ -205,4 +206,27 @@ fn files_are_small() {
         .map(|(path, lines)| format!("{path}: {} lines", lines.len()))
         .collect();
     assert!(long.is_empty(), "split by concept: {long:?}");
+}
+
+/// Documents that name files. A change that moves a file must correct them.
+const DOCUMENTS: &[&str] = &["CONTRIBUTING.md", "docs/architecture.md", "docs/glossary.md"];
+
+#[test]
+fn every_path_that_documents_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut named = 0;
+    let mut gone = Vec::new();
+    for document in DOCUMENTS {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        for path in text.split(['`', ' ', '\n']).filter(|word| {
+            ["src/", "tests/", "docs/", "fuzz/", "scripts/", "benches/"].iter().any(|folder| word.starts_with(folder))
+        }) {
+            named += 1;
+            if !root.join(path).exists() {
+                gone.push(format!("{document} names {path}"));
+            }
+        }
+    }
+    assert!(gone.is_empty(), "{}", gone.join("\n"));
+    assert!(named > 20, "the check sees {named} paths");
 }

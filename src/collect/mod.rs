@@ -26,8 +26,8 @@ pub use portable::control::{ProcessHandle, ancestors, can_destroy, control_group
 #[cfg(not(target_os = "linux"))]
 use portable::probe as probe_system;
 
-#[cfg(fuzzing)]
-pub use linux::fuzzing;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

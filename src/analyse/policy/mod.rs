@@ -263,7 +263,7 @@ fn about_rules<'a>(
 }
 
 /// The reader of the file, for the fuzzers in `fuzz/`.
-#[cfg(fuzzing)]
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing {
     /// A policy, and the expressions in it.
     pub fn policy(bytes: &[u8]) {

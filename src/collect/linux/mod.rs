@@ -29,24 +29,41 @@ pub mod users;
 
 pub use native::{snapshot, sockets};
 
-/// The decoders of what the kernel says, for the fuzzers in `fuzz/`.
-#[cfg(fuzzing)]
+/// The readers of what the kernel and the firewall's tools write.
+#[cfg(any(fuzzing, test))]
 pub mod fuzzing {
     use crate::model::{Family, Protocol};
 
-    /// A datagram of netlink.
+    /// Reads a datagram of netlink.
     pub fn netlink(bytes: &[u8]) {
         for protocol in Protocol::ALL {
             super::sock_diag::decode::messages(bytes, protocol).for_each(drop);
         }
     }
 
-    /// A table of `/proc/net`.
+    /// Reads a table of `/proc/net`.
     pub fn proc_net(bytes: &[u8]) {
         for protocol in Protocol::ALL {
             for family in Family::ALL {
                 super::proc_net::parse(bytes, protocol, family, &mut Vec::new());
             }
+        }
+    }
+
+    /// Reads `/proc/PID/cgroup`.
+    pub fn cgroup(bytes: &[u8]) {
+        let _ = super::cgroup::of_process(bytes);
+    }
+
+    /// Reads what `nft --json` prints.
+    pub fn nft(bytes: &[u8]) {
+        let _ = super::redirects::nft::parse(bytes);
+    }
+
+    /// Reads what `iptables-save` and `ip6tables-save` print.
+    pub fn iptables(bytes: &[u8]) {
+        for family in Family::ALL {
+            let _ = super::redirects::iptables::parse(bytes, family);
         }
     }
 }

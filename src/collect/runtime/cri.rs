@@ -38,7 +38,8 @@ struct Image {
     image: String,
 }
 
-fn parse(text: &[u8]) -> Option<Vec<Container>> {
+/// Reads the answer; nothing when it is not one.
+pub fn parse(text: &[u8]) -> Option<Vec<Container>> {
     let answer: Answer = serde_json::from_slice(text).ok()?;
     let container = |running: Running| {
         let label = |name: &str| running.labels.get(&format!("io.kubernetes.pod.{name}")).cloned();

@@ -42,8 +42,8 @@ struct Line {
     activates: Option<String>,
 }
 
-/// Paths of unix sockets and other things that are no ports are left out.
-fn parse(text: &[u8]) -> Option<Vec<Activation>> {
+/// Reads the answer, without the paths of unix sockets and other things that are not ports; nothing when it is not one.
+pub fn parse(text: &[u8]) -> Option<Vec<Activation>> {
     let lines: Vec<Line> = serde_json::from_slice(text).ok()?;
     let activation = |line: Line| {
         let (address, port) = end(&line.listen)?;

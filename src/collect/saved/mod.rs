@@ -78,7 +78,7 @@ impl Source for Saved {
 }
 
 /// Reads a report; says in one line what is wrong with it.
-fn parse(text: &[u8]) -> Result<Snapshot, String> {
+pub fn parse(text: &[u8]) -> Result<Snapshot, String> {
     /// No more than says which document it is.
     #[derive(serde::Deserialize)]
     struct Kind {

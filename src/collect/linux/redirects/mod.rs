@@ -5,9 +5,9 @@
 //! own tools asked for them.
 
 mod chains;
-mod iptables;
+pub mod iptables;
 mod matching;
-mod nft;
+pub mod nft;
 mod rows;
 mod rules;
 
