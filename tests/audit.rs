@@ -227,7 +227,7 @@ fn a_port_that_the_firewall_sends_elsewhere_is_found_unless_it_stays_on_this_hos
 }
 
 #[test]
-fn c32_a_container_by_its_own_word_is_judged_as_anybody() {
+fn a_container_by_its_own_word_is_judged_as_anybody() {
     let id = "0123456789abcdef".repeat(4);
     let folder = Folder::new();
     let tree = folder.join("tree");
@@ -407,7 +407,7 @@ fn the_machines_own_policy_counts_and_under_sudo_only_roots() {
 }
 
 #[test]
-fn c26_hidden_owners_are_a_finding_and_never_called_clean() {
+fn hidden_owners_are_a_finding_and_never_called_clean() {
     if !is_root() {
         return skip("needs root to become another user");
     }

@@ -1,4 +1,4 @@
-//! The hard cases of the Linux engine, each under its number: sockets of every kind, and how they must be shown.
+//! The hard cases of the Linux engine: sockets of every kind, and how they must be shown.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -35,7 +35,7 @@ fn is_whole_inside(words: &str) -> Option<(Scene, Vec<Value>)> {
 const WITHOUT_BPF: [&str; 3] = ["setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin"];
 
 #[test]
-fn c2_a_refused_netlink_falls_to_proc_net_and_says_so() {
+fn a_refused_netlink_falls_to_proc_net_and_says_so() {
     let Some(scene) = Scene::start("established") else { return };
     let Some(run) = portscope(["-tu", "--json"]).without(Refused::Netlink) else { return };
     let report = run.success().json();
@@ -54,7 +54,7 @@ fn c2_a_refused_netlink_falls_to_proc_net_and_says_so() {
 }
 
 #[test]
-fn c3_without_ipv6_there_are_no_ipv6_sockets_and_no_error() {
+fn without_ipv6_there_are_no_ipv6_sockets_and_no_error() {
     if !is_root() {
         return skip("needs root to make a network namespace");
     }
@@ -64,7 +64,7 @@ fn c3_without_ipv6_there_are_no_ipv6_sockets_and_no_error() {
 }
 
 #[test]
-fn c7_a_bound_socket_takes_its_port_without_listening() {
+fn a_bound_socket_takes_its_port_without_listening() {
     let Some((scene, rows)) = is_whole("bound") else { return };
     assert_eq!(row(&rows, scene.socket("bound"))["state"], "BOUND");
     let port = &scene.socket("bound")["port"];
@@ -75,7 +75,7 @@ fn c7_a_bound_socket_takes_its_port_without_listening() {
 }
 
 #[test]
-fn c8_what_has_no_inode_is_named_for_what_it_is() {
+fn what_has_no_inode_is_named_for_what_it_is() {
     for (words, note, reason) in [
         ("time-wait", "time-wait", "time-wait"),
         ("unaccepted", "unaccepted", "unaccepted"),
@@ -94,7 +94,7 @@ fn c8_what_has_no_inode_is_named_for_what_it_is() {
 }
 
 #[test]
-fn c8_connections_that_wait_are_counted_in_their_listeners_queue() {
+fn connections_that_wait_are_counted_in_their_listeners_queue() {
     let Some((scene, rows)) = is_whole("unaccepted n=3") else { return };
     let queue = &row(&rows, scene.socket("listener"))["queue"];
     assert_eq!(queue["used"], 3);
@@ -102,7 +102,7 @@ fn c8_connections_that_wait_are_counted_in_their_listeners_queue() {
 }
 
 #[test]
-fn c9_a_client_is_not_called_a_listener() {
+fn a_client_is_not_called_a_listener() {
     let is_listener = |scene: &Scene, note: &str| {
         let port = &scene.socket(note)["port"];
         let rows = portscope(["-lu", "--json"]).arg(port).success().sockets();
@@ -124,7 +124,7 @@ fn c9_a_client_is_not_called_a_listener() {
 }
 
 #[test]
-fn c10_sockets_of_other_protocols_are_not_taken_for_tcp_or_udp() {
+fn sockets_of_other_protocols_are_not_taken_for_tcp_or_udp() {
     let Some(scene) = Scene::start("udplite") else { return };
     let port = &scene.sockets()[0]["port"];
     let rows = portscope(["-tu", "--json"]).arg(port).success().sockets();
@@ -137,13 +137,13 @@ fn c10_sockets_of_other_protocols_are_not_taken_for_tcp_or_udp() {
 }
 
 #[test]
-fn c11_every_subflow_of_mptcp_has_the_owner() {
+fn every_subflow_of_mptcp_has_the_owner() {
     let Some((scene, _)) = is_whole_inside("mptcp") else { return };
     assert!(scene.sockets().len() > 3);
 }
 
 #[test]
-fn c12_every_holder_is_named() {
+fn every_holder_is_named() {
     let _ = is_whole("fork n=3");
     let _ = is_whole("reuseport n=4");
     let _ = is_whole("reuseport-same n=4");
@@ -152,7 +152,7 @@ fn c12_every_holder_is_named() {
 }
 
 #[test]
-fn c13_dual_stack_and_v6only_are_told_apart() {
+fn dual_stack_and_v6only_are_told_apart() {
     for (words, v6only) in [("tcp-dual", false), ("tcp-v6only", true), ("tcp-mapped", false), ("tcp6", true)] {
         let Some((scene, rows)) = is_whole(words) else { continue };
         assert_eq!(row(&rows, scene.socket("listener"))["v6only"], v6only, "{words}");
@@ -162,7 +162,7 @@ fn c13_dual_stack_and_v6only_are_told_apart() {
 }
 
 #[test]
-fn c14_the_interface_is_told() {
+fn the_interface_is_told() {
     if let Some((scene, rows)) = is_whole_inside("two-devices") {
         assert_eq!(row(&rows, scene.socket("device tt0"))["device"], "tt0");
         assert_eq!(row(&rows, scene.socket("device lo"))["device"], "lo");
@@ -175,7 +175,7 @@ fn c14_the_interface_is_told() {
 }
 
 #[test]
-fn c18_holders_outside_of_the_pid_namespace_are_hidden_not_absent() {
+fn holders_outside_of_the_pid_namespace_are_hidden_not_absent() {
     let Some(scene) = Scene::start("tcp4") else { return };
     let inside = ["unshare", "-p", "-f", "--mount-proc"];
     let report = portscope(["--json"]).arg(&scene.socket("listener")["port"]).under(inside).success().json();
@@ -186,12 +186,12 @@ fn c18_holders_outside_of_the_pid_namespace_are_hidden_not_absent() {
 }
 
 #[test]
-fn c18_processes_of_inner_pid_namespaces_have_the_numbers_of_this_one() {
+fn processes_of_inner_pid_namespaces_have_the_numbers_of_this_one() {
     let _ = is_whole("pidns");
 }
 
 #[test]
-fn c22_tables_of_single_threads_and_dead_leaders_are_read() {
+fn tables_of_single_threads_and_dead_leaders_are_read() {
     for words in ["thread-private", "zombie-leader"] {
         let Some((scene, _)) = is_whole(words) else { continue };
         all_are_listed(&scene, &portscope(["--json"]).under(WITHOUT_BPF).success().sockets());
@@ -199,7 +199,7 @@ fn c22_tables_of_single_threads_and_dead_leaders_are_read() {
 }
 
 #[test]
-fn c23_a_descriptor_on_its_way_is_no_stranger() {
+fn a_descriptor_on_its_way_is_no_stranger() {
     let Some(scene) = Scene::start("scm") else { return };
     let report = portscope(["--json"]).success().json();
     let refused = report["visibility"]["reasons"].as_array().unwrap().iter().any(|gap| gap["reason"] == "protected");
@@ -210,7 +210,7 @@ fn c23_a_descriptor_on_its_way_is_no_stranger() {
 }
 
 #[test]
-fn c24_an_io_uring_is_a_holder() {
+fn an_io_uring_is_a_holder() {
     let Some(scene) = Scene::start("io-uring") else { return };
     let holder = scene.sockets()[0].clone();
     for wrapper in [&["env"][..], &WITHOUT_BPF] {
@@ -222,7 +222,7 @@ fn c24_an_io_uring_is_a_holder() {
 }
 
 #[test]
-fn c25_the_kernels_own_sockets_are_not_hidden_by_a_permission() {
+fn the_kernels_own_sockets_are_not_hidden_by_a_permission() {
     let Some(scene) = Scene::start("vxlan") else { return };
     let rows = portscope(["-u", "--json"]).under(scene.inside()).any_stderr().success().sockets();
     let row = row(&rows, &scene.sockets()[0]);
@@ -232,7 +232,7 @@ fn c25_the_kernels_own_sockets_are_not_hidden_by_a_permission() {
 }
 
 #[test]
-fn c26_only_the_pair_of_capabilities_shows_others() {
+fn only_the_pair_of_capabilities_shows_others() {
     if !is_root() {
         return skip("needs root to become another user with capabilities");
     }
@@ -257,7 +257,7 @@ fn c26_only_the_pair_of_capabilities_shows_others() {
 }
 
 #[test]
-fn c27_c28_a_proc_that_hides_is_named() {
+fn a_proc_that_hides_is_named() {
     if !is_root() {
         return skip("needs root to mount /proc");
     }
@@ -285,7 +285,7 @@ fn c27_c28_a_proc_that_hides_is_named() {
 }
 
 #[test]
-fn c30_the_sockets_user_and_its_processes_user_are_two_facts() {
+fn the_sockets_user_and_its_processes_user_are_two_facts() {
     if let Some((scene, rows)) = is_whole("setuid-drop uid=65534") {
         let row = row(&rows, scene.socket("listener"));
         assert_eq!((&row["uid"], &row["owner"]["processes"][0]["uid"]), (&0.into(), &65534.into()));
@@ -297,7 +297,7 @@ fn c30_the_sockets_user_and_its_processes_user_are_two_facts() {
 }
 
 #[test]
-fn c30_a_user_without_a_number_here_is_unmapped() {
+fn a_user_without_a_number_here_is_unmapped() {
     let Some(scene) = Scene::start("uid-listener uid=12345") else { return };
     let inside = ["unshare", "-U", "-r"];
     let row = portscope(["--json"]).arg(&scene.socket("listener")["port"]).under(inside).success().only_socket();
@@ -305,14 +305,14 @@ fn c30_a_user_without_a_number_here_is_unmapped() {
 }
 
 #[test]
-fn c31_the_service_is_named_before_the_manager_that_activated_it() {
+fn the_service_is_named_before_the_manager_that_activated_it() {
     let Some((scene, rows)) = is_whole("activation") else { return };
     let row = row(&rows, scene.socket("listener"));
     assert_eq!(pids(row).len(), 2);
 }
 
 #[test]
-fn c32_a_unit_or_container_is_named_to_whom_the_process_is_hidden() {
+fn a_unit_or_container_is_named_to_whom_the_process_is_hidden() {
     if !is_root() {
         return skip("needs root to make a cgroup");
     }
@@ -361,7 +361,7 @@ fn c32_a_unit_or_container_is_named_to_whom_the_process_is_hidden() {
 }
 
 #[test]
-fn c34_c35_c36_names_are_told_byte_by_byte_and_harm_nothing() {
+fn names_are_told_byte_by_byte_and_harm_nothing() {
     if let Some((_, _)) = is_whole("evil-comm") {
         let output = portscope(["-H"]).any_stderr().success();
         assert!(!output.stdout.contains('\u{1b}'), "{:?}", output.stdout);
@@ -379,7 +379,7 @@ fn c34_c35_c36_names_are_told_byte_by_byte_and_harm_nothing() {
 }
 
 #[test]
-fn c43_a_range_of_the_namespaces_own_is_told() {
+fn a_range_of_the_namespaces_own_is_told() {
     if !is_root() {
         return skip("needs root to make a network namespace");
     }
@@ -389,7 +389,7 @@ fn c43_a_range_of_the_namespaces_own_is_told() {
 }
 
 #[test]
-fn c44_the_start_of_a_process_is_its_own() {
+fn the_start_of_a_process_is_its_own() {
     let Some((scene, rows)) = is_whole("tcp4") else { return };
     let started =
         row(&rows, scene.socket("listener"))["owner"]["processes"][0]["started_at"].as_str().unwrap().to_owned();
@@ -401,7 +401,7 @@ fn c44_the_start_of_a_process_is_its_own() {
 }
 
 #[test]
-fn c45_a_process_that_does_not_answer_holds_nothing_up() {
+fn a_process_that_does_not_answer_holds_nothing_up() {
     let Some((scene, _)) = is_whole("d-state") else { return };
     let before = std::time::Instant::now();
     let row = portscope(["--json", "--argv"]).arg(&scene.socket("listener")["port"]).success().only_socket();

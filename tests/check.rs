@@ -74,7 +74,7 @@ fn text(port: u16, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn c13_every_pair_of_addresses_and_options_gives_the_kernels_answer() {
+fn every_pair_of_addresses_and_options_gives_the_kernels_answer() {
     for (flag, kind, listens) in [("-t", Type::STREAM, false), ("-t", Type::STREAM, true), ("-u", Type::DGRAM, false)] {
         let older = PLACES.into_iter().flat_map(|place| OPTIONS.map(|option| (place, option)));
         let older: Vec<(Place, &str, Socket)> = older
@@ -336,7 +336,7 @@ fn a_connection_outlives_the_listener_that_accepted_it() {
 }
 
 #[test]
-fn c43_privileged_numbers_begin_where_the_space_says() {
+fn privileged_numbers_begin_where_the_space_says() {
     let Some(space) = OwnSpace::new("echo 5000 > /proc/sys/net/ipv4/ip_unprivileged_port_start") else { return };
     let check = |arguments: &[&str], code| {
         let run = portscope(["check", "-a", "127.0.0.1,::1", "--json"]).args(arguments).under(space.inside());
@@ -408,7 +408,7 @@ fn the_same_number_in_another_space_is_no_conflict() {
 }
 
 #[test]
-fn c15_a_port_that_the_firewall_redirects_is_bound_in_vain() {
+fn a_port_that_the_firewall_redirects_is_bound_in_vain() {
     let rules =
         "table ip n { chain p { type nat hook prerouting priority -100; tcp dport 42100 redirect to :42101; }; }";
     let Some(space) = OwnSpace::new(&format!("nft '{rules}'")) else { return };
@@ -429,7 +429,7 @@ fn c15_a_port_that_the_firewall_redirects_is_bound_in_vain() {
 }
 
 #[test]
-fn c14_a_device_is_part_of_the_question() {
+fn a_device_is_part_of_the_question() {
     let device = "ip link add tt0 type veth peer name tt1 || ip link add tt0 type dummy || ip tuntap add tt0 mode tun";
     let script = format!("{device}; ip link set tt0 up; ip addr add fe80::9/64 dev tt0 nodad");
     let Some(space) = OwnSpace::new(&script) else { return };

@@ -8,7 +8,7 @@ use support::portscope;
 use support::room::Room;
 
 #[test]
-fn c4_c21_under_churn_no_listener_is_missed_and_none_is_without_owner() {
+fn under_churn_no_listener_is_missed_and_none_is_without_owner() {
     let Some(room) = Room::new() else { return };
     let (Some(stable), Some(_a), Some(_b)) = (
         room.scene("reuseport-same n=200"),

@@ -86,7 +86,7 @@ fn space_of(report: &Value, row: &Value) -> Value {
 }
 
 #[test]
-fn c16_containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_for() {
+fn containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_for() {
     let Some(engine) = Engine::start("") else { return };
     let web = engine.container("web", &["-p", "127.0.0.1:8088:80"]);
     let db = engine.container("db", &[]);
@@ -158,7 +158,7 @@ fn c16_containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_f
 }
 
 #[test]
-fn c15_a_port_that_is_published_by_a_rule_alone_is_a_row_of_its_own() {
+fn a_port_that_is_published_by_a_rule_alone_is_a_row_of_its_own() {
     let Some(engine) = Engine::start("--userland-proxy=false") else { return };
     let web = engine.container("web", &["-p", "8099:80"]);
     let report = engine.report(1);

@@ -184,7 +184,7 @@ fn each_reason_against_a_port_is_explained() {
 }
 
 #[test]
-fn c15_a_published_port_is_not_offered() {
+fn a_published_port_is_not_offered() {
     let rules =
         "table ip n { chain p { type nat hook prerouting priority -100; tcp dport 14511 redirect to :42101; }; }";
     let Some(space) = OwnSpace::new(&format!("nft '{rules}'")) else { return };

@@ -1,4 +1,4 @@
-//! Processes that call themselves anything (cases C34 to C39).
+//! Processes that call themselves anything.
 
 mod support;
 
@@ -28,7 +28,7 @@ fn is_printable_line(text: &str) {
 }
 
 #[test]
-fn c34_no_name_breaks_a_line_or_steers_a_terminal() {
+fn no_name_breaks_a_line_or_steers_a_terminal() {
     let names: [&[u8]; 8] = [
         b"\x1b[31mRED\x1b[0m",
         b"a\nb\tc\rd",
@@ -58,7 +58,7 @@ fn c34_no_name_breaks_a_line_or_steers_a_terminal() {
 }
 
 #[test]
-fn c35_arguments_are_whole_masked_and_printable() {
+fn arguments_are_whole_masked_and_printable() {
     let folder = Folder::new();
     let arguments: [&[u8]; 5] =
         [b"\x1b]8;;http://evil\x07click\x1b]8;;\x07", b"--password=hunter2", b"new\nline", b"\xff", b"a b"];
@@ -87,7 +87,7 @@ fn c35_arguments_are_whole_masked_and_printable() {
 }
 
 #[test]
-fn c39_cells_of_csv_are_no_formulas() {
+fn cells_of_csv_are_no_formulas() {
     let folder = Folder::new();
     for (name, shown) in
         [("=1+1|cmd", "'=1+1|cmd"), ("+1", "'+1"), ("-1", "'-1"), ("@a", "'@a"), ("a,\"b", "\"a,\"\"b\"")]

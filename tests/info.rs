@@ -165,7 +165,7 @@ fn an_orphan_is_told_with_the_parent_that_it_has_now() {
 }
 
 #[test]
-fn c36_a_file_that_is_gone_is_told_from_one_that_is_called_so() {
+fn a_file_that_is_gone_is_told_from_one_that_is_called_so() {
     let folder = Folder::new();
     let sleep = ["/bin/sleep", "/usr/bin/sleep"].into_iter().find(|path| std::path::Path::new(path).exists()).unwrap();
     for (name, is_deleted) in [("server", true), ("server (deleted)", false), ("server", false)] {
@@ -311,7 +311,7 @@ fn ancestors_that_may_not_be_seen_are_said_to_be_there() {
 }
 
 #[test]
-fn c34_c35_hostile_names_harm_nothing() {
+fn hostile_names_harm_nothing() {
     for words in ["evil-argv", "evil-comm", "evil-exe"] {
         let Some(scene) = Scene::start(words) else { continue };
         let port = &scene.socket("listener")["port"];
@@ -323,7 +323,7 @@ fn c34_c35_hostile_names_harm_nothing() {
 }
 
 #[test]
-fn c45_a_process_that_does_not_answer_holds_nothing_up() {
+fn a_process_that_does_not_answer_holds_nothing_up() {
     let Some(scene) = Scene::start("d-state") else { return };
     let before = std::time::Instant::now();
     let report = info(&scene.socket("listener")["port"]).arg("--json").success().json();

@@ -58,7 +58,7 @@ fn the_listeners_owner_ends_and_the_port_is_said_to_be_free() {
 }
 
 #[test]
-fn c46_a_client_of_the_port_survives() {
+fn a_client_of_the_port_survives() {
     let (listener, port) = listener();
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let mut client = holding(stream);
@@ -150,7 +150,7 @@ fn every_member_of_a_group_that_shares_a_port_ends() {
 }
 
 #[test]
-fn c22_a_listener_that_only_one_thread_has_is_found_again() {
+fn a_listener_that_only_one_thread_has_is_found_again() {
     for words in ["thread-private", "zombie-leader"] {
         let Some(scene) = Scene::start(words) else { continue };
         let output = portscope(["kill", "--yes"]).arg(&scene.socket("listener")["port"]).success();
@@ -287,7 +287,7 @@ fn all_else_that_would_go_is_shown() {
 }
 
 #[test]
-fn c46_ancestors_of_the_run_are_refused_and_so_is_what_they_share() {
+fn ancestors_of_the_run_are_refused_and_so_is_what_they_share() {
     let (listener, port) = listener();
     // This test is the parent of the run; the child holds the same socket.
     let mut child = holding(listener.try_clone().unwrap());
@@ -300,7 +300,7 @@ fn c46_ancestors_of_the_run_are_refused_and_so_is_what_they_share() {
 }
 
 #[test]
-fn c46_the_first_process_and_this_one_are_refused() {
+fn the_first_process_and_this_one_are_refused() {
     if !is_root() {
         return skip("needs root for a pid namespace");
     }
@@ -332,7 +332,7 @@ fn c46_the_first_process_and_this_one_are_refused() {
 }
 
 #[test]
-fn c46_a_process_of_another_pid_namespace_is_refused() {
+fn a_process_of_another_pid_namespace_is_refused() {
     let Some(scene) = Scene::start("pidns") else { return };
     let made = scene.sockets()[0].clone();
     let output = portscope(["kill", "--yes"]).arg(&made["port"]).any_stderr().exits(1);
@@ -341,7 +341,7 @@ fn c46_a_process_of_another_pid_namespace_is_refused() {
 }
 
 #[test]
-fn c46_a_proxy_is_refused() {
+fn a_proxy_is_refused() {
     let folder = Folder::new();
     let proxy = folder.join("docker-proxy");
     std::fs::copy("/bin/sleep", &proxy).unwrap();
@@ -467,7 +467,7 @@ fn a_unit_is_named_with_the_command_that_stops_it_and_its_manager_is_told_to() {
         format!("  in        unit {name}, which may start it again; to stop it for good: systemctl stop {name}\n");
     assert!(output.stdout.contains(&told), "{}", output.stdout);
 
-    // C32: what a cgroup is called is a hint; here systemd knows nothing of it.
+    // What a cgroup is called is a hint; here systemd knows nothing of it.
     let not =
         format!("{pid} sleep seems to belong to unit {name}, but its manager knows nothing of it; nothing was done");
     let _ = unit.kill(&["--yes"], "echo /system.slice/other.service").stderr_contains(&not).exits(1);
@@ -539,7 +539,7 @@ const INSIDE: &str = "PORTSCOPE_TEST_INSIDE";
 
 /// Between the question and the answer the server ends, and its number passes to another process that takes the port.
 #[test]
-fn c46_c29_a_number_that_has_passed_to_another_process_hits_nobody() {
+fn a_number_that_has_passed_to_another_process_hits_nobody() {
     if !is_root() {
         return skip("needs root for a pid namespace");
     }

@@ -1,4 +1,4 @@
-//! Readers that go away, and places that take no output (case C40).
+//! Readers that go away, and places that take no output.
 
 mod support;
 
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use support::{alone, portscope, read_all};
 
 #[test]
-fn c40_a_reader_that_goes_away_ends_the_run_quietly() {
+fn a_reader_that_goes_away_ends_the_run_quietly() {
     let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     for arguments in [&["services", "--all"][..], &["--json"], &["schema"], &["completions", "bash"], &["--help"]] {
         let run = portscope(arguments.iter().copied());
@@ -25,7 +25,7 @@ fn c40_a_reader_that_goes_away_ends_the_run_quietly() {
 }
 
 #[test]
-fn c40_the_first_line_is_enough_for_head() {
+fn the_first_line_is_enough_for_head() {
     let _alone = alone();
     let mut child = portscope(["services", "--all"]).command().stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
@@ -35,7 +35,7 @@ fn c40_the_first_line_is_enough_for_head() {
 }
 
 #[test]
-fn c40_a_full_disk_is_an_error_of_one_line() {
+fn a_full_disk_is_an_error_of_one_line() {
     for arguments in [&["--json"][..], &[], &["-o", "csv"], &["services"], &["--help"], &["man"]] {
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
         let _alone = alone();
@@ -47,7 +47,7 @@ fn c40_a_full_disk_is_an_error_of_one_line() {
 }
 
 #[test]
-fn c40_a_closed_stdout_is_an_error_of_one_line() {
+fn a_closed_stdout_is_an_error_of_one_line() {
     for arguments in ["", "--json", "services", "--version"] {
         let script = format!("exec {} {arguments} >&-", env!("CARGO_BIN_EXE_portscope"));
         let _alone = alone();

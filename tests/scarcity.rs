@@ -43,7 +43,7 @@ fn missing(report: &Value, kind: &str) -> Vec<String> {
 }
 
 #[test]
-fn c18_a_user_who_may_have_no_thread_gets_the_same_answers() {
+fn a_user_who_may_have_no_thread_gets_the_same_answers() {
     if !is_root() {
         return skip("needs root to become another user");
     }
@@ -81,7 +81,7 @@ fn c18_a_user_who_may_have_no_thread_gets_the_same_answers() {
 }
 
 #[test]
-fn c18_a_waiting_run_at_a_terminal_takes_no_thread_for_its_sign_of_life() {
+fn a_waiting_run_at_a_terminal_takes_no_thread_for_its_sign_of_life() {
     let held = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let Some(run) = without_threads_as_root(portscope(["wait", "--free", "--timeout", "300ms"])) else { return };
     let mut person = run.arg(held.local_addr().unwrap().port()).env("TERM", "xterm").at_terminal();
@@ -92,7 +92,7 @@ fn c18_a_waiting_run_at_a_terminal_takes_no_thread_for_its_sign_of_life() {
 }
 
 #[test]
-fn c18_without_threads_holders_and_other_port_spaces_are_found_all_the_same() {
+fn without_threads_holders_and_other_port_spaces_are_found_all_the_same() {
     let (Some(crowd), Some(others)) = (Scene::start("fork n=3"), Scene::start("netns n=3 port=8083")) else { return };
     let Some(run) = without_threads_as_root(portscope(["--space", "all", "-tu", "--json"])) else { return };
     let report = run.success().json();
@@ -111,7 +111,7 @@ fn c18_without_threads_holders_and_other_port_spaces_are_found_all_the_same() {
 }
 
 #[test]
-fn c18_a_space_that_goes_while_its_tables_are_read_as_text_ends_no_listing() {
+fn a_space_that_goes_while_its_tables_are_read_as_text_ends_no_listing() {
     let Some(stable) = Scene::start("netns n=2 port=8085") else { return };
     // Spaces with one listener that end after some milliseconds, at any moment of a listing.
     let churn = "import ctypes, os, socket\n\
@@ -137,7 +137,7 @@ fn c18_a_space_that_goes_while_its_tables_are_read_as_text_ends_no_listing() {
 }
 
 #[test]
-fn c18_a_long_listing_needs_no_further_thread() {
+fn a_long_listing_needs_no_further_thread() {
     let Some(_scene) = Scene::start("many-fds n=3000 kind=tcp") else { return };
     for words in [&["-l", "--json"][..], &["-l", "-o", "csv"], &["-l"]] {
         let Some(run) = without_threads_as_root(portscope(words)) else { return };
@@ -147,7 +147,7 @@ fn c18_a_long_listing_needs_no_further_thread() {
 }
 
 #[test]
-fn c18_to_ask_as_another_user_takes_a_thread_and_that_is_said() {
+fn to_ask_as_another_user_takes_a_thread_and_that_is_said() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     support::close(listener);
@@ -158,7 +158,7 @@ fn c18_to_ask_as_another_user_takes_a_thread_and_that_is_said() {
 }
 
 #[test]
-fn c28_a_proc_that_is_no_procfs_is_not_one_without_holders() {
+fn a_proc_that_is_no_procfs_is_not_one_without_holders() {
     if !is_root() {
         return skip("needs root to mount over /proc");
     }
@@ -193,7 +193,7 @@ fn c28_a_proc_that_is_no_procfs_is_not_one_without_holders() {
 }
 
 #[test]
-fn c28_a_proc_of_other_processes_names_no_holders() {
+fn a_proc_of_other_processes_names_no_holders() {
     if !is_root() {
         return skip("needs root to make a pid namespace");
     }
@@ -210,7 +210,7 @@ fn c28_a_proc_of_other_processes_names_no_holders() {
 }
 
 #[test]
-fn c26_with_too_few_descriptors_there_is_no_answer_but_the_reason() {
+fn with_too_few_descriptors_there_is_no_answer_but_the_reason() {
     for most in [6, 8, 16, 64] {
         for words in
             [&["-a"][..], &["--space", "all", "--json"], &["--backend", "portable"], &["audit"], &["info", "80"]]
@@ -225,7 +225,7 @@ fn c26_with_too_few_descriptors_there_is_no_answer_but_the_reason() {
 }
 
 #[test]
-fn c26_spaces_for_which_no_descriptor_is_left_are_listed_through_their_processes() {
+fn spaces_for_which_no_descriptor_is_left_are_listed_through_their_processes() {
     if !is_root() {
         return skip("needs root to make network namespaces");
     }
@@ -245,7 +245,7 @@ fn c26_spaces_for_which_no_descriptor_is_left_are_listed_through_their_processes
 }
 
 #[test]
-fn c26_spaces_that_only_an_open_file_keeps_are_counted_out_where_none_is_left() {
+fn spaces_that_only_an_open_file_keeps_are_counted_out_where_none_is_left() {
     if !is_root() {
         return skip("needs root to make network namespaces");
     }

@@ -55,7 +55,7 @@ fn label_of(report: &Value, id: &Value) -> String {
 }
 
 #[test]
-fn c17_one_number_in_three_spaces_is_three_rows_and_no_conflict() {
+fn one_number_in_three_spaces_is_three_rows_and_no_conflict() {
     if !is_root() {
         return skip("needs root to make network namespaces");
     }
@@ -104,7 +104,7 @@ fn c17_one_number_in_three_spaces_is_three_rows_and_no_conflict() {
 }
 
 #[test]
-fn c17_without_privileges_every_socket_is_there_and_only_owners_are_hidden() {
+fn without_privileges_every_socket_is_there_and_only_owners_are_hidden() {
     if !is_root() {
         return skip("needs root to make network namespaces");
     }
@@ -309,7 +309,7 @@ fn spaces_that_come_and_go_lose_nothing_of_the_others() {
 }
 
 #[test]
-fn c15_a_redirected_port_without_a_socket_has_a_row() {
+fn a_redirected_port_without_a_socket_has_a_row() {
     if !is_root() {
         return skip("needs root for rules of the firewall");
     }
@@ -402,7 +402,7 @@ fn a_unit_with_a_network_of_its_own_is_a_space() {
 }
 
 #[test]
-fn c32_a_label_that_a_user_could_have_made_up_is_only_shown() {
+fn a_label_that_a_user_could_have_made_up_is_only_shown() {
     // A cgroup named like a container of Docker, with a process in a namespace of its own.
     let id = "feedface".repeat(8);
     in_group(&format!("docker-{id}.scope"), "netns n=1 port=8085", |scene| {

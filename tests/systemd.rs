@@ -9,7 +9,7 @@ use support::{eventually, is_root, portscope, skip};
 const SYSTEMD: &str = "/lib/systemd/systemd";
 
 #[test]
-fn c31_a_listener_that_waits_to_be_activated_is_its_units() {
+fn a_listener_that_waits_to_be_activated_is_its_units() {
     if !is_root() || !std::path::Path::new(SYSTEMD).exists() {
         return skip("needs root, and systemd");
     }

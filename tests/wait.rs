@@ -71,7 +71,7 @@ fn a_timeout_says_what_was_seen_instead() {
 }
 
 #[test]
-fn c47_a_socket_that_is_bound_keeps_a_port_from_being_free() {
+fn a_socket_that_is_bound_keeps_a_port_from_being_free() {
     let (_socket, port) = bound();
     let not = format!("tcp {port} is not free: tcp 127.0.0.1:{port} BOUND");
     let _ = portscope(["wait", "--free", "--timeout", "0s"]).arg(port).stderr_contains(&not).exits(1);
@@ -155,7 +155,7 @@ fn the_document_is_what_its_schema_says() {
 
 /// A dump can miss a socket that is there all the time; one look would call its port free now and then.
 #[test]
-fn c4_a_port_is_not_called_free_while_others_come_and_go() {
+fn a_port_is_not_called_free_while_others_come_and_go() {
     let (_listener, port) = listener();
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -179,7 +179,7 @@ fn refusal<'a>(listing: &Listing<'a>, row: &Row<'a>, known: &BTreeMap<Pid, Known
     })
 }
 
-/// Inodes are numbers of 32 bits that start again from 0 (C33); MPTCP gives one to sockets of the same port only.
+/// Inodes are numbers of 32 bits that start again from 0; MPTCP gives one to sockets of the same port only.
 fn is_ambiguous(listing: &Listing<'_>, row: &Row<'_>, inode: Inode) -> bool {
     let same = |other: &&Row<'_>| other.socket.inode == Some(inode) && !std::ptr::eq(*other, row);
     listing.rows.iter().filter(same).any(|other| {
@@ -239,13 +239,13 @@ mod tests {
     const PLAIN: Known = Known::Plain(None);
 
     #[test]
-    fn c46_every_holder_of_a_shared_listener_is_a_victim_the_parent_first() {
+    fn every_holder_of_a_shared_listener_is_a_victim_the_parent_first() {
         let all = [(811, PLAIN), (812, PLAIN), (813, PLAIN)];
         assert_eq!(whys(&testing::snapshot(), 443, &all), (vec![811, 812, 813], vec![]));
     }
 
     #[test]
-    fn c46_one_holder_that_may_not_be_signalled_spares_the_others() {
+    fn one_holder_that_may_not_be_signalled_spares_the_others() {
         for why in [
             Obstacle::Init,
             Obstacle::Itself,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn c46_a_holder_that_was_not_looked_at_is_not_signalled() {
+    fn a_holder_that_was_not_looked_at_is_not_signalled() {
         let (victims, refused) = whys(&testing::snapshot(), 443, &[(811, PLAIN), (812, PLAIN)]);
         assert_eq!(victims, [0; 0]);
         assert!(matches!(refused[..], [Obstacle::Unheld(_)]), "{refused:?}");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn c46_a_proxy_is_refused_whatever_else_is_known() {
+    fn a_proxy_is_refused_whatever_else_is_known() {
         for name in ["docker-proxy", "containerd-shim", "rootlessport", "conmon"] {
             let mut snapshot = testing::snapshot();
             snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some(name.into());
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn c33_a_listener_that_shares_its_inode_with_another_port_is_ambiguous() {
+    fn a_listener_that_shares_its_inode_with_another_port_is_ambiguous() {
         let mut snapshot = testing::snapshot();
         let inode = snapshot.sockets.iter().find(|socket| socket.local.port.get() == 443 && socket.peer.is_none());
         let inode = inode.unwrap().inode;

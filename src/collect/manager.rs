@@ -2,7 +2,7 @@
 //!
 //! Each is run by absolute path from a fixed list and with an empty environment: under sudo neither PATH nor DOCKER_HOST
 //! may lead anywhere else. What a cgroup is called is its user's choice, so the manager itself must say that the
-//! process is its own (C32).
+//! process is its own.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -127,7 +127,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 
 /// Looks until it is so, or the time is over; the last look is the answer either way.
 ///
-/// A dump may miss a socket that is there and never shows one that is not (C4). So what is there needs one look, and
+/// A dump may miss a socket that is there and never shows one that is not. So what is there needs one look, and
 /// what is not there two: the sockets alone, and then with their holders.
 fn watch(args: &Args, condition: &Condition, started: Instant, context: &mut Context) -> Result<Snapshot, Error> {
     let need = args.need(condition);

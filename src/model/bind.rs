@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn c13_a_dual_stack_socket_takes_ipv4_and_a_mapped_one_only_ipv4() {
+    fn a_dual_stack_socket_takes_ipv4_and_a_mapped_one_only_ipv4() {
         for (a, a_only, b, b_only, meets) in [
             ("0.0.0.0", false, "127.0.0.1", false, true),
             ("127.0.0.53", false, "127.0.0.1", false, false),

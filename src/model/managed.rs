@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn c32_a_name_that_is_more_than_a_name_is_none() {
+    fn a_name_that_is_more_than_a_name_is_none() {
         for name in ["", "-a", "--all", "a b.service", "a;reboot", "a$(x).service", "a'b", "a\nb", "é"] {
             assert_eq!(Managed::new(Manager::Systemd, name), None, "{name}");
         }

@@ -96,7 +96,7 @@ pub enum HiddenBecause {
     NotFound,
     /// The table of processes itself could not be read.
     NoProcesses,
-    /// The kernel gave its number to another socket too, so the holder could be of either (C33).
+    /// The kernel gave its number to another socket too, so the holder could be of either.
     Ambiguous,
     /// The system gives sockets without their process.
     Unsupported,

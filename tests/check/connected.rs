@@ -54,7 +54,7 @@ fn connected(kind: Type, bound: Option<Place>, v6only: bool, target: &str, is_se
 }
 
 #[test]
-fn c13_every_socket_that_is_connected_is_in_the_way_of_what_the_kernel_says() {
+fn every_socket_that_is_connected_is_in_the_way_of_what_the_kernel_says() {
     let Some(space) = OwnSpace::new("") else { return };
     let place = |address| Some(Place { address, v6only: false });
     let mut places = Vec::new();

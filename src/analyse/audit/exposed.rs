@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn c32_the_label_of_a_cgroup_makes_nothing_less() {
+    fn the_label_of_a_cgroup_makes_nothing_less() {
         let id = "0123456789abcdef".repeat(4);
         let container = crate::model::Container::of_id("docker", id);
         let belonging = crate::model::Belonging { unit: Some("redis.service".to_owned()), container: Some(container) };

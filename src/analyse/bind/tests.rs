@@ -67,7 +67,7 @@ fn refused(older: &Bind, listens: bool, newer: &Bind) -> Result<bool, String> {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn c13_the_rule_agrees_with_the_kernel_for_every_pair_of_addresses_and_options() {
+fn the_rule_agrees_with_the_kernel_for_every_pair_of_addresses_and_options() {
     let binds =
         |protocol| PLACES.into_iter().flat_map(move |place| OPTIONS.map(|options| with(protocol, place, options)));
     let mut count = 0;
@@ -134,7 +134,7 @@ fn what_needs_a_privilege_is_not_taken_for_known_where_the_space_does_not_tell()
 }
 
 #[test]
-fn c13_an_ipv6_client_that_could_take_ipv4_may_be_in_the_way_of_every_ipv4_address_only() {
+fn an_ipv6_client_that_could_take_ipv4_may_be_in_the_way_of_every_ipv4_address_only() {
     let mut snapshot = testing::snapshot();
     snapshot.sockets.remove(3);
     snapshot.sockets[3].state = Some(State::Established);
@@ -178,7 +178,7 @@ fn what_depends_on_options_that_nobody_tells_is_said_to() {
 }
 
 #[test]
-fn c14_sockets_of_two_devices_do_not_meet_and_one_without_meets_both() {
+fn sockets_of_two_devices_do_not_meet_and_one_without_meets_both() {
     let mut snapshot = testing::snapshot();
     snapshot.sockets[3].device = Some("lo".to_owned());
     let on = |device: &str| Bind { device: Some(device.to_owned()), ..bind("127.0.0.1", 5432) };
@@ -203,7 +203,7 @@ fn the_same_number_in_another_space_is_no_conflict() {
 }
 
 #[test]
-fn c15_a_published_port_is_bound_in_vain_except_on_loopback() {
+fn a_published_port_is_bound_in_vain_except_on_loopback() {
     let mut snapshot = testing::snapshot();
     let mut published = snapshot.sockets[2].clone();
     published.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);

@@ -195,7 +195,7 @@ mod tests {
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn c32_every_form_of_path_is_read() {
+    fn every_form_of_path_is_read() {
         for (path, unit, container) in [
             ("/system.slice/sshd.service", Some("sshd.service"), None),
             ("/system.slice/docker-ID.scope", None, Some("docker")),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn c32_a_pod_is_named_by_its_uid() {
+    fn a_pod_is_named_by_its_uid() {
         let uid = "0a1b2c3d-0000-4000-8000-0123456789ab";
         for path in [
             format!("/kubepods/besteffort/pod{uid}/{ID}"),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn c32_version_2_is_asked_before_systemds_tree_and_that_before_any() {
+    fn version_2_is_asked_before_systemds_tree_and_that_before_any() {
         let unit = |text: &str| of_process(text.as_bytes()).and_then(|belonging| belonging.unit);
         let (second, systemd, any) =
             ("0::/a.slice/a.service\n", "1:name=systemd:/a.slice/b.service\n", "7:blkio:/c.service\n");

@@ -1,6 +1,6 @@
 //! A process that is to be signalled, held so that nobody else can take its place.
 //!
-//! A process number may pass to another process at any time, and so may number and start time together (C29). A pidfd
+//! A process number may pass to another process at any time, and so may number and start time together. A pidfd
 //! cannot: once the process has ended, sending through it fails. And while its process lives, its number is its own;
 //! so whatever was read by the number or through `/proc/PID` before the pidfd still says "alive" was of this process.
 //!
@@ -75,7 +75,7 @@ impl ProcessHandle {
         Ok(false)
     }
 
-    /// A thread may have a table of its own, and outlive the main thread (C22).
+    /// A thread may have a table of its own, and outlive the main thread.
     fn has_descriptor_of_thread(&self, inode: Inode) -> Result<bool, ControlError> {
         let tasks = open(self.directory.as_fd(), "task").map_err(failed)?;
         for thread in names(tasks.as_fd())? {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn c46_a_process_is_a_holder_only_as_long_as_it_has_the_socket() {
+    fn a_process_is_a_holder_only_as_long_as_it_has_the_socket() {
         let (listener, socket) = listener();
         let own = ProcessHandle::open(Pid(std::process::id())).unwrap();
         assert_eq!(own.holds(&socket), Ok(true));
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn c32_the_manager_is_read_from_the_path_as_it_is() {
+    fn the_manager_is_read_from_the_path_as_it_is() {
         const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         for (path, line) in [
             ("/system.slice/nginx.service", Some("systemctl stop nginx.service")),

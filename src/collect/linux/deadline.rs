@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c45_an_answer_that_does_not_come_is_given_up() {
+    fn an_answer_that_does_not_come_is_given_up() {
         assert_eq!(within(Duration::from_mins(1), || 7).ok(), Some(7));
         let (_keep, never) = mpsc::channel::<()>();
         let answer = within(Duration::from_millis(1), move || never.recv());

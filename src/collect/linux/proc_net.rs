@@ -105,7 +105,7 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn c19_a_line_is_read() {
+    fn a_line_is_read() {
         let (rows, malformed) = rows(&format!("{HEAD}{LISTENER}"), Family::Ipv4);
         assert_eq!(malformed, 0);
         assert_eq!(rows[0].local.to_string(), "127.0.0.1:8080");
@@ -115,7 +115,7 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn c19_an_ipv6_line_and_a_long_slot_number_are_read() {
+    fn an_ipv6_line_and_a_long_slot_number_are_read() {
         let line = "123456: 00000000000000000000000001000000:0016 B80D0120000000000000000001000000:C001 06 00000000:00000000 03:000001F4 00000000     0        0 0 3 0000000000000000\n";
         let (rows, _) = rows(&format!("{HEAD}{line}"), Family::Ipv6);
         assert_eq!(rows[0].local.to_string(), "[::1]:22");
@@ -125,7 +125,7 @@ mod tests {
 
     #[cfg(target_endian = "little")]
     #[test]
-    fn c19_malformed_lines_are_counted_and_their_neighbours_kept() {
+    fn malformed_lines_are_counted_and_their_neighbours_kept() {
         for bad in [
             "x\n",
             "0: 0100007F:1F90\n",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn c3_a_missing_table_of_ipv6_means_no_ipv6() {
+    fn a_missing_table_of_ipv6_means_no_ipv6() {
         let empty = std::env::temp_dir().join(format!("portscope-no-ipv6-{}", std::process::id()));
         std::fs::create_dir_all(&empty).unwrap();
         let mut rows = Vec::new();

@@ -124,13 +124,13 @@ fn process(
     Some(described)
 }
 
-/// Says whether the file that a process runs is gone; the kernel marks its path then, but a file may be called so (C36).
+/// Says whether the file that a process runs is gone; the kernel marks its path then, but a file may be called so.
 fn is_deleted(directory: BorrowedFd<'_>, exe: &OsStr) -> Option<bool> {
     if !exe.as_bytes().ends_with(b" (deleted)") {
         return Some(false);
     }
     let directory = directory.try_clone_to_owned().ok()?;
-    // A file system that is gone for good may never answer (C45).
+    // A file system that is gone for good may never answer.
     let file = within(PATIENCE, move || statat(directory, "exe", AtFlags::empty())).ok()?.ok()?;
     Some(file.st_nlink == 0)
 }
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c29_a_process_that_does_not_hold_the_socket_is_not_the_one_that_was_seen() {
+    fn a_process_that_does_not_hold_the_socket_is_not_the_one_that_was_seen() {
         use std::os::fd::AsRawFd;
         use std::os::unix::fs::MetadataExt;
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn c34_the_last_parenthesis_closes_the_name() {
+    fn the_last_parenthesis_closes_the_name() {
         let rest = "S 41 2 2 0 -1 1 1 0 0 0 0 0 0 0 20 0 1 0 31337 1";
         for name in ["sshd", "x) S 1 (y", "", ")", "(", "a b\nc"] {
             let stat = Stat::parse(format!("22431 ({name}) {rest}").as_bytes()).unwrap();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn c35_empty_arguments_are_arguments() {
+    fn empty_arguments_are_arguments() {
         for (text, argv) in [
             (&b"a\0b\0"[..], &["a", "b"][..]),
             (b"a\0\0b\0", &["a", "", "b"]),

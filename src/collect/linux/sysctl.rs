@@ -1,6 +1,6 @@
 //! Settings of a network namespace that decide about ports. What is read is the namespace of the calling thread.
 //!
-//! Source: Linux, Documentation/networking/ip-sysctl.rst. Under a /proc mounted with `subset=pid` there are none (C43).
+//! Source: Linux, Documentation/networking/ip-sysctl.rst. Under a /proc mounted with `subset=pid` there are none.
 
 use std::fs;
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c43_the_ephemeral_range_is_two_numbers_parted_by_blanks() {
+    fn the_ephemeral_range_is_two_numbers_parted_by_blanks() {
         assert_eq!(parse_range("32768\t60999\n").map(|range| range.to_string()).as_deref(), Some("32768-60999"));
         for text in ["", "32768", "60999 32768", "1 99999", "a b"] {
             assert_eq!(parse_range(text), None, "{text}");
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn c43_reserved_ports_are_a_list_that_may_be_empty() {
+    fn reserved_ports_are_a_list_that_may_be_empty() {
         let shown = |text| parse_list(text).map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(shown("\n"), Some(vec![]));
         assert_eq!(shown("8080,9000-9010,65535\n"), Some(vec!["8080".into(), "9000-9010".into(), "65535".into()]));

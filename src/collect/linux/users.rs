@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c30_only_the_first_user_namespace_maps_everybody() {
+    fn only_the_first_user_namespace_maps_everybody() {
         assert!(maps_everybody("         0          0 4294967295\n"));
         assert!(!maps_everybody("0 1000 1\n"));
         assert!(!maps_everybody("0 0 1000\n1000 70000 5\n"));

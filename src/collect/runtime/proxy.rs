@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn c16_the_target_stands_in_the_arguments() {
+    fn the_target_stands_in_the_arguments() {
         let line = "/usr/bin/docker-proxy -proto tcp -host-ip 127.0.0.1 -host-port 8088 -container-ip 172.17.0.2 \
                     -container-port 80 -use-listen-fd";
         assert_eq!(read(line).as_deref(), Some("tcp 172.17.0.2:80"));
@@ -53,7 +53,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn c16_no_arguments_make_it_panic(argv in any::<Vec<String>>()) {
+        fn no_arguments_make_it_panic(argv in any::<Vec<String>>()) {
             let argv: Vec<OsString> = argv.into_iter().map(OsString::from).collect();
             let _ = target(&argv);
         }

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c31_a_listener_finds_the_unit_that_it_is_held_for() {
+    fn a_listener_finds_the_unit_that_it_is_held_for() {
         let text = br#"[{"listen":"/run/dbus/system_bus_socket","unit":"dbus.socket","activates":"dbus.service"},
             {"listen":"[::]:22","unit":"ssh.socket","activates":"ssh.service"},
             {"listen":"127.0.0.1:631","unit":"cups.socket","activates":""},

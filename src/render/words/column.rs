@@ -324,7 +324,7 @@ fn peer(row: &Row<'_>, charset: Charset) -> Option<Text> {
     }
 }
 
-/// The short name, or that of the file when the process has blanked it (C34).
+/// The short name, or that of the file when the process has blanked it.
 pub fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
     let process = process?;
     let own = process.name.as_deref().filter(|name| !name.is_empty());

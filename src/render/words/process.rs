@@ -97,7 +97,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn c35_an_interpreter_is_shown_with_what_it_runs() {
+    fn an_interpreter_is_shown_with_what_it_runs() {
         for (line, shown) in [
             ("node /srv/app/server.js --port 80", "server.js"),
             ("node --require ./trace.js server.js", "server.js"),

@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c26_what_could_not_be_opened_for_want_of_descriptors_is_neither_gone_nor_refused() {
+    fn what_could_not_be_opened_for_want_of_descriptors_is_neither_gone_nor_refused() {
         let noted = |error| {
             let mut part = Part::default();
             part.note(7, error);

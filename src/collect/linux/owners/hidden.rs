@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c27_the_option_that_hides_processes_is_named() {
+    fn the_option_that_hides_processes_is_named() {
         let mount = |options: &str| {
             format!("20 1 0:20 / /sys rw - sysfs sysfs rw\n21 1 0:21 / /proc rw,nosuid - proc proc {options}\n")
         };

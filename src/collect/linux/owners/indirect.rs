@@ -74,14 +74,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c24_the_files_of_an_io_uring_are_read() {
+    fn the_files_of_an_io_uring_are_read() {
         let info = b"pos:\t0\nSqMask:\t0x0\nUserFiles:\t3\n    0: socket:[77]\n    1: /dev/null\n    2: socket:[78]\nUserBufs:\t1\n    0: 0x7f\n";
         assert_eq!(registered_sockets(info).collect::<Vec<_>>(), [77, 78]);
         assert_eq!(registered_sockets(b"pos:\t0\n").count(), 0);
     }
 
     #[test]
-    fn c23_descriptors_on_their_way_are_counted() {
+    fn descriptors_on_their_way_are_counted() {
         assert_eq!(in_flight(b"pos:\t0\nino:\t5\nscm_fds: 2\n"), 2);
         assert_eq!(in_flight(b"pos:\t0\n"), 0);
     }

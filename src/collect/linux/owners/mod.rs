@@ -218,7 +218,7 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn c33_an_inode_that_two_sockets_have_names_no_owner() {
+    fn an_inode_that_two_sockets_have_names_no_owner() {
         let listener =
             testing::snapshot().sockets.into_iter().find(|socket| !socket.owner.holders().is_empty()).unwrap();
         let subflow = Socket { cookie: Some(2), ..listener.clone() };

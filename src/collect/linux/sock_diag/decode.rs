@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn c1_a_dump_that_ends_with_an_error_is_not_an_empty_table() {
+    fn a_dump_that_ends_with_an_error_is_not_an_empty_table() {
         // What a kernel without the handler answers: 20 bytes, DONE, -ENOENT.
         assert_eq!(messages_of(&message(DONE, 2, &(-2i32).to_ne_bytes())), [Message::Done(-2)]);
         assert_eq!(messages_of(&message(DONE, 2, &[])), [Message::Done(0)]);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn c6_an_interrupted_dump_is_marked() {
+    fn an_interrupted_dump_is_marked() {
         let framed = decoded(&message(SOCK_DIAG_BY_FAMILY, 0x12, &row()));
         assert!(framed[0].as_ref().unwrap().interrupted);
         assert_eq!(framed[0].as_ref().unwrap().sequence, 7);

@@ -2,7 +2,7 @@
 //!
 //! A dump is not a snapshot: while sockets come and go, a dump can miss a socket that was there all the time. With one
 //! socket for all dumps, a large buffer and a first request that teaches the kernel its size, batches become large
-//! and that was never seen (case C4); a fresh socket for each dump missed a listener in up to a third of them.
+//! and that was never seen; a fresh socket for each dump missed a listener in up to a third of them.
 
 pub mod decode;
 pub mod destroy;
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn c5_a_message_that_did_not_fit_is_not_a_short_table() {
+    fn a_message_that_did_not_fit_is_not_a_short_table() {
         let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let mut diag = SockDiag::open().unwrap();
         diag.buffer.truncate(64);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn c20_the_kernel_sends_only_the_states_that_are_asked_for() {
+    fn the_kernel_sends_only_the_states_that_are_asked_for() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         assert!(has_port(&dump(Protocol::Tcp, 1 << 10, false), port));
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn c9_the_kernel_tells_ports_that_it_chose_itself() {
+    fn the_kernel_tells_ports_that_it_chose_itself() {
         let own = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         let port = own.local_addr().unwrap().port();
         assert!(has_port(&dump(Protocol::Udp, Query::ALL_STATES, true), port));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn c1_a_refused_dump_is_an_error() {
+    fn a_refused_dump_is_an_error() {
         let mut diag = SockDiag::open().unwrap();
         // A family that has no table is asked for by hand, since a query cannot name it.
         let mut bytes =

@@ -1,5 +1,5 @@
 //! What a network namespace is and how it is called. Names from cgroups are hints, since whoever a part of that tree
-//! is delegated to chooses them: they are shown and decide nothing (C32).
+//! is delegated to chooses them: they are shown and decide nothing.
 
 use std::collections::HashMap;
 use std::fs;

@@ -39,7 +39,7 @@ fn rule(family: &str, expressions: &str) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn c15_rules_of_nat_chains_are_followed() {
+fn rules_of_nat_chains_are_followed() {
     let (shown, unread) = told(&RULESET.replace("192.0.2.1", "10.0.0.1"));
     assert_eq!(
         shown,
@@ -55,7 +55,7 @@ fn c15_rules_of_nat_chains_are_followed() {
 }
 
 #[test]
-fn c15_what_is_not_understood_is_said() {
+fn what_is_not_understood_is_said() {
     let text = RULESET.replace("42100", "\"@ports\"");
     assert_eq!(told(&text), (vec![], UNKNOWN.map(str::to_owned).to_vec()));
     assert!(parse(b"Error").is_none() && parse(b"{}").is_none());
