@@ -4,10 +4,8 @@
 //! inputs in `fuzz/seeds/`. A new reader needs an entry in a list below, a fuzz target and a folder with seeds: the test
 //! says which of them is missing.
 
+use crate::collect::fuzzing::Reader;
 use crate::{analyse, catalogue, collect};
-
-/// Reads the bytes and drops the result.
-pub type Reader = fn(&[u8]);
 
 const OTHERS: &[(&str, Reader)] =
     &[("policy", analyse::policy::fuzzing::policy), ("services", |bytes| drop(catalogue::host::parse(bytes)))];

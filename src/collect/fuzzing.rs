@@ -1,11 +1,14 @@
 //! The readers of this layer that the fuzzers and `crate::fuzzing` try.
 
+/// Reads the bytes and drops the result.
+pub type Reader = fn(&[u8]);
+
 /// Whether this system has all of them.
 #[cfg(test)]
 pub const HAS_ALL: bool = cfg!(target_os = "linux");
 
 /// Each with its name.
-pub const READERS: &[(&str, fn(&[u8]))] = &[
+pub const READERS: &[(&str, Reader)] = &[
     #[cfg(target_os = "linux")]
     ("cgroup", super::linux::fuzzing::cgroup),
     #[cfg(target_os = "linux")]
