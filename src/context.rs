@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::collect::{Saved, Source, System};
 use crate::environment::{Environment, Terminal};
 use crate::error::Error;
+use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::system;
 
@@ -17,6 +18,8 @@ pub struct Context {
     pub(crate) terminal: Terminal,
     /// Whether standard error is a terminal, where progress may be drawn.
     pub(crate) is_stderr_tty: bool,
+    /// The columns of the terminal that standard error goes to; absent where it goes elsewhere.
+    stderr_width: Option<usize>,
     /// What a person types; absent where nobody can be asked.
     answers: Option<Box<dyn BufRead>>,
     pub(crate) environment: Environment,
@@ -42,6 +45,9 @@ impl Context {
                 has_color: if is_tty { anstyle_query::windows::enable_ansi_colors() } else { None },
             },
             is_stderr_tty: io::stderr().is_terminal(),
+            stderr_width: terminal_size::terminal_size_of(io::stderr())
+                .map(|(width, _)| usize::from(width.0))
+                .filter(|width| *width > 0),
             // What is asked about is shown on standard output, and the question on standard error: who sees only one of
             // them cannot answer. And an answer in a pipe was not given to this question.
             answers: if is_tty && io::stdin().is_terminal() && io::stderr().is_terminal() {
@@ -66,8 +72,8 @@ impl Context {
     /// Writes one line to standard error.
     pub(crate) fn note(&mut self, line: &str) {
         // Where standard error itself is broken there is nobody left to tell.
-        let line = Text::of(line, Charset::Unicode);
-        let _ = writeln!(self.stderr, "portscope: {}", line.as_str());
+        let line = Text::of(&format!("portscope: {line}"), Charset::Unicode);
+        let _ = paragraph::item(&mut self.stderr, line.as_str(), self.stderr_width);
     }
 
     /// Asks the person at the terminal; anything but yes is no. Nothing where nobody can be asked.

@@ -75,11 +75,13 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     if args.list {
-        page::write_list(&mut context.stdout)?;
+        let width = args.style.style(context).width;
+        page::write_list(&mut context.stdout, width)?;
         return Ok(ExitStatus::Yes);
     }
     if let Some(rule) = args.explain {
-        page::write_explanation(&mut context.stdout, rule)?;
+        let width = args.style.style(context).width;
+        page::write_explanation(&mut context.stdout, rule, width)?;
         return Ok(ExitStatus::Yes);
     }
     let catalogue = config::catalogue(&args.style.labels, &context.environment)?;

@@ -29,12 +29,24 @@ pub fn sentence(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Re
 
 /// Writes a sentence whose further lines are indented, so that the next one is told from them.
 pub fn item(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Result<()> {
-    const INDENT: usize = 4;
+    hanging(text, 4, width).into_iter().try_for_each(|line| writeln!(out, "{line}"))
+}
+
+/// Writes a sentence all lines of which are indented by so many columns.
+pub fn indented(out: &mut dyn Write, text: &str, indent: usize, width: Option<usize>) -> io::Result<()> {
+    let lines = folded(text, width.map(|width| width.saturating_sub(indent)));
+    lines.into_iter().try_for_each(|line| writeln!(out, "{:indent$}{line}", ""))
+}
+
+/// The lines of a sentence, the first one at the margin and the others indented by so many columns.
+pub fn hanging(text: &str, indent: usize, width: Option<usize>) -> Vec<String> {
     let first = folded(text, width)[0];
-    writeln!(out, "{first}")?;
-    let Some(rest) = text.get(first.len() + 1..) else { return Ok(()) };
-    let further = folded(rest, width.map(|width| width.saturating_sub(INDENT)));
-    further.into_iter().try_for_each(|line| writeln!(out, "{:INDENT$}{line}", ""))
+    let mut lines = vec![first.trim_end().to_owned()];
+    if let Some(rest) = text.get(first.len() + 1..) {
+        let further = folded(rest, width.map(|width| width.saturating_sub(indent)));
+        lines.extend(further.into_iter().map(|line| format!("{:indent$}{line}", "")));
+    }
+    lines
 }
 
 /// Breaks the text at blanks. A word that is wider than the width stands alone on its line, which the terminal breaks.

@@ -7,6 +7,7 @@ pub use rules::{write_explanation, write_list};
 use std::io::{self, Write};
 
 use crate::analyse::audit::Severity;
+use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::words::finding::{Audit, subject};
@@ -40,24 +41,37 @@ impl Form {
     }
 }
 
+/// The columns that the name of a severity takes.
+const SEVERITY: usize = 8;
+
+/// The columns before what is said of a finding.
+const INDENT: usize = SEVERITY + 2;
+
 /// Writes the answer.
 pub fn write(out: &mut dyn Write, audit: &Audit<'_>, style: Style) -> io::Result<()> {
     let safe = |text: &str| Text::of(text, style.charset).into_string();
-    writeln!(out, "{}", summary::title(audit.listing.snapshot, style.charset).as_str())?;
+    let width = style.width;
+    paragraph::sentence(out, summary::title(audit.listing.snapshot, style.charset).as_str(), width)?;
     for finding in audit.findings {
         let color = if style.color { color(finding.severity) } else { "" };
         let reset = if style.color { "\x1b[0m" } else { "" };
         let severity = finding.severity.name().to_uppercase();
         let alike = if finding.count > 1 { format!("  ({} sockets)", finding.count) } else { String::new() };
         writeln!(out)?;
-        writeln!(out, "{color}{severity:<8}{reset}  {}  {}{alike}", finding.rule.id, safe(&subject(finding, audit)))?;
-        writeln!(out, "          {}", safe(&finding.evidence))?;
-        writeln!(out, "          fix: {}", safe(&finding.remedy))?;
+        let head = format!("{severity:<8}  {}  {}{alike}", finding.rule.id, safe(&subject(finding, audit)));
+        let mut lines = paragraph::hanging(&head, INDENT, width).into_iter();
+        // The color is no part of the width.
+        let first = lines.next().unwrap_or_default();
+        let (label, after) = first.split_at_checked(SEVERITY).unwrap_or((&first, ""));
+        writeln!(out, "{color}{label}{reset}{after}")?;
+        lines.try_for_each(|line| writeln!(out, "{line}"))?;
+        paragraph::indented(out, &safe(&finding.evidence), INDENT, width)?;
+        paragraph::indented(out, &safe(&format!("fix: {}", finding.remedy)), INDENT, width)?;
     }
     if !audit.findings.is_empty() {
         writeln!(out)?;
     }
-    writeln!(out, "{}", safe(&totals(audit)))
+    paragraph::sentence(out, &safe(&totals(audit)), width)
 }
 
 /// The ANSI colour of a severity; its name says the same.

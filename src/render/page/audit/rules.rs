@@ -3,40 +3,62 @@
 use std::io::{self, Write};
 
 use crate::analyse::audit::{RULES, Rule, tables};
+use crate::render::text::paragraph;
 
-/// Writes one line a rule: severity, id, title.
-pub fn write_list(out: &mut dyn Write) -> io::Result<()> {
-    let width = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
-    RULES.iter().try_for_each(|rule| writeln!(out, "{:<8}  {:<width$}  {}", rule.severity.name(), rule.id, rule.title))
-}
-
-/// Writes all that there is to say of a rule, with the table that it looks things up in.
-pub fn write_explanation(out: &mut dyn Write, rule: &Rule) -> io::Result<()> {
-    writeln!(out, "{} ({}): {}\n", rule.id, rule.severity.name(), rule.title)?;
-    let mut line = String::new();
-    for word in rule.explanation.split_whitespace() {
-        if !line.is_empty() && line.chars().count() + word.chars().count() >= WIDTH {
+/// Writes one entry a rule: severity, id, title.
+pub fn write_list(out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
+    let widest = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
+    for rule in RULES {
+        let entry = format!("{:<8}  {:<widest$}  {}", rule.severity.name(), rule.id, rule.title);
+        for line in paragraph::hanging(&entry, 10, width) {
             writeln!(out, "{line}")?;
-            line.clear();
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    writeln!(out, "{line}\n")?;
-    writeln!(out, "To switch it off: --disable {}, or `disable = [\"{}\"]` in the policy.", rule.id, rule.id)?;
-    if rule.check.is_some() {
-        writeln!(out, "For some listeners only: an [[allow]] of the policy with `suppress = [\"{}\"]`.", rule.id)?;
-    }
-    if let Some(table) = tables(rule.id) {
-        writeln!(out)?;
-        for line in table.lines() {
-            writeln!(out, "{}", line.replace('\t', "  "))?;
         }
     }
     Ok(())
 }
 
-/// So that it fits a terminal of the usual width.
-const WIDTH: usize = 80;
+/// Writes all that there is to say of a rule, with the table that it looks things up in.
+pub fn write_explanation(out: &mut dyn Write, rule: &Rule, width: Option<usize>) -> io::Result<()> {
+    paragraph::sentence(out, &format!("{} ({}): {}", rule.id, rule.severity.name(), rule.title), width)?;
+    let explanation: Vec<&str> = rule.explanation.split_whitespace().collect();
+    writeln!(out)?;
+    paragraph::sentence(out, &explanation.join(" "), Some(width.map_or(READABLE, |width| width.min(READABLE))))?;
+    writeln!(out)?;
+    let off = format!("To switch it off: --disable {0}, or `disable = [\"{0}\"]` in the policy.", rule.id);
+    paragraph::sentence(out, &off, width)?;
+    if rule.check.is_some() {
+        let some = format!("For some listeners only: an [[allow]] of the policy with `suppress = [\"{}\"]`.", rule.id);
+        paragraph::sentence(out, &some, width)?;
+    }
+    if let Some(table) = tables(rule.id) {
+        writeln!(out)?;
+        for line in table.lines() {
+            // With a blank after each comma a list of names can be folded.
+            let line = line.replace('\t', "  ").replace(", ", ",").replace(',', ", ");
+            paragraph::item(out, &line, width)?;
+        }
+    }
+    Ok(())
+}
+
+/// Lines of prose that are longer than this are hard to read.
+const READABLE: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_about_the_rules_is_wider_than_the_terminal() {
+        for width in [120, 80, 60, 40] {
+            let mut text = Vec::new();
+            write_list(&mut text, Some(width)).unwrap();
+            for rule in RULES {
+                write_explanation(&mut text, &rule, Some(width)).unwrap();
+            }
+            let text = String::from_utf8(text).unwrap();
+            let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > width).collect();
+            assert!(wide.is_empty(), "{width}: {wide:#?}");
+        }
+    }
+}
