@@ -76,6 +76,12 @@ impl Context {
         let _ = paragraph::item(&mut self.stderr, line.as_str(), self.stderr_width);
     }
 
+    /// Writes to standard error what helps, on a line of its own.
+    pub(crate) fn hint(&mut self, line: &str) {
+        let line = Text::of(line, Charset::Unicode);
+        let _ = writeln!(self.stderr, "hint: {}", line.as_str());
+    }
+
     /// Asks the person at the terminal; anything but yes is no. Nothing where nobody can be asked.
     pub(crate) fn ask(&mut self, question: &str) -> Option<bool> {
         let answers = self.answers.as_mut()?;
@@ -105,5 +111,8 @@ impl Context {
     /// Says on standard error what stopped the command.
     pub(crate) fn complain(&mut self, error: &Error) {
         self.note(&error.to_string());
+        for hint in error.hints() {
+            self.hint(hint);
+        }
     }
 }

@@ -43,6 +43,22 @@ pub enum Error {
     /// The command line, as one line.
     #[error("{0}")]
     Usage(String),
+    /// The command line, as another tool takes it, and what it is here.
+    #[error("{line}")]
+    OtherTool {
+        /// What is wrong with it.
+        line: String,
+        /// What to type instead.
+        hints: Vec<String>,
+    },
+    /// A name that nothing here has, and what comes near it.
+    #[error("{line}")]
+    NoSuchName {
+        /// Which name, and what it was taken for.
+        line: String,
+        /// What to type instead.
+        hints: Vec<String>,
+    },
     /// The system could not be asked.
     #[error(transparent)]
     Collect(#[from] CollectError),
@@ -79,6 +95,22 @@ pub enum Error {
 }
 
 impl Error {
+    /// How a command ends that was stopped by it.
+    pub fn status(&self) -> ExitStatus {
+        match self {
+            Error::NoSuchName { .. } | Error::Collect(CollectError::NoSuchSpace { .. }) => ExitStatus::No,
+            _ => ExitStatus::Trouble,
+        }
+    }
+
+    /// What helps, one line each.
+    pub fn hints(&self) -> &[String] {
+        match self {
+            Error::NoSuchName { hints, .. } | Error::OtherTool { hints, .. } => hints,
+            _ => &[],
+        }
+    }
+
     /// Says whether the reader of the output has gone, as `head` does.
     pub fn is_broken_pipe(&self) -> bool {
         matches!(self, Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)

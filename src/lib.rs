@@ -50,7 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Err(error) if error.is_broken_pipe() => ExitStatus::Yes,
         Err(error) => {
             context.complain(&error);
-            ExitStatus::Trouble
+            error.status()
         }
     }
 }

@@ -12,7 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("select", &["model"]),
     ("expression", &[]),
     ("analyse", &["model", "catalogue", "select", "expression"]),
-    ("render", &["model", "environment", "analyse", "system"]),
+    ("render", &["model", "environment", "select", "analyse", "system"]),
     ("cli", &["model", "select", "render", "context", "error", "expression"]),
     ("config", &["model", "catalogue", "environment", "error", "system"]),
     (

@@ -14,5 +14,6 @@ pub mod policy;
 pub mod spaces;
 mod squatter;
 pub mod targets;
+pub mod unmatched;
 pub mod usage;
 pub mod wait;

@@ -8,7 +8,7 @@ use crate::select::Wanted;
 
 /// The ports of the command line, and which of their sockets are meant.
 pub struct PortTargets {
-    /// Each target as it was typed, and what it means.
+    /// Each target without its protocol, and what it means.
     targets: Vec<(String, Wanted)>,
     /// The protocols of targets that name none.
     protocols: Vec<Protocol>,
@@ -17,9 +17,9 @@ pub struct PortTargets {
 }
 
 /// A target that no socket matches, and what is there instead.
-pub struct Absence<'t, 'r, 'a> {
-    /// The target as it was typed.
-    pub text: &'t str,
+pub struct Absence<'r, 'a> {
+    /// The target with its protocol: `tcp 8080`.
+    pub text: String,
     /// What there is instead.
     pub instead: Instead<'r, 'a>,
 }
@@ -83,11 +83,15 @@ impl PortTargets {
     }
 
     /// The targets that no socket matches.
-    pub fn missing<'r, 'a>(&self, listing: &'r Listing<'a>) -> Vec<Absence<'_, 'r, 'a>> {
+    pub fn missing<'r, 'a>(&self, listing: &'r Listing<'a>) -> Vec<Absence<'r, 'a>> {
         let chosen = self.chosen(listing);
-        let is_missing = |(_, wanted): &&(String, Wanted)| !chosen.iter().any(|row| wanted.matches(row));
+        let is_missing = |(_, wanted): &&(String, Wanted)| {
+            !chosen.iter().any(|row| wanted.means(row.socket.protocol, &self.protocols) && wanted.matches(row))
+        };
         let missing = self.targets.iter().filter(is_missing);
-        missing.map(|(text, wanted)| Absence { text, instead: self.instead(wanted, listing) }).collect()
+        missing
+            .map(|(text, wanted)| Absence { text: self.label(text, wanted), instead: self.instead(wanted, listing) })
+            .collect()
     }
 
     fn instead<'r, 'a>(&self, wanted: &Wanted, listing: &'r Listing<'a>) -> Instead<'r, 'a> {
@@ -95,7 +99,7 @@ impl PortTargets {
             return Instead::Wildcard(row);
         }
         let on_it: Vec<&Row<'_>> = listing.rows.iter().filter(|row| wanted.matches(row)).collect();
-        if let Some(row) = on_it.iter().find(|row| self.protocols.contains(&row.socket.protocol)) {
+        if let Some(row) = on_it.iter().find(|row| wanted.means(row.socket.protocol, &self.protocols)) {
             return Instead::Connection(row, on_it.len() - 1);
         }
         match on_it.iter().find(|row| kill::waits(row)) {
@@ -106,7 +110,7 @@ impl PortTargets {
 
     /// The listener on every address that gets what is sent to the one that is meant.
     fn wildcard<'r, 'a>(&self, wanted: &Wanted, listing: &'r Listing<'a>) -> Option<&'r Row<'a>> {
-        let takes_it = |row: &&Row<'_>| self.protocols.contains(&row.socket.protocol) && wanted.falls_to(row);
+        let takes_it = |row: &&Row<'_>| wanted.means(row.socket.protocol, &self.protocols) && wanted.falls_to(row);
         listing.rows.iter().filter(|row| kill::waits(row)).find(takes_it)
     }
 
@@ -117,18 +121,30 @@ impl PortTargets {
 
     /// The ports as they were typed: `tcp 8080, 9000`.
     pub fn names(&self) -> String {
+        if self.targets.iter().any(|(_, wanted)| wanted.protocol().is_some()) {
+            let labels: Vec<String> = self.targets.iter().map(|(text, wanted)| self.label(text, wanted)).collect();
+            return labels.join(", ");
+        }
         let texts: Vec<&str> = self.targets.iter().map(|(text, _)| text.as_str()).collect();
         format!("{} {}", self.protocol_names(), texts.join(", "))
     }
 
+    fn label(&self, text: &str, wanted: &Wanted) -> String {
+        match wanted.protocol() {
+            Some(protocol) => format!("{} {text}", protocol.name()),
+            None => format!("{} {text}", self.protocol_names()),
+        }
+    }
+
     /// The protocols: `tcp`, `tcp and udp`.
-    pub fn protocol_names(&self) -> String {
+    fn protocol_names(&self) -> String {
         let names: Vec<&str> = self.protocols.iter().map(|protocol| protocol.name()).collect();
         names.join(" and ")
     }
 
     /// Says whether the socket's own end is one of the ports.
     pub fn is_on_port(&self, row: &Row<'_>) -> bool {
-        self.protocols.contains(&row.socket.protocol) && self.targets.iter().any(|(_, wanted)| wanted.matches(row))
+        let means = |wanted: &Wanted| wanted.means(row.socket.protocol, &self.protocols) && wanted.matches(row);
+        self.targets.iter().any(|(_, wanted)| means(wanted))
     }
 }

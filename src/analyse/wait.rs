@@ -1,10 +1,11 @@
 //! Whether ports are as `wait` wants them: listened on, or free.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::kill;
 use crate::model::{Listing, Port, Protocol, Row, Socket, State};
-use crate::select::Pattern;
+use crate::select::{Address, Pattern};
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,13 +26,42 @@ impl Goal {
     }
 }
 
-/// One port that was waited for.
-#[derive(Clone, Debug)]
-pub struct Outcome<'r, 'a> {
+/// A port, at an address or at any one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// The address; `None` for whichever a socket has.
+    pub address: Option<Address>,
     /// The port.
     pub port: Port,
     /// Its protocol.
     pub protocol: Protocol,
+}
+
+impl Place {
+    /// Says whether the socket is bound there: to the address itself, or to every address.
+    fn has(&self, socket: &Socket) -> bool {
+        socket.local.port == self.port
+            && socket.protocol == self.protocol
+            && self.address.as_ref().is_none_or(|address| address.is_answered_by(socket))
+    }
+}
+
+impl fmt::Display for Place {
+    /// Writes `tcp 8080` or `tcp 127.0.0.1:8080`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = self.protocol.name();
+        match &self.address {
+            Some(address) => write!(f, "{protocol} {address}:{}", self.port),
+            None => write!(f, "{protocol} {}", self.port),
+        }
+    }
+}
+
+/// One port that was waited for.
+#[derive(Clone, Debug)]
+pub struct Outcome<'r, 'a> {
+    /// Where.
+    pub place: Place,
     /// Whether it is as it should be.
     pub is_reached: bool,
     /// The sockets by which that was judged; where it is not reached all that are on the port.
@@ -44,7 +74,7 @@ pub struct Condition {
     /// What each port shall be.
     pub goal: Goal,
     /// The ports, each once.
-    pub ports: Vec<(Port, Protocol)>,
+    pub ports: Vec<Place>,
     /// Whether one of the ports is enough.
     pub any: bool,
     /// Whether no connection may be left either.
@@ -56,7 +86,7 @@ pub struct Condition {
 impl Condition {
     /// The states that the table must be asked for again and again.
     pub fn states(&self) -> Option<Vec<State>> {
-        let has_udp = self.ports.iter().any(|(_, protocol)| *protocol == Protocol::Udp);
+        let has_udp = self.ports.iter().any(|place| place.protocol == Protocol::Udp);
         match self.goal {
             Goal::Listening => Some(vec![State::Listen, State::Unconnected]),
             Goal::Free if self.any_state || has_udp => None,
@@ -66,7 +96,7 @@ impl Condition {
 
     /// The protocols of the ports.
     pub fn protocols(&self) -> Vec<Protocol> {
-        let protocols: BTreeSet<Protocol> = self.ports.iter().map(|(_, protocol)| *protocol).collect();
+        let protocols: BTreeSet<Protocol> = self.ports.iter().map(|place| place.protocol).collect();
         protocols.into_iter().collect()
     }
 
@@ -82,10 +112,10 @@ impl Condition {
 
     /// Judges from the sockets alone, without their owners. The answer may only be too hopeful.
     pub fn may_be_met(&self, sockets: &[Socket]) -> bool {
-        self.is_met(self.ports.iter().map(|(port, protocol)| {
-            let mut on_it = sockets.iter().filter(|s| s.local.port == *port && s.protocol == *protocol);
+        self.is_met(self.ports.iter().map(|place| {
+            let mut on_it = sockets.iter().filter(|socket| place.has(socket));
             match self.goal {
-                Goal::Listening => on_it.any(|socket| kill::waits_in(*protocol, socket.state)),
+                Goal::Listening => on_it.any(|socket| kill::waits_in(place.protocol, socket.state)),
                 Goal::Free => !on_it.any(|socket| self.blocks(socket)),
             }
         }))
@@ -97,21 +127,21 @@ impl Condition {
             kill::waits(row)
                 && (self.processes.is_empty() || self.processes.iter().any(|pattern| pattern.matches_row(row)))
         };
-        let outcome = |(port, protocol): (Port, Protocol)| {
-            let on_it = |row: &&Row<'_>| row.socket.local.port == port && row.socket.protocol == protocol;
-            let rows: Vec<&Row<'_>> = listing.rows.iter().filter(on_it).collect();
+        let outcome = |place: &Place| {
+            let place = place.clone();
+            let rows: Vec<&Row<'_>> = listing.rows.iter().filter(|row| place.has(row.socket)).collect();
             match self.goal {
                 Goal::Free => {
                     let is_reached = !rows.iter().any(|row| self.blocks(row.socket));
-                    Outcome { port, protocol, is_reached, rows }
+                    Outcome { place, is_reached, rows }
                 }
                 Goal::Listening => {
                     let wanted: Vec<&Row<'_>> = rows.iter().copied().filter(is_wanted).collect();
                     let is_reached = !wanted.is_empty();
-                    Outcome { port, protocol, is_reached, rows: if is_reached { wanted } else { rows } }
+                    Outcome { place, is_reached, rows: if is_reached { wanted } else { rows } }
                 }
             }
         };
-        self.ports.iter().copied().map(outcome).collect()
+        self.ports.iter().map(outcome).collect()
     }
 }

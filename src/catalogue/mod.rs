@@ -100,6 +100,12 @@ impl Catalogue {
             .filter_map(|(port, protocol)| Some(Registered { port, protocol, service: self.service(port, protocol)? }))
     }
 
+    /// Every name and alias of a service with a port that has it; the well-known ones first.
+    pub fn names(&self) -> impl Iterator<Item = (&str, Port, Protocol)> {
+        let well_known = well_known::all().flat_map(|row| row.names().map(move |name| (name, row.port, Protocol::Tcp)));
+        well_known.chain(self.all().map(|entry| (entry.service.name, entry.port, entry.protocol)))
+    }
+
     /// The ports that have this name, or this alias, in any source and in any case of letters.
     pub fn ports_named(&self, name: &str) -> BTreeSet<(Port, Protocol)> {
         let well_known = well_known::all().filter(|row| row.is_named(name)).map(|row| (row.port, Protocol::Tcp));

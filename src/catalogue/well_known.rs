@@ -17,8 +17,13 @@ pub struct WellKnown {
 impl WellKnown {
     /// Says whether this is the service's name or one of its aliases, in any case of letters.
     pub fn is_named(&self, name: &str) -> bool {
-        self.service.name.eq_ignore_ascii_case(name)
-            || self.aliases.split(',').any(|alias| alias != "-" && alias.eq_ignore_ascii_case(name))
+        self.names().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    /// The service's name and its aliases.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let aliases = self.aliases.split(',').filter(|alias| *alias != "-");
+        std::iter::once(self.service.name).chain(aliases)
     }
 }
 

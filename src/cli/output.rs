@@ -28,6 +28,11 @@ pub enum Format {
 }
 
 impl Format {
+    /// Says whether a format is called so.
+    pub fn is_name(text: &str) -> bool {
+        Format::ALL.iter().any(|format| format.name() == text)
+    }
+
     const ALL: [Format; 7] =
         [Format::Table, Format::Wide, Format::Json, Format::Ndjson, Format::Csv, Format::Tsv, Format::Markdown];
 
@@ -53,6 +58,10 @@ pub struct OutputArgs {
 
     #[command(flatten, next_help_heading = "Output")]
     pub document: JsonArgs,
+
+    /// Print process numbers only, one a line, each once
+    #[arg(long = "pids", conflicts_with_all = ["format", "json", "columns"], help_heading = "Output")]
+    pub pids_only: bool,
 
     /// Columns: A,B for just these, +C,-D to add and drop
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]

@@ -9,19 +9,20 @@ use crate::error::Error;
 use crate::expression::Expression;
 use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, State};
 use crate::render::document::listing;
-use crate::select::{Filter, Pattern, Peer, StateSet, Target, UserName, Wanted};
+use crate::select::{Filter, Pattern, Peer, StateSet, Target, TargetKind, TargetList, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
 #[derive(Args, Clone, Debug)]
 pub struct SelectionArgs {
-    /// Only these: PORT, LOW-HIGH, ADDR:PORT, or the name of a service, process, unit or container
+    /// Ports, addresses or names: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, :http, nginx
     ///
-    /// A port `8080` or `:8080`, a range `8000-8100`, a local end `127.0.0.1:8080`, `[::1]:8080`,
-    /// `[fe80::1%eth0]:8080`, `*:8080` or `localhost:8080`, a local address `127.0.0.1`, or a word: the name of a service
-    /// (`ssh`, `postgresql`) or the beginning of the name of a process (`nginx`), of a systemd unit (`sshd.service`), or
-    /// of a container's id. Several are OR-ed.
+    /// A port `8080` or `:8080`, several `3000,5173`, a range `8000-8100`, a port with its protocol `53/udp`, a service
+    /// `:http`, an address and port `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `*:8080` or `localhost:8080`,
+    /// an address `127.0.0.1`, or a name: that of a service (`ssh`, `postgresql`), or the beginning of the name of a
+    /// process (`nginx`), a systemd unit (`sshd.service`) or a container. An address also finds the listeners on every
+    /// address that answer there. Several targets list what any of them matches.
     #[arg(value_name = "TARGET")]
-    pub targets: Vec<Target>,
+    pub targets: Vec<TargetList>,
 
     #[command(flatten, next_help_heading = "Which sockets")]
     pub protocols: ProtocolArgs,
@@ -42,9 +43,13 @@ pub struct SelectionArgs {
     #[arg(short = '6', long, help_heading = "Which sockets")]
     pub ipv6: bool,
 
-    /// Show owning processes (always on; taken for the fingers' sake)
+    /// Accepted for compatibility with ss; owners are always shown
     #[arg(short = 'p', long, help_heading = "Which sockets")]
     pub processes: bool,
+
+    /// Accepted for compatibility with ss and netstat
+    #[arg(short = 'e', long, hide = true)]
+    pub extended: bool,
 
     /// Local port or range
     #[arg(long = "port", value_name = "PORT|LOW-HIGH", value_delimiter = ',', help_heading = "Filters")]
@@ -97,10 +102,10 @@ pub struct SelectionArgs {
 impl SelectionArgs {
     /// What must be collected to answer.
     pub fn need(&self, output: &OutputArgs) -> Need {
-        let has_word = self.targets.iter().any(|target| matches!(target, Target::Word(_)));
+        let has_word = self.targets().any(|target| matches!(target.kind, TargetKind::Word(_)));
         let families = self.families();
         self.source.asked(Need {
-            protocols: self.protocols.protocols(),
+            protocols: self.need_protocols(),
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
             argv: output.wants_argv(),
@@ -109,6 +114,34 @@ impl SelectionArgs {
             spaces: self.space.choice(),
             ..Need::default()
         })
+    }
+
+    /// The targets, in the order in which they were typed.
+    pub fn targets(&self) -> impl Iterator<Item = &Target> {
+        TargetList::all(&self.targets)
+    }
+
+    /// The protocols whose sockets are listed: those of the flags, and those that targets name.
+    fn need_protocols(&self) -> Vec<Protocol> {
+        let own: Vec<Protocol> = self.targets().filter_map(|target| target.protocol).collect();
+        let all_have_one = !self.targets.is_empty() && self.targets().all(|target| target.protocol.is_some());
+        let default = self.protocols.protocols();
+        let is_wanted = |protocol: &Protocol| own.contains(protocol) || (!all_have_one && default.contains(protocol));
+        Protocol::ALL.into_iter().filter(is_wanted).collect()
+    }
+
+    /// Says whether there are flags that leave out sockets on a port that was asked for.
+    pub fn has_filters(&self) -> bool {
+        self.ipv4 != self.ipv6
+            || !(self.ports.is_empty()
+                && self.states.is_empty()
+                && self.process_names.is_empty()
+                && self.pids.is_empty()
+                && self.users.is_empty()
+                && self.categories.is_empty()
+                && self.exposures.is_empty()
+                && self.peers.is_empty()
+                && self.conditions.is_empty())
     }
 
     /// Says whether the question is about particular sockets, so that finding none is an answer of its own.
@@ -133,7 +166,7 @@ impl SelectionArgs {
     /// What was typed as a filter; words are looked up with `ports_named`.
     pub fn filter(&self, ports_named: impl Fn(&str) -> BTreeSet<(Port, Protocol)>) -> Filter {
         Filter {
-            targets: self.targets.iter().map(|target| Wanted::new(target, &ports_named)).collect(),
+            targets: self.targets().map(|target| Wanted::new(target, &ports_named)).collect(),
             protocols: self.protocols.protocols(),
             families: self.families(),
             listeners_only: self.listening && !self.all,

@@ -44,16 +44,22 @@ impl Signal {
         }
     }
 
-    /// The number, where it is the same on every system; those of the user's signals differ.
-    const fn number(self) -> Option<u8> {
+    /// The number on this system.
+    fn number(self) -> i32 {
         match self {
-            Signal::Hup => Some(1),
-            Signal::Int => Some(2),
-            Signal::Quit => Some(3),
-            Signal::Abort => Some(6),
-            Signal::Kill => Some(9),
-            Signal::Term => Some(15),
-            Signal::Usr1 | Signal::Usr2 => None,
+            Signal::Hup => 1,
+            Signal::Int => 2,
+            Signal::Quit => 3,
+            Signal::Abort => 6,
+            Signal::Kill => 9,
+            Signal::Term => 15,
+            #[cfg(unix)]
+            Signal::Usr1 => rustix::process::Signal::USR1.as_raw(),
+            #[cfg(unix)]
+            Signal::Usr2 => rustix::process::Signal::USR2.as_raw(),
+            // There are none there, so no number means them.
+            #[cfg(not(unix))]
+            Signal::Usr1 | Signal::Usr2 => i32::MIN,
         }
     }
 }
@@ -61,14 +67,12 @@ impl Signal {
 impl std::str::FromStr for Signal {
     type Err = String;
 
-    /// Reads `SIGTERM`, `TERM`, `term` and `15`.
+    /// Reads `SIGTERM`, `TERM`, `term` and `15`; numbers are those of this system.
     fn from_str(text: &str) -> Result<Signal, String> {
         let name = text.to_ascii_uppercase();
         let is_it = |signal: &Signal| {
             let own = signal.name();
-            own == name
-                || own.strip_prefix("SIG") == Some(&name)
-                || signal.number().map(|n| n.to_string()) == Some(name.clone())
+            own == name || own.strip_prefix("SIG") == Some(&name) || signal.number().to_string() == name
         };
         Signal::ALL.into_iter().find(is_it).ok_or_else(|| {
             let names: Vec<&str> = Signal::ALL.iter().map(|signal| &signal.name()[3..]).collect();

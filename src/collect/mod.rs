@@ -34,7 +34,7 @@ use std::path::PathBuf;
 
 pub use saved::Saved;
 
-use crate::model::{BackendChoice, Coverage, Gap, HiddenBecause, Need, Owner, Protocol, Snapshot, Socket};
+use crate::model::{BackendChoice, Coverage, Gap, HiddenBecause, Names, Need, Owner, Pid, Protocol, Snapshot, Socket};
 
 /// Where snapshots come from.
 pub trait Source {
@@ -44,6 +44,16 @@ pub trait Source {
     /// Lists the sockets of the own port space alone, for who only waits: their owners mean nothing.
     fn sockets(&self, need: &Need) -> Result<Vec<Socket>, CollectError> {
         Ok(self.snapshot(need)?.sockets)
+    }
+
+    /// Returns the names that exist here; of `users` those that do. Nothing where only a report is read.
+    fn names(&self, _users: &[String]) -> Names {
+        Names::default()
+    }
+
+    /// Says whether a process of this number runs; `None` where only a report is read.
+    fn has_process(&self, _pid: Pid) -> Option<bool> {
+        None
     }
 }
 
@@ -71,6 +81,18 @@ impl Source for System {
             return linux::sockets(need);
         }
         portable::sockets_alone(need)
+    }
+
+    fn names(&self, users: &[String]) -> Names {
+        #[cfg(target_os = "linux")]
+        let users = linux::users_named(users);
+        #[cfg(not(target_os = "linux"))]
+        let users = users.to_vec();
+        Names { processes: portable::process_names(), users }
+    }
+
+    fn has_process(&self, pid: Pid) -> Option<bool> {
+        Some(!matches!(ProcessHandle::open(pid), Err(control::ControlError::Gone)))
     }
 }
 

@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::ports;
 use crate::analyse::cause::{Checked, Verdict};
 use crate::analyse::check::{Question, USUAL};
+use crate::catalogue::Catalogue;
 use crate::cli::{BackendArgs, JsonArgs, ProtocolArgs, StyleArgs};
 use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{Bind, Caller, Listing, Need, Platform, Port, PortRange, SpaceChoice, Uid};
+use crate::model::{Bind, Caller, Listing, Need, Platform, Port, Protocol, SpaceChoice, Uid};
 use crate::render::document::check::CheckReport;
 use crate::render::document::json;
 use crate::render::page::check;
+use crate::select::{self, Place, TargetList};
 
 /// Check whether a program can bind a port; if not, show why and how to fix it
 ///
@@ -22,9 +25,9 @@ use crate::render::page::check;
 /// moment, nothing is sent. Without --address these are 0.0.0.0, ::, 127.0.0.1 and ::1, as far as the host has them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ports, and ranges LOW-HIGH
-    #[arg(value_name = "PORT", required = true, value_parser = parse_ports)]
-    ports: Vec<PortRange>,
+    /// Ports: 8080, 53/udp, 8000-8010, 127.0.0.1:8080, or the name of a service
+    #[arg(value_name = "[ADDR:]PORT", required = true)]
+    ports: Vec<TargetList>,
 
     #[command(flatten)]
     protocols: ProtocolArgs,
@@ -89,23 +92,20 @@ struct Address {
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
     let caller = probe::caller();
-    let binds = args.binds(caller)?;
-    let need = args.need();
-    let can_ask = binds.first().is_some_and(probe::can_ask_as);
-    let question = Question {
-        binds: &binds,
-        is_usual: args.addresses.is_empty(),
-        is_tried: can_ask && !args.no_probe,
-        caller,
-        kernel: super::KERNEL,
-    };
+    let groups = args.groups(&catalogue, caller)?;
+    let need = args.need(&groups);
+    let can_ask = groups.iter().flat_map(|group| &group.binds).next().is_some_and(probe::can_ask_as);
+    let is_tried = can_ask && !args.no_probe;
     let mut round = 1;
     loop {
         let snapshot = context.source.snapshot(&need)?;
         let listing = join::listing(&snapshot, Some(&catalogue));
-        let mut seen = BTreeSet::new();
-        let ports = args.numbers().filter(|port| seen.insert(*port));
-        let checked = question.at(ports, &listing, &catalogue);
+        let check = |group: &Group| {
+            let Group { binds, is_usual, ports } = group;
+            let question = Question { binds, is_usual: *is_usual, is_tried, caller, kernel: super::KERNEL };
+            question.at(ports.iter().copied(), &listing, &catalogue)
+        };
+        let checked: Vec<Checked<'_>> = groups.iter().flat_map(check).collect();
         let verdicts = || checked.iter().flat_map(|port| &port.verdicts);
         // A socket may have come or gone between the table and the bind: only what stays is a disagreement.
         if round < 3 && verdicts().any(|verdict| verdict.agrees() == Some(false)) {
@@ -141,11 +141,22 @@ fn show(
     super::pager::show(&text, !args.style.no_pager, context)
 }
 
+/// Ports at which the same binds are checked.
+struct Group {
+    /// The binds, each still without its port.
+    binds: Vec<Bind>,
+    /// Whether the addresses are only the usual ones, or several that a name stands for.
+    is_usual: bool,
+    ports: Vec<Port>,
+}
+
 impl Args {
-    fn need(&self) -> Need {
+    fn need(&self, groups: &[Group]) -> Need {
+        let protocols: BTreeSet<Protocol> =
+            groups.iter().flat_map(|group| &group.binds).map(|bind| bind.protocol).collect();
         self.backend.asked(Need {
-            protocols: self.protocols.protocols(),
-            ports: Some(self.numbers().collect()),
+            protocols: protocols.into_iter().collect(),
+            ports: Some(groups.iter().flat_map(|group| group.ports.iter().copied()).collect()),
             belonging: true,
             exe: self.document.json,
             spaces: SpaceChoice::All,
@@ -153,16 +164,62 @@ impl Args {
         })
     }
 
-    /// The ports that are asked for, as often as they are.
-    fn numbers(&self) -> impl Iterator<Item = Port> {
-        self.ports.iter().flat_map(|range| range.first().get()..=range.last().get()).map(Port::new)
+    /// The binds that are asked for, and at which ports; each port once for each address.
+    fn groups(&self, catalogue: &Catalogue, caller: Caller) -> Result<Vec<Group>, Error> {
+        let mut groups: Vec<(Option<&select::Address>, Vec<Protocol>, Vec<Port>)> = Vec::new();
+        let asked = ports::look_up(TargetList::all(&self.ports), &self.protocols.protocols(), catalogue)?;
+        for asked in &asked {
+            if asked.address.is_some() && !self.addresses.is_empty() {
+                return Err(Error::Usage(format!(
+                    "`{}` has an address already: leave out --address",
+                    asked.target.text
+                )));
+            }
+            let mut by_port: Vec<(Port, Vec<Protocol>)> = Vec::new();
+            for (port, protocol) in &asked.ports {
+                match by_port.iter_mut().find(|(known, _)| known == port) {
+                    Some((_, protocols)) => protocols.push(*protocol),
+                    None => by_port.push((*port, vec![*protocol])),
+                }
+            }
+            for (port, protocols) in by_port {
+                match groups.iter_mut().find(|group| (group.0, &group.1) == (asked.address, &protocols)) {
+                    Some((_, _, ports)) if ports.contains(&port) => {}
+                    Some((_, _, ports)) => ports.push(port),
+                    None => groups.push((asked.address, protocols, vec![port])),
+                }
+            }
+        }
+        let group = |(address, protocols, ports): (Option<&select::Address>, Vec<Protocol>, Vec<Port>)| {
+            let (addresses, is_usual) = self.addresses(address)?;
+            Ok(Group { binds: self.binds(&protocols, &addresses, caller)?, is_usual, ports })
+        };
+        groups.into_iter().map(group).collect()
     }
 
-    /// The binds that are asked for, for each of the ports; the port itself is still missing.
-    fn binds(&self, caller: Caller) -> Result<Vec<Bind>, Error> {
+    /// The addresses to bind, and whether one of them may be missing on this host.
+    fn addresses(&self, asked: Option<&select::Address>) -> Result<(Vec<Address>, bool), Error> {
         let is_wanted = |address: &IpAddr| self.ipv4 == self.ipv6 || address.is_ipv4() == self.ipv4;
-        let usual = USUAL.into_iter().filter(is_wanted).map(|address| Address { address, interface: None });
-        let addresses: Vec<Address> = if self.addresses.is_empty() { usual.collect() } else { self.addresses.clone() };
+        let plain = |address| Address { address, interface: None };
+        let usual = |test: fn(&IpAddr) -> bool| {
+            let addresses = USUAL.into_iter().filter(is_wanted).filter(test).map(plain);
+            (addresses.collect(), true)
+        };
+        Ok(match asked {
+            None if self.addresses.is_empty() => usual(|_| true),
+            None => (self.addresses.clone(), false),
+            Some(address) => match address.place {
+                Place::Wildcard => usual(IpAddr::is_unspecified),
+                Place::Localhost => usual(IpAddr::is_loopback),
+                Place::Exactly(ip) => {
+                    (vec![of_link(ip, address.interface.clone(), &address.to_string()).map_err(Error::Usage)?], false)
+                }
+            },
+        })
+    }
+
+    /// The binds of each protocol to each address; the port itself is still missing.
+    fn binds(&self, protocols: &[Protocol], addresses: &[Address], caller: Caller) -> Result<Vec<Bind>, Error> {
         let with = |protocol, wanted: &Address| {
             let scope = match &wanted.interface {
                 Some(name) => probe::scope_of(name).ok_or_else(|| unknown_interface(name))?,
@@ -180,19 +237,12 @@ impl Args {
                 ..Bind::plain(protocol, wanted.address, Port::new(0))
             })
         };
-        let protocols = self.protocols.protocols();
         protocols.iter().flat_map(|protocol| addresses.iter().map(|wanted| with(*protocol, wanted))).collect()
     }
 }
 
 fn unknown_interface(name: &str) -> Error {
     Error::Usage(format!("--address: `{name}` is not an interface here: `ip link` lists them"))
-}
-
-fn parse_ports(text: &str) -> Result<PortRange, String> {
-    // Of a colon alone the colon is named.
-    let ports = text.strip_prefix(':').filter(|ports| !ports.is_empty()).unwrap_or(text);
-    ports.parse().map_err(|error: crate::model::PortError| error.to_string())
 }
 
 fn parse_uid(text: &str) -> Result<Uid, String> {
@@ -209,10 +259,17 @@ fn parse_address(text: &str) -> Result<Address, String> {
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     let expected = || format!("`{text}` is not an address: expected an IPv4 or IPv6 address, such as 127.0.0.1 or ::1");
     let address: IpAddr = bare.parse().map_err(|_| expected())?;
+    if interface.as_ref().is_some_and(String::is_empty) {
+        return Err(expected());
+    }
+    of_link(address, interface, text)
+}
+
+/// An address of one link needs its interface, and no other one has any.
+fn of_link(address: IpAddr, interface: Option<String>, text: &str) -> Result<Address, String> {
     match (&interface, scope_in_words(address)) {
         (None, Some(scope)) => Err(format!("`{text}` is {scope}: expected its interface too, such as {address}%eth0")),
         (Some(_), None) => Err(format!("`{text}`: only a link-local address has an interface; see --device")),
-        (Some(name), Some(_)) if name.is_empty() => Err(expected()),
         _ => Ok(Address { address, interface }),
     }
 }

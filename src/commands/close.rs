@@ -6,7 +6,7 @@ use std::io::Write;
 use super::confirm::{charset, confirm};
 use crate::analyse::kill;
 use crate::analyse::targets::PortTargets;
-use crate::cli::{PortTarget, ProtocolArgs};
+use crate::cli::ProtocolArgs;
 use crate::collect::control::ControlError;
 use crate::collect::{can_destroy, destroy};
 use crate::context::Context;
@@ -15,7 +15,7 @@ use crate::join;
 use crate::model::{Endpoint, Listing, Row, Socket};
 use crate::render::text::safe::Charset;
 use crate::render::words::{absence, socket};
-use crate::select::Peer;
+use crate::select::{Peer, TargetList};
 
 /// Destroy the sockets on a port and leave their processes running
 ///
@@ -24,9 +24,9 @@ use crate::select::Peer;
 /// by number keeps the port until it closes the descriptor: that is checked afterwards and said.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ports: `8080`, `:8080`, `8000-8100`, `127.0.0.1:8080` or `[::1]:8080`
+    /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service
     #[arg(value_name = "PORT", required = true)]
-    ports: Vec<PortTarget>,
+    ports: Vec<TargetList>,
 
     #[command(flatten)]
     protocols: ProtocolArgs,
@@ -64,8 +64,7 @@ impl Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     can_destroy().map_err(|error| Error::Unable(error.to_string()))?;
-    let targets =
-        PortTargets::new(args.ports.iter().map(PortTarget::wanted).collect(), args.protocols.protocols(), false);
+    let targets = super::port_targets(&args.ports, args.protocols, false, context)?;
     let mut snapshot = context.source.snapshot(&PortTargets::need(false))?;
     if args.chosen(&targets, &join::listing(&snapshot, None)).is_empty() {
         // That nothing is there needs two agreeing looks.

@@ -12,25 +12,24 @@ use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Need, Port, Protocol, SpaceChoice};
+use crate::model::{Need, Port, Protocol, Row, SpaceChoice};
 use crate::render::document::info::InfoReport;
 use crate::render::document::json;
 use crate::render::page::check as check_text;
 use crate::render::page::info as text;
-use crate::render::text::safe::Text;
-use crate::render::text::style::Style;
 use crate::render::words::summary;
+use crate::select::{Target, TargetKind, Wanted};
 use crate::{join, select};
 
-/// Show everything about a port, or everything that a process holds
+/// Show everything about a port, or about every port that a process, unit or container holds
 ///
-/// A name is told port by port. Owners are told in full: what they descend from, unit, container, user, start, file,
+/// A name is shown port by port. Owners are told in full: what they descend from, unit, container, user, start, file,
 /// folder and arguments, the usual secrets masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A port, or the name or alias of a service
-    #[arg(value_name = "PORT|NAME", value_parser = parse_subject)]
-    subject: Subject,
+    /// A port, a service, or the name of a process, unit or container: all the ports that it holds
+    #[arg(value_name = "PORT|NAME")]
+    subject: Target,
 
     #[command(flatten)]
     document: JsonArgs,
@@ -49,36 +48,10 @@ pub struct Args {
     style: StyleArgs,
 }
 
-/// What the dossier is about.
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Subject {
-    Port(Port),
-    Name(String),
-}
-
-/// Names may begin with a digit (`3gpp-cbsp`), so only what looks like a port in every letter is one.
-fn parse_subject(text: &str) -> Result<Subject, String> {
-    let number = text.strip_prefix(':').unwrap_or(text);
-    if text.is_empty() {
-        return Err("an empty name has no dossier: expected a port or the name of a service".to_owned());
-    }
-    if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') || text.starts_with(':') {
-        return number.parse().map(Subject::Port).map_err(|error| format!("{error}, or the name of a service"));
-    }
-    Ok(Subject::Name(text.to_owned()))
-}
-
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
     let style = args.style.style(context);
-    let ports: BTreeSet<Port> = match &args.subject {
-        Subject::Port(port) => BTreeSet::from([*port]),
-        Subject::Name(name) => catalogue.ports_named(name).into_iter().map(|(port, _)| port).collect(),
-    };
-    if let (Subject::Name(name), true) = (&args.subject, ports.is_empty()) {
-        writeln!(context.stdout, "{}", unknown(name, &catalogue, style))?;
-        return Ok(ExitStatus::No);
-    }
+    let ports = args.ports(&catalogue, context)?;
     let need = args.source.asked(Need {
         ports: Some(ports.clone()),
         argv: true,
@@ -138,33 +111,26 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     Ok(args.strictness.status(&listing, ExitStatus::Yes))
 }
 
-/// Says that nothing has the name, and what comes near it.
-fn unknown(name: &str, catalogue: &Catalogue, style: Style) -> String {
-    const MOST: usize = 5;
-    let mut near: Vec<String> = Vec::new();
-    for entry in catalogue.search(name).iter().filter(|entry| entry.protocol == Protocol::Tcp).take(MOST) {
-        near.push(format!("{} ({})", Text::of(entry.service.name, style.charset).as_str(), entry.port));
-    }
-    let name = Text::of(name, style.charset);
-    let near = if near.is_empty() { String::new() } else { format!("; near it: {}", near.join(", ")) };
-    format!("no service has the name {}{near}", name.as_str())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subject_is_a_port_or_a_name() {
-        let port = |number| Ok(Subject::Port(Port::new(number)));
-        let name = |text: &str| Ok(Subject::Name(text.to_owned()));
-        for (text, subject) in
-            [("80", port(80)), (":8080", port(8080)), ("http", name("http")), ("3gpp-cbsp", name("3gpp-cbsp"))]
-        {
-            assert_eq!(parse_subject(text), subject, "{text}");
+impl Args {
+    /// The ports that are meant: those of the target, and those that a process, unit or container of the name holds.
+    fn ports(&self, catalogue: &Catalogue, context: &mut Context) -> Result<BTreeSet<Port>, Error> {
+        let TargetKind::Word(word) = &self.subject.kind else {
+            let named = super::ports::look_up([&self.subject], &Protocol::ALL, catalogue)?;
+            return Ok(named.into_iter().flat_map(|asked| asked.ports).map(|(port, _)| port).collect());
+        };
+        let mut ports: BTreeSet<Port> = catalogue.ports_named(word).into_iter().map(|(port, _)| port).collect();
+        let need = self.source.asked(Need { belonging: true, exe: true, spaces: SpaceChoice::All, ..Need::default() });
+        let snapshot = super::snapshot(&need, &self.source, context)?;
+        let listing = join::listing(&snapshot, None);
+        let wanted = Wanted::new(&self.subject, |_| BTreeSet::new());
+        let held: Vec<&Row<'_>> = listing.rows.iter().filter(|row| wanted.matches(row)).collect();
+        // Who listens is known by those ports; each of its connections has one of no meaning.
+        let has_listener = held.iter().any(|row| row.is_listener);
+        let is_meant = |row: &&&Row<'_>| row.is_listener || !has_listener;
+        ports.extend(held.iter().filter(is_meant).map(|row| row.socket.local.port));
+        if ports.is_empty() {
+            return Err(super::unmatched::nothing_called(word, &listing, catalogue, &self.source, context));
         }
-        for text in ["", "0", "70000", "80-90", ":", ":x", "-", "99999999999"] {
-            assert!(parse_subject(text).is_err(), "{text}");
-        }
+        Ok(ports)
     }
 }

@@ -1,13 +1,15 @@
 //! `portscope`: what is open on this machine.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use super::pager;
+use super::unmatched::{self, Absent};
 use crate::cli::{Format, OutputArgs, SelectionArgs};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::Listing;
+use crate::model::{Listing, Pid};
 use crate::render::document::csv;
 use crate::render::document::json;
 use crate::render::page::listing::{self, TableOptions};
@@ -15,6 +17,7 @@ use crate::render::table::draw::Frame;
 use crate::render::words::summary;
 use crate::{join, select};
 
+/// List open sockets (the default)
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -38,13 +41,35 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         context.note(&summary::sources(&snapshot));
     }
     let mut listing = join::listing(&snapshot, names);
+    let absent = unmatched::absent(&args.selection, &filter, &listing, &catalogue, context);
+    if absent.iter().any(unmatched::Absent::is_mistake) {
+        unmatched::report(&absent, &listing, context);
+        return Ok(ExitStatus::No);
+    }
     listing.retain(|row| filter.admits(row));
     args.selection.keep_where(&mut listing)?;
     match args.output.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => select::in_default_order(&mut listing.rows),
     }
-    show(&listing, &args.output, context)?;
+    if args.output.pids_only {
+        let pids: BTreeSet<Pid> =
+            listing.rows.iter().flat_map(|row| row.processes.iter().map(|(pid, _)| *pid)).collect();
+        for pid in pids {
+            writeln!(context.stdout, "{}", pid.0)?;
+        }
+        context.stdout.flush()?;
+        super::tell_gaps(&listing, context);
+    } else {
+        show(&listing, &args.output, context)?;
+    }
+    // A document says itself what it is about, and that it is empty.
+    let is_document = args.output.format() == Format::Json;
+    if !is_document {
+        unmatched::explain(&args.selection, &filter, &listing, context);
+    }
+    let absent: Vec<Absent> = absent.into_iter().filter(|absent| !is_document || !absent.is_known()).collect();
+    unmatched::report(&absent, &listing, context);
     if args.selection.is_specific()
         && need.states.is_none()
         && listing.rows.is_empty()
@@ -54,7 +79,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         // That there is nothing is said only as far as one could look.
         context.note(&line);
     }
-    let status = args.output.strictness.status(&listing, ExitStatus::Yes);
+    let can_tell = !absent.iter().any(Absent::is_hidden);
+    let status = args.output.strictness.status(&listing, if can_tell { ExitStatus::Yes } else { ExitStatus::No });
     // The program ends here, and its memory with it: to give back 100,000 rows one by one would take longer.
     std::mem::forget(listing);
     std::mem::forget(snapshot);

@@ -14,10 +14,12 @@ mod kill;
 mod list;
 mod man;
 mod pager;
+mod ports;
 mod schema;
 mod services;
 mod snapshot;
 mod spaces;
+mod unmatched;
 mod usage;
 mod wait;
 
@@ -27,13 +29,16 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::analyse::check::Kernel;
+use crate::analyse::targets::PortTargets;
 use crate::cli::handbook;
-use crate::cli::{self, SourceArgs};
+use crate::cli::{self, ProtocolArgs, SourceArgs, habits};
 use crate::collect::probe;
+use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
 use crate::render::words::summary;
+use crate::select::{Ports, Target, TargetKind, TargetList, Wanted};
 
 const TEMPLATE: &str = "\
 {name} {version}
@@ -61,6 +66,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(visible_alias = "ls")]
+    List(Box<list::Args>),
     Spaces(spaces::Args),
     Info(info::Args),
     #[command(visible_alias = "why")]
@@ -101,7 +108,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
     if let Some(shell) = context.environment.text(completions::VARIABLE).map(str::to_owned) {
         return completions::answer(&shell, arguments, command_line(), context);
     }
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = accepted(arguments.into_iter().collect())?;
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -112,10 +119,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
             write!(context.stdout, "{error}")?;
             return finish(context, ExitStatus::Yes);
         }
-        Err(error) => return Err(Error::Usage(cli::one_line(&error))),
+        Err(error) => {
+            let line = cli::one_line(&error);
+            let is_flag = error.kind() == ErrorKind::UnknownArgument;
+            return Err(match habit(&arguments).filter(|_| is_flag) {
+                Some(hint) => Error::OtherTool { line, hints: vec![hint] },
+                None => Error::Usage(line),
+            });
+        }
     };
     let status = match cli.command {
         None => list::run(&cli.list, context),
+        Some(Command::List(args)) => list::run(&args, context),
         Some(Command::Spaces(args)) => spaces::run(&args, context),
         Some(Command::Info(args)) => info::run(&args, context),
         Some(Command::Usage(args)) => usage::run(&args, context),
@@ -136,8 +151,75 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
     finish(context, status)
 }
 
+/// The command line with what other tools take and what can be meant only one way put into portscope's form.
+fn accepted(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Error> {
+    let words: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let is_foreign = habits::is_of_another_tool(&words);
+    let has_timers = words.iter().any(|word| habits::without_timers(word).is_some());
+    // To know the commands takes a while, and is seldom needed.
+    if !(is_foreign || has_timers) || listing_words(&arguments).is_none() {
+        return Ok(arguments);
+    }
+    if is_foreign {
+        let line = format!("`{}` is written for another tool", words.join(" "));
+        let hints = habit(&arguments).into_iter().collect();
+        return Err(Error::OtherTool { line, hints });
+    }
+    for argument in arguments.iter_mut().skip(1) {
+        if let Some(changed) = argument.to_str().and_then(habits::without_timers) {
+            *argument = changed.into();
+        }
+    }
+    Ok(arguments)
+}
+
+/// What to type instead of these arguments of another tool.
+fn habit(arguments: &[OsString]) -> Option<String> {
+    habits::hint(&listing_words(arguments)?, command_names().iter().any(|name| name == "watch"))
+}
+
+/// The arguments of a listing as text; `None` where they are those of another command.
+fn listing_words(arguments: &[OsString]) -> Option<Vec<String>> {
+    let words: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let program = Cli::command();
+    let is_command = words.first().is_some_and(|word| program.find_subcommand(word).is_some());
+    (!is_command).then_some(words)
+}
+
 /// The kernel of this machine, as a judgement asks it.
 const KERNEL: Kernel = Kernel { bind: probe::probe, address: probe::probe_address };
+
+/// The names of the commands, for who has mistyped one.
+fn command_names() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
+/// The sockets that `kill` and `close` mean by what was typed: a name counts only as that of a service, since processes
+/// choose theirs.
+fn port_targets(
+    lists: &[TargetList],
+    protocols: ProtocolArgs,
+    clients: bool,
+    context: &Context,
+) -> Result<PortTargets, Error> {
+    let catalogue = config::catalogue(&[], &context.environment)?;
+    let asked = match ports::look_up(TargetList::all(lists), &protocols.protocols(), &catalogue) {
+        Err(Error::NoSuchName { line, hints }) => return Err(unmatched::ports_instead(lists, line, hints, context)),
+        asked => asked?,
+    };
+    let wanted = |asked: &ports::PortsAsked<'_>| {
+        let named = match &asked.target.kind {
+            // Not as the name of a process.
+            TargetKind::Word(word) => TargetKind::Ports(Ports::Service(word.clone())),
+            kind => kind.clone(),
+        };
+        let target = Target { kind: named, ..asked.target.clone() };
+        let text = target.text.rsplit_once('/').filter(|_| target.protocol.is_some());
+        let text = text.map_or(&*target.text, |(text, _)| text).to_owned();
+        (text, Wanted::new(&target, |name| catalogue.ports_named(name)))
+    };
+    Ok(PortTargets::new(asked.iter().map(wanted).collect(), protocols.protocols(), clients))
+}
 
 /// Takes the facts that are needed from where the command line says.
 fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<Snapshot, Error> {

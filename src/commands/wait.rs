@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::analyse::wait::{Condition, Goal};
-use crate::cli::{JsonArgs, ProtocolArgs, parse_duration, parse_name, parse_port};
+use super::ports;
+use crate::analyse::wait::{Condition, Goal, Place};
+use crate::catalogue::Catalogue;
+use crate::cli::{JsonArgs, ProtocolArgs, parse_duration, parse_name};
+use crate::config;
 use crate::context::Context;
 use crate::environment::{Environment, Terminal};
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{Need, Port, Protocol, Snapshot, SpaceChoice};
+use crate::model::{Need, Snapshot, SpaceChoice};
 use crate::render::document::json;
 use crate::render::document::wait::WaitReport;
 use crate::render::page::progress::Spinner;
 use crate::render::text::style::{ColorChoice, Style};
 use crate::render::words::wait;
-use crate::select::Pattern;
+use crate::select::{Pattern, TargetList};
 
 /// The time between the first two looks; each later one is half as long again.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -29,9 +32,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// listened on when a socket is in LISTEN, a UDP port when one is bound and has no peer.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ports: 8080 or :8080
-    #[arg(value_name = "PORT", value_parser = parse_port, required = true)]
-    ports: Vec<Port>,
+    /// Ports: 8080, 53/udp, 8000-8010, localhost:8080, or the name of a service
+    #[arg(value_name = "[ADDR:]PORT", required = true)]
+    ports: Vec<TargetList>,
 
     #[command(flatten)]
     protocols: ProtocolArgs,
@@ -69,25 +72,27 @@ pub struct Args {
 }
 
 impl Args {
-    fn condition(&self) -> Condition {
-        let protocols = self.protocols.protocols();
-        let each = |port: &Port| protocols.iter().map(move |protocol| (*port, *protocol)).collect::<Vec<_>>();
-        let mut ports: Vec<(Port, Protocol)> = self.ports.iter().flat_map(each).collect();
+    fn condition(&self, catalogue: &Catalogue) -> Result<Condition, Error> {
+        let mut places: Vec<Place> = Vec::new();
+        for asked in ports::look_up(TargetList::all(&self.ports), &self.protocols.protocols(), catalogue)? {
+            let place = |(port, protocol)| Place { address: asked.address.cloned(), port, protocol };
+            places.extend(asked.ports.iter().copied().map(place));
+        }
         let mut seen = BTreeSet::new();
-        ports.retain(|port| seen.insert(*port));
-        Condition {
+        places.retain(|place| seen.insert(place.to_string()));
+        Ok(Condition {
+            ports: places,
             goal: if self.free { Goal::Free } else { Goal::Listening },
-            ports,
             any: self.any,
             any_state: self.any_state,
             processes: self.processes.iter().map(|name| Pattern::new(name)).collect(),
-        }
+        })
     }
 
     fn need(&self, condition: &Condition) -> Need {
         Need {
             protocols: condition.protocols(),
-            ports: Some(condition.ports.iter().map(|(port, _)| *port).collect()),
+            ports: Some(condition.ports.iter().map(|place| place.port).collect()),
             exe: self.document.json || !self.processes.is_empty(),
             spaces: SpaceChoice::Own,
             helpers: false,
@@ -98,7 +103,8 @@ impl Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let started = context.now();
-    let condition = args.condition();
+    let catalogue = config::catalogue(&[], &context.environment)?;
+    let condition = args.condition(&catalogue)?;
     let snapshot = watch(args, &condition, started, context)?;
     let elapsed = context.now().duration_since(started);
     let listing = join::listing(&snapshot, None);
@@ -157,8 +163,7 @@ fn spinner(args: &Args, condition: &Condition, context: &Context) -> Option<Spin
     if args.quiet || !context.is_stderr_tty {
         return None;
     }
-    let ports: Vec<String> =
-        condition.ports.iter().map(|(port, protocol)| format!("{} {port}", protocol.name())).collect();
+    let ports: Vec<String> = condition.ports.iter().map(ToString::to_string).collect();
     let goal = if args.free { "to be free" } else { "to listen" };
     Some(Spinner::start(&format!("waiting for {} {goal}", ports.join(", ")), style_of_stderr(context)))
 }

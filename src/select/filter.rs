@@ -12,7 +12,7 @@ use crate::model::{Category, Endpoint, Exposure, Family, Pid, Port, PortRange, P
 pub struct Filter {
     /// The targets.
     pub targets: Vec<Wanted>,
-    /// `-t`, `-u`.
+    /// `-t`, `-u`: of targets that name no protocol.
     pub protocols: Vec<Protocol>,
     /// `-4`, `-6`.
     pub families: Vec<Family>,
@@ -41,9 +41,19 @@ pub struct Filter {
 impl Filter {
     /// Says whether the row passes every filter.
     pub fn admits(&self, row: &Row<'_>) -> bool {
+        self.admits_apart_from_targets(row) && (self.targets.is_empty() || self.finding(row).next().is_some())
+    }
+
+    /// The indices of the targets that find the row.
+    pub fn finding<'f>(&'f self, row: &'f Row<'_>) -> impl Iterator<Item = usize> + 'f {
+        let finds = |target: &Wanted| target.means(row.socket.protocol, &self.protocols) && target.finds(row);
+        self.targets.iter().enumerate().filter(move |(_, target)| finds(target)).map(|(index, _)| index)
+    }
+
+    /// Says whether the row passes every filter but the targets.
+    pub fn admits_apart_from_targets(&self, row: &Row<'_>) -> bool {
         let socket = row.socket;
-        any(&self.targets, |target| target.matches(row))
-            && any(&self.protocols, |protocol| *protocol == socket.protocol)
+        (!self.targets.is_empty() || any(&self.protocols, |protocol| *protocol == socket.protocol))
             && any(&self.families, |family| *family == socket.family)
             && (!self.listeners_only || row.is_listener)
             && any(&self.states, |states| socket.state.is_some_and(|state| states.contains(state)))

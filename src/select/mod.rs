@@ -4,8 +4,10 @@ mod filter;
 mod names;
 mod sort;
 mod target;
+mod wanted;
 
 pub use filter::{Filter, Peer, StateSet};
 pub use names::{Pattern, UserName};
 pub use sort::{SortKey, Sorting, in_default_order};
-pub use target::{Target, Wanted};
+pub use target::{Address, Place, Ports, Target, TargetKind, TargetList};
+pub use wanted::{NameKind, Wanted};

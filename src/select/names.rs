@@ -27,15 +27,26 @@ impl Pattern {
 
     /// Says whether the unit, or the id or name of a container that it is of or leads to, begins with the word.
     pub fn matches_belonging(&self, row: &Row<'_>) -> bool {
+        self.matches_unit(row) || self.matches_container(row)
+    }
+
+    /// Says whether the name of the unit begins with the word.
+    pub fn matches_unit(&self, row: &Row<'_>) -> bool {
+        let mut units = row.unit().into_iter().flat_map(|unit| unit.split(", "));
+        units.any(|unit| self.begins(OsStr::new(unit)))
+    }
+
+    /// Says whether the id or name of a container that the row is of or leads to begins with the word.
+    pub fn matches_container(&self, row: &Row<'_>) -> bool {
         let of_cgroup = row.belonging.and_then(|belonging| belonging.container.as_ref());
         let of_forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
         let containers = of_cgroup.into_iter().chain(of_forward).chain(&row.space.containers);
         let mut names = containers.flat_map(|container| [Some(&container.id), container.name.as_ref()]).flatten();
-        let mut units = row.unit().into_iter().flat_map(|unit| unit.split(", "));
-        units.any(|unit| self.begins(OsStr::new(unit))) || names.any(|name| self.begins(OsStr::new(name)))
+        names.any(|name| self.begins(OsStr::new(name)))
     }
 
-    fn begins(&self, name: &OsStr) -> bool {
+    /// Says whether the name begins with the word.
+    pub fn begins(&self, name: &OsStr) -> bool {
         let name = name.as_encoded_bytes();
         name.len() >= self.0.len() && name[..self.0.len()].eq_ignore_ascii_case(self.0.as_bytes())
     }

@@ -28,6 +28,7 @@ mod tables;
 pub mod users;
 
 pub use native::{snapshot, sockets};
+pub use users::named as users_named;
 
 /// The readers of what the kernel and the firewall's tools write.
 #[cfg(any(fuzzing, test))]

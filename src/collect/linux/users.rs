@@ -24,6 +24,20 @@ pub fn names(uids: &BTreeSet<Uid>) -> (BTreeMap<Uid, String>, Option<Gap>) {
     (names, gap)
 }
 
+/// Returns the names in the file of users, and of those asked for the ones that the name service knows.
+pub fn named(asked: &[String]) -> Vec<String> {
+    let file = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut names: Vec<String> = file.lines().filter_map(|line| Some(line.split_once(':')?.0.to_owned())).collect();
+    let rest: Vec<String> = asked.iter().filter(|name| !names.contains(name)).cloned().collect();
+    if !rest.is_empty() {
+        let exists = |name: &String| uzers::get_user_by_name(name).is_some();
+        // A name service that does not answer cannot say that there is no such user.
+        let all = rest.clone();
+        names.extend(within(PATIENCE, move || rest.into_iter().filter(exists).collect::<Vec<_>>()).unwrap_or(all));
+    }
+    names
+}
+
 fn gap(why: &NoAnswer) -> Gap {
     match why {
         NoAnswer::TooLate => Gap::UserNamesTooLate,

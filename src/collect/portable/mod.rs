@@ -14,6 +14,8 @@ mod sockets;
 #[cfg(windows)]
 mod windows;
 
+pub use processes::names as process_names;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 

@@ -1,6 +1,7 @@
 //! Processes and the host through sysinfo; no other file names that crate.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
@@ -73,6 +74,13 @@ fn effective_uid(process: &sysinfo::Process) -> Option<Uid> {
 #[cfg(not(unix))]
 fn effective_uid(_: &sysinfo::Process) -> Option<Uid> {
     None
+}
+
+/// The names of all processes.
+pub fn names() -> Vec<OsString> {
+    let Ok(mut system) = System::new() else { return Vec::new() };
+    system.refresh_processes_specifics(ProcessesToUpdate::All, false, ProcessRefreshKind::nothing().without_tasks());
+    system.processes().values().map(|process| process.name().to_owned()).collect()
 }
 
 /// When the process started, in seconds since 1970; nothing when there is none of this number.

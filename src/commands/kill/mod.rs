@@ -11,8 +11,7 @@ use handles::Handles;
 
 use super::confirm::{charset, confirm};
 use crate::analyse::kill::{self, Plan};
-use crate::analyse::targets::PortTargets;
-use crate::cli::{PortTarget, ProtocolArgs, parse_duration};
+use crate::cli::{ProtocolArgs, parse_duration};
 use crate::collect::control::{ControlError, Signal};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
@@ -20,6 +19,7 @@ use crate::join;
 use crate::render::page::kill as words;
 use crate::render::text::safe::Charset;
 use crate::render::words::{absence, socket};
+use crate::select::TargetList;
 
 /// Stop the processes that listen on a port
 ///
@@ -28,9 +28,9 @@ use crate::render::words::{absence, socket};
 /// Then waits until the port is free.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ports: `8080`, `:8080`, `8000-8100`, `127.0.0.1:8080` or `[::1]:8080`; never a name
+    /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service
     #[arg(value_name = "PORT", required = true)]
-    ports: Vec<PortTarget>,
+    ports: Vec<TargetList>,
 
     #[command(flatten)]
     protocols: ProtocolArgs,
@@ -65,8 +65,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let targets =
-        PortTargets::new(args.ports.iter().map(PortTarget::wanted).collect(), args.protocols.protocols(), args.clients);
+    let targets = super::port_targets(&args.ports, args.protocols, args.clients, context)?;
     let (snapshot, handles) = handles::look(&targets, context)?;
     let listing = join::listing(&snapshot, None);
     let charset = charset(context);

@@ -32,6 +32,8 @@ pub struct PortReport<'a> {
     pub port: u16,
     /// `tcp` or `udp`.
     pub protocol: &'a str,
+    /// The address, as it was typed; null for any one.
+    pub address: Option<String>,
     /// Whether it is as it should be.
     pub reached: bool,
     /// Who listens; where it is not reached every socket that was seen on the port instead.
@@ -42,8 +44,9 @@ impl<'a> WaitReport<'a> {
     /// Turns outcomes into the document.
     pub fn new(goal: Goal, reached: bool, elapsed: Duration, outcomes: &'a [Outcome<'a, 'a>]) -> WaitReport<'a> {
         let port = |outcome: &'a Outcome<'a, 'a>| PortReport {
-            port: outcome.port.get(),
-            protocol: outcome.protocol.name(),
+            port: outcome.place.port.get(),
+            protocol: outcome.place.protocol.name(),
+            address: outcome.place.address.as_ref().map(ToString::to_string),
             reached: outcome.is_reached,
             sockets: outcome.rows.iter().map(|row| listing::socket(row)).collect(),
         };

@@ -6,9 +6,9 @@ use crate::render::text::safe::Charset;
 use crate::render::words::socket;
 
 /// Says that nothing is on the target, and what is there instead.
-pub fn line(absence: &Absence<'_, '_, '_>, targets: &PortTargets, charset: Charset) -> String {
+pub fn line(absence: &Absence<'_, '_>, targets: &PortTargets, charset: Charset) -> String {
     let verb = if targets.has_clients() { "is on" } else { "listens on" };
-    let line = format!("nobody {verb} {} {}", targets.protocol_names(), absence.text);
+    let line = format!("nobody {verb} {}", absence.text);
     let say = |row: &Row<'_>| socket::socket_and_holders(row, charset);
     match absence.instead {
         Instead::Nothing => line,

@@ -14,5 +14,6 @@ pub mod reason;
 pub mod registered;
 pub mod socket;
 pub mod summary;
+pub mod unmatched;
 pub mod usage;
 pub mod wait;

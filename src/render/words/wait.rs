@@ -1,8 +1,8 @@
 //! What came of waiting.
 
 use crate::analyse::kill::blocks;
-use crate::analyse::wait::{Goal, Outcome};
-use crate::model::{Port, Protocol, Row, State};
+use crate::analyse::wait::{Goal, Outcome, Place};
+use crate::model::{Row, State};
 use crate::render::text::safe::Charset;
 use crate::render::words::socket;
 
@@ -14,14 +14,14 @@ pub fn reached(goal: Goal, outcome: &Outcome<'_, '_>, charset: Charset) -> Vec<S
             .iter()
             .map(|row| format!("{}: {}", socket::socket(row, charset), socket::all(row, charset)))
             .collect(),
-        Goal::Free => vec![free(outcome.port, outcome.protocol, &outcome.rows)],
+        Goal::Free => vec![free(&outcome.place, &outcome.rows)],
     }
 }
 
 /// `tcp 8080 is free`, and what is left of connections.
-pub fn free(port: Port, protocol: Protocol, rows: &[&Row<'_>]) -> String {
-    let line = format!("{} {port} is free", protocol.name());
-    let is_left = |state| !blocks(protocol, state) && state != Some(State::Redirect);
+pub fn free(place: &Place, rows: &[&Row<'_>]) -> String {
+    let line = format!("{place} is free");
+    let is_left = |state| !blocks(place.protocol, state) && state != Some(State::Redirect);
     let left = rows.iter().filter(|row| is_left(row.socket.state)).count();
     format!("{line}{}", connections_left(left))
 }
@@ -41,11 +41,11 @@ const MOST_SEEN: usize = 3;
 
 /// The line of a port that is not as it should be: what was seen instead.
 pub fn missed(goal: Goal, outcome: &Outcome<'_, '_>, wanted: &[String], charset: Charset) -> String {
-    let (protocol, port) = (outcome.protocol.name(), outcome.port);
+    let place = &outcome.place;
     let line = match goal {
-        Goal::Listening if wanted.is_empty() => format!("nobody listens on {protocol} {port}"),
-        Goal::Listening => format!("no {} listens on {protocol} {port}", wanted.join(" or ")),
-        Goal::Free => format!("{protocol} {port} is not free"),
+        Goal::Listening if wanted.is_empty() => format!("nobody listens on {place}"),
+        Goal::Listening => format!("no {} listens on {place}", wanted.join(" or ")),
+        Goal::Free => format!("{place} is not free"),
     };
     let seen = |row: &&Row<'_>| socket::socket_and_holders(row, charset);
     let mut instead: Vec<String> = outcome.rows.iter().take(MOST_SEEN).map(seen).collect();
