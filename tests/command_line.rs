@@ -21,7 +21,7 @@ fn the_version_is_that_of_the_manifest() {
 
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
-    let forms = "; a target is PORT, :PORT, LOW-HIGH, ADDR:PORT, [ADDR6]:PORT, or the name of a service, process, unit or container";
+    let forms = "; expected a port (8080, 53/udp, 8000-8100), ADDR:PORT, an address or a name";
     for (arguments, message) in [
         (&["70000"][..], format!("`70000` is not a port: expected 1-65535{forms}")),
         (&["80-20"], format!("`80-20` is not a range: 80 is above 20{forms}")),
@@ -32,8 +32,8 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["info", "22", "80"], "`80` is one argument too many: expected portscope info [OPTIONS] <PORT|NAME>\n".into()),
         (&["free", "8080"], "`8080` is one argument too many: expected portscope free [OPTIONS]\n".into()),
         (&["usage", "80"], "`80` is one argument too many: expected portscope usage [OPTIONS]\n".into()),
-        (&["check", "8080-"], "`8080-` is not a range: it has no end; expected LOW-HIGH, such as 8000-8100\n".into()),
-        (&["wait", ":"], "`:` is not a port: expected 1-65535\n".into()),
+        (&["check", "8080-"], format!("`8080-` is not a range: it has no end{forms}\n")),
+        (&["wait", ":"], format!("`:` has no port after its colon: expected 1-65535{forms}\n")),
         (&["--process", ""], "--process: an empty name is the beginning of every name: expected at least one letter of it\n".into()),
         (&["--process", "nginx,"], "--process: an empty name is the beginning of every name".into()),
         (&["wait", "8080", "--process", ""], "--process: an empty name is the beginning of every name".into()),

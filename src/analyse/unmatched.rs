@@ -163,7 +163,7 @@ impl Here<'_, '_> {
             _ => true,
         });
         // The registry has a name near to most short words.
-        if nearest.iter().any(|near| !matches!(near, Near::Service(..))) {
+        if length < 6 && nearest.iter().any(|near| !matches!(near, Near::Service(..))) {
             nearest.retain(|near| !matches!(near, Near::Service(..)));
         }
         nearest.truncate(MOST_NEAR);

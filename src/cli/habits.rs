@@ -2,9 +2,7 @@
 //! translated for a hint.
 
 use super::output::Format;
-
-/// Words that begin a filter of `ss`.
-const FILTER_WORDS: [&str; 6] = ["state", "exclude", "sport", "dport", "src", "dst"];
+use crate::select::StateSet;
 
 /// The tools whose command line may be pasted whole.
 const TOOLS: [&str; 4] = ["ss", "netstat", "lsof", "fuser"];
@@ -23,11 +21,20 @@ pub fn without_timers(argument: &str) -> Option<String> {
 
 /// Says whether the words are a filter of `ss` or the command line of another tool, which would be read as names here.
 pub fn is_of_another_tool(words: &[String]) -> bool {
-    let is_filter = words.windows(2).any(|pair| {
-        let value = pair[1].trim_start_matches([':', '=']);
-        FILTER_WORDS.contains(&&*pair[0]) && (value.is_empty() || !value.starts_with('-'))
-    });
-    is_filter || words.first().is_some_and(|first| TOOLS.contains(&&**first) && words.len() > 1)
+    let is_filter = |index: usize| {
+        // What follows a flag is its value: `--sort state`.
+        let is_value = index > 0 && (words[index - 1].starts_with("--") || words[index - 1] == "-o");
+        let next = words.get(index + 1).map_or("", String::as_str);
+        let is_number = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+        !is_value
+            && match &*words[index] {
+                "state" | "exclude" => next.parse::<StateSet>().is_ok() || next == "all",
+                "sport" | "dport" => next.starts_with([':', '=']) || is_number(next) || next == "eq",
+                "src" | "dst" => next.contains(['.', ':']) || is_number(next) || next == "=",
+                _ => false,
+            }
+    };
+    (0..words.len()).any(is_filter) || words.first().is_some_and(|first| TOOLS.contains(&&**first) && words.len() > 1)
 }
 
 /// What another tool's command line asks for, in the words of portscope.
@@ -73,7 +80,7 @@ pub fn hint(words: &[String], has_watch: bool) -> Option<String> {
             "dst" => meant.flags.push(format!("--peer {}", rest.next()?)),
             "(" | ")" | "and" | "&&" => {}
             "or" | "||" | "exclude" | "not" | "!" => return None,
-            _ if word.starts_with("--") => meant.flag(word),
+            _ if word.starts_with("--") => return None,
             _ => match word.strip_prefix('-') {
                 Some(flags) if is_lsof => lsof(flags, &mut rest, &mut meant)?,
                 Some(flags) if is_fuser && flags == "k" => meant.command = Some("kill"),
@@ -219,7 +226,7 @@ mod tests {
         }
         assert_eq!(hint(&words("-c -l"), false).unwrap(), "use `watch -n1 portscope -l`");
         assert!(hint(&words("-x"), true).unwrap().contains("`ss -x`"));
-        for typed in ["-z", "sport = :22 or sport = :80", "-q 80"] {
+        for typed in ["-z", "--lisening", "sport = :22 or sport = :80", "-q 80"] {
             assert_eq!(hint(&words(typed), true), None, "{typed}");
         }
     }
@@ -229,7 +236,17 @@ mod tests {
         for typed in ["state established", "-t sport = :22", "dst 10.0.0.1", "lsof -i", "fuser 80/tcp"] {
             assert!(is_of_another_tool(&words(typed)), "{typed}");
         }
-        for typed in ["8080", "ss", "state", "nginx 80", "--state listen", "-l src -t"] {
+        for typed in [
+            "8080",
+            "ss",
+            "state",
+            "nginx 80",
+            "--state listen",
+            "-l src -t",
+            "--sort state 80",
+            "state 80",
+            "src nginx",
+        ] {
             assert!(!is_of_another_tool(&words(typed)), "{typed}");
         }
     }

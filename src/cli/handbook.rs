@@ -60,6 +60,22 @@ pub const HANDBOOK: &[Entry] = &[
         see_also: &["check", "info", "spaces", "kill"],
     },
     Entry {
+        command: "list",
+        examples: &[
+            ("portscope list", "every TCP socket, the same as portscope alone"),
+            ("portscope list 3000,5173 53/udp", "several ports"),
+            ("portscope list localhost:3000", "what answers at this address"),
+        ],
+        statuses: &[
+            (0, "success; also when nothing is open on a port"),
+            (1, "no match for a name"),
+            USAGE_OR_SYSTEM,
+            STRICT,
+        ],
+        files: &[],
+        see_also: &["info", "spaces"],
+    },
+    Entry {
         command: "spaces",
         examples: &[
             ("portscope spaces", "the port spaces (network namespaces) of this host"),
@@ -117,6 +133,7 @@ pub const HANDBOOK: &[Entry] = &[
         command: "wait",
         examples: &[
             ("portscope wait 8080", "until something is listening on tcp 8080"),
+            ("portscope wait localhost:5173", "until something answers at this address"),
             ("portscope wait 5432 6379 --timeout 2m", "until both ports are ready"),
             ("portscope wait 8080 --process nginx", "until nginx is listening"),
             ("portscope wait 8080 --free", "until a server can bind the port"),

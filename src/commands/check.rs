@@ -26,7 +26,7 @@ use crate::select::{self, Place, TargetList};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ports: 8080, 53/udp, 8000-8010, 127.0.0.1:8080, or the name of a service
-    #[arg(value_name = "[ADDR:]PORT", required = true)]
+    #[arg(value_name = "PORT", required = true)]
     ports: Vec<TargetList>,
 
     #[command(flatten)]

@@ -21,7 +21,7 @@ use crate::render::words::summary;
 use crate::select::{Target, TargetKind, Wanted};
 use crate::{join, select};
 
-/// Show everything about a port, or about every port that a process, unit or container holds
+/// Show everything about a port, or everything that a process holds
 ///
 /// A name is shown port by port. Owners are told in full: what they descend from, unit, container, user, start, file,
 /// folder and arguments, the usual secrets masked.

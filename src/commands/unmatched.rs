@@ -82,7 +82,10 @@ pub fn absent(
         // Every number may be that of a user.
         !name.bytes().all(|byte| byte.is_ascii_digit()) && !listing.rows.iter().any(|row| user.matches_row(row))
     });
-    names.extend(users.map(|(name, _)| (Asked::User, name.clone())));
+    // A report has only the users of its sockets, if any.
+    if listing.snapshot.saved.is_none() {
+        names.extend(users.map(|(name, _)| (Asked::User, name.clone())));
+    }
     absent.extend(processes_gone(selection, listing, hidden, context));
     if !names.is_empty() {
         let rest: Vec<String> = selection.targets().skip(1).map(|target| target.text.clone()).collect();

@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ports: 8080, 53/udp, 8000-8010, localhost:8080, or the name of a service
-    #[arg(value_name = "[ADDR:]PORT", required = true)]
+    #[arg(value_name = "PORT", required = true)]
     ports: Vec<TargetList>,
 
     #[command(flatten)]

@@ -170,7 +170,7 @@ fn every_form_of_target_finds_its_socket() {
     assert!(by_process.iter().any(|socket| socket["local"]["port"] == port));
     let by_label = portscope(["--json", "frontend", "--label"]).arg(format!("{port}=frontend")).success().only_socket();
     assert_eq!(by_label["service"]["source"], "user");
-    for other in [format!("127.0.0.2:{port}"), format!("*:{port}"), "no-such-service".to_owned()] {
+    for other in [format!("127.0.0.2:{port}"), format!("*:{port}"), format!("{port}/udp")] {
         assert!(portscope(["--json"]).arg(&other).success().sockets().is_empty(), "{other}");
     }
 }
@@ -187,11 +187,9 @@ fn targets_are_ored_and_filters_anded() {
     let own_pid = own.to_string();
     for (flags, expected) in [
         (&["--pid", own_pid.as_str()][..], 1),
-        (&["--pid", "4194304"], 0),
         (&["--user", rustix::process::geteuid().as_raw().to_string().as_str()], 1),
-        (&["--user", "no-such-user"], 0),
+        (&["--user", "daemon"], 0),
         (&["--process", "list-"], 1),
-        (&["--process", "ist-"], 0),
         (&["--state", "listen"], 1),
         (&["--state", "established,time-wait"], 0),
         (&["--exposure", "loopback"], 1),
@@ -217,7 +215,7 @@ fn is_in_host_space() -> bool {
 
 #[test]
 fn a_space_that_does_not_exist_is_a_mistake() {
-    let output = portscope(["--space", "elsewhere"]).stderr_contains("no port space is called `elsewhere`").exits(2);
+    let output = portscope(["--space", "elsewhere"]).stderr_contains("no port space is called `elsewhere`").exits(1);
     assert!(output.stdout.is_empty() && output.stderr.lines().count() == 1, "{output:?}");
 }
 
@@ -236,14 +234,16 @@ fn a_peer_is_found_by_address_network_and_port() {
 
 #[test]
 fn an_empty_listing_says_so_and_succeeds() {
-    let output = portscope(["no-such-process-or-service"]).any_stderr().success();
+    let free = listener("127.0.0.1").1;
+    let output = portscope([""; 0]).arg(free).any_stderr().success();
     assert_eq!(output.stdout.lines().nth(1), Some("no open socket matches"));
     // That nothing is there is said only as far as this backend can look.
     let is_portable = BACKEND == "portable";
-    assert_eq!(output.stderr.starts_with("portscope: not seen: v6only, device, queue, cookie and bound"), is_portable);
-    assert_eq!(output.stderr.is_empty(), !is_portable, "{}", output.stderr);
-    assert!(portscope(["-H", "no-such-process-or-service"]).any_stderr().success().stdout.is_empty());
-    assert!(portscope(["--json", "no-such-process-or-service"]).success().sockets().is_empty());
+    assert!(output.stderr.starts_with(&format!("portscope: nothing is open on tcp {free}\n")), "{}", output.stderr);
+    assert_eq!(output.stderr.contains("portscope: not seen: v6only, device, queue, cookie and bound"), is_portable);
+    assert_eq!(output.stderr.lines().count(), 1 + usize::from(is_portable), "{}", output.stderr);
+    assert!(portscope(["-H"]).arg(free).any_stderr().success().stdout.is_empty());
+    assert!(portscope(["--json"]).arg(free).success().sockets().is_empty());
 }
 
 #[test]
