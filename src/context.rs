@@ -78,8 +78,8 @@ impl Context {
 
     /// Writes to standard error what helps, on a line of its own.
     pub(crate) fn hint(&mut self, line: &str) {
-        let line = Text::of(line, Charset::Unicode);
-        let _ = writeln!(self.stderr, "hint: {}", line.as_str());
+        let line = Text::of(&format!("hint: {line}"), Charset::Unicode);
+        let _ = paragraph::item(&mut self.stderr, line.as_str(), self.stderr_width);
     }
 
     /// Asks the person at the terminal; anything but yes is no. Nothing where nobody can be asked.
