@@ -545,7 +545,7 @@ fn a_number_that_has_passed_to_another_process_hits_nobody() {
     if std::env::var_os(INSIDE).is_some() {
         return reuse_of_a_number();
     }
-    let name = "c46_c29_a_number_that_has_passed_to_another_process_hits_nobody";
+    let name = "a_number_that_has_passed_to_another_process_hits_nobody";
     let own = std::env::current_exe().unwrap();
     let output = {
         let _alone = support::alone();
