@@ -1,5 +1,8 @@
 //! portscope: which ports of this host are in use, what they are registered for, and who holds them.
 //!
+//! The library is the inside of the program, for its own binary, tests and fuzzers. It offers no API to other crates, and
+//! whoever links it gets a function that runs before `main` (see `system::stdout`).
+//!
 //! ```text
 //!   argv, env, tty, clock                      the operating system
 //!         |                                            |
