@@ -51,6 +51,8 @@ fn process(pid: u32, parent: u32, name: &str, uid: u32) -> (Pid, Process) {
         exe: Some(format!("/usr/sbin/{name}").into()),
         argv: None,
         cwd: None,
+        runs: None,
+        project: None,
         exe_deleted: None,
         started_at: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(pid))),
         uid: Some(Uid(uid)),

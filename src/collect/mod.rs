@@ -10,6 +10,7 @@ mod helper;
 pub mod manager;
 mod portable;
 pub mod probe;
+mod runs;
 mod saved;
 
 #[cfg(target_os = "linux")]

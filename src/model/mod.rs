@@ -11,6 +11,7 @@ mod need;
 mod owner;
 mod port;
 mod process;
+mod project;
 mod service;
 mod snapshot;
 mod socket;
@@ -25,6 +26,7 @@ pub use need::{BackendChoice, Need, SpaceChoice};
 pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};
 pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
+pub use project::{Project, ProjectSource};
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{

@@ -83,6 +83,11 @@ pub struct Need {
     /// Whether the rest is wanted too that can be told of owners: the processes that they descend from, the folder that
     /// they work in, whether the file that they run is still there.
     pub dossier: bool,
+    /// Whether it is wanted what owners run that are interpreters.
+    pub runs: bool,
+    /// Whether the projects of listeners' owners are wanted, and the folders that they work in; with a dossier those of
+    /// every owner.
+    pub project: bool,
     /// Whether the counters of the spaces are wanted.
     pub counters: bool,
     /// Who is to be asked.
@@ -105,6 +110,8 @@ impl Default for Need {
             belonging: false,
             exe: false,
             dossier: false,
+            runs: false,
+            project: false,
             counters: false,
             backend: BackendChoice::default(),
             spaces: SpaceChoice::default(),

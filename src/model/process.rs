@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{Belonging, Pid, Uid};
+use super::{Belonging, Pid, Project, Uid};
 
 /// What is known of one process. Texts are the system's own bytes: they may hold anything but NUL.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -19,6 +19,11 @@ pub struct Process {
     pub exe: Option<PathBuf>,
     /// Its arguments, read only when asked for: they carry secrets.
     pub argv: Option<Vec<OsString>>,
+    /// What it runs as an interpreter: a script, a module, a jar, a class or a task, read out of its arguments (a claim).
+    /// Absent for other programs, and where nobody looked.
+    pub runs: Option<OsString>,
+    /// The project of the folder that it works in; absent where it is in none, or nobody looked or may look.
+    pub project: Option<Project>,
     /// The folder that it works in, read only when asked for; absent when this user may not know.
     pub cwd: Option<PathBuf>,
     /// Whether the file that it runs is no longer there, as after an upgrade; absent when nobody looked, or may look.

@@ -44,6 +44,8 @@ impl Host {
                 exe: Some((*exe).into()).filter(|exe: &std::path::PathBuf| !exe.as_os_str().is_empty()),
                 argv: None,
                 cwd: None,
+                runs: None,
+                project: None,
                 exe_deleted: None,
                 belonging: None,
                 started_at: None,

@@ -26,6 +26,7 @@ pub mod spaces;
 mod sysctl;
 mod tables;
 pub mod users;
+mod whose;
 
 pub use native::{snapshot, sockets};
 pub use users::named as users_named;

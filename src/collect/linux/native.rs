@@ -8,7 +8,7 @@ use super::collection::Collection;
 use super::container_names::ContainerNames;
 use super::redirects::{self, Redirects};
 use super::tables::Tables;
-use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users};
+use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users, whose};
 use crate::collect::background::Background;
 use crate::collect::{CollectError, hidden_owners};
 use crate::model::{Backend, Gap, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
@@ -47,10 +47,11 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
             collection.gap(Gap::SpacesNotFound { problem: error.to_string() });
         }
     }
-    // Only now: the sockets of every port tell which of the kept spaces have been collection.
+    // Only now: the sockets of every port tell which of the kept spaces have been listed.
     collection.sockets.retain(|socket| need.wants_port(socket.local.port));
     let (coverage, facts) =
         owners::assign(&mut collection.sockets, &mut finder, |in_doubt| collection.tables.again(in_doubt, need))?;
+    let whose = whose::Looking::start(&collection.sockets, need);
     let mut processes = process::describe(&collection.sockets, need, &facts);
     let mut cgroups = cgroup::belongings(&collection.sockets.iter().filter_map(|socket| socket.cgroup).collect());
     if let Some(redirects) = redirects {
@@ -71,6 +72,9 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     gaps.extend(names.gaps());
     let (users, unknown_users) = users::names(&uids);
     gaps.extend(unknown_users);
+    if let Some(whose) = whose {
+        whose.finish(&mut processes);
+    }
     Ok(Snapshot {
         host: host::describe(captured_at),
         backend: Backend::Native,

@@ -21,12 +21,13 @@ use super::cgroup;
 use super::deadline::within;
 use super::owners::{Facts, ProcessFacts, socket_inode};
 use super::parallel;
+use crate::collect::runs;
 use crate::model::{Belonging, Holder, Inode, Need, Pid, Process, Socket, Uid};
 
 /// How long reading the arguments of one process may take.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// More of a command line is not read: it may be as long as memory.
-const MOST_ARGV: usize = 64 * 1024;
+pub(super) const MOST_ARGV: usize = 64 * 1024;
 
 /// More of the list of a process's cgroups is not read.
 const MOST_CGROUP: usize = 64 * 1024;
@@ -113,6 +114,7 @@ fn process(
         belonging: belonging(directory, need),
         ..stat.process(*pid, directory, boot)
     };
+    described.runs = described.argv.as_deref().and_then(runs::runs);
     if need.dossier {
         described.cwd = link(directory, "cwd").map(PathBuf::from);
         described.exe_deleted = described.exe.as_deref().and_then(|exe| is_deleted(directory, exe.as_os_str()));
@@ -146,6 +148,8 @@ fn as_met(pid: Pid, facts: &Facts, boot: Option<Duration>) -> Process {
         exe: None,
         argv: None,
         cwd: None,
+        runs: None,
+        project: None,
         exe_deleted: None,
         started_at: boot.map(|boot| UNIX_EPOCH + boot + Duration::from_nanos(facts.started)),
         uid: Some(Uid(facts.effective_uid)),
@@ -173,7 +177,7 @@ pub fn open_process(pid: Pid) -> Option<OwnedFd> {
 /// Says whether the process has one of the descriptors that were seen, and so is the one that was seen.
 ///
 /// One of a thread's own table cannot be found here; then there is nothing to compare.
-fn still_holds(directory: BorrowedFd<'_>, held: &[(u32, Inode)]) -> bool {
+pub(super) fn still_holds(directory: BorrowedFd<'_>, held: &[(u32, Inode)]) -> bool {
     let mut compared = false;
     for (fd, inode) in held {
         let Some(link) = link(directory, &format!("fd/{fd}")) else { continue };
@@ -223,6 +227,8 @@ impl Stat {
             exe: None,
             argv: None,
             cwd: None,
+            runs: None,
+            project: None,
             exe_deleted: None,
             started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(self.started)),
             uid: effective_uid(directory),
@@ -262,7 +268,7 @@ fn arguments(directory: BorrowedFd<'_>) -> Option<Vec<OsString>> {
 }
 
 /// Each argument ends with NUL; empty ones are arguments too. A process may have overwritten the whole.
-fn split_arguments(text: &[u8]) -> Vec<OsString> {
+pub(super) fn split_arguments(text: &[u8]) -> Vec<OsString> {
     if text.is_empty() {
         return Vec::new();
     }
@@ -275,7 +281,7 @@ fn open(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// Reads a file of /proc up to so many bytes.
-fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, Errno> {
+pub(super) fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, Errno> {
     let file = open(directory, name)?;
     let mut text = vec![0; most.min(4096)];
     let mut length = 0;
@@ -299,7 +305,7 @@ fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, E
     Ok(text)
 }
 
-fn link(directory: BorrowedFd<'_>, name: &str) -> Option<OsString> {
+pub(super) fn link(directory: BorrowedFd<'_>, name: &str) -> Option<OsString> {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let (target, _) = readlinkat_raw(directory, name, &mut buffer).ok()?;
     Some(OsString::from_vec(target.to_vec()))

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sysinfo::{ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
+use crate::collect::runs;
 use crate::model::{Host, Need, Pid, Process, Uid};
 
 /// Describes the processes, and where that is needed those that they descend from; those that have ended are left out.
@@ -14,10 +15,10 @@ pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> BTreeMap<Pid, Process> {
         .without_tasks()
         .with_exe(UpdateKind::OnlyIfNotSet)
         .with_user(UpdateKind::OnlyIfNotSet);
-    if need.argv {
+    if need.argv || need.runs {
         kind = kind.with_cmd(UpdateKind::OnlyIfNotSet);
     }
-    if need.dossier {
+    if need.dossier || need.project {
         kind = kind.with_cwd(UpdateKind::OnlyIfNotSet);
     }
     let mut described = BTreeMap::new();
@@ -58,6 +59,8 @@ fn process(pid: Pid, process: &sysinfo::Process, need: &Need) -> Process {
         name: Some(process.name().to_owned()),
         exe: process.exe().map(std::path::Path::to_owned),
         argv: need.argv.then(|| process.cmd().to_vec()),
+        runs: runs::runs(process.cmd()),
+        project: None,
         cwd: process.cwd().map(std::path::Path::to_owned),
         exe_deleted: None,
         started_at: started.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),

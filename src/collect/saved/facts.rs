@@ -217,6 +217,8 @@ fn process(process: &saved::Process) -> Result<Process, String> {
         uid: process.uid.map(Uid),
         belonging: None,
         cwd: None,
+        runs: None,
+        project: None,
         exe_deleted: None,
     })
 }

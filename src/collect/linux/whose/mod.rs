@@ -1,0 +1,181 @@
+//! Whose a socket is: what its owner runs, and the project of the folder that it works in.
+//!
+//! Reading may wait for a file system that never answers, so workers of their own read, beside everything else, and are
+//! given up after a while. What was not read by then is unknown.
+
+mod folder;
+mod mounts;
+mod rights;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use self::folder::Folders;
+use super::process::{MOST_ARGV, link, open_process, read, split_arguments, still_holds};
+use crate::collect::runs;
+use crate::model::{Holder, Inode, Need, Pid, Process, Project, Protocol, Socket, State};
+
+/// How long may pass without any answer before the workers are taken to wait for a file system that does not answer.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// No run waits longer than this for all the answers together.
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
+/// How many workers may be given up: each is a thread that waits for ever.
+const MOST_LOST: usize = 4;
+/// With fewer processes a worker is not worth its start.
+const WORTH_A_WORKER: usize = 128;
+/// More workers gain nothing.
+const MOST_WORKERS: usize = 4;
+/// Descriptors by which a process is proved to be the one that was seen.
+const MOST_PROOFS: usize = 16;
+
+/// One process to be asked.
+struct Job {
+    pid: Pid,
+    held: Vec<(u32, Inode)>,
+    wants_project: bool,
+}
+
+/// What was learnt of a process.
+#[derive(Debug, Default)]
+struct Answer {
+    runs: Option<OsString>,
+    cwd: Option<PathBuf>,
+    project: Option<Project>,
+}
+
+/// Workers that read beside everything else.
+pub struct Looking {
+    jobs: Arc<Vec<Job>>,
+    next: Arc<AtomicUsize>,
+    wants_runs: bool,
+    answers: Receiver<(Pid, Answer)>,
+    sender: Sender<(Pid, Answer)>,
+}
+
+impl Looking {
+    /// Starts to look at the owners of these sockets, where that is needed: at the projects only of those that listen.
+    pub fn start(sockets: &[Socket], need: &Need) -> Option<Looking> {
+        if !need.runs && !need.project {
+            return None;
+        }
+        let mut jobs: HashMap<Pid, Job> = HashMap::new();
+        for socket in sockets {
+            let listens = listens(socket);
+            for Holder { pid, fd } in socket.owner.holders() {
+                let empty = || Job { pid: *pid, held: Vec::new(), wants_project: false };
+                let job = jobs.entry(*pid).or_insert_with(empty);
+                job.wants_project |= need.project && (listens || need.dossier);
+                if job.held.len() < MOST_PROOFS {
+                    job.held.extend(fd.zip(socket.inode));
+                }
+            }
+        }
+        let jobs: Vec<Job> = jobs.into_values().filter(|job| need.runs || job.wants_project).collect();
+        if jobs.is_empty() {
+            return None;
+        }
+        let wanted = (jobs.len() / WORTH_A_WORKER + 1).min(MOST_WORKERS);
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = if wanted > 1 { wanted.min(cores()) } else { 1 };
+        let (sender, answers) = mpsc::channel();
+        let next = Arc::new(AtomicUsize::new(0));
+        let looking = Looking { jobs: Arc::new(jobs), next, wants_runs: need.runs, answers, sender };
+        (0..workers).for_each(|_| looking.add_worker());
+        Some(looking)
+    }
+
+    /// Starts a worker; where the system gives no thread, what would be read stays unknown.
+    fn add_worker(&self) {
+        let (jobs, next, sender) = (Arc::clone(&self.jobs), Arc::clone(&self.next), self.sender.clone());
+        let wants_runs = self.wants_runs;
+        let work = move || {
+            let mut folders = Folders::default();
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if sender.send((job.pid, answer(job, wants_runs, &mut folders))).is_err() || folders.is_stranded() {
+                    break;
+                }
+            }
+        };
+        let _ = std::thread::Builder::new().name("whose".to_owned()).spawn(work);
+    }
+
+    /// Waits for the answers and adds them to what is known of the processes.
+    pub fn finish(self, processes: &mut BTreeMap<Pid, Process>) {
+        let until = Instant::now() + MOST_PATIENCE;
+        let mut lost = 0;
+        let mut left = self.jobs.len();
+        while left > 0 && Instant::now() < until {
+            match self.answers.recv_timeout(PATIENCE) {
+                Ok((pid, answer)) => {
+                    left -= 1;
+                    if let Some(process) = processes.get_mut(&pid) {
+                        process.runs = process.runs.take().or(answer.runs);
+                        process.cwd = process.cwd.take().or(answer.cwd);
+                        process.project = answer.project;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    lost += 1;
+                    if self.next.load(Ordering::Relaxed) >= self.jobs.len() || lost > MOST_LOST {
+                        return;
+                    }
+                    self.add_worker();
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+}
+
+/// Says whether others can begin to talk to the socket.
+fn listens(socket: &Socket) -> bool {
+    match socket.protocol {
+        Protocol::Tcp => socket.state == Some(State::Listen),
+        _ => matches!(socket.state, None | Some(State::Unconnected)) && socket.autobound != Some(true),
+    }
+}
+
+fn answer(job: &Job, wants_runs: bool, folders: &mut Folders) -> Answer {
+    let Some(directory) = open_process(job.pid) else { return Answer::default() };
+    let directory = directory.as_fd();
+    if !still_holds(directory, &job.held) {
+        return Answer::default();
+    }
+    let mut answer = Answer { runs: wants_runs.then(|| runs_of(directory)).flatten(), ..Answer::default() };
+    if job.wants_project {
+        answer.cwd = link(directory, "cwd").map(PathBuf::from);
+        let cwd = answer.cwd.as_deref().filter(|cwd| cwd.is_absolute() && *cwd != Path::new("/"));
+        answer.project = cwd.and_then(|_| folders.project_of(directory));
+    }
+    answer
+}
+
+/// What it runs; the arguments are read only of interpreters.
+fn runs_of(directory: BorrowedFd<'_>) -> Option<OsString> {
+    let is_interpreter = |name: &OsStr| runs::is_interpreter(name);
+    let of_comm = || {
+        use std::os::unix::ffi::OsStrExt;
+        read(directory, "comm", 64).is_ok_and(|name| is_interpreter(OsStr::from_bytes(name.trim_ascii_end())))
+    };
+    let of_file = match link(directory, "exe") {
+        Some(exe) => {
+            let exe = exe.to_str().map_or(exe.as_os_str(), |exe| OsStr::new(exe.trim_end_matches(" (deleted)")));
+            Path::new(exe).file_name().is_some_and(is_interpreter)
+        }
+        // Another user's: its name is told all the same.
+        None => of_comm(),
+    };
+    if !of_file {
+        return None;
+    }
+    runs::runs(&split_arguments(&read(directory, "cmdline", MOST_ARGV).ok()?))
+}
+
+#[cfg(test)]
+mod tests;
