@@ -46,7 +46,15 @@ impl PortTargets {
     /// What must be collected: everything, since what else a process holds is shown too. Helpers are asked once, not at
     /// every look.
     pub fn need(helpers: bool) -> Need {
-        Need { exe: true, belonging: helpers, spaces: SpaceChoice::Own, helpers, ..Need::default() }
+        Need {
+            exe: true,
+            runs: true,
+            project: true,
+            belonging: helpers,
+            spaces: SpaceChoice::Own,
+            helpers,
+            ..Need::default()
+        }
     }
 
     /// Whether every socket on the ports is meant.

@@ -145,6 +145,21 @@ impl OutputArgs {
         matches!(self.format(), Format::Json | Format::Ndjson)
             || columns.contains(&Column::Unit)
             || columns.contains(&Column::Container)
+            || columns.contains(&Column::Project)
+    }
+
+    /// Says whether it must be collected what interpreters run.
+    pub fn wants_runs(&self) -> bool {
+        let columns = self.columns();
+        matches!(self.format(), Format::Json | Format::Ndjson)
+            || [Column::Process, Column::Runs, Column::PeerProcess].iter().any(|column| columns.contains(column))
+    }
+
+    /// Says whether the projects of processes must be collected, and the folders that they work in.
+    pub fn wants_project(&self) -> bool {
+        let columns = self.columns();
+        matches!(self.format(), Format::Json | Format::Ndjson)
+            || [Column::Project, Column::Cwd].iter().any(|column| columns.contains(column))
     }
 
     /// Says whether arguments must be collected.

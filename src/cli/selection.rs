@@ -67,6 +67,10 @@ pub struct SelectionArgs {
     #[arg(long = "pid", value_name = "PID", value_delimiter = ',', value_parser = parse_pid, help_heading = "Filters")]
     pub pids: Vec<Pid>,
 
+    /// Only processes whose project's name starts with NAME: a folder, or PROJECT/SERVICE of Compose
+    #[arg(long = "project", value_name = "NAME", value_delimiter = ',', value_parser = parse_name, help_heading = "Filters")]
+    pub projects: Vec<String>,
+
     /// User, by name or number, that made the socket or runs its process
     #[arg(long = "user", value_name = "USER", value_delimiter = ',', value_parser = parse_user, help_heading = "Filters")]
     pub users: Vec<String>,
@@ -109,7 +113,9 @@ impl SelectionArgs {
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
             argv: output.wants_argv(),
-            belonging: output.wants_belonging() || has_word || !self.conditions.is_empty(),
+            runs: output.wants_runs() || has_word || !self.conditions.is_empty(),
+            project: output.wants_project() || !self.projects.is_empty() || !self.conditions.is_empty(),
+            belonging: output.wants_belonging() || has_word || !self.conditions.is_empty() || !self.projects.is_empty(),
             exe: output.wants_exe() || has_word || !self.process_names.is_empty() || !self.conditions.is_empty(),
             spaces: self.space.choice(),
             ..Need::default()
@@ -150,6 +156,7 @@ impl SelectionArgs {
             && self.ports.is_empty()
             && self.process_names.is_empty()
             && self.pids.is_empty()
+            && self.projects.is_empty()
             && self.users.is_empty()
             && self.peers.is_empty())
     }
@@ -173,6 +180,7 @@ impl SelectionArgs {
             states: self.states.clone(),
             processes: self.process_names.iter().map(|name| Pattern::new(name)).collect(),
             pids: self.pids.clone(),
+            projects: self.projects.iter().map(|name| Pattern::new(name)).collect(),
             users: self.users.iter().map(|name| UserName::new(name)).collect(),
             categories: self.categories.clone(),
             exposures: self.exposures.clone(),

@@ -119,6 +119,7 @@ fn base(path: &OsStr) -> &OsStr {
     Path::new(plain).file_name().unwrap_or(plain)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what every caller returns")]
 fn script(path: &OsStr) -> Option<OsString> {
     Some(base(path).to_owned())
 }
@@ -130,6 +131,7 @@ fn simple(word: &OsStr) -> Option<&str> {
     (!word.is_empty() && !word.starts_with('-') && word.bytes().all(is_plain) && word.len() <= 64).then_some(word)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what every caller returns")]
 fn words(parts: &[&str]) -> Option<OsString> {
     Some(parts.join(" ").into())
 }

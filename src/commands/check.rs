@@ -158,6 +158,8 @@ impl Args {
             protocols: protocols.into_iter().collect(),
             ports: Some(groups.iter().flat_map(|group| group.ports.iter().copied()).collect()),
             belonging: true,
+            runs: true,
+            project: true,
             exe: self.document.json,
             spaces: SpaceChoice::All,
             ..Need::default()

@@ -55,6 +55,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let need = args.source.asked(Need {
         ports: Some(ports.clone()),
         argv: true,
+        runs: true,
+        project: true,
         belonging: true,
         exe: true,
         dossier: true,

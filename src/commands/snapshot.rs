@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// Leave out peer addresses, users and arguments
+    /// Leave out peer addresses, users, arguments, what interpreters run, projects and working folders
     ///
     /// They are null then, not replaced by others. Names of files, units and containers are kept, though a user's name
     /// may be part of them.
@@ -43,6 +43,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let need = args.source.asked(Need {
         argv: args.argv,
         belonging: true,
+        runs: true,
+        project: true,
         exe: true,
         spaces: SpaceChoice::All,
         ..Need::default()
@@ -77,12 +79,15 @@ fn redact(snapshot: &mut Snapshot) {
     for process in snapshot.processes.values_mut() {
         process.uid = None;
         process.argv = None;
+        (process.runs, process.project, process.cwd) = (None, None, None);
     }
     snapshot.users.clear();
     snapshot.gaps.iter_mut().for_each(Gap::redact);
     snapshot.gaps.extend([Gap::RedactedPeers, Gap::RedactedUsers]);
     let kept = "names of hosts, files, units and containers are kept, and may have the name of a user in them";
-    snapshot.warnings.push(format!("redacted: peers, users and arguments were left out; {kept}"));
+    snapshot.warnings.push(format!(
+        "redacted: peers, users, arguments, scripts, projects and working folders were left out; {kept}"
+    ));
 }
 
 #[cfg(test)]

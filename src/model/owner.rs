@@ -150,6 +150,8 @@ pub struct Container {
     pub image: Option<String>,
     /// The pod that it belongs to: its name where that is known, else its uid.
     pub pod: Option<String>,
+    /// The service of Compose that it is of, as `PROJECT/SERVICE`, where the runtime reported its labels.
+    pub compose: Option<String>,
 }
 
 impl Container {
@@ -158,7 +160,7 @@ impl Container {
 
     /// A container of which only the id is known.
     pub fn of_id(runtime: &'static str, id: String) -> Container {
-        Container { runtime, id, name: None, image: None, pod: None }
+        Container { runtime, id, name: None, image: None, pod: None, compose: None }
     }
 
     /// Its name, or as much of its id as its own tools show.

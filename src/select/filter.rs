@@ -24,6 +24,8 @@ pub struct Filter {
     pub processes: Vec<Pattern>,
     /// `--pid`.
     pub pids: Vec<Pid>,
+    /// `--project`.
+    pub projects: Vec<Pattern>,
     /// `--user`.
     pub users: Vec<UserName>,
     /// `--category`.
@@ -59,6 +61,7 @@ impl Filter {
             && any(&self.states, |states| socket.state.is_some_and(|state| states.contains(state)))
             && any(&self.processes, |pattern| pattern.matches_row(row))
             && any(&self.pids, |pid| row.processes.iter().any(|(holder, _)| holder == pid))
+            && any(&self.projects, |pattern| pattern.matches_project(row))
             && any(&self.users, |user| user.matches_row(row))
             && any(&self.categories, |category| *category == row.category)
             && any(&self.exposures, |exposure| *exposure == row.exposure)

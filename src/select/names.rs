@@ -25,6 +25,26 @@ impl Pattern {
         row.processes.iter().filter_map(|(_, process)| *process).any(|process| self.matches(process))
     }
 
+    /// Says whether what one of the processes runs begins with the word: `http.server` finds `python3 -m http.server`.
+    pub fn matches_runs(&self, row: &Row<'_>) -> bool {
+        let runs = row.processes.iter().filter_map(|(_, process)| process.as_ref()?.runs.as_deref());
+        runs.map(OsStr::as_encoded_bytes).any(|runs| {
+            let name = runs.strip_prefix(b"-m ").unwrap_or(runs);
+            self.begins_bytes(name) || name.split(|byte| *byte == b' ').any(|word| self.begins_bytes(word))
+        })
+    }
+
+    /// Says whether the name of a project that one of the processes belongs to begins with the word, or that of the
+    /// service of Compose which it leads to.
+    pub fn matches_project(&self, row: &Row<'_>) -> bool {
+        let projects = row.processes.iter().filter_map(|(_, process)| process.as_ref()?.project.as_ref());
+        let of_cgroup = row.belonging.and_then(|belonging| belonging.container.as_ref());
+        let of_forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+        let mut composed = of_cgroup.into_iter().chain(of_forward).filter_map(|container| container.compose.as_ref());
+        projects.map(|project| &project.name).any(|name| self.begins(name))
+            || composed.any(|name| self.begins(OsStr::new(name)))
+    }
+
     /// Says whether the unit, or the id or name of a container that it is of or leads to, begins with the word.
     pub fn matches_belonging(&self, row: &Row<'_>) -> bool {
         self.matches_unit(row) || self.matches_container(row)
@@ -47,7 +67,10 @@ impl Pattern {
 
     /// Says whether the name begins with the word.
     pub fn begins(&self, name: &OsStr) -> bool {
-        let name = name.as_encoded_bytes();
+        self.begins_bytes(name.as_encoded_bytes())
+    }
+
+    fn begins_bytes(&self, name: &[u8]) -> bool {
         name.len() >= self.0.len() && name[..self.0.len()].eq_ignore_ascii_case(self.0.as_bytes())
     }
 }

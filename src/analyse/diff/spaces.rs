@@ -228,6 +228,7 @@ mod tests {
             name: Some(label.to_owned()),
             image: None,
             pod: None,
+            compose: None,
         };
         let containers = vec![container];
         Space { containers, ..Space::new(SpaceId(id), SpaceKind::Container, label.to_owned(), Netlink) }

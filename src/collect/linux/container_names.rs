@@ -73,6 +73,7 @@ impl ContainerNames {
             Some(told) => {
                 container.name.clone_from(&told.name);
                 container.image.clone_from(&told.image);
+                container.compose.clone_from(&told.compose);
                 container.pod = told.pod.clone().or(container.pod.take());
             }
             None => self.unnamed |= container.has_long_id(),

@@ -26,7 +26,7 @@ pub mod spaces;
 mod sysctl;
 mod tables;
 pub mod users;
-mod whose;
+pub mod whose;
 
 pub use native::{snapshot, sockets};
 pub use users::named as users_named;

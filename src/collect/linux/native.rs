@@ -75,6 +75,9 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     if let Some(whose) = whose {
         whose.finish(&mut processes);
     }
+    if need.project {
+        whose::prefer_compose(&mut processes);
+    }
     Ok(Snapshot {
         host: host::describe(captured_at),
         backend: Backend::Native,

@@ -33,7 +33,14 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let (sockets, mut gaps) = system::sockets(need, &space)?;
     let holders: BTreeSet<Pid> =
         sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();
-    let processes = processes::details(&holders, need);
+    #[cfg(target_os = "linux")]
+    let whose = super::linux::whose::Looking::start(&sockets, need);
+    #[cfg_attr(not(target_os = "linux"), allow(unused_mut))]
+    let mut processes = processes::details(&holders, need);
+    #[cfg(target_os = "linux")]
+    if let Some(whose) = whose {
+        whose.finish(&mut processes);
+    }
     let made_by = sockets.iter().filter_map(|socket| socket.uid);
     let run_as = processes.values().filter_map(|process| process.uid);
     let uids: BTreeSet<Uid> = made_by.chain(run_as).collect();

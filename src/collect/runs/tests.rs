@@ -8,6 +8,7 @@ fn read(argv: &[&str]) -> Option<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 fn what_an_interpreter_runs_is_read_from_real_command_lines() {
     for (line, expected) in [
         // Node.js and its task runners

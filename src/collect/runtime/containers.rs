@@ -1,5 +1,6 @@
 //! Names and addresses of containers, from Docker and Podman through their local sockets.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -83,6 +84,12 @@ fn cause(error: &dyn std::error::Error) -> String {
     deepest.to_string()
 }
 
+/// The project and the service of the labels that Compose gives. Source: the Compose specification.
+fn compose(labels: &HashMap<String, String>) -> Option<String> {
+    let label = |name: &str| labels.get(&format!("com.docker.compose.{name}")).filter(|text| !text.is_empty());
+    Some(format!("{}/{}", label("project")?, label("service")?))
+}
+
 fn told(runtime: &'static str, summary: ContainerSummary) -> Option<RunningContainer> {
     let name = summary.names.unwrap_or_default().into_iter().next();
     let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
@@ -91,6 +98,7 @@ fn told(runtime: &'static str, summary: ContainerSummary) -> Option<RunningConta
         container: Container {
             name: name.map(|name| name.trim_start_matches('/').to_owned()),
             image: summary.image,
+            compose: summary.labels.as_ref().and_then(compose),
             ..Container::of_id(runtime, summary.id?)
         },
         addresses: texts.flatten().filter_map(|text| text.parse().ok()).collect(),
@@ -133,7 +141,8 @@ mod tests {
             &path,
             &[
                 r#"{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"}"#,
-                r#"[{"Id":"0123","Names":["/web"],"Image":"httpd:2","NetworkSettings":{"Networks":{"bridge":
+                r#"[{"Id":"0123","Names":["/web"],"Image":"httpd:2",
+                    "Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"web"},"NetworkSettings":{"Networks":{"bridge":
                     {"IPAddress":"172.17.0.2","GlobalIPv6Address":""}}}}]"#,
             ],
         );
@@ -141,6 +150,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(told[0].container.short_name(), "web");
         assert_eq!(told[0].container.image.as_deref(), Some("httpd:2"));
+        assert_eq!(told[0].container.compose.as_deref(), Some("shop/web"));
         assert_eq!(told[0].addresses, ["172.17.0.2".parse::<IpAddr>().unwrap()]);
     }
 

@@ -57,6 +57,15 @@ pub struct Container {
     pub name: Option<String>,
     pub image: Option<String>,
     pub pod: Option<String>,
+    pub compose: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Project {
+    pub name: String,
+    pub branch: Option<String>,
+    pub folder: Option<String>,
+    pub source: String,
 }
 
 #[derive(Deserialize)]
@@ -138,6 +147,9 @@ pub struct Process {
     pub name: Option<String>,
     pub exe: Option<String>,
     pub argv: Option<Vec<String>>,
+    pub runs: Option<String>,
+    pub project: Option<Project>,
+    pub cwd: Option<String>,
     pub started_at: Option<String>,
     pub uid: Option<u32>,
     pub user: Option<String>,

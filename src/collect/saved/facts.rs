@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use super::document as saved;
 use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
-    Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Protocol, Queue, SavedService,
-    Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Project, ProjectSource, Protocol,
+    Queue, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 
 /// Finds what has the name; says what was expected where nothing has.
@@ -176,6 +176,7 @@ fn container(saved: saved::Container) -> Result<Container, String> {
         name: saved.name,
         image: saved.image,
         pod: saved.pod,
+        compose: saved.compose,
         ..Container::of_id(
             runtime.ok_or_else(|| format!("{:?} is no runtime that this version knows", saved.runtime))?,
             saved.id,
@@ -216,10 +217,22 @@ fn process(process: &saved::Process) -> Result<Process, String> {
         started_at: process.started_at.as_deref().map(time).transpose()?,
         uid: process.uid.map(Uid),
         belonging: None,
-        cwd: None,
-        runs: None,
-        project: None,
+        cwd: process.cwd.as_ref().map(|cwd| text("cwd", cwd).into()),
+        runs: process.runs.as_ref().map(|runs| text("runs", runs)),
+        project: process.project.as_ref().map(project).transpose()?,
         exe_deleted: None,
+    })
+}
+
+fn project(saved: &saved::Project) -> Result<Project, String> {
+    let source = ProjectSource::named(&saved.source);
+    // A project has one mark for all its texts.
+    let text = |text: &String| if text.contains(char::REPLACEMENT_CHARACTER) { undecodable(text) } else { text.into() };
+    Ok(Project {
+        name: text(&saved.name),
+        branch: saved.branch.as_ref().map(text),
+        folder: saved.folder.as_ref().map(|folder| text(folder).into()),
+        source: source.ok_or_else(|| format!("{:?} is no mark of a project that this version knows", saved.source))?,
     })
 }
 

@@ -12,7 +12,9 @@ use crate::analyse::cause::{Checked, Verdict};
 use crate::analyse::dossier::{Assignment, Dossier, Objection, Peers, Place};
 use crate::model::{Caller, Category, Listing, Pid, Process, Snapshot, Uid};
 use crate::render::document::check::{self, BindReport};
-use crate::render::document::listing::{self, HostReport, SCHEMA, ServiceReport, SocketReport, Visibility};
+use crate::render::document::listing::{
+    self, HostReport, ProjectReport, SCHEMA, ServiceReport, SocketReport, Visibility,
+};
 use crate::render::text::secrets;
 use crate::render::text::time;
 use crate::render::words::category as category_words;
@@ -155,6 +157,10 @@ pub struct OwnerProcess<'a> {
     pub exe: Option<Cow<'a, str>>,
     /// Whether that file is gone.
     pub exe_deleted: Option<bool>,
+    /// What it runs, when it is an interpreter; a claim.
+    pub runs: Option<Cow<'a, str>>,
+    /// The project that it belongs to.
+    pub project: Option<ProjectReport<'a>>,
     /// The folder that it works in.
     pub cwd: Option<Cow<'a, str>>,
     /// Its arguments with the usual secrets masked.
@@ -284,6 +290,10 @@ fn owner_process<'a>(process: &'a Process, snapshot: &'a Snapshot) -> OwnerProce
     let name = process.name.as_deref().map(|name| text("name", name));
     let exe = process.exe.as_deref().map(|exe| text("exe", exe.as_os_str()));
     let cwd = process.cwd.as_deref().map(|cwd| text("cwd", cwd.as_os_str()));
+    let runs = process.runs.as_deref().map(|runs| text("runs", runs));
+    if process.project.as_ref().is_some_and(listing::is_undecodable) {
+        undecodable.push("project");
+    }
     let argv = process.argv.as_ref().map(|argv| {
         if argv.iter().any(|argument| argument.to_str().is_none()) {
             undecodable.push("argv");
@@ -306,6 +316,8 @@ fn owner_process<'a>(process: &'a Process, snapshot: &'a Snapshot) -> OwnerProce
         age_seconds: process.started_at.and_then(age).map(|age| age.as_secs()),
         exe,
         exe_deleted: process.exe_deleted,
+        runs,
+        project: process.project.as_ref().map(listing::project),
         cwd,
         argv,
         undecodable,

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::model::{
-    Container, Endpoint, Forward, ForwardTarget, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Row,
-    Service, Space, Uid,
+    Container, Endpoint, Forward, ForwardTarget, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Project,
+    Row, Service, Space, Uid,
 };
 pub use crate::render::document::visibility::{Visibility, visibility};
 use crate::render::text::secrets;
@@ -266,6 +266,8 @@ pub struct ContainerReport<'a> {
     pub image: Option<&'a str>,
     /// Its pod: the name where that is known, else the uid.
     pub pod: Option<&'a str>,
+    /// The service of Compose that it is of, as `PROJECT/SERVICE`, where the runtime reported it.
+    pub compose: Option<&'a str>,
 }
 
 /// One process that holds a socket.
@@ -282,6 +284,14 @@ pub struct ProcessReport<'a> {
     pub name: Option<Cow<'a, str>>,
     /// The file that it runs.
     pub exe: Option<Cow<'a, str>>,
+    /// What it runs, when it is an interpreter: the name of a script, `-m MODULE`, a jar, a class or a task, read out of
+    /// its arguments. The process can change these, so it is a claim.
+    pub runs: Option<Cow<'a, str>>,
+    /// The project of the folder that it works in, or the service of Compose that its container is of. Known for the
+    /// owners of listeners only.
+    pub project: Option<ProjectReport<'a>>,
+    /// The folder that it works in; known for the owners of listeners only.
+    pub cwd: Option<Cow<'a, str>>,
     /// Its arguments with the usual secrets masked; null unless asked for.
     pub argv: Option<Vec<String>>,
     /// When it started, RFC 3339 in UTC.
@@ -296,6 +306,30 @@ pub struct ProcessReport<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub undecodable: Vec<&'a str>,
+}
+
+/// A project. Whoever may write to its folder chooses the names, so it is a claim.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Project")]
+pub struct ProjectReport<'a> {
+    /// The name of its folder; for Compose `PROJECT/SERVICE`.
+    pub name: Cow<'a, str>,
+    /// The branch that is checked out there; null where none is, or it cannot be read.
+    pub branch: Option<Cow<'a, str>>,
+    /// The folder, as the process sees it; null for Compose.
+    pub folder: Option<Cow<'a, str>>,
+    /// What marks it: `git`, `compose`, or the name of a manifest such as `package.json`.
+    pub source: &'static str,
+}
+
+/// Turns a project into its object.
+pub fn project(project: &Project) -> ProjectReport<'_> {
+    ProjectReport {
+        name: project.name.to_string_lossy(),
+        branch: project.branch.as_deref().map(OsStr::to_string_lossy),
+        folder: project.folder.as_deref().map(std::path::Path::to_string_lossy),
+        source: project.source.name(),
+    }
 }
 
 impl<'a> Report<'a> {
@@ -433,6 +467,7 @@ fn container(container: &Container) -> ContainerReport<'_> {
         name: container.name.as_deref(),
         image: container.image.as_deref(),
         pod: container.pod.as_deref(),
+        compose: container.compose.as_deref(),
     }
 }
 
@@ -451,8 +486,16 @@ fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>) -> 
     };
     let name = process.name.as_deref().map(|name| text("name", name));
     let exe = process.exe.as_deref().map(|exe| text("exe", exe.as_os_str()));
+    let runs = process.runs.as_deref().map(|runs| text("runs", runs));
+    let cwd = process.cwd.as_deref().map(|cwd| text("cwd", cwd.as_os_str()));
+    if process.project.as_ref().is_some_and(is_undecodable) {
+        undecodable.push("project");
+    }
     let argv = process.argv.as_ref().map(|argv| argv_report(argv, &mut undecodable));
     ProcessReport {
+        runs,
+        project: process.project.as_ref().map(project),
+        cwd,
         pid: pid.0,
         fd: fds.first().copied(),
         fds,
@@ -467,9 +510,19 @@ fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>) -> 
     }
 }
 
+/// Says whether one of its texts is not UTF-8.
+pub fn is_undecodable(project: &Project) -> bool {
+    let texts =
+        [Some(project.name.as_os_str()), project.branch.as_deref(), project.folder.as_ref().map(|f| f.as_os_str())];
+    texts.into_iter().flatten().any(|text| text.to_str().is_none())
+}
+
 impl ProcessReport<'_> {
     fn unknown(pid: Pid) -> Self {
         ProcessReport {
+            runs: None,
+            project: None,
+            cwd: None,
             pid: pid.0,
             fd: None,
             fds: Vec::new(),

@@ -30,6 +30,9 @@ fn facts(victim: &Victim<'_, '_>, charset: Charset) -> Vec<(&'static str, String
     if let Some(process) = victim.process {
         let exe = process.exe.as_deref().map(|exe| Text::of_os(exe.as_os_str(), charset).into_string());
         facts.extend(exe.map(|exe| ("runs", exe)));
+        facts.extend(process.project.as_ref().map(|known| ("project", owner::project(known, charset).into_string())));
+        let cwd = process.cwd.as_deref().map(|cwd| Text::of_os(cwd.as_os_str(), charset).into_string());
+        facts.extend(cwd.map(|cwd| ("folder", cwd)));
         let name = |uid| victim.meant.first().and_then(|row| row.user_name(uid));
         let user =
             process.uid.map(|uid| name(uid).map_or_else(|| uid.0.to_string(), |n| Text::of(n, charset).into_string()));

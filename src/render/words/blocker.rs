@@ -28,6 +28,7 @@ pub fn in_full(row: &Row<'_>, charset: Charset) -> String {
     if matches!(row.socket.owner, Owner::Processes(_)) {
         parts.extend(value(Column::User).map(|user| format!("user {user}")));
     }
+    parts.extend(value(Column::Project).map(|project| format!("project {project}")));
     parts.extend(value(Column::Unit).map(|unit| format!("unit {unit}")));
     parts.extend(value(Column::Container).map(|container| format!("container {container}")));
     parts.extend(value(Column::Started).map(|time| format!("started {time}")));

@@ -6,7 +6,9 @@ use std::str::FromStr;
 
 use compact_str::{ToCompactString, format_compact};
 
-use crate::model::{Activation, Container, Forward, HiddenBecause, Holder, Owner, Pid, Process, Row, Uid};
+use crate::model::{
+    Activation, Container, Forward, HiddenBecause, Holder, Owner, Pid, Process, Project, ProjectSource, Row, Uid,
+};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
 use crate::render::words::socket;
@@ -60,6 +62,14 @@ pub enum Column {
     Started,
     /// The process's arguments.
     Argv,
+    /// What the process runs, when it is an interpreter.
+    Runs,
+    /// The project that it belongs to.
+    Project,
+    /// The folder that it works in.
+    Cwd,
+    /// The process at the other end of the connection, on this machine.
+    PeerProcess,
     /// The service in words.
     Description,
     /// Where the service's name comes from.
@@ -68,7 +78,7 @@ pub enum Column {
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 25] = [
+    pub const ALL: [Column; 29] = [
         Column::Space,
         Column::Protocol,
         Column::Address,
@@ -92,6 +102,10 @@ impl Column {
         Column::Exe,
         Column::Started,
         Column::Argv,
+        Column::Runs,
+        Column::Project,
+        Column::Cwd,
+        Column::PeerProcess,
         Column::Description,
         Column::Source,
     ];
@@ -162,6 +176,10 @@ impl Column {
             Column::Exe => "exe",
             Column::Started => "started",
             Column::Argv => "argv",
+            Column::Runs => "runs",
+            Column::Project => "project",
+            Column::Cwd => "cwd",
+            Column::PeerProcess => "peer-process",
             Column::Description => "description",
             Column::Source => "source",
         }
@@ -171,6 +189,7 @@ impl Column {
     pub fn header(self) -> String {
         match self {
             Column::Address => "LOCAL ADDRESS".to_owned(),
+            Column::PeerProcess => "PEER PROCESS".to_owned(),
             column => column.name().to_ascii_uppercase(),
         }
     }
@@ -184,7 +203,10 @@ impl Column {
     pub const fn may_shrink_to(self) -> Option<usize> {
         match self {
             Column::Service | Column::Process | Column::User => Some(8),
-            Column::Exe | Column::Argv | Column::Description | Column::Unit | Column::Container => Some(12),
+            Column::Project | Column::Runs | Column::PeerProcess => Some(8),
+            Column::Cwd | Column::Exe | Column::Argv | Column::Description | Column::Unit | Column::Container => {
+                Some(12)
+            }
             _ => None,
         }
     }
@@ -203,10 +225,14 @@ impl Column {
             Column::Started => Some(8),
             Column::Device => Some(9),
             Column::Argv => Some(10),
+            Column::Cwd => Some(10),
             Column::Exe => Some(11),
             Column::Container => Some(12),
             Column::Unit => Some(13),
+            Column::Project => Some(13),
+            Column::Runs => Some(13),
             Column::User => Some(14),
+            Column::PeerProcess => Some(15),
             Column::Exposure => Some(15),
             Column::Peer => Some(16),
             Column::Category => Some(17),
@@ -222,6 +248,8 @@ impl Column {
     pub fn cell(self, row: &Row<'_>, charset: Charset) -> Text {
         match self {
             Column::Process => process_cell(row, charset),
+            Column::Project => project_cell(row, charset).unwrap_or_else(Text::unknown),
+            Column::PeerProcess => peer_process(row, charset).unwrap_or_else(Text::unknown),
             Column::Pid => row.processes.first().map_or_else(Text::unknown, |(pid, _)| number(pid.0)),
             Column::Fd => {
                 row.socket.owner.holders().first().and_then(|holder| holder.fd).map_or_else(Text::unknown, number)
@@ -265,6 +293,10 @@ impl Column {
             Column::Exe => foremost(row)?.exe.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
             Column::Started => foremost(row)?.started_at.map(|time| Text::plain(time::rfc3339(time))),
             Column::Argv => foremost(row)?.argv.as_ref().and_then(|argv| command_line(argv, charset)),
+            Column::Runs => foremost(row)?.runs.as_deref().map(|runs| Text::of_os(runs, charset)),
+            Column::Project => project_cell(row, charset),
+            Column::Cwd => foremost(row)?.cwd.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
+            Column::PeerProcess => peer_process(row, charset),
             Column::Description => row.service?.description.map(|text| Text::of(text, charset)),
             Column::Source => row.service.and_then(|service| plain(service.source.name())),
         }
@@ -332,6 +364,56 @@ pub fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
     own.or(exe).map(|name| Text::of_os(name, charset))
 }
 
+/// The short name, and for an interpreter what it runs: `node server.js`.
+pub(super) fn running(process: Option<&Process>, charset: Charset) -> Option<Text> {
+    const KERNEL_KEEPS: usize = 15;
+    let known = process?;
+    let name = name(process, charset)?;
+    let Some(runs) = known.runs.as_deref() else { return Some(name) };
+    let own = known.name.as_deref().unwrap_or_default().as_encoded_bytes();
+    let shown = Text::of_os(runs, charset);
+    // A script that names its interpreter in its first line gives the process its name.
+    if runs == own_name(known) || (own.len() == KERNEL_KEEPS && runs.as_encoded_bytes().starts_with(own)) {
+        return Some(shown);
+    }
+    // Node.js calls its first thread so, and with it the process.
+    let name = if matches!(name.as_str(), "MainThread" | "node-MainThread") { Text::plain("node") } else { name };
+    Some(Text::join(&[name, shown], " "))
+}
+
+fn own_name(process: &Process) -> &OsStr {
+    process.name.as_deref().unwrap_or_default()
+}
+
+/// `shop@feature-x`, or `compose: shop/db`: the project of the foremost process, or of the container that it leads to.
+fn project_cell(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let of_process = foremost(row).and_then(|process| process.project.as_ref()).map(|known| project(known, charset));
+    let of_cgroup = || row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let of_forward = || row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+    let composed = || {
+        let service = of_forward().or_else(of_cgroup)?.compose.as_ref()?;
+        Some(Text::join(&[Text::plain("compose:"), Text::of(service, charset)], " "))
+    };
+    // A process that only forwards is not what answers.
+    if of_forward().is_some() { composed().or(of_process) } else { of_process.or_else(composed) }
+}
+
+/// A project in a word.
+pub(super) fn project(project: &Project, charset: Charset) -> Text {
+    let name = Text::of_os(&project.name, charset);
+    match &project.branch {
+        _ if project.source == ProjectSource::Compose => Text::join(&[Text::plain("compose:"), name], " "),
+        Some(branch) => Text::join(&[name, Text::of_os(branch, charset)], "@"),
+        None => name,
+    }
+}
+
+/// The process at the other end, where that is on this machine.
+fn peer_process(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let _ = (row, charset);
+    None
+}
+
 fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
     if let Some(forward) = &row.socket.forward {
         return forward_cell(forward, charset);
@@ -343,7 +425,7 @@ fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
     }
     match &row.socket.owner {
         Owner::Processes(_) => {
-            let name = row.processes.first().and_then(|(_, process)| name(*process, charset));
+            let name = row.processes.first().and_then(|(_, process)| running(*process, charset));
             let name = name.map_or_else(Text::unknown, |name| with_services(name, row, charset));
             match row.processes.len() {
                 0 | 1 => name,

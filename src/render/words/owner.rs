@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use crate::analyse::cause::Squatter;
 use crate::analyse::dossier::{Holding, Peers};
-use crate::model::{Forward, HiddenBecause, Listing, Nobody, Owner, Pid, Process, Row, State, Uid};
+use crate::model::{Forward, HiddenBecause, Listing, Nobody, Owner, Pid, Process, Project, Row, State, Uid};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
 use crate::render::words::column;
@@ -152,12 +152,22 @@ fn of_process(process: &Process, now: SystemTime, charset: Charset) -> Vec<Fact>
         .argv
         .as_ref()
         .map_or_else(not_readable, |argv| column::command_line(argv, charset).unwrap_or_else(|| Text::plain("none")));
-    vec![
+    let mut facts = vec![
         ("started", started.unwrap_or_else(Text::unknown)),
         ("exe", exe),
         ("cwd", process.cwd.as_deref().map_or_else(not_readable, path)),
         ("argv", argv),
-    ]
+    ];
+    facts.extend(process.project.as_ref().map(|known| ("project", project(known, charset))));
+    facts
+}
+
+/// The project with its folder: `shop@feature-x (/home/ada/src/shop)`.
+pub fn project(project: &Project, charset: Charset) -> Text {
+    let name = column::project(project, charset);
+    let Some(folder) = &project.folder else { return name };
+    let folder = Text::of_os(folder.as_os_str(), charset);
+    Text::join(&[name, Text::join(&[Text::plain("("), folder, Text::plain(")")], "")], " ")
 }
 
 fn leads_to(forward: &Forward, charset: Charset) -> Text {

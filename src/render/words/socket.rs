@@ -4,17 +4,15 @@ use std::net::IpAddr;
 
 use crate::model::{Endpoint, Pid, Process, Row};
 use crate::render::text::safe::{Charset, Text};
-use crate::render::words::column::Column;
+use crate::render::words::column::{self, Column};
 
 /// More holders of one socket are only counted.
 const MOST_HOLDERS: usize = 4;
 
-/// `4242 node`, by the name that the process gives itself, else by its file's.
+/// `4242 node server.js`, by the name that the process gives itself, else by its file's.
 pub fn process(pid: Pid, process: Option<&Process>, charset: Charset) -> String {
-    let own = process.and_then(|process| process.name.as_deref()).filter(|name| !name.is_empty());
-    let file = process.and_then(|process| process.exe.as_deref()?.file_name());
-    match own.or(file) {
-        Some(name) => format!("{} {}", pid.0, Text::of_os(name, charset).as_str()),
+    match column::running(process, charset) {
+        Some(name) => format!("{} {}", pid.0, name.as_str()),
         None => pid.0.to_string(),
     }
 }

@@ -13,14 +13,14 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::mounts::{Entry, Identity, Mounts};
-use super::rights::{Rights, Stranded};
+use super::rights::Rights;
 use crate::collect::linux::process::link;
 use crate::model::{Project, ProjectSource};
 
 /// More folders are not climbed.
 const MOST_LEVELS: usize = 64;
 /// A longer file is neither `HEAD` nor the `.git` of a worktree.
-const MOST_BYTES: usize = 4096;
+const MOST_BYTES: u16 = 4096;
 
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -62,13 +62,8 @@ impl Folders {
             search.project(cwd)
         };
         let found = rights.with(search);
-        let project = match found {
-            Ok(found) => found.flatten(),
-            Err(Stranded) => {
-                self.stranded = true;
-                None
-            }
-        };
+        self.stranded |= found.is_err();
+        let project = found.ok().flatten().flatten();
         self.known.insert(key, project.clone());
         project
     }
@@ -215,12 +210,13 @@ fn kind(file: BorrowedFd<'_>) -> Option<FileType> {
 fn contents(file: &OwnedFd) -> Option<Vec<u8>> {
     use std::os::fd::AsRawFd;
     let found = rustix::fs::fstat(file).ok()?;
-    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile || found.st_size > MOST_BYTES as i64 {
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile || found.st_size > MOST_BYTES.into() {
         return None;
     }
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
     let file = openat(CWD, name, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
-    let mut text = vec![0; MOST_BYTES + 1];
+    let most = usize::from(MOST_BYTES);
+    let mut text = vec![0; most + 1];
     let mut length = 0;
     while length < text.len() {
         match rustix::io::read(&file, &mut text[length..]).ok()? {
@@ -229,7 +225,7 @@ fn contents(file: &OwnedFd) -> Option<Vec<u8>> {
         }
     }
     text.truncate(length);
-    (length <= MOST_BYTES).then_some(text)
+    (length <= most).then_some(text)
 }
 
 /// `ref: refs/heads/NAME`. Source: gitrepository-layout(5), git-check-ref-format(1).

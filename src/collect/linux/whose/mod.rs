@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use self::folder::Folders;
 use super::process::{MOST_ARGV, link, open_process, read, split_arguments, still_holds};
 use crate::collect::runs;
-use crate::model::{Holder, Inode, Need, Pid, Process, Project, Protocol, Socket, State};
+use crate::model::{Holder, Inode, Need, Pid, Process, Project, ProjectSource, Protocol, Socket, State};
 
 /// How long may pass without any answer before the workers are taken to wait for a file system that does not answer.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -133,11 +133,22 @@ impl Looking {
     }
 }
 
+/// A container that Compose made is of its project, whatever the folders inside of it are.
+pub fn prefer_compose(processes: &mut BTreeMap<Pid, Process>) {
+    for process in processes.values_mut() {
+        let container = process.belonging.as_ref().and_then(|belonging| belonging.container.as_ref());
+        if let Some(name) = container.and_then(|container| container.compose.as_ref()) {
+            let source = ProjectSource::Compose;
+            process.project = Some(Project { name: name.into(), branch: None, folder: None, source });
+        }
+    }
+}
+
 /// Says whether others can begin to talk to the socket.
 fn listens(socket: &Socket) -> bool {
     match socket.protocol {
         Protocol::Tcp => socket.state == Some(State::Listen),
-        _ => matches!(socket.state, None | Some(State::Unconnected)) && socket.autobound != Some(true),
+        Protocol::Udp => matches!(socket.state, None | Some(State::Unconnected)) && socket.autobound != Some(true),
     }
 }
 

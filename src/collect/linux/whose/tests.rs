@@ -1,5 +1,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -203,7 +204,6 @@ fn hostile_names_are_kept_as_they_are() {
     place.file("a\u{202e}b\n\u{1b}[2J/package.json", "");
     let found = working_in(&place.path("a\u{202e}b\n\u{1b}[2J")).project().unwrap();
     assert_eq!(found.name, OsString::from("a\u{202e}b\n\u{1b}[2J"));
-    use std::os::unix::ffi::OsStringExt;
     let name = OsString::from_vec(b"\xff\xfe".to_vec());
     fs::create_dir(place.0.path().join(&name)).unwrap();
     fs::write(place.0.path().join(&name).join("go.mod"), "").unwrap();
