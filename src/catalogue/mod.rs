@@ -64,8 +64,8 @@ impl Catalogue {
         if iana.is_some_and(|iana| iana.name == own.name) {
             return iana;
         }
-        let description = iana.and_then(|iana| iana.description);
-        Some(Service { name: &own.name, description, source: ServiceSource::Host })
+        // What IANA says of the port is said of another service.
+        Some(Service { name: &own.name, description: None, source: ServiceSource::Host })
     }
 
     /// Everything that the port is assigned to: each source that has a name for it, the one that wins first. A name that

@@ -152,7 +152,7 @@ impl OutputArgs {
     pub fn wants_runs(&self) -> bool {
         let columns = self.columns();
         matches!(self.format(), Format::Json | Format::Ndjson)
-            || [Column::Process, Column::Runs, Column::PeerProcess].iter().any(|column| columns.contains(column))
+            || [Column::Process, Column::Runs].iter().any(|column| columns.contains(column))
     }
 
     /// Says whether the projects of processes must be collected, and the folders that they work in.

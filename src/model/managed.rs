@@ -25,12 +25,46 @@ pub struct Managed {
     pub name: String,
 }
 
+/// Says whether the unit is that of a manager of containers or virtual machines itself. It is never what to stop for a
+/// port: everything that it runs would go, or lose its network.
+pub fn is_of_manager(unit: &str) -> bool {
+    const MANAGERS: [&str; 22] = [
+        "docker",
+        "docker-rootless",
+        "moby-engine",
+        "balena",
+        "containerd",
+        "crio",
+        "cri-o",
+        "podman",
+        "kubelet",
+        "k3s",
+        "k3s-agent",
+        "k0scontroller",
+        "k0sworker",
+        "rke2-server",
+        "rke2-agent",
+        "lxc",
+        "lxd",
+        "incus",
+        "libvirtd",
+        "virtqemud",
+        "systemd-machined",
+        "buildkit",
+    ];
+    let name = unit.strip_suffix(".service").or_else(|| unit.strip_suffix(".socket")).unwrap_or(unit);
+    // Packages of snap: `snap.docker.dockerd`, `snap.microk8s.daemon-kubelite`.
+    let package = name.strip_prefix("snap.").and_then(|rest| rest.split('.').next());
+    MANAGERS.contains(&name) || package.is_some_and(|package| ["docker", "microk8s", "lxd", "k8s"].contains(&package))
+}
+
 impl Managed {
     /// Takes a name that can be nothing but a name: whoever names a cgroup could name it `x; reboot` or `--all`.
     pub fn new(manager: Manager, name: &str) -> Option<Managed> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte);
         let is_name = !name.is_empty() && name.len() <= 255 && !name.starts_with('-') && name.bytes().all(is_plain);
-        is_name.then(|| Managed { manager, name: name.to_owned() })
+        let is_unit = matches!(manager, Manager::Systemd | Manager::SystemdOf(_));
+        (is_name && !(is_unit && is_of_manager(name))).then(|| Managed { manager, name: name.to_owned() })
     }
 
     /// The container as its runtime takes it: by name where that is known. None where its runtime is not one of ours.
@@ -74,6 +108,18 @@ impl Managed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_unit_of_a_manager_is_never_what_to_stop() {
+        for name in
+            ["docker.service", "containerd.service", "snap.docker.dockerd.service", "k3s.service", "crio.service"]
+        {
+            assert!(is_of_manager(name) && Managed::new(Manager::Systemd, name).is_none(), "{name}");
+        }
+        for name in ["nginx.service", "dockerish.service", "snap.web.service", "docker-registry.service"] {
+            assert!(Managed::new(Manager::Systemd, name).is_some(), "{name}");
+        }
+    }
 
     #[test]
     fn the_command_is_the_one_that_its_manager_takes() {

@@ -20,7 +20,7 @@ mod space;
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
 pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
 pub use listing::{Exposure, Listing, Row};
-pub use managed::{Managed, Manager};
+pub use managed::{Managed, Manager, is_of_manager};
 pub use names::Names;
 pub use need::{BackendChoice, Need, SpaceChoice};
 pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};

@@ -133,14 +133,23 @@ impl HiddenBecause {
 pub struct Belonging {
     /// The systemd unit of this host, never one of a container's own; on Windows the service, or the services that share the process, separated by `, `.
     pub unit: Option<String>,
-    /// The container.
+    /// The container: of several inside of each other the innermost, since that is what it is.
     pub container: Option<Container>,
+    /// The outermost of several containers inside of each other, which is the one that this host can stop.
+    pub outer: Option<Container>,
+}
+
+impl Belonging {
+    /// The container that this host's engine can stop.
+    pub fn to_stop(&self) -> Option<&Container> {
+        self.outer.as_ref().or(self.container.as_ref())
+    }
 }
 
 /// A container as far as a cgroup's path tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Container {
-    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`.
+    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`, or `container` for an unknown engine.
     pub runtime: &'static str,
     /// Its id, or its name where the runtime has no ids.
     pub id: String,
@@ -156,7 +165,7 @@ pub struct Container {
 
 impl Container {
     /// Everything that runs containers, as far as it is known here.
-    pub const RUNTIMES: [&str; 7] = ["docker", "podman", "containerd", "cri-o", "cri", "lxc", "nspawn"];
+    pub const RUNTIMES: [&str; 8] = ["docker", "podman", "containerd", "cri-o", "cri", "lxc", "nspawn", "container"];
 
     /// A container of which only the id is known.
     pub fn of_id(runtime: &'static str, id: String) -> Container {

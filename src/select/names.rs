@@ -60,7 +60,9 @@ impl Pattern {
     pub fn matches_container(&self, row: &Row<'_>) -> bool {
         let of_cgroup = row.belonging.and_then(|belonging| belonging.container.as_ref());
         let of_forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
-        let containers = of_cgroup.into_iter().chain(of_forward).chain(&row.space.containers);
+        // Several containers may share a space; then each has only what is known to be its own.
+        let of_space = row.space.containers.iter().filter(|_| of_cgroup.is_none() && row.space.containers.len() == 1);
+        let containers = of_cgroup.into_iter().chain(of_forward).chain(of_space);
         let mut names = containers.flat_map(|container| [Some(&container.id), container.name.as_ref()]).flatten();
         names.any(|name| self.begins(OsStr::new(name)))
     }

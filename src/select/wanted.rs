@@ -133,7 +133,7 @@ impl Wanted {
             Kind::Endpoint(address, ports) => is_on(ports) && address.matches(row.socket),
             Kind::Address(address) => address.matches(row.socket),
             Kind::Named { services, process } => {
-                is_on(services) || process.matches_row(row) || process.matches_belonging(row)
+                is_on(services) || process.matches_row(row) || process.matches_runs(row) || process.matches_belonging(row)
             }
         }
     }

@@ -56,7 +56,7 @@ fn each_key_decides_by_its_own_fact() {
     let mut host = nginx();
     host.last().cgroup = Some(7);
     let container = Container { name: Some("web".to_owned()), ..Container::of_id("docker", "0123".to_owned()) };
-    let belonging = Belonging { unit: Some("nginx.service".to_owned()), container: Some(container) };
+    let belonging = Belonging { unit: Some("nginx.service".to_owned()), container: Some(container), outer: None };
     host.snapshot.cgroups.insert(7, belonging);
     for (condition, fits) in [
         ("protocol = \"tcp\"", true),

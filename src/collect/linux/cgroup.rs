@@ -60,29 +60,59 @@ fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
 
 /// What a process belongs to, by the text of its `/proc/PID/cgroup`.
 ///
-/// A line of version 2, `0::PATH`, is asked first, then systemd's own tree, then any. Source: cgroups(7).
+/// The lines may differ: where version 1 is used beside version 2, `0::` often has only the unit of the engine, and a
+/// named tree has the container. So a line that names a container is preferred to one that does not, one that names
+/// more containers inside of each other to one that names fewer; then version 2, then systemd's own tree, then any.
+/// Source: cgroups(7).
 pub fn of_process(text: &[u8]) -> Option<Belonging> {
     let text = String::from_utf8_lossy(text);
-    let lines = || {
-        text.lines().filter_map(|line| {
-            let (_, rest) = line.split_once(':')?;
-            rest.split_once(':')
-        })
-    };
-    let of_tree = |is_it: &dyn Fn(&str) -> bool| {
-        let mut paths = lines().filter(|(controllers, _)| is_it(controllers));
-        paths.find_map(|(_, path)| belonging(path))
-    };
-    of_tree(&str::is_empty).or_else(|| of_tree(&|name| name == "name=systemd")).or_else(|| of_tree(&|_| true))
+    belonging(most_specific(&lines(&text))?)
 }
 
-/// Reads the innermost container of a path and the last unit of this host; nothing when there is neither.
+/// The path that says most of what a process belongs to.
+pub fn most_specific<'a>(paths: &[&'a str]) -> Option<&'a str> {
+    let rank = |path: &str| {
+        let parts = parts(path);
+        let containers = (0..parts.len()).filter(|place| container(&parts, *place).is_some()).count();
+        (containers, parts.iter().any(|part| is_unit(part)))
+    };
+    // Of those that say the same the first is preferred, while a maximum is the last one.
+    paths.iter().rev().copied().max_by_key(|path| rank(path))
+}
+
+/// The paths of the lines: that of version 2, then systemd's own, then the others.
+pub fn lines(text: &str) -> Vec<&str> {
+    let mut lines: Vec<(u8, &str)> = Vec::new();
+    for line in text.lines() {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
+        let rank = match controllers {
+            "" => 0,
+            "name=systemd" => 1,
+            _ => 2,
+        };
+        lines.push((rank, path));
+    }
+    lines.sort_by_key(|(rank, _)| *rank);
+    lines.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Reads the innermost container of a path, the outermost where they are nested, and the last unit of this host;
+/// nothing when there is none of them.
 pub fn belonging(path: &str) -> Option<Belonging> {
     let parts = parts(path);
-    let container = (0..parts.len()).rev().find_map(|place| container(&parts, place));
-    let container = container.map(|container| Container { pod: parts.iter().find_map(|part| pod(part)), ..container });
+    let mut containers = (0..parts.len()).filter_map(|place| container(&parts, place));
+    let outermost = containers.next();
+    let innermost = containers.next_back();
+    let in_pod = |container: Container| Container { pod: parts.iter().find_map(|part| pod(part)), ..container };
+    let (container, outer) = match (innermost, outermost) {
+        // A path may name one container twice, as systemd-nspawn's does.
+        (Some(inner), Some(outer)) if inner.id != outer.id => (Some(inner), Some(in_pod(outer))),
+        (inner, outer) => (outer.or(inner), None),
+    };
     let unit = of_host(&parts).iter().rev().find(|part| is_unit(part)).map(|part| unescaped(part));
-    (container.is_some() || unit.is_some()).then_some(Belonging { unit, container })
+    let container = container.map(in_pod);
+    (container.is_some() || unit.is_some()).then_some(Belonging { unit, container, outer })
 }
 
 fn parts(path: &str) -> Vec<&str> {
@@ -114,8 +144,25 @@ pub fn unit_of_host(path: &str) -> Option<(&str, Option<u32>)> {
 }
 
 fn is_unit(part: &str) -> bool {
-    // A scope is a unit too, but only names a session or a container, which is no better known by it.
-    part.ends_with(".service") && !part.starts_with("user@")
+    // A scope is a unit too, but only names a session or a container, which is no better known by it; but for a virtual
+    // machine, which nothing else names.
+    (part.ends_with(".service") && !part.starts_with("user@")) || is_virtual_machine(part)
+}
+
+/// `machine-qemu\x2d1\x2dcentos7.scope`: libvirt names a machine by its driver, its number and its name.
+fn is_virtual_machine(part: &str) -> bool {
+    const DRIVERS: [&str; 5] = ["qemu", "kvm", "xen", "ch", "bhyve"];
+    let Some((driver, number, _)) = libvirt(part) else { return false };
+    DRIVERS.contains(&driver.as_str()) && number
+}
+
+/// The driver of libvirt that made the scope, whether a number follows, and the name.
+fn libvirt(part: &str) -> Option<(String, bool, String)> {
+    let name = unescaped(part.strip_prefix("machine-")?.strip_suffix(".scope")?);
+    let (driver, rest) = name.split_once('-')?;
+    let (number, name) = rest.split_once('-')?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    Some((driver.to_owned(), is_number, name.to_owned()))
 }
 
 /// Says whether systemd-nspawn has set the directory apart for what it runs, whatever the unit is called that it runs
@@ -124,45 +171,67 @@ fn is_payload(parts: &[&str], place: usize) -> bool {
     parts[place] == "payload" && place.checked_sub(1).is_some_and(|before| is_unit(parts[before]))
 }
 
-/// Reads one part of a path, with those around it where they name the runtime.
+/// Reads one part of a path, with those around it where they name the engine.
+///
+/// Engines differ in what stands around a container's id, and agree on the id: 64 hexadecimal digits, alone or at the end
+/// of a name, after `-` or `:`.
 fn container(parts: &[&str], place: usize) -> Option<Container> {
     let part = parts[place];
     let before = place.checked_sub(1).map(|before| parts[before]);
     let made = |runtime, id: &str| Some(Container::of_id(runtime, unescaped(id)));
     let scope = part.strip_suffix(".scope").unwrap_or(part);
-    // Helpers of a runtime that live beside the container, not in it.
-    if scope.starts_with("libpod-conmon-") || scope.starts_with("crio-conmon-") || scope.starts_with("lxc.monitor") {
+    // Helpers of an engine that live beside the container, not in it.
+    if ["libpod-conmon-", "crio-conmon-", "lxc.monitor"].iter().any(|helper| scope.starts_with(helper)) {
         return None;
-    }
-    for (prefix, runtime) in [
-        ("docker-", "docker"),
-        ("libpod-payload-", "podman"),
-        ("libpod-", "podman"),
-        ("cri-containerd-", "containerd"),
-        ("crio-", "cri-o"),
-    ] {
-        if let Some(id) = scope.strip_prefix(prefix).filter(|id| is_id(id)) {
-            return made(runtime, id);
-        }
     }
     if let Some(name) = part.strip_prefix("lxc.payload.") {
         return made("lxc", name);
     }
-    if let Some(name) = part.strip_prefix("machine-").and_then(|rest| rest.strip_suffix(".scope")) {
-        return made("nspawn", name);
+    if let Some(machine) = part.strip_prefix("machine-").and_then(|rest| rest.strip_suffix(".scope")) {
+        return match libvirt(part) {
+            _ if is_virtual_machine(part) => None,
+            Some((driver, true, name)) if driver == "lxc" => made("lxc", &name),
+            _ => made("nspawn", machine),
+        };
     }
     if let Some(name) = part.strip_prefix("systemd-nspawn@").and_then(|rest| rest.strip_suffix(".service")) {
         // The unit's own directory, or its `supervisor`, has systemd-nspawn itself in it.
         let is_inside = parts.get(place + 1).is_some_and(|after| *after != "supervisor");
         return is_inside.then(|| made("nspawn", name)).flatten();
     }
-    match before {
-        Some("docker") if is_id(part) => made("docker", part),
-        Some("lxc") => made("lxc", part),
-        Some(before) if is_id(part) && (before.starts_with("pod") || before.contains("-pod")) => made("cri", part),
-        Some("libpod_parent") => part.strip_prefix("libpod-").and_then(|id| made("podman", id)),
+    if matches!(before, Some("lxc" | "lxc.payload")) {
+        return made("lxc", part);
+    }
+    let (prefix, id) = scope.split_at_checked(scope.len().checked_sub(ID_DIGITS)?)?;
+    if !is_id(id) {
+        return None;
+    }
+    match prefix.strip_suffix(['-', ':']) {
+        Some(prefix) => made(engine(prefix.rsplit(':').next().unwrap_or(prefix)).unwrap_or("container"), id),
+        None if prefix.is_empty() => made(
+            before.and_then(engine).unwrap_or(match before {
+                Some(before) if is_pod(before) => "cri",
+                _ => "container",
+            }),
+            id,
+        ),
+        None => None,
+    }
+}
+
+/// The engine that writes this in front of an id, or gives this name to the directory around it.
+fn engine(name: &str) -> Option<&'static str> {
+    match name {
+        "docker" => Some("docker"),
+        "libpod" | "libpod-payload" | "libpod_parent" => Some("podman"),
+        "cri-containerd" | "nerdctl" => Some("containerd"),
+        "crio" => Some("cri-o"),
         _ => None,
     }
+}
+
+fn is_pod(part: &str) -> bool {
+    part.starts_with("pod") || part.contains("-pod")
 }
 
 /// The uid of a Kubernetes pod: `pod12-3`, or `kubepods-burstable-pod12_3.slice` where systemd makes the tree.
@@ -176,9 +245,11 @@ fn pod(part: &str) -> Option<String> {
     is_uid.then_some(uid)
 }
 
-/// Container ids are 64 hexadecimal digits.
+/// How long the ids of containers are.
+const ID_DIGITS: usize = 64;
+
 fn is_id(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    text.len() == ID_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// systemd writes `-` in names as `\x2d`. Source: systemd-escape(1).
@@ -187,117 +258,4 @@ fn unescaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-    #[test]
-    fn every_form_of_path_is_read() {
-        for (path, unit, container) in [
-            ("/system.slice/sshd.service", Some("sshd.service"), None),
-            ("/system.slice/docker-ID.scope", None, Some("docker")),
-            ("/docker/ID", None, Some("docker")),
-            ("/machine.slice/libpod-ID.scope/container", None, Some("podman")),
-            ("/user.slice/user-1000.slice/user@1000.service/app.slice/web.service", Some("web.service"), None),
-            ("/user.slice/user-1000.slice/session-3.scope", None, None),
-            ("/user.slice/user-1000.slice/user@1000.service/init.scope", None, None),
-            (
-                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod12_3.slice/cri-containerd-ID.scope",
-                None,
-                Some("containerd"),
-            ),
-            ("/kubepods/besteffort/pod12-3/ID", None, Some("cri")),
-            ("/kubepods.slice/crio-ID.scope", None, Some("cri-o")),
-            ("/lxc.payload.web", None, Some("lxc")),
-            ("/lxc/web", None, Some("lxc")),
-            ("/machine.slice/machine-web\\x2d1.scope", None, Some("nspawn")),
-            // What is below a container's directory is named by the container.
-            ("/system.slice/docker-ID.scope/system.slice/nginx.service", None, Some("docker")),
-            ("/docker/ID/system.slice/nginx.service", None, Some("docker")),
-            ("/machine.slice/libpod-ID.scope/container/system.slice/nginx.service", None, Some("podman")),
-            ("/lxc.payload.web/system.slice/nginx.service", None, Some("lxc")),
-            ("/lxc/web/system.slice/nginx.service", None, Some("lxc")),
-            ("/machine.slice/machine-box.scope/payload/system.slice/nginx.service", None, Some("nspawn")),
-            ("/kubepods/pod12-3/ID/system.slice/nginx.service", None, Some("cri")),
-            // A unit of the host may be around a container.
-            ("/system.slice/web.service/libpod-payload-ID", Some("web.service"), Some("podman")),
-            ("/system.slice/web.service/libpod-payload-ID/system.slice/x.service", Some("web.service"), Some("podman")),
-            (
-                "/machine.slice/systemd-nspawn@box.service/payload/system.slice/nginx.service",
-                Some("systemd-nspawn@box.service"),
-                Some("nspawn"),
-            ),
-            (
-                "/machine.slice/systemd-nspawn@box.service/system.slice/nginx.service",
-                Some("systemd-nspawn@box.service"),
-                Some("nspawn"),
-            ),
-            ("/machine.slice/systemd-nspawn@box.service/supervisor", Some("systemd-nspawn@box.service"), None),
-            ("/machine.slice/systemd-nspawn@box.service", Some("systemd-nspawn@box.service"), None),
-            ("/system.slice/own.service/payload/system.slice/nginx.service", Some("own.service"), None),
-            ("/payload/system.slice/nginx.service", Some("nginx.service"), None),
-            ("/machine.slice/libpod-conmon-ID.scope", None, None),
-            ("/docker/buildkit", None, None),
-            ("/docker/0123", None, None),
-            ("/../x", None, None),
-            ("/", None, None),
-            ("", None, None),
-        ] {
-            let found = belonging(&path.replace("ID", ID)).unwrap_or_default();
-            assert_eq!(found.unit.as_deref(), unit, "{path}");
-            assert_eq!(found.container.map(|container| container.runtime), container, "{path}");
-        }
-        for path in
-            ["/machine.slice/machine-web\\x2d1.scope", "/machine.slice/systemd-nspawn@web\\x2d1.service/payload"]
-        {
-            assert_eq!(belonging(path).unwrap().container.unwrap().id, "web-1", "{path}");
-        }
-    }
-
-    #[test]
-    fn a_pod_is_named_by_its_uid() {
-        let uid = "0a1b2c3d-0000-4000-8000-0123456789ab";
-        for path in [
-            format!("/kubepods/besteffort/pod{uid}/{ID}"),
-            format!(
-                "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{}.slice/cri-containerd-{ID}.scope",
-                uid.replace('-', "_")
-            ),
-        ] {
-            assert_eq!(belonging(&path).unwrap().container.unwrap().pod.as_deref(), Some(uid), "{path}");
-        }
-        assert_eq!(belonging(&format!("/docker/{ID}")).unwrap().container.unwrap().pod, None);
-    }
-
-    #[test]
-    fn version_2_is_asked_before_systemds_tree_and_that_before_any() {
-        let unit = |text: &str| of_process(text.as_bytes()).and_then(|belonging| belonging.unit);
-        let (second, systemd, any) =
-            ("0::/a.slice/a.service\n", "1:name=systemd:/a.slice/b.service\n", "7:blkio:/c.service\n");
-        assert_eq!(unit(&[any, systemd, second].concat()).as_deref(), Some("a.service"));
-        assert_eq!(unit(&[any, systemd, "0::/\n"].concat()).as_deref(), Some("b.service"));
-        assert_eq!(unit(&[any, "0::/\n"].concat()).as_deref(), Some("c.service"));
-        assert_eq!(unit("0::/\n\nx\n"), None);
-        let docker = of_process(format!("9:name=systemd:/docker/{ID}\n0::/docker/{ID}\n").as_bytes());
-        assert_eq!(docker.unwrap().container.unwrap().runtime, "docker");
-    }
-
-    #[test]
-    fn the_tree_of_version_2_is_found_also_beside_version_1() {
-        let line = |point: &str, kind: &str| format!("30 25 0:26 / {point} rw,nosuid shared:9 - {kind} {kind} rw\n");
-        let hybrid = line("/sys/fs/cgroup/cpu", "cgroup") + &line("/sys/fs/cgroup/unified", "cgroup2");
-        assert_eq!(mount_point(hybrid.as_bytes()), Some("/sys/fs/cgroup/unified".into()));
-        assert_eq!(mount_point(line("/sys/fs/cgroup", "cgroup2").as_bytes()), Some("/sys/fs/cgroup".into()));
-        assert_eq!(mount_point(b"x\n\xff - cgroup2\n"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_path_makes_it_panic(path in any::<String>(), mountinfo in any::<Vec<u8>>()) {
-            let _ = (belonging(&path), mount_point(&mountinfo), of_process(&mountinfo));
-        }
-    }
-}
+mod tests;

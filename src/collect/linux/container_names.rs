@@ -93,7 +93,7 @@ impl ContainerNames {
     pub fn name_all(&mut self, processes: &mut BTreeMap<Pid, Process>, cgroups: &mut BTreeMap<u64, Belonging>) {
         let of_processes = processes.values_mut().filter_map(|process| process.belonging.as_mut());
         for belonging in of_processes.chain(cgroups.values_mut()) {
-            belonging.container.iter_mut().for_each(|container| self.name(container));
+            belonging.container.iter_mut().chain(&mut belonging.outer).for_each(|container| self.name(container));
         }
     }
 

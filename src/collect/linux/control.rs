@@ -223,22 +223,12 @@ fn is_in_inner_namespace(status: &str) -> bool {
     numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().count() > 1)
 }
 
-/// The distinct paths of `/proc/PID/cgroup`: that of version 2, then systemd's own, then the others.
+/// The distinct paths of `/proc/PID/cgroup`: the one that says most, then version 2, systemd's own, and the others.
 fn control_groups(text: &str) -> Vec<String> {
-    let mut lines: Vec<(u8, &str)> = Vec::new();
-    for line in text.lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let rank = match controllers {
-            "" => 0,
-            "name=systemd" => 1,
-            _ => 2,
-        };
-        lines.push((rank, path));
-    }
-    lines.sort_by_key(|(rank, _)| *rank);
+    let lines = cgroup::lines(text);
     let mut seen = BTreeSet::new();
-    lines.into_iter().filter(|(_, path)| seen.insert(*path)).map(|(_, path)| path.to_owned()).collect()
+    let all = cgroup::most_specific(&lines).into_iter().chain(lines);
+    all.filter(|path| seen.insert(*path)).map(str::to_owned).collect()
 }
 
 /// The container, else the unit, that a path names.
@@ -251,6 +241,10 @@ fn managed(path: &str) -> Option<Managed> {
     }
     // As it is: what looks like an escape is part of the unit's name.
     let (unit, user) = cgroup::unit_of_host(path)?;
+    // A virtual machine has its own ways to be stopped.
+    if unit.strip_suffix(".scope").is_some() {
+        return None;
+    }
     Managed::new(user.map_or(Manager::Systemd, |uid| Manager::SystemdOf(Uid(uid))), unit)
 }
 

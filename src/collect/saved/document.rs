@@ -137,6 +137,7 @@ pub struct Owner {
     pub processes: Vec<Process>,
     pub unit: Option<String>,
     pub container: Option<Container>,
+    pub outer_container: Option<Container>,
 }
 
 #[derive(Deserialize)]

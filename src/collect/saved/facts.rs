@@ -125,8 +125,11 @@ fn range([first, last]: [u16; 2]) -> Result<PortRange, String> {
 fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> Result<Socket, String> {
     let owner = owner(&socket.owner)?;
     let activation = socket.activation.map(|units| Activation { socket: units.socket, service: units.service });
-    let belonging =
-        Belonging { unit: socket.owner.unit, container: socket.owner.container.map(container).transpose()? };
+    let belonging = Belonging {
+        unit: socket.owner.unit,
+        container: socket.owner.container.map(container).transpose()?,
+        outer: socket.owner.outer_container.map(container).transpose()?,
+    };
     Ok(Socket {
         space: SpaceId(socket.space),
         protocol,

@@ -12,9 +12,8 @@ use crate::analyse::cause::{Checked, Verdict};
 use crate::analyse::dossier::{Assignment, Dossier, Objection, Peers, Place};
 use crate::model::{Caller, Category, Listing, Pid, Process, Snapshot, Uid};
 use crate::render::document::check::{self, BindReport};
-use crate::render::document::listing::{
-    self, HostReport, ProjectReport, SCHEMA, ServiceReport, SocketReport, Visibility,
-};
+use crate::render::document::listing::{self, HostReport, SCHEMA, ServiceReport, SocketReport, Visibility};
+use crate::render::document::process::{self, ProjectReport};
 use crate::render::text::secrets;
 use crate::render::text::time;
 use crate::render::words::category as category_words;
@@ -291,7 +290,7 @@ fn owner_process<'a>(process: &'a Process, snapshot: &'a Snapshot) -> OwnerProce
     let exe = process.exe.as_deref().map(|exe| text("exe", exe.as_os_str()));
     let cwd = process.cwd.as_deref().map(|cwd| text("cwd", cwd.as_os_str()));
     let runs = process.runs.as_deref().map(|runs| text("runs", runs));
-    if process.project.as_ref().is_some_and(listing::is_undecodable) {
+    if process.project.as_ref().is_some_and(process::is_undecodable) {
         undecodable.push("project");
     }
     let argv = process.argv.as_ref().map(|argv| {
@@ -317,7 +316,7 @@ fn owner_process<'a>(process: &'a Process, snapshot: &'a Snapshot) -> OwnerProce
         exe,
         exe_deleted: process.exe_deleted,
         runs,
-        project: process.project.as_ref().map(listing::project),
+        project: process.project.as_ref().map(process::project),
         cwd,
         argv,
         undecodable,

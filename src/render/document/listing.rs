@@ -2,18 +2,15 @@
 //!
 //! `portscope schema` prints its JSON Schema; the doc comments below are its descriptions.
 
-use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
-
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::model::{
-    Container, Endpoint, Forward, ForwardTarget, Holder, Host, Listing, Owner, Pid, Port, PortRange, Process, Project,
-    Row, Service, Space, Uid,
+    Container, Endpoint, Forward, ForwardTarget, Host, Listing, Owner, Pid, Port, PortRange, Process, Row, Service,
+    Space, Uid,
 };
+use crate::render::document::process::{ProcessReport, process_report};
 pub use crate::render::document::visibility::{Visibility, visibility};
-use crate::render::text::secrets;
 use crate::render::text::time;
 
 pub use crate::model::SCHEMA;
@@ -250,13 +247,16 @@ pub struct OwnerReport<'a> {
     pub unit: Option<&'a str>,
     /// The container whose cgroup made it. A hint, as the unit is.
     pub container: Option<ContainerReport<'a>>,
+    /// Where containers run inside of each other: the outermost, which is the one to stop; `container` is the innermost.
+    pub outer_container: Option<ContainerReport<'a>>,
 }
 
 /// A container as far as a cgroup's path tells.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Container")]
 pub struct ContainerReport<'a> {
-    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc` or `nspawn`.
+    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`, or `container` where
+    /// its engine is not known.
     pub runtime: &'a str,
     /// Its id, or its name where the runtime has no ids.
     pub id: &'a str,
@@ -268,68 +268,6 @@ pub struct ContainerReport<'a> {
     pub pod: Option<&'a str>,
     /// The service of Compose that it is of, as `PROJECT/SERVICE`, where the runtime reported it.
     pub compose: Option<&'a str>,
-}
-
-/// One process that holds a socket.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Process")]
-pub struct ProcessReport<'a> {
-    /// Its number.
-    pub pid: u32,
-    /// The lowest of its descriptors for the socket.
-    pub fd: Option<u32>,
-    /// All of its descriptors for the socket.
-    pub fds: Vec<u32>,
-    /// Its short name, which the process itself may change.
-    pub name: Option<Cow<'a, str>>,
-    /// The file that it runs.
-    pub exe: Option<Cow<'a, str>>,
-    /// What it runs, when it is an interpreter: the name of a script, `-m MODULE`, a jar, a class or a task, read out of
-    /// its arguments. The process can change these, so it is a claim.
-    pub runs: Option<Cow<'a, str>>,
-    /// The project of the folder that it works in, or the service of Compose that its container is of. Known for the
-    /// owners of listeners only.
-    pub project: Option<ProjectReport<'a>>,
-    /// The folder that it works in; known for the owners of listeners only.
-    pub cwd: Option<Cow<'a, str>>,
-    /// Its arguments with the usual secrets masked; null unless asked for.
-    pub argv: Option<Vec<String>>,
-    /// When it started, RFC 3339 in UTC.
-    pub started_at: Option<String>,
-    /// The number of the user that it runs as.
-    pub uid: Option<u32>,
-    /// The user that it runs as.
-    pub user: Option<&'a str>,
-    /// The process that started it.
-    pub parent: Option<u32>,
-    /// Fields above that are not valid UTF-8 in the system, and in which bytes were replaced by U+FFFD.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(default)]
-    pub undecodable: Vec<&'a str>,
-}
-
-/// A project. Whoever may write to its folder chooses the names, so it is a claim.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Project")]
-pub struct ProjectReport<'a> {
-    /// The name of its folder; for Compose `PROJECT/SERVICE`.
-    pub name: Cow<'a, str>,
-    /// The branch that is checked out there; null where none is, or it cannot be read.
-    pub branch: Option<Cow<'a, str>>,
-    /// The folder, as the process sees it; null for Compose.
-    pub folder: Option<Cow<'a, str>>,
-    /// What marks it: `git`, `compose`, or the name of a manifest such as `package.json`.
-    pub source: &'static str,
-}
-
-/// Turns a project into its object.
-pub fn project(project: &Project) -> ProjectReport<'_> {
-    ProjectReport {
-        name: project.name.to_string_lossy(),
-        branch: project.branch.as_deref().map(OsStr::to_string_lossy),
-        folder: project.folder.as_deref().map(std::path::Path::to_string_lossy),
-        source: project.source.name(),
-    }
 }
 
 impl<'a> Report<'a> {
@@ -457,6 +395,7 @@ fn owner<'a>(row: &'a Row<'a>) -> OwnerReport<'a> {
         processes: row.processes.iter().map(process).collect(),
         unit: row.unit(),
         container: row.belonging.and_then(|belonging| belonging.container.as_ref()).map(container),
+        outer_container: row.belonging.and_then(|belonging| belonging.outer.as_ref()).map(container),
     }
 }
 
@@ -469,80 +408,6 @@ fn container(container: &Container) -> ContainerReport<'_> {
         pod: container.pod.as_deref(),
         compose: container.compose.as_deref(),
     }
-}
-
-fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>) -> ProcessReport<'a> {
-    let of_pid = |holder: &&Holder| holder.pid == pid;
-    let fds: Vec<u32> = row.socket.owner.holders().iter().filter(of_pid).filter_map(|holder| holder.fd).collect();
-    let Some(process) = process else {
-        return ProcessReport { fd: fds.first().copied(), fds, ..ProcessReport::unknown(pid) };
-    };
-    let mut undecodable = Vec::new();
-    let mut text = |field, bytes: &'a OsStr| {
-        if bytes.to_str().is_none() {
-            undecodable.push(field);
-        }
-        bytes.to_string_lossy()
-    };
-    let name = process.name.as_deref().map(|name| text("name", name));
-    let exe = process.exe.as_deref().map(|exe| text("exe", exe.as_os_str()));
-    let runs = process.runs.as_deref().map(|runs| text("runs", runs));
-    let cwd = process.cwd.as_deref().map(|cwd| text("cwd", cwd.as_os_str()));
-    if process.project.as_ref().is_some_and(is_undecodable) {
-        undecodable.push("project");
-    }
-    let argv = process.argv.as_ref().map(|argv| argv_report(argv, &mut undecodable));
-    ProcessReport {
-        runs,
-        project: process.project.as_ref().map(project),
-        cwd,
-        pid: pid.0,
-        fd: fds.first().copied(),
-        fds,
-        name,
-        exe,
-        argv,
-        started_at: process.started_at.map(time::rfc3339),
-        uid: process.uid.map(|Uid(uid)| uid),
-        user: process.uid.and_then(|uid| row.user_name(uid)),
-        parent: process.parent.map(|Pid(pid)| pid),
-        undecodable,
-    }
-}
-
-/// Says whether one of its texts is not UTF-8.
-pub fn is_undecodable(project: &Project) -> bool {
-    let texts =
-        [Some(project.name.as_os_str()), project.branch.as_deref(), project.folder.as_ref().map(|f| f.as_os_str())];
-    texts.into_iter().flatten().any(|text| text.to_str().is_none())
-}
-
-impl ProcessReport<'_> {
-    fn unknown(pid: Pid) -> Self {
-        ProcessReport {
-            runs: None,
-            project: None,
-            cwd: None,
-            pid: pid.0,
-            fd: None,
-            fds: Vec::new(),
-            name: None,
-            exe: None,
-            argv: None,
-            started_at: None,
-            uid: None,
-            user: None,
-            parent: None,
-            undecodable: Vec::new(),
-        }
-    }
-}
-
-fn argv_report(argv: &[OsString], undecodable: &mut Vec<&str>) -> Vec<String> {
-    if argv.iter().any(|argument| argument.to_str().is_none()) {
-        undecodable.push("argv");
-    }
-    secrets::masked(argv).iter().map(|argument| argument.to_string_lossy().into_owned()).collect()
 }
 
 #[cfg(test)]

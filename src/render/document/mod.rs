@@ -11,6 +11,7 @@ pub mod junit;
 pub mod listing;
 pub mod openmetrics;
 pub mod policy;
+mod process;
 pub mod sarif;
 pub mod services;
 pub mod spaces;

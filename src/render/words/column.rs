@@ -6,11 +6,10 @@ use std::str::FromStr;
 
 use compact_str::{ToCompactString, format_compact};
 
-use crate::model::{
-    Activation, Container, Forward, HiddenBecause, Holder, Owner, Pid, Process, Project, ProjectSource, Row, Uid,
-};
+use crate::model::{Container, Holder, Pid, Process, Row, Uid};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
+use crate::render::words::cell::{process_cell, project_cell};
 use crate::render::words::socket;
 
 /// One column.
@@ -68,8 +67,6 @@ pub enum Column {
     Project,
     /// The folder that it works in.
     Cwd,
-    /// The process at the other end of the connection, on this machine.
-    PeerProcess,
     /// The service in words.
     Description,
     /// Where the service's name comes from.
@@ -78,7 +75,7 @@ pub enum Column {
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 29] = [
+    pub const ALL: [Column; 28] = [
         Column::Space,
         Column::Protocol,
         Column::Address,
@@ -105,7 +102,6 @@ impl Column {
         Column::Runs,
         Column::Project,
         Column::Cwd,
-        Column::PeerProcess,
         Column::Description,
         Column::Source,
     ];
@@ -179,7 +175,6 @@ impl Column {
             Column::Runs => "runs",
             Column::Project => "project",
             Column::Cwd => "cwd",
-            Column::PeerProcess => "peer-process",
             Column::Description => "description",
             Column::Source => "source",
         }
@@ -189,7 +184,6 @@ impl Column {
     pub fn header(self) -> String {
         match self {
             Column::Address => "LOCAL ADDRESS".to_owned(),
-            Column::PeerProcess => "PEER PROCESS".to_owned(),
             column => column.name().to_ascii_uppercase(),
         }
     }
@@ -203,7 +197,7 @@ impl Column {
     pub const fn may_shrink_to(self) -> Option<usize> {
         match self {
             Column::Service | Column::Process | Column::User => Some(8),
-            Column::Project | Column::Runs | Column::PeerProcess => Some(8),
+            Column::Project | Column::Runs => Some(8),
             Column::Cwd | Column::Exe | Column::Argv | Column::Description | Column::Unit | Column::Container => {
                 Some(12)
             }
@@ -232,7 +226,6 @@ impl Column {
             Column::Project => Some(13),
             Column::Runs => Some(13),
             Column::User => Some(14),
-            Column::PeerProcess => Some(15),
             Column::Exposure => Some(15),
             Column::Peer => Some(16),
             Column::Category => Some(17),
@@ -249,7 +242,6 @@ impl Column {
         match self {
             Column::Process => process_cell(row, charset),
             Column::Project => project_cell(row, charset).unwrap_or_else(Text::unknown),
-            Column::PeerProcess => peer_process(row, charset).unwrap_or_else(Text::unknown),
             Column::Pid => row.processes.first().map_or_else(Text::unknown, |(pid, _)| number(pid.0)),
             Column::Fd => {
                 row.socket.owner.holders().first().and_then(|holder| holder.fd).map_or_else(Text::unknown, number)
@@ -296,7 +288,6 @@ impl Column {
             Column::Runs => foremost(row)?.runs.as_deref().map(|runs| Text::of_os(runs, charset)),
             Column::Project => project_cell(row, charset),
             Column::Cwd => foremost(row)?.cwd.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
-            Column::PeerProcess => peer_process(row, charset),
             Column::Description => row.service?.description.map(|text| Text::of(text, charset)),
             Column::Source => row.service.and_then(|service| plain(service.source.name())),
         }
@@ -325,7 +316,8 @@ fn number(number: u32) -> Text {
     Text::plain(number.to_compact_string())
 }
 
-fn foremost<'a>(row: &Row<'a>) -> Option<&'a Process> {
+/// The foremost process that holds the socket.
+pub fn foremost<'a>(row: &Row<'a>) -> Option<&'a Process> {
     row.processes.first().and_then(|(_, process)| *process)
 }
 
@@ -362,121 +354,6 @@ pub fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
     let own = process.name.as_deref().filter(|name| !name.is_empty());
     let exe = process.exe.as_deref().and_then(Path::file_name);
     own.or(exe).map(|name| Text::of_os(name, charset))
-}
-
-/// The short name, and for an interpreter what it runs: `node server.js`.
-pub(super) fn running(process: Option<&Process>, charset: Charset) -> Option<Text> {
-    const KERNEL_KEEPS: usize = 15;
-    let known = process?;
-    let name = name(process, charset)?;
-    let Some(runs) = known.runs.as_deref() else { return Some(name) };
-    let own = known.name.as_deref().unwrap_or_default().as_encoded_bytes();
-    let shown = Text::of_os(runs, charset);
-    // A script that names its interpreter in its first line gives the process its name.
-    if runs == own_name(known) || (own.len() == KERNEL_KEEPS && runs.as_encoded_bytes().starts_with(own)) {
-        return Some(shown);
-    }
-    // Node.js calls its first thread so, and with it the process.
-    let name = if matches!(name.as_str(), "MainThread" | "node-MainThread") { Text::plain("node") } else { name };
-    Some(Text::join(&[name, shown], " "))
-}
-
-fn own_name(process: &Process) -> &OsStr {
-    process.name.as_deref().unwrap_or_default()
-}
-
-/// `shop@feature-x`, or `compose: shop/db`: the project of the foremost process, or of the container that it leads to.
-fn project_cell(row: &Row<'_>, charset: Charset) -> Option<Text> {
-    let of_process = foremost(row).and_then(|process| process.project.as_ref()).map(|known| project(known, charset));
-    let of_cgroup = || row.belonging.and_then(|belonging| belonging.container.as_ref());
-    let of_forward = || row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
-    let composed = || {
-        let service = of_forward().or_else(of_cgroup)?.compose.as_ref()?;
-        Some(Text::join(&[Text::plain("compose:"), Text::of(service, charset)], " "))
-    };
-    // A process that only forwards is not what answers.
-    if of_forward().is_some() { composed().or(of_process) } else { of_process.or_else(composed) }
-}
-
-/// A project in a word.
-pub(super) fn project(project: &Project, charset: Charset) -> Text {
-    let name = Text::of_os(&project.name, charset);
-    match &project.branch {
-        _ if project.source == ProjectSource::Compose => Text::join(&[Text::plain("compose:"), name], " "),
-        Some(branch) => Text::join(&[name, Text::of_os(branch, charset)], "@"),
-        None => name,
-    }
-}
-
-/// The process at the other end, where that is on this machine.
-fn peer_process(row: &Row<'_>, charset: Charset) -> Option<Text> {
-    let _ = (row, charset);
-    None
-}
-
-fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
-    if let Some(forward) = &row.socket.forward {
-        return forward_cell(forward, charset);
-    }
-    if let Some(Activation { socket, service }) = row.socket.activation.as_deref() {
-        let units: Vec<Text> =
-            [Some(socket), service.as_ref()].into_iter().flatten().map(|unit| Text::of(unit, charset)).collect();
-        return Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " });
-    }
-    match &row.socket.owner {
-        Owner::Processes(_) => {
-            let name = row.processes.first().and_then(|(_, process)| running(*process, charset));
-            let name = name.map_or_else(Text::unknown, |name| with_services(name, row, charset));
-            match row.processes.len() {
-                0 | 1 => name,
-                count => Text::join(&[name, Text::plain(format!("+{}", count - 1))], " "),
-            }
-        }
-        Owner::Nobody(why) => Text::plain(format!("({})", why.name())),
-        Owner::Hidden(because) => hidden_cell(row, *because, charset),
-    }
-}
-
-/// `svchost.exe` of Windows says nothing: its services do.
-fn with_services(name: Text, row: &Row<'_>, charset: Charset) -> Text {
-    match row.unit().filter(|_| name.as_str().eq_ignore_ascii_case("svchost.exe")) {
-        Some(services) => {
-            let services = Text::join(&[Text::plain("("), Text::of(services, charset), Text::plain(")")], "");
-            Text::join(&[name, services], " ")
-        }
-        None => name,
-    }
-}
-
-/// Where a published port leads: `→ container web :80 (httpd)`.
-fn forward_cell(forward: &Forward, charset: Charset) -> Text {
-    let port = forward.to.ports.map(|ports| Text::plain(format_compact!(":{ports}")));
-    let mut parts = vec![Text::arrow(charset)];
-    match &forward.container {
-        Some(container) => {
-            parts.extend([Text::plain("container"), Text::of(container.short_name(), charset)]);
-            parts.extend(port);
-            if let Some(image) = &container.image {
-                parts.push(Text::join(&[Text::plain("("), Text::of(image, charset), Text::plain(")")], ""));
-            }
-        }
-        None if forward.to.address.is_unspecified() => parts.push(port.unwrap_or_else(Text::unknown)),
-        None => parts.push(Text::plain(forward.to.to_compact_string())),
-    }
-    Text::join(&parts, " ")
-}
-
-/// What is known of a holder that is hidden, the best first.
-fn hidden_cell(row: &Row<'_>, because: HiddenBecause, charset: Charset) -> Text {
-    let made_by = row.belonging.and_then(|belonging| {
-        let unit = || belonging.unit.as_deref().map(|unit| Text::of(unit, charset));
-        belonging.container.as_ref().map(|made_by| container(made_by, charset)).or_else(unit)
-    });
-    match (made_by, because) {
-        (Some(known), _) => Text::join(&[Text::plain("("), known, Text::plain(")")], ""),
-        (None, HiddenBecause::NotFound) => Text::plain("(not found)"),
-        (None, _) => Text::plain("(hidden)"),
-    }
 }
 
 /// The runtime, and the name or as much of the id as its own tools show.

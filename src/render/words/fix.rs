@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::analyse::bind::{Blocker, Overlap};
 use crate::analyse::cause::{Cause, Outcome, Verdict};
-use crate::model::{Caller, Endpoint, Owner, Platform, Port, Protocol, Row, Uid};
+use crate::model::{Belonging, Caller, Endpoint, Owner, Platform, Port, Protocol, Row, Uid, is_of_manager};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::blocker;
 
@@ -177,7 +177,7 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
         let what = if services.contains(", ") { "one of its services has it, stop that" } else { "stop its service" };
         return Some(format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str()));
     }
-    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let container = row.belonging.and_then(Belonging::to_stop);
     // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
     if let Some(container) = container.filter(|container| container.runtime != "nspawn" || row.unit().is_none()) {
         let name = Text::of(container.short_name(), charset);
@@ -188,7 +188,8 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
             name.as_str()
         ));
     }
-    let unit = row.unit().filter(|unit| unit.ends_with(".service") && !unit.starts_with("user@"))?;
+    let is_to_stop = |unit: &&str| !unit.starts_with("user@") && !is_of_manager(unit);
+    let unit = row.unit().filter(|unit| unit.ends_with(".service")).filter(is_to_stop)?;
     Some(format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()))
 }
 
@@ -197,7 +198,7 @@ fn container_of<'a>(row: &Row<'a>) -> Option<(&'static str, &'a str)> {
     let forwarded = row.socket.forward.as_ref();
     let container = forwarded
         .and_then(|forward| forward.container.as_ref())
-        .or_else(|| row.belonging.and_then(|belonging| belonging.container.as_ref()))?;
+        .or_else(|| row.belonging.and_then(Belonging::to_stop))?;
     matches!(container.runtime, "docker" | "podman").then(|| (container.runtime, container.short_name()))
 }
 

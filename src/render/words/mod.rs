@@ -3,6 +3,7 @@
 pub mod absence;
 pub mod blocker;
 pub mod category;
+pub mod cell;
 pub mod column;
 pub mod doubt;
 pub mod finding;

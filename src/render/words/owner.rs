@@ -9,6 +9,7 @@ use crate::analyse::dossier::{Holding, Peers};
 use crate::model::{Forward, HiddenBecause, Listing, Nobody, Owner, Pid, Process, Project, Row, State, Uid};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
+use crate::render::words::cell;
 use crate::render::words::column;
 use crate::render::words::process;
 use crate::render::words::socket;
@@ -164,7 +165,7 @@ fn of_process(process: &Process, now: SystemTime, charset: Charset) -> Vec<Fact>
 
 /// The project with its folder: `shop@feature-x (/home/ada/src/shop)`.
 pub fn project(project: &Project, charset: Charset) -> Text {
-    let name = column::project(project, charset);
+    let name = cell::project(project, charset);
     let Some(folder) = &project.folder else { return name };
     let folder = Text::of_os(folder.as_os_str(), charset);
     Text::join(&[name, Text::join(&[Text::plain("("), folder, Text::plain(")")], "")], " ")

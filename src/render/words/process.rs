@@ -2,6 +2,7 @@
 
 use crate::model::{Pid, Process, Snapshot};
 use crate::render::text::safe::{Charset, Text};
+use crate::render::words::cell;
 use crate::render::words::column;
 
 /// `systemd → sshd → bash → node server.js`: the process and what it descends from, the first process first.
@@ -24,7 +25,7 @@ fn short(process: &Process, charset: Charset) -> Text {
 
 /// Its name, and what it runs when it is an interpreter.
 pub fn called(process: &Process, charset: Charset) -> Text {
-    column::running(Some(process), charset).unwrap_or_else(|| short(process, charset))
+    cell::running(Some(process), charset).unwrap_or_else(|| short(process, charset))
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use std::net::IpAddr;
 
 use crate::model::{Endpoint, Pid, Process, Row};
 use crate::render::text::safe::{Charset, Text};
-use crate::render::words::column::{self, Column};
+use crate::render::words::cell;
+use crate::render::words::column::Column;
 
 /// More holders of one socket are only counted.
 const MOST_HOLDERS: usize = 4;
 
 /// `4242 node server.js`, by the name that the process gives itself, else by its file's.
 pub fn process(pid: Pid, process: Option<&Process>, charset: Charset) -> String {
-    match column::running(process, charset) {
+    match cell::running(process, charset) {
         Some(name) => format!("{} {}", pid.0, name.as_str()),
         None => pid.0.to_string(),
     }

@@ -56,7 +56,7 @@ impl Facts {
 fn name_services(processes: &mut BTreeMap<Pid, Process>, services: &BTreeMap<Pid, Vec<String>>) {
     for (pid, names) in services {
         if let Some(process) = processes.get_mut(pid) {
-            process.belonging = Some(Belonging { unit: Some(names.join(", ")), container: None });
+            process.belonging = Some(Belonging { unit: Some(names.join(", ")), container: None, outer: None });
         }
     }
 }
