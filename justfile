@@ -15,9 +15,9 @@ unit *ARGS:
     cargo test --locked --lib {{ARGS}}
     cargo test --locked --test layering
 
-# All tests, or those of one file: `just test check`
+# All tests, or those of one file: `just test check` (examples, because the tests start one of them)
 test FILE="":
-    cargo test --locked --no-fail-fast {{ if FILE == "" { "" } else { "--test " + FILE } }}
+    cargo test --locked --no-fail-fast {{ if FILE == "" { "" } else { "--examples --test " + FILE } }}
 
 # Everything that must pass before a change lands; installs Debian packages (root)
 gate:
