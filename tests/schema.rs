@@ -105,7 +105,7 @@ fn the_documents_fields_are_those_of_the_contract() {
         "owner",
     ];
     same(&report["sockets"][0], &fields);
-    same(&report["sockets"][0]["owner"], &["tier", "reason", "processes", "unit", "container"]);
+    same(&report["sockets"][0]["owner"], &["tier", "reason", "processes", "unit", "container", "outer_container"]);
     same(
         &report["visibility"],
         &["complete", "hidden_owners", "unseen_spaces", "further_spaces", "redirects_checked", "reasons"],

@@ -92,7 +92,10 @@ impl Here<'_, '_> {
                 || self.rows.iter().any(|row| pattern.matches_row(row))
         };
         match asked {
-            Asked::Word => is_service() || is_process() || self.rows.iter().any(|row| pattern.matches_belonging(row)),
+            Asked::Word => {
+                let is_of = |row: &Row<'_>| pattern.matches_runs(row) || pattern.matches_belonging(row);
+                is_service() || is_process() || self.rows.iter().any(is_of)
+            }
             Asked::Service => is_service(),
             Asked::Process => is_process(),
             Asked::User => self.names.users.iter().any(|user| user == name),

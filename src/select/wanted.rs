@@ -133,7 +133,10 @@ impl Wanted {
             Kind::Endpoint(address, ports) => is_on(ports) && address.matches(row.socket),
             Kind::Address(address) => address.matches(row.socket),
             Kind::Named { services, process } => {
-                is_on(services) || process.matches_row(row) || process.matches_runs(row) || process.matches_belonging(row)
+                is_on(services)
+                    || process.matches_row(row)
+                    || process.matches_runs(row)
+                    || process.matches_belonging(row)
             }
         }
     }
@@ -160,7 +163,7 @@ impl Wanted {
             (Kind::Named { services, .. }, NameKind::Service) => {
                 services.contains(row.socket.local.port, row.socket.protocol)
             }
-            (Kind::Named { process, .. }, NameKind::Process) => process.matches_row(row),
+            (Kind::Named { process, .. }, NameKind::Process) => process.matches_row(row) || process.matches_runs(row),
             (Kind::Named { process, .. }, NameKind::Unit) => process.matches_unit(row),
             (Kind::Named { process, .. }, NameKind::Container) => process.matches_container(row),
             _ => false,
