@@ -295,7 +295,10 @@ mod tests {
     #[test]
     fn a_published_port_is_refused_in_favour_of_its_container() {
         use crate::model::{Container, Forward, ForwardedBy};
-        let container = Container { name: Some("web".to_owned()), ..Container::of_id("docker", "a".repeat(64)) };
+        let container = Container {
+            name: Some("web".to_owned()),
+            ..Container::of_id(crate::model::Runtime::Docker, "a".repeat(64))
+        };
         let mut snapshot = testing::snapshot();
         let to = snapshot.sockets[3].local.into();
         for (by, state) in [(ForwardedBy::Proxy, State::Listen), (ForwardedBy::Nat, State::Redirect)] {

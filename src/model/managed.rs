@@ -1,6 +1,6 @@
 //! What starts a process again when it ends, and the command that stops it for good.
 
-use super::{Container, Uid};
+use super::{Container, StoppedBy, Uid};
 
 /// A program that keeps others running.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,12 +69,10 @@ impl Managed {
 
     /// The container as its runtime takes it: by name where that is known. None where its runtime is not one of ours.
     pub fn container(container: &Container) -> Option<Managed> {
-        let manager = match container.runtime {
-            "docker" => Manager::Docker,
-            "podman" => Manager::Podman,
-            _ => return None,
-        };
-        Managed::new(manager, container.short_name())
+        match container.runtime.stopped_by() {
+            StoppedBy::Engine(manager) => Managed::new(manager, container.short_name()),
+            StoppedBy::Unit | StoppedBy::Other => None,
+        }
     }
 
     /// What it is: `unit nginx.service`, `container web`.

@@ -12,6 +12,7 @@ mod owner;
 mod port;
 mod process;
 mod project;
+mod runtime;
 mod service;
 mod snapshot;
 mod socket;
@@ -27,9 +28,11 @@ pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid,
 pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use project::{Project, ProjectSource};
+pub use runtime::{Runtime, StoppedBy};
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{
-    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Protocol, Queue, Socket, State,
+    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Protocol, Queue, Socket, SocketIdentity,
+    State,
 };
 pub use space::{Space, SpaceId, SpaceKind};

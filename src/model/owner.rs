@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Runtime;
+
 /// A process number, as this process sees it (in its own pid namespace).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Pid(pub u32);
@@ -149,8 +151,8 @@ impl Belonging {
 /// A container as far as a cgroup's path tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Container {
-    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`, or `container` for an unknown engine.
-    pub runtime: &'static str,
+    /// The engine that runs it.
+    pub runtime: Runtime,
     /// Its id, or its name where the runtime has no ids.
     pub id: String,
     /// Its name, where the runtime told it.
@@ -164,11 +166,8 @@ pub struct Container {
 }
 
 impl Container {
-    /// Everything that runs containers, as far as it is known here.
-    pub const RUNTIMES: [&str; 8] = ["docker", "podman", "containerd", "cri-o", "cri", "lxc", "nspawn", "container"];
-
     /// A container of which only the id is known.
-    pub fn of_id(runtime: &'static str, id: String) -> Container {
+    pub fn of_id(runtime: Runtime, id: String) -> Container {
         Container { runtime, id, name: None, image: None, pod: None, compose: None }
     }
 

@@ -290,7 +290,18 @@ pub struct Socket {
     pub owner: Owner,
 }
 
+/// What stays the same as long as a socket lives: its cookie; where that is not known, its inode and ends, which come near.
+pub type SocketIdentity = (Option<u64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>);
+
 impl Socket {
+    /// Tells the socket from every other one, also in a later listing.
+    pub fn identity(&self) -> SocketIdentity {
+        match self.cookie {
+            Some(cookie) => (Some(cookie), None, None, None),
+            None => (None, self.inode, Some(self.local), self.peer),
+        }
+    }
+
     /// The addresses that it takes. Where the system does not tell whether an IPv6 socket refuses IPv4, it counts as
     /// one that does not, as is the default.
     pub fn reach(&self) -> Reach {

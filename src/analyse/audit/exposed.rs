@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn the_label_of_a_cgroup_makes_nothing_less() {
         let id = "0123456789abcdef".repeat(4);
-        let container = crate::model::Container::of_id("docker", id);
+        let container = crate::model::Container::of_id(crate::model::Runtime::Docker, id);
         let belonging =
             crate::model::Belonging { unit: Some("redis.service".to_owned()), container: Some(container), outer: None };
         let mut host = Host::new().listens("0.0.0.0:6379", "/usr/bin/redis-server", 999);

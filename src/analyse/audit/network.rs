@@ -210,7 +210,7 @@ mod tests {
             to: Endpoint::new("172.17.0.2".parse().unwrap(), 80).into(),
             container: Some(Container {
                 name: Some("web".to_owned()),
-                ..Container::of_id("docker", "0123".to_owned())
+                ..Container::of_id(crate::model::Runtime::Docker, "0123".to_owned())
             }),
         };
         let proxy = |local: &str| {

@@ -223,7 +223,7 @@ mod tests {
 
     fn container(id: u64, label: &str, container: &str) -> Space {
         let container = Container {
-            runtime: "docker",
+            runtime: crate::model::Runtime::Docker,
             id: container.to_owned(),
             name: Some(label.to_owned()),
             image: None,

@@ -55,7 +55,10 @@ fn what_no_rule_names_is_a_violation_only_where_the_default_denies() {
 fn each_key_decides_by_its_own_fact() {
     let mut host = nginx();
     host.last().cgroup = Some(7);
-    let container = Container { name: Some("web".to_owned()), ..Container::of_id("docker", "0123".to_owned()) };
+    let container = Container {
+        name: Some("web".to_owned()),
+        ..Container::of_id(crate::model::Runtime::Docker, "0123".to_owned())
+    };
     let belonging = Belonging { unit: Some("nginx.service".to_owned()), container: Some(container), outer: None };
     host.snapshot.cgroups.insert(7, belonging);
     for (condition, fits) in [

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::DirEntryExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::model::{Belonging, Container};
+use super::mountinfo;
+use crate::model::{Belonging, Container, Runtime};
 
 /// More directories are not looked at.
 const MOST_DIRECTORIES: usize = 100_000;
@@ -22,7 +23,7 @@ pub fn belongings(ids: &BTreeSet<u64>) -> BTreeMap<u64, Belonging> {
     if missing.is_empty() {
         return found;
     }
-    let Some(root) = mount_point(&fs::read("/proc/self/mountinfo").unwrap_or_default()) else { return found };
+    let Some(root) = mount_point(&mountinfo::read().unwrap_or_default()) else { return found };
     let mut folders = vec![root.clone()];
     let mut looked_at = 0;
     while let Some(folder) = folders.pop() {
@@ -48,14 +49,8 @@ pub fn belongings(ids: &BTreeSet<u64>) -> BTreeMap<u64, Belonging> {
 
 /// Where the cgroup-v2 tree is mounted: `/sys/fs/cgroup`, or `/sys/fs/cgroup/unified` beside version 1.
 fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
-    let lines = mountinfo.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
-    let mut points = lines.filter_map(|line| {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ');
-        let (root, point) = (fields.nth(3)?, fields.next()?);
-        (filesystem.split(' ').next() == Some("cgroup2") && root == "/").then(|| Path::new(point).to_owned())
-    });
-    points.next()
+    let mut mounts = mountinfo::parse(mountinfo);
+    mounts.find(|mount| mount.filesystem == b"cgroup2" && mount.root == b"/").map(|mount| mount.point())
 }
 
 /// What a process belongs to, by the text of its `/proc/PID/cgroup`.
@@ -73,7 +68,7 @@ pub fn of_process(text: &[u8]) -> Option<Belonging> {
 pub fn most_specific<'a>(paths: &[&'a str]) -> Option<&'a str> {
     let rank = |path: &str| {
         let parts = parts(path);
-        let containers = (0..parts.len()).filter(|place| container(&parts, *place).is_some()).count();
+        let containers = (0..parts.len()).filter(|index| container(&parts, *index).is_some()).count();
         (containers, parts.iter().any(|part| is_unit(part)))
     };
     // Of those that say the same the first is preferred, while a maximum is the last one.
@@ -101,7 +96,7 @@ pub fn lines(text: &str) -> Vec<&str> {
 /// nothing when there is none of them.
 pub fn belonging(path: &str) -> Option<Belonging> {
     let parts = parts(path);
-    let mut containers = (0..parts.len()).filter_map(|place| container(&parts, place));
+    let mut containers = (0..parts.len()).filter_map(|index| container(&parts, index));
     let outermost = containers.next();
     let innermost = containers.next_back();
     let in_pod = |container: Container| Container { pod: parts.iter().find_map(|part| pod(part)), ..container };
@@ -122,7 +117,7 @@ fn parts(path: &str) -> Vec<&str> {
 /// The parts of a path down to the first container: the systemd of this host knows nothing of what is below, where a
 /// systemd of the container's own gives names, the same ones as likely as not.
 fn of_host<'p, 'a>(parts: &'p [&'a str]) -> &'p [&'a str] {
-    let is_inside = |place: &usize| container(parts, *place).is_some() || is_payload(parts, *place);
+    let is_inside = |index: &usize| container(parts, *index).is_some() || is_payload(parts, *index);
     let first = (0..parts.len()).find(is_inside);
     // A directory that is both, such as that of `systemd-nspawn@box.service`, is the host's.
     first.map_or(parts, |first| &parts[..=first])
@@ -131,7 +126,7 @@ fn of_host<'p, 'a>(parts: &'p [&'a str]) -> &'p [&'a str] {
 /// The container that this host's runtime runs: what is inside of it may run containers of its own.
 pub fn container_of_host(path: &str) -> Option<Container> {
     let parts = parts(path);
-    (0..parts.len()).find_map(|place| container(&parts, place))
+    (0..parts.len()).find_map(|index| container(&parts, index))
 }
 
 /// The last unit of this host, as it is written there, and the user whose systemd runs it.
@@ -167,17 +162,17 @@ fn libvirt(part: &str) -> Option<(String, bool, String)> {
 
 /// Says whether systemd-nspawn has set the directory apart for what it runs, whatever the unit is called that it runs
 /// in. Source: systemd, `src/nspawn/nspawn-cgroup.c`.
-fn is_payload(parts: &[&str], place: usize) -> bool {
-    parts[place] == "payload" && place.checked_sub(1).is_some_and(|before| is_unit(parts[before]))
+fn is_payload(parts: &[&str], index: usize) -> bool {
+    parts[index] == "payload" && index.checked_sub(1).is_some_and(|before| is_unit(parts[before]))
 }
 
 /// Reads one part of a path, with those around it where they name the engine.
 ///
 /// Engines differ in what stands around a container's id, and agree on the id: 64 hexadecimal digits, alone or at the end
 /// of a name, after `-` or `:`.
-fn container(parts: &[&str], place: usize) -> Option<Container> {
-    let part = parts[place];
-    let before = place.checked_sub(1).map(|before| parts[before]);
+fn container(parts: &[&str], index: usize) -> Option<Container> {
+    let part = parts[index];
+    let before = index.checked_sub(1).map(|before| parts[before]);
     let made = |runtime, id: &str| Some(Container::of_id(runtime, unescaped(id)));
     let scope = part.strip_suffix(".scope").unwrap_or(part);
     // Helpers of an engine that live beside the container, not in it.
@@ -185,33 +180,33 @@ fn container(parts: &[&str], place: usize) -> Option<Container> {
         return None;
     }
     if let Some(name) = part.strip_prefix("lxc.payload.") {
-        return made("lxc", name);
+        return made(Runtime::Lxc, name);
     }
     if let Some(machine) = part.strip_prefix("machine-").and_then(|rest| rest.strip_suffix(".scope")) {
         return match libvirt(part) {
             _ if is_virtual_machine(part) => None,
-            Some((driver, true, name)) if driver == "lxc" => made("lxc", &name),
-            _ => made("nspawn", machine),
+            Some((driver, true, name)) if driver == "lxc" => made(Runtime::Lxc, &name),
+            _ => made(Runtime::Nspawn, machine),
         };
     }
     if let Some(name) = part.strip_prefix("systemd-nspawn@").and_then(|rest| rest.strip_suffix(".service")) {
         // The unit's own directory, or its `supervisor`, has systemd-nspawn itself in it.
-        let is_inside = parts.get(place + 1).is_some_and(|after| *after != "supervisor");
-        return is_inside.then(|| made("nspawn", name)).flatten();
+        let is_inside = parts.get(index + 1).is_some_and(|after| *after != "supervisor");
+        return is_inside.then(|| made(Runtime::Nspawn, name)).flatten();
     }
     if matches!(before, Some("lxc" | "lxc.payload")) {
-        return made("lxc", part);
+        return made(Runtime::Lxc, part);
     }
     let (prefix, id) = scope.split_at_checked(scope.len().checked_sub(ID_DIGITS)?)?;
     if !is_id(id) {
         return None;
     }
     match prefix.strip_suffix(['-', ':']) {
-        Some(prefix) => made(engine(prefix.rsplit(':').next().unwrap_or(prefix)).unwrap_or("container"), id),
+        Some(prefix) => made(engine(prefix.rsplit(':').next().unwrap_or(prefix)).unwrap_or(Runtime::Unknown), id),
         None if prefix.is_empty() => made(
             before.and_then(engine).unwrap_or(match before {
-                Some(before) if is_pod(before) => "cri",
-                _ => "container",
+                Some(before) if is_pod(before) => Runtime::Cri,
+                _ => Runtime::Unknown,
             }),
             id,
         ),
@@ -220,13 +215,19 @@ fn container(parts: &[&str], place: usize) -> Option<Container> {
 }
 
 /// The engine that writes this in front of an id, or gives this name to the directory around it.
-fn engine(name: &str) -> Option<&'static str> {
-    match name {
-        "docker" => Some("docker"),
-        "libpod" | "libpod-payload" | "libpod_parent" => Some("podman"),
-        "cri-containerd" | "nerdctl" => Some("containerd"),
-        "crio" => Some("cri-o"),
-        _ => None,
+fn engine(name: &str) -> Option<Runtime> {
+    Runtime::ALL.into_iter().find(|runtime| names_in_paths(*runtime).contains(&name))
+}
+
+/// The names by which paths tell an engine whose containers have ids.
+fn names_in_paths(runtime: Runtime) -> &'static [&'static str] {
+    match runtime {
+        Runtime::Docker => &["docker"],
+        Runtime::Podman => &["libpod", "libpod-payload", "libpod_parent"],
+        Runtime::Containerd => &["cri-containerd", "nerdctl"],
+        Runtime::CriO => &["crio"],
+        // These are recognized by the form of a path: a pod around an id, or a name instead of an id.
+        Runtime::Cri | Runtime::Lxc | Runtime::Nspawn | Runtime::Unknown => &[],
     }
 }
 

@@ -97,8 +97,8 @@ impl Collection {
             names.label(&mut found.space);
         }
         let mut taken = vec![own.label.clone()];
-        let own_place = found.iter().take_while(|found| found.space.id == own.id).count();
-        spaces::distinguish(&mut found[own_place..], &taken);
+        let own_index = found.iter().take_while(|found| found.space.id == own.id).count();
+        spaces::distinguish(&mut found[own_index..], &taken);
         taken.extend(found.iter().map(|found| found.space.label.clone()));
         if let Some(known) = found.iter().find(|found| found.space.id == own.id)
             && let Some(space) = self.spaces.first_mut()

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::spaces::Namespace;
 use crate::collect::helper::HelperError;
 use crate::collect::runtime::containers::{self, RunningContainer};
-use crate::collect::runtime::cri;
+use crate::collect::runtime::{self, NameSource, cri};
 use crate::model::{Belonging, Container, Gap, Pid, Process, Space, SpaceKind};
 
 /// What the runtimes told, once they were asked.
@@ -30,10 +30,11 @@ impl ContainerNames {
     }
 
     fn ask(&mut self, container: &Container) {
-        if container.pod.is_some() || matches!(container.runtime, "cri" | "cri-o" | "containerd") {
-            self.ask_cri();
-        } else if matches!(container.runtime, "docker" | "podman") {
-            self.ask_local();
+        match runtime::source_of(container.runtime) {
+            _ if container.pod.is_some() => self.ask_cri(),
+            NameSource::Crictl => self.ask_cri(),
+            NameSource::LocalSocket => self.ask_local(),
+            NameSource::Nobody => {}
         }
     }
 

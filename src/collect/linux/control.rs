@@ -18,9 +18,10 @@ use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal, test_kill_process};
 
 use super::cgroup;
-use super::owners::{holds_deeper, socket_inode};
+use super::owners::holds_deeper;
+use super::procfs::socket_inode;
 use crate::collect::control::{ControlError, Signal, Standing};
-use crate::model::{Inode, Managed, Manager, Pid, Socket, Uid};
+use crate::model::{Inode, Managed, Manager, Pid, Socket, StoppedBy, Uid};
 
 /// The bit of `flags` in `/proc/PID/stat` that marks a thread of the kernel (`PF_KTHREAD`, `linux/sched.h`).
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -235,7 +236,7 @@ fn control_groups(text: &str) -> Vec<String> {
 fn managed(path: &str) -> Option<Managed> {
     match cgroup::container_of_host(path) {
         // The unit around it runs nothing but this container.
-        Some(container) if container.runtime == "nspawn" => {}
+        Some(container) if container.runtime.stopped_by() == StoppedBy::Unit => {}
         Some(container) => return Managed::container(&container),
         None => {}
     }

@@ -15,8 +15,8 @@ pub fn listen_overflows(tables: &Path) -> Option<u64> {
 fn parse(text: &str, group: &str, name: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(group));
     let (names, numbers) = (lines.next()?, lines.next()?);
-    let place = names.split_ascii_whitespace().position(|own| own == name)?;
-    numbers.split_ascii_whitespace().nth(place)?.parse().ok()
+    let index = names.split_ascii_whitespace().position(|own| own == name)?;
+    numbers.split_ascii_whitespace().nth(index)?.parse().ok()
 }
 
 #[cfg(test)]

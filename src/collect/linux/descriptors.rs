@@ -37,6 +37,11 @@ pub fn is_shortage(error: Errno) -> bool {
     matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
+/// Says whether a file was not opened because this user may not open it.
+pub fn is_refusal(error: Errno) -> bool {
+    matches!(error, Errno::ACCESS | Errno::PERM)
+}
+
 /// How many files may be open, and how many of these are.
 fn counted() -> (usize, usize) {
     let limit = getrlimit(Resource::Nofile).current.and_then(|limit| limit.try_into().ok()).unwrap_or(usize::MAX);

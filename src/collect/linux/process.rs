@@ -19,8 +19,9 @@ use rustix::time::{ClockId, clock_gettime};
 use super::ancestry::ancestors;
 use super::cgroup;
 use super::deadline::within;
-use super::owners::{Facts, ProcessFacts, socket_inode};
+use super::owners::{Facts, ProcessFacts};
 use super::parallel;
+use super::procfs::socket_inode;
 use crate::collect::runs;
 use crate::model::{Belonging, Holder, Inode, Need, Pid, Process, Socket, Uid};
 

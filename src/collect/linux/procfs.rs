@@ -33,6 +33,32 @@ pub fn numbers(directory: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
     Ok(found)
 }
 
+/// The inode of a socket, by the link of a descriptor: `socket:[4242]`. Source: proc_pid_fd(5).
+pub fn socket_inode(link: &[u8]) -> Option<u64> {
+    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
 fn number(text: &[u8]) -> Option<u32> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_link_to_a_socket_has_an_inode() {
+        for (link, inode) in [
+            (&b"socket:[123]"[..], Some(123)),
+            (b"socket:[18446744073709551615]", Some(u64::MAX)),
+            (b"socket:[]", None),
+            (b"socket:[1", None),
+            (b"/tmp/socket:[1]", None),
+            (b"pipe:[1]", None),
+            (b"", None),
+        ] {
+            assert_eq!(socket_inode(link), inode);
+        }
+    }
 }

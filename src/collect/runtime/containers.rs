@@ -8,8 +8,9 @@ use std::time::Duration;
 use bollard::models::ContainerSummary;
 use bollard::{API_DEFAULT_VERSION, Docker};
 
+use super::socket_of;
 use crate::collect::helper::HelperError;
-use crate::model::Container;
+use crate::model::{Container, Runtime};
 
 /// How long one runtime may take.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -37,17 +38,15 @@ pub fn list() -> (Vec<RunningContainer>, Vec<HelperError>) {
 }
 
 /// The sockets of the system's runtimes; for a user also those of his own, which need no privilege.
-fn sockets() -> Vec<(&'static str, PathBuf)> {
+fn sockets() -> Vec<(Runtime, PathBuf)> {
     let uid = rustix::process::geteuid();
-    let mut places: Vec<(&str, PathBuf)> =
-        vec![("docker", "/run/docker.sock".into()), ("podman", "/run/podman/podman.sock".into())];
-    if !uid.is_root() {
-        let own = PathBuf::from(format!("/run/user/{}", uid.as_raw()));
-        places.push(("docker", own.join("docker.sock")));
-        places.push(("podman", own.join("podman/podman.sock")));
-    }
-    places.retain(|(_, path)| is_trusted_socket(path));
-    places
+    let of_user = (!uid.is_root()).then(|| PathBuf::from(format!("/run/user/{}", uid.as_raw())));
+    let folders = std::iter::once(PathBuf::from("/run")).chain(of_user);
+    let in_folder = |folder: PathBuf| {
+        let path = move |runtime| Some((runtime, folder.join(socket_of(runtime)?)));
+        Runtime::ALL.into_iter().filter_map(path)
+    };
+    folders.flat_map(in_folder).filter(|(_, path)| is_trusted_socket(path)).collect()
 }
 
 /// Nobody but root and this user may have put it there.
@@ -58,7 +57,7 @@ fn is_trusted_socket(path: &Path) -> bool {
         .is_ok_and(|metadata| metadata.file_type().is_socket() && [0, own].contains(&metadata.uid()))
 }
 
-fn ask(runtime: &'static str, socket: &Path) -> Result<Vec<RunningContainer>, HelperError> {
+fn ask(runtime: Runtime, socket: &Path) -> Result<Vec<RunningContainer>, HelperError> {
     let failed = |problem: String| HelperError::Failed { program: socket.display().to_string(), problem };
     let engine = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let engine = engine.map_err(|error| failed(error.to_string()))?;
@@ -71,7 +70,7 @@ fn ask(runtime: &'static str, socket: &Path) -> Result<Vec<RunningContainer>, He
     match answer {
         Err(_) => Err(HelperError::TimedOut(socket.display().to_string())),
         Ok(Err(error)) => Err(failed(cause(&error))),
-        Ok(Ok(containers)) => Ok(containers.into_iter().filter_map(|summary| told(runtime, summary)).collect()),
+        Ok(Ok(containers)) => Ok(containers.into_iter().filter_map(|summary| running(runtime, summary)).collect()),
     }
 }
 
@@ -90,7 +89,7 @@ fn compose(labels: &HashMap<String, String>) -> Option<String> {
     Some(format!("{}/{}", label("project")?, label("service")?))
 }
 
-fn told(runtime: &'static str, summary: ContainerSummary) -> Option<RunningContainer> {
+fn running(runtime: Runtime, summary: ContainerSummary) -> Option<RunningContainer> {
     let name = summary.names.unwrap_or_default().into_iter().next();
     let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let texts = networks.into_values().flat_map(|network| [network.ip_address, network.global_ipv6_address]);
@@ -146,7 +145,7 @@ mod tests {
                     {"IPAddress":"172.17.0.2","GlobalIPv6Address":""}}}}]"#,
             ],
         );
-        let told = ask("docker", &path).unwrap();
+        let told = ask(Runtime::Docker, &path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(told[0].container.short_name(), "web");
         assert_eq!(told[0].container.image.as_deref(), Some("httpd:2"));
@@ -158,7 +157,7 @@ mod tests {
     fn a_server_that_does_not_answer_is_given_up() {
         let path = socket("silent");
         let _listener = UnixListener::bind(&path).unwrap();
-        let error = ask("docker", &path).unwrap_err();
+        let error = ask(Runtime::Docker, &path).unwrap_err();
         std::fs::remove_file(&path).unwrap();
         assert!(error.to_string().ends_with("did not answer in time"), "{error}");
     }

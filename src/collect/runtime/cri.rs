@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::output;
 use crate::collect::helper::HelperError;
-use crate::model::Container;
+use crate::model::{Container, Runtime};
 
 /// Asks the container runtime of Kubernetes for what runs. Source: crictl(1), `ps --output json`.
 pub fn list() -> Result<Vec<Container>, HelperError> {
@@ -48,7 +48,7 @@ pub fn parse(text: &[u8]) -> Option<Vec<Container>> {
             (_, name) => name,
         };
         let image = running.image.map(|image| image.image);
-        Container { name: Some(running.metadata.name), image, pod, ..Container::of_id("cri", running.id) }
+        Container { name: Some(running.metadata.name), image, pod, ..Container::of_id(Runtime::Cri, running.id) }
     };
     Some(answer.containers.into_iter().map(container).collect())
 }

@@ -14,6 +14,36 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::helper::{self, HelperError};
+use crate::model::Runtime;
+
+/// What knows the names of an engine's containers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NameSource {
+    /// The engine, through its local socket.
+    LocalSocket,
+    /// The program `crictl`.
+    Crictl,
+    /// Nothing that is asked here; the id of such a container is its name, or has to do.
+    Nobody,
+}
+
+/// Returns what knows the names of an engine's containers.
+pub fn source_of(runtime: Runtime) -> NameSource {
+    match runtime {
+        Runtime::Docker | Runtime::Podman => NameSource::LocalSocket,
+        Runtime::Containerd | Runtime::CriO | Runtime::Cri => NameSource::Crictl,
+        Runtime::Lxc | Runtime::Nspawn | Runtime::Unknown => NameSource::Nobody,
+    }
+}
+
+/// Returns the engine's socket below `/run` or `/run/user/UID`, where it answers questions in Docker's language.
+fn socket_of(runtime: Runtime) -> Option<&'static str> {
+    match runtime {
+        Runtime::Docker => Some("docker.sock"),
+        Runtime::Podman => Some("podman/podman.sock"),
+        Runtime::Containerd | Runtime::CriO | Runtime::Cri | Runtime::Lxc | Runtime::Nspawn | Runtime::Unknown => None,
+    }
+}
 
 /// Where systems keep programs for administrators.
 const FOLDERS: [&str; 6] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"];

@@ -8,7 +8,8 @@ use super::document as saved;
 use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
     Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Project, ProjectSource, Protocol,
-    Queue, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind,
+    State, Uid,
 };
 
 /// Finds what has the name; says what was expected where nothing has.
@@ -174,7 +175,7 @@ fn target(to: &saved::Target) -> Result<ForwardTarget, String> {
 }
 
 fn container(saved: saved::Container) -> Result<Container, String> {
-    let runtime = Container::RUNTIMES.into_iter().find(|known| *known == saved.runtime);
+    let runtime = Runtime::named(&saved.runtime);
     Ok(Container {
         name: saved.name,
         image: saved.image,

@@ -13,23 +13,13 @@ use crate::collect::control::{ControlError, Signal};
 use crate::context::Context;
 use crate::error::Error;
 use crate::join;
-use crate::model::{Endpoint, Inode, Pid, Row, Snapshot, Socket};
+use crate::model::{Pid, Row, Snapshot, SocketIdentity};
 use crate::render::text::safe::Charset;
 use crate::render::words::socket;
 use crate::render::words::wait::connections_left;
 
 /// The time between two looks, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
-
-/// What stays the same as long as a socket lives.
-type Identity = (Option<u64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>);
-
-fn identity(socket: &Socket) -> Identity {
-    match socket.cookie {
-        Some(cookie) => (Some(cookie), None, None, None),
-        None => (None, socket.inode, Some(socket.local), socket.peer),
-    }
-}
 
 /// How things stand after a look.
 enum Look {
@@ -56,8 +46,8 @@ pub fn settle(
     let handle = |pid: &Pid| handles.get(pid).and_then(|held| held.handle.as_ref().ok());
     let mut running: Vec<(String, &ProcessHandle)> =
         names.iter().filter_map(|(pid, name)| Some((name.clone(), handle(pid)?))).collect();
-    let spared: BTreeSet<Identity> = plan.refusals.iter().map(|refusal| identity(refusal.row.socket)).collect();
-    let mut meant: BTreeSet<Identity> = chosen.iter().map(|row| identity(row.socket)).collect();
+    let spared: BTreeSet<SocketIdentity> = plan.refusals.iter().map(|refusal| refusal.row.socket.identity()).collect();
+    let mut meant: BTreeSet<SocketIdentity> = chosen.iter().map(|row| row.socket.identity()).collect();
     meant.retain(|identity| !spared.contains(identity));
     let started = context.now();
     let mut force = args.force_after;
@@ -101,16 +91,16 @@ pub fn settle(
 fn look(
     snapshot: &Snapshot,
     targets: &PortTargets,
-    meant: &BTreeSet<Identity>,
-    spared: &BTreeSet<Identity>,
+    meant: &BTreeSet<SocketIdentity>,
+    spared: &BTreeSet<SocketIdentity>,
     charset: Charset,
 ) -> Look {
     let listing = join::listing(snapshot, None);
     let say = |row: &Row<'_>| format!("{} ({})", socket::all(row, charset), socket::socket(row, charset));
     // What was left alone stays, and was spoken of.
     let blocking: Vec<&Row<'_>> =
-        targets.blocking(&listing).into_iter().filter(|row| !spared.contains(&identity(row.socket))).collect();
-    let is_meant = |row: &&&Row<'_>| meant.contains(&identity(row.socket));
+        targets.blocking(&listing).into_iter().filter(|row| !spared.contains(&row.socket.identity())).collect();
+    let is_meant = |row: &&&Row<'_>| meant.contains(&row.socket.identity());
     if let Some(row) = blocking.iter().find(is_meant) {
         return Look::Held(say(row));
     }
@@ -119,7 +109,7 @@ fn look(
     }
     // Connections that were meant: without a process they are the kernel's and end by themselves.
     let still = listing.rows.iter().filter(|row| !row.processes.is_empty());
-    match still.into_iter().find(|row| meant.contains(&identity(row.socket))) {
+    match still.into_iter().find(|row| meant.contains(&row.socket.identity())) {
         Some(row) => Look::Held(say(row)),
         None => Look::Free(targets.left(&listing)),
     }

@@ -401,7 +401,7 @@ fn owner<'a>(row: &'a Row<'a>) -> OwnerReport<'a> {
 
 fn container(container: &Container) -> ContainerReport<'_> {
     ContainerReport {
-        runtime: container.runtime,
+        runtime: container.runtime.name(),
         id: &container.id,
         name: container.name.as_deref(),
         image: container.image.as_deref(),

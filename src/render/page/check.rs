@@ -332,7 +332,10 @@ mod tests {
     fn published() -> Snapshot {
         const NAME: &str = "a-container-with-a-name-that-says-what-it-is-for";
         let mut snapshot = testing::snapshot();
-        let container = Container { name: Some(NAME.to_owned()), ..Container::of_id("docker", "a".repeat(64)) };
+        let container = Container {
+            name: Some(NAME.to_owned()),
+            ..Container::of_id(crate::model::Runtime::Docker, "a".repeat(64))
+        };
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
         let forward = Forward { by: ForwardedBy::Proxy, to: to.into(), container: Some(container) };
         snapshot.sockets[3].forward = Some(Box::new(forward));

@@ -343,7 +343,7 @@ mod tests {
     }
 
     fn testing_container() -> Container {
-        Container::of_id("docker", "0123456789abcdef".repeat(4))
+        Container::of_id(crate::model::Runtime::Docker, "0123456789abcdef".repeat(4))
     }
 
     #[test]

@@ -273,7 +273,7 @@ impl Column {
             Column::Unit => row.unit().map(|unit| Text::of(unit, charset)),
             Column::Container => row.belonging?.container.as_ref().map(|made_by| {
                 let name = made_by.name.as_ref().unwrap_or(&made_by.id);
-                Text::join(&[Text::plain(made_by.runtime), Text::of(name, charset)], " ")
+                Text::join(&[Text::plain(made_by.runtime.name()), Text::of(name, charset)], " ")
             }),
             Column::Exposure => plain(row.exposure.name()),
             Column::Family => plain(socket.family.name()),
@@ -358,7 +358,7 @@ pub fn name(process: Option<&Process>, charset: Charset) -> Option<Text> {
 
 /// The runtime, and the name or as much of the id as its own tools show.
 pub fn container(container: &Container, charset: Charset) -> Text {
-    Text::join(&[Text::plain(container.runtime), Text::of(container.short_name(), charset)], " ")
+    Text::join(&[Text::plain(container.runtime.name()), Text::of(container.short_name(), charset)], " ")
 }
 
 /// The user that the foremost process runs as; where it is not known, the user that made the socket.

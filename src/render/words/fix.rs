@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::analyse::bind::{Blocker, Overlap};
 use crate::analyse::cause::{Cause, Outcome, Verdict};
-use crate::model::{Belonging, Caller, Endpoint, Owner, Platform, Port, Protocol, Row, Uid, is_of_manager};
+use crate::model::{Belonging, Caller, Endpoint, Owner, Platform, Port, Protocol, Row, StoppedBy, Uid, is_of_manager};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::blocker;
 
@@ -179,12 +179,14 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
     }
     let container = row.belonging.and_then(Belonging::to_stop);
     // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
-    if let Some(container) = container.filter(|container| container.runtime != "nspawn" || row.unit().is_none()) {
+    if let Some(container) =
+        container.filter(|container| container.runtime.stopped_by() != StoppedBy::Unit || row.unit().is_none())
+    {
         let name = Text::of(container.short_name(), charset);
         return Some(format!(
             "stop {} in its container ({} {}), or the container with its own tools",
             blocker::name(row, charset),
-            container.runtime,
+            container.runtime.name(),
             name.as_str()
         ));
     }
@@ -199,7 +201,8 @@ fn container_of<'a>(row: &Row<'a>) -> Option<(&'static str, &'a str)> {
     let container = forwarded
         .and_then(|forward| forward.container.as_ref())
         .or_else(|| row.belonging.and_then(Belonging::to_stop))?;
-    matches!(container.runtime, "docker" | "podman").then(|| (container.runtime, container.short_name()))
+    let is_stopped_by_engine = matches!(container.runtime.stopped_by(), StoppedBy::Engine(_));
+    is_stopped_by_engine.then(|| (container.runtime.name(), container.short_name()))
 }
 
 /// Which option of the socket would help.

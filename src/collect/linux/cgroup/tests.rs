@@ -102,7 +102,7 @@ fn every_form_of_path_is_read() {
     ] {
         let found = belonging(&path.replace("ID", ID).replace("OTHER", OTHER)).unwrap_or_default();
         assert_eq!(found.unit.as_deref(), unit, "{path}");
-        assert_eq!(found.container.map(|container| container.runtime), container, "{path}");
+        assert_eq!(found.container.map(|container| container.runtime.name()), container, "{path}");
     }
     for path in ["/machine.slice/machine-web\\x2d1.scope", "/machine.slice/systemd-nspawn@web\\x2d1.service/payload"] {
         assert_eq!(belonging(path).unwrap().container.unwrap().id, "web-1", "{path}");
@@ -115,7 +115,10 @@ fn of_nested_containers_the_innermost_is_named_and_the_outermost_is_to_stop() {
     let nested = read("/docker/ID/docker/OTHER");
     assert_eq!((&*nested.container.as_ref().unwrap().id, &*nested.to_stop().unwrap().id), (OTHER, ID));
     let nested = read("/lxc.payload.web/docker/ID");
-    assert_eq!((nested.container.as_ref().unwrap().runtime, nested.to_stop().unwrap().runtime), ("docker", "lxc"));
+    assert_eq!(
+        (nested.container.as_ref().unwrap().runtime, nested.to_stop().unwrap().runtime),
+        (Runtime::Docker, Runtime::Lxc)
+    );
     let plain = read("/docker/ID");
     assert_eq!((&plain.outer, plain.to_stop()), (&None, plain.container.as_ref()));
 }
@@ -125,7 +128,7 @@ fn the_line_that_says_most_wins() {
     let read = |text: &str| of_process(text.replace("ID", ID).replace("OTHER", OTHER).as_bytes()).unwrap();
     // Hybrid: version 2 has only the engine's own unit.
     let moved = read("12:pids:/docker/ID\n1:name=systemd:/docker/ID\n0::/system.slice/containerd.service\n");
-    assert_eq!((moved.unit, moved.container.unwrap().runtime), (None, "docker"));
+    assert_eq!((moved.unit, moved.container.unwrap().runtime), (None, Runtime::Docker));
     let deeper = read("2:cpu:/docker/ID/docker/OTHER\n0::/docker/ID\n");
     assert_eq!(deeper.container.unwrap().id, OTHER);
     let unit = read("3:cpu:/user.slice\n1:name=systemd:/system.slice/a.service\n0::/\n");
@@ -157,7 +160,7 @@ fn version_2_is_asked_before_systemds_tree_and_that_before_any() {
     assert_eq!(unit(&[any, "0::/\n"].concat()).as_deref(), Some("c.service"));
     assert_eq!(unit("0::/\n\nx\n"), None);
     let docker = of_process(format!("9:name=systemd:/docker/{ID}\n0::/docker/{ID}\n").as_bytes());
-    assert_eq!(docker.unwrap().container.unwrap().runtime, "docker");
+    assert_eq!(docker.unwrap().container.unwrap().runtime, Runtime::Docker);
 }
 
 #[test]

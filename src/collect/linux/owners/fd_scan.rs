@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use rustix::path::DecInt;
 
 use super::{Scan, indirect};
-use crate::collect::linux::descriptors::is_shortage;
+use crate::collect::linux::descriptors::{is_refusal, is_shortage};
 use crate::collect::linux::parallel;
-use crate::collect::linux::procfs::{self, numbers};
+use crate::collect::linux::procfs::{self, numbers, socket_inode};
 use crate::model::{Holder, Inode, Pid};
 
 /// Descriptors of one process that are one piece of work; a process with more of them is shared among the cores.
@@ -161,13 +161,13 @@ fn scan_process(proc: BorrowedFd<'_>, pid: u32, search: &Search, part: &mut Part
 /// A readable directory is no proof: the kernel asks again at each link (those of process 1 may be refused even to
 /// root). It asks about the process, so where the first is refused the others are too.
 fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], search: &Search, part: &mut Part) {
-    for (place, fd) in descriptors.iter().enumerate() {
+    for (index, fd) in descriptors.iter().enumerate() {
         let mut link = [MaybeUninit::uninit(); 64];
         let link = match readlinkat_raw(&table.directory, DecInt::new(*fd), &mut link) {
             Ok((link, _)) => link,
             Err(error) => {
                 part.note(table.pid, error);
-                if place == 0 && is_refusal(error) {
+                if index == 0 && is_refusal(error) {
                     return;
                 }
                 continue;
@@ -185,16 +185,6 @@ fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], se
             }
         }
     }
-}
-
-pub fn is_refusal(error: Errno) -> bool {
-    matches!(error, Errno::ACCESS | Errno::PERM)
-}
-
-/// The inode of a link to a socket.
-pub fn socket_inode(link: &[u8]) -> Option<u64> {
-    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 fn open_at(parent: BorrowedFd<'_>, path: &str) -> Result<OwnedFd, Errno> {
@@ -217,21 +207,6 @@ mod tests {
         assert_eq!(noted(Errno::ACCESS), (true, None));
         for error in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
             assert_eq!(noted(error), (false, Some(error)));
-        }
-    }
-
-    #[test]
-    fn only_a_link_to_a_socket_has_an_inode() {
-        for (link, inode) in [
-            (&b"socket:[123]"[..], Some(123)),
-            (b"socket:[18446744073709551615]", Some(u64::MAX)),
-            (b"socket:[]", None),
-            (b"socket:[1", None),
-            (b"/tmp/socket:[1]", None),
-            (b"pipe:[1]", None),
-            (b"", None),
-        ] {
-            assert_eq!(socket_inode(link), inode);
         }
     }
 }

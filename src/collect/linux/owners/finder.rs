@@ -6,10 +6,11 @@ use std::os::fd::AsFd;
 
 use rustix::fs::readlinkat;
 
-use super::fd_scan::{self, Depth, IO_URING, is_refusal};
+use super::fd_scan::{self, Depth, IO_URING};
 use super::task_iter::{Kind, OpenFile, Options, StreamStates, TaskIter, TaskIterError};
 use super::{Scan, indirect};
 use crate::collect::background::Background;
+use crate::collect::linux::descriptors::is_refusal;
 use crate::collect::linux::procfs;
 use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
 
@@ -87,7 +88,7 @@ impl Finder {
     fn pass(&mut self) -> Option<&[OpenFile]> {
         let Finder::TaskIter(iterator, files) = self else { return None };
         match iterator.read() {
-            Ok(met) => *files = Some(met),
+            Ok(read) => *files = Some(read),
             Err(error) => *self = Finder::FdScan(Some(error)),
         }
         match self {
@@ -170,7 +171,7 @@ fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> 
     let proc = procfs::open()?;
     let mut scan = holders(files, &wanted);
     let mut refused = BTreeSet::new();
-    let met: BTreeSet<u32> = files.iter().map(|file| file.tgid).collect();
+    let reported: BTreeSet<u32> = files.iter().map(|file| file.tgid).collect();
     for file in files.iter().filter(|file| file.kind != Kind::Internet && !wants(file.inode)) {
         let table = match file.tgid {
             tgid if tgid == file.pid => format!("{tgid}/fd"),
@@ -191,7 +192,7 @@ fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> 
             result => result?,
         }
     }
-    let others = fd_scan::scan_some(Some(unresolved), Depth::Processes, |pid| !met.contains(&pid))?;
+    let others = fd_scan::scan_some(Some(unresolved), Depth::Processes, |pid| !reported.contains(&pid))?;
     scan.found.extend(others.found);
     scan.refused = others.refused + refused.len();
     scan.read = others.read.saturating_sub(refused.len());

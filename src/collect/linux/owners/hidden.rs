@@ -1,5 +1,8 @@
 //! Why holders are hidden from this run.
 
+use std::path::Path;
+
+use crate::collect::linux::mountinfo;
 use crate::model::{Coverage, HiddenBecause};
 
 /// The inode of the pid namespace that the machine started with. Source: `PROC_PID_INIT_INO` in `linux/proc_ns.h`.
@@ -38,17 +41,13 @@ pub fn hidden_by_mount() -> Option<String> {
     if sees_all {
         return None;
     }
-    hiding_option(&std::fs::read("/proc/self/mountinfo").ok()?)
+    hiding_option(&mountinfo::read().ok()?)
 }
 
 /// The last mount over /proc counts. Source: proc_pid_mountinfo(5), proc(5).
 fn hiding_option(mountinfo: &[u8]) -> Option<String> {
-    let line = mountinfo
-        .split(|byte| *byte == b'\n')
-        .rfind(|line| line.split(|byte| *byte == b' ').nth(4) == Some(b"/proc"))?;
-    let line = std::str::from_utf8(line).ok()?;
-    let (_, filesystem) = line.split_once(" - ")?;
-    let options = filesystem.split(' ').nth(2)?;
+    let mount = mountinfo::parse(mountinfo).rfind(|mount| mount.point() == Path::new("/proc"))?;
+    let options = std::str::from_utf8(mount.options).ok()?;
     let is_hiding = |option: &&str| {
         option.strip_prefix("hidepid=").is_some_and(|value| !["0", "off"].contains(&value)) || *option == "subset=pid"
     };

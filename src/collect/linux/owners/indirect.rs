@@ -7,8 +7,8 @@ use rustix::fs::{Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::Scan;
-use super::fd_scan::{is_refusal, socket_inode};
-use crate::collect::linux::descriptors::is_shortage;
+use crate::collect::linux::descriptors::{is_refusal, is_shortage};
+use crate::collect::linux::procfs::socket_inode;
 use crate::model::{Holder, Inode, Pid};
 
 /// The inodes of the unix sockets of this network namespace. Source: proc_pid_net(5), `net/unix`.

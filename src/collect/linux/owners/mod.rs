@@ -12,8 +12,7 @@ mod task_iter;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
-use crate::model::{Coverage, Endpoint, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
-pub use fd_scan::socket_inode;
+use crate::model::{Coverage, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
 pub use finder::Finder;
 pub use hidden::leaves_out;
 pub use task_iter::Facts;
@@ -70,7 +69,7 @@ pub fn assign(
         }
     };
     let mut coverage = coverage_of(&scan);
-    let mut met = resolve(sockets, scan);
+    let mut facts = resolve(sockets, scan);
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
         let unresolved = unresolved(sockets, &coverage);
@@ -87,7 +86,7 @@ pub fn assign(
         };
         coverage = coverage_of(&scan);
         in_flight = scan.in_flight;
-        met.extend(resolve(sockets, scan));
+        facts.extend(resolve(sockets, scan));
         if sockets.iter().any(may_resolve(&coverage)) {
             refresh(sockets, &mut list_again, &coverage)?;
         }
@@ -95,7 +94,7 @@ pub fn assign(
     name_in_flight(sockets, in_flight, &coverage);
     hide_unresolved(sockets, hidden::reason(&coverage));
     hide_ambiguous(sockets, wanted.len());
-    Ok((coverage, met))
+    Ok((coverage, facts))
 }
 
 /// What was learnt of processes while looking for holders.
@@ -148,12 +147,12 @@ fn refresh(
     let may_resolve = may_resolve(coverage);
     let in_doubt: Vec<Socket> = sockets.iter().filter(|socket| may_resolve(socket)).cloned().collect();
     let mut now: BTreeMap<_, Socket> =
-        list_again(&in_doubt)?.into_iter().map(|socket| (identity(&socket), socket)).collect();
+        list_again(&in_doubt)?.into_iter().map(|socket| (socket.identity(), socket)).collect();
     sockets.retain_mut(|socket| {
         if !may_resolve(socket) {
             return true;
         }
-        match now.remove(&identity(socket)) {
+        match now.remove(&socket.identity()) {
             Some(fresh) => {
                 *socket = fresh;
                 true
@@ -162,14 +161,6 @@ fn refresh(
         }
     });
     Ok(())
-}
-
-/// What stays the same as long as a socket lives: its cookie, or what comes near to it.
-fn identity(socket: &Socket) -> (Option<u64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>) {
-    match socket.cookie {
-        Some(cookie) => (Some(cookie), None, None, None),
-        None => (None, socket.inode, Some(socket.local), socket.peer),
-    }
 }
 
 /// Where everything could be read and some descriptors are on their way through unix sockets, that is where an

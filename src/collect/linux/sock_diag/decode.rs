@@ -4,18 +4,12 @@
 //! addresses in the network's.
 
 use crate::collect::linux::kernel_socket::{KernelSocket, address};
+use crate::collect::linux::netlink::{self, DONE, DUMP_INTERRUPTED, ERROR, Malformed, NOOP, OVERRUN, word};
 use crate::model::{Endpoint, Family, Protocol};
 
-const NOOP: u16 = 1;
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-const OVERRUN: u16 = 4;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// What the older request is answered with.
 const TCPDIAG_GETSOCK: u16 = 18;
-/// The table changed while it was read.
-const DUMP_INTERRUPTED: u16 = 0x10;
-const HEADER: usize = 16;
 const ENTRY: usize = 72;
 const ATTRIBUTE_V6ONLY: u16 = 11;
 const ATTRIBUTE_CGROUP_ID: u16 = 21;
@@ -46,33 +40,24 @@ pub struct Framed {
     pub message: Message,
 }
 
-/// A datagram that does not hold what its lengths say.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Malformed;
-
 /// Splits a datagram into its messages; ends after the first that is malformed.
 pub fn messages(datagram: &[u8], protocol: Protocol) -> impl Iterator<Item = Result<Framed, Malformed>> {
-    let mut rest = datagram;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
+    let mut has_failed = false;
+    netlink::messages(datagram).map_while(move |message| {
+        if has_failed {
             return None;
         }
-        let Some((framed, length)) = frame(rest, protocol) else {
-            rest = &[];
-            return Some(Err(Malformed));
-        };
-        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
-        Some(Ok(framed))
+        let framed = message.and_then(|message| framed(&message, protocol));
+        has_failed = framed.is_err();
+        Some(framed)
     })
 }
 
-fn frame(bytes: &[u8], protocol: Protocol) -> Option<(Framed, usize)> {
-    let length = usize::try_from(word(bytes, 0)?).ok()?;
-    let payload = bytes.get(HEADER..length)?;
-    let (kind, flags) = (half(bytes, 4)?, half(bytes, 6)?);
+fn framed(message: &netlink::Message<'_>, protocol: Protocol) -> Result<Framed, Malformed> {
+    let netlink::Message { kind, flags, sequence, payload } = *message;
     let message = match kind {
         NOOP => Message::Other,
-        ERROR => Message::Error(word(payload, 0)?.cast_signed()),
+        ERROR => Message::Error(word(payload, 0).ok_or(Malformed)?.cast_signed()),
         // Old kernels end a dump without a code.
         DONE => Message::Done(word(payload, 0).map_or(0, u32::cast_signed)),
         OVERRUN => Message::Overrun,
@@ -80,10 +65,9 @@ fn frame(bytes: &[u8], protocol: Protocol) -> Option<(Framed, usize)> {
         _ => Message::Other,
     };
     if [SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK].contains(&kind) && payload.len() < ENTRY {
-        return None;
+        return Err(Malformed);
     }
-    let framed = Framed { sequence: word(bytes, 8)?, interrupted: flags & DUMP_INTERRUPTED != 0, message };
-    Some((framed, length))
+    Ok(Framed { sequence, interrupted: flags & DUMP_INTERRUPTED != 0, message })
 }
 
 /// Reads `struct inet_diag_msg`; nothing for a family that has no ports.
@@ -119,25 +103,14 @@ fn entry(bytes: &[u8], protocol: Protocol) -> Option<KernelSocket> {
 }
 
 /// Reads the attributes behind the fixed part; what is malformed there costs only the attributes after it.
-fn read_attributes(mut bytes: &[u8], entry: &mut KernelSocket) {
-    while let (Some(length), Some(kind)) = (half(bytes, 0), half(bytes, 2)) {
-        let length = usize::from(length);
-        let Some(value) = bytes.get(4..length) else { return };
+fn read_attributes(bytes: &[u8], entry: &mut KernelSocket) {
+    for (kind, value) in netlink::attributes(bytes) {
         match kind {
             ATTRIBUTE_V6ONLY => entry.v6only = value.first().map(|byte| *byte != 0),
             ATTRIBUTE_CGROUP_ID => entry.cgroup = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
             _ => {}
         }
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
     }
-}
-
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
-}
-
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
 #[cfg(test)]
@@ -145,6 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::collect::linux::netlink::HEADER;
 
     fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
         let length = u32::try_from(HEADER + payload.len()).unwrap();

@@ -10,10 +10,10 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, netdevice};
 use super::decode::{self, Message};
 use super::{DumpError, SockDiag};
 use crate::collect::control::ControlError;
+use crate::collect::linux::netlink;
 use crate::model::{Endpoint, Family, Protocol, Socket, State};
 
 const SOCK_DESTROY: u16 = 21;
-const REQUEST_AND_ACKNOWLEDGE: u16 = 0x1 | 0x4;
 /// How often another member of a group of SO_REUSEPORT is asked for.
 const TRIES: u16 = 2048;
 
@@ -75,14 +75,7 @@ fn request(socket: &Socket, peer: Endpoint, interface: u32, cookie: u64, sequenc
     let [low, high] = [cookie & 0xffff_ffff, cookie >> 32].map(|half| u32::try_from(half).unwrap_or_default());
     payload.extend(low.to_ne_bytes());
     payload.extend(high.to_ne_bytes());
-    let length = u32::try_from(16 + payload.len()).unwrap_or(u32::MAX);
-    let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(SOCK_DESTROY.to_ne_bytes());
-    bytes.extend(REQUEST_AND_ACKNOWLEDGE.to_ne_bytes());
-    bytes.extend(sequence.to_ne_bytes());
-    bytes.extend(0u32.to_ne_bytes());
-    bytes.extend(payload);
-    bytes
+    netlink::request(SOCK_DESTROY, netlink::ACKNOWLEDGE, sequence, &payload)
 }
 
 /// The 16 bytes of the request, an IPv4 address in the first four.

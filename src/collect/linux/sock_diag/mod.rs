@@ -12,11 +12,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::netlink::{self, SocketAddrNetlink};
-use rustix::net::sockopt::{self, Timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::SendFlags;
+use rustix::net::netlink::SOCK_DIAG;
 
 use super::kernel_socket::KernelSocket;
+use super::netlink::{self, ReceiveError};
 use crate::model::{Family, Protocol};
 use decode::Message;
 
@@ -31,8 +31,6 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// The request of kernels before 3.3, still answered. It names no family and gives the TCP sockets of both in one walk
 /// over the kernel's tables, which costs half of two (about a millisecond each, however few sockets there are).
 const TCPDIAG_GETSOCK: u16 = 18;
-const REQUEST: u16 = 0x1;
-const DUMP: u16 = 0x300;
 const REQUEST_BYTECODE: u16 = 1;
 /// `INET_DIAG_BC_AUTO`: matches ports that the kernel chose.
 const BYTECODE_AUTO: u8 = 6;
@@ -89,11 +87,7 @@ impl SockDiag {
     /// Opens the socket in the network namespace of this thread and teaches the kernel the size of the buffer.
     pub fn open() -> Result<SockDiag, DumpError> {
         let refused = |error: Errno| DumpError::Refused(error.into());
-        let protocol = Some(netlink::SOCK_DIAG);
-        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol);
-        let socket = socket.map_err(refused)?;
-        rustix::net::connect(&socket, &SocketAddrNetlink::new(0, 0)).map_err(refused)?;
-        sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE)).map_err(refused)?;
+        let socket = netlink::open(Some(SOCK_DIAG), PATIENCE).map_err(refused)?;
         let mut diag = SockDiag { socket, sequence: 0, buffer: vec![0; BUFFER] };
         // No state at all: an empty answer, whatever it is.
         let nothing = Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, autobound: false };
@@ -159,25 +153,10 @@ impl SockDiag {
 
     /// Receives one datagram of the kernel; nothing when it came from somebody else.
     fn receive(&mut self) -> Result<Option<usize>, DumpError> {
-        let received = loop {
-            match rustix::net::recvfrom(&self.socket, &mut self.buffer[..], RecvFlags::TRUNC) {
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Err(DumpError::Incomplete("no answer in time")),
-                Err(Errno::NOBUFS) => return Err(DumpError::Incomplete("no buffer space")),
-                Err(error) => return Err(DumpError::Kernel(error.into())),
-                Ok(received) => break received,
-            }
-        };
-        let (_, length, sender) = received;
-        if length > self.buffer.len() {
-            return Err(DumpError::Incomplete("a truncated message"));
-        }
-        if length == 0 {
-            return Err(DumpError::Incomplete("an empty message"));
-        }
-        let is_kernel =
-            sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok()).is_some_and(|a| a.pid() == 0);
-        Ok(is_kernel.then_some(length))
+        netlink::receive(&self.socket, &mut self.buffer).map_err(|error| match error {
+            ReceiveError::Incomplete(why) => DumpError::Incomplete(why),
+            ReceiveError::Kernel(error) => DumpError::Kernel(error.into()),
+        })
     }
 }
 
@@ -206,14 +185,7 @@ fn request(query: Query, sequence: u32) -> Vec<u8> {
         payload.extend([BYTECODE_AUTO, 4]);
         payload.extend(8u16.to_ne_bytes());
     }
-    let length = u32::try_from(16 + payload.len()).unwrap_or(u32::MAX);
-    let mut bytes = length.to_ne_bytes().to_vec();
-    bytes.extend(kind.to_ne_bytes());
-    bytes.extend((REQUEST | DUMP).to_ne_bytes());
-    bytes.extend(sequence.to_ne_bytes());
-    bytes.extend(0u32.to_ne_bytes());
-    bytes.extend(payload);
-    bytes
+    netlink::request(kind, netlink::DUMP, sequence, &payload)
 }
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ pub fn enter(found: &[&Namespace], need: &Need) -> Vec<Entered> {
     let spare = descriptors::spare();
     let end = Instant::now() + TIME_FOR_RULES;
     let each = |way: fn(&Namespace) -> io::Result<()>| {
-        let moved = |place, found| if place < spare { way(found) } else { Err(Errno::MFILE.into()) };
-        found.iter().enumerate().map(|(place, found)| entered(found, moved(place, found), need, end)).collect()
+        let moved = |index, found| if index < spare { way(found) } else { Err(Errno::MFILE.into()) };
+        found.iter().enumerate().map(|(index, found)| entered(found, moved(index, found), need, end)).collect()
     };
     // The thread stays in the last one, so it must not be one that goes on.
     std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, || each(move_into)) {

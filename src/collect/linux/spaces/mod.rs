@@ -14,9 +14,9 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{procfs, sysctl};
+use super::{mountinfo, procfs, sysctl};
 use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
 pub use enter::{Entered, enter};
@@ -63,7 +63,7 @@ pub fn current() -> Space {
     let (kind, label) = if is_host(Some(id), own, tables_of("1")) {
         (SpaceKind::Host, "host".to_owned())
     } else {
-        let mounts = fs::read("/proc/self/mountinfo").map(|text| mounts(&text)).unwrap_or_default();
+        let mounts = mountinfo::read().map(|text| mounts(&text)).unwrap_or_default();
         let name = mounts.get(&id).and_then(|mounts| label::name_of_mount(mounts));
         (SpaceKind::Netns, name.unwrap_or_else(|| "netns".to_owned()))
     };
@@ -98,22 +98,22 @@ pub fn find() -> io::Result<Vec<Namespace>> {
     let mut found: Vec<Namespace> = Vec::new();
     let own = tables_of("self");
     let host = tables_of("1");
-    let mut place: HashMap<u64, usize> = HashMap::new();
+    let mut index_of: HashMap<u64, usize> = HashMap::new();
     for pid in pids()? {
         // One that has ended, or that is dead and waits for its parent, lives nowhere.
         let Some(tables) = tables_of(&pid.to_string()) else { continue };
-        let place = *place.entry(tables).or_insert_with(|| {
+        let index = *index_of.entry(tables).or_insert_with(|| {
             found.push(Namespace { tables: Some(tables), ..Namespace::new(0) });
             found.len() - 1
         });
-        found[place].pids.push(pid);
+        found[index].pids.push(pid);
     }
     for group in &mut found {
         let id = if group.tables == own { namespace_of("self") } else { group.pids.iter().find_map(namespace_of) };
         group.has_own_id = id.is_some();
         group.space.id = SpaceId(id.or(group.tables).unwrap_or_default());
     }
-    for (id, mounts) in mounts(&fs::read("/proc/self/mountinfo")?) {
+    for (id, mounts) in mounts(&mountinfo::read()?) {
         match found.iter_mut().find(|group| group.has_own_id && group.space.id.0 == id) {
             Some(group) => group.mounts = mounts,
             None => found.push(Namespace { mounts, ..Namespace::new(id) }),
@@ -149,32 +149,17 @@ fn namespace_of(pid: impl std::fmt::Display) -> Option<u64> {
 /// root is `net:[NUMBER]`. Source: proc_pid_mountinfo(5).
 fn mounts(mountinfo: &[u8]) -> BTreeMap<u64, Vec<PathBuf>> {
     let mut mounts: BTreeMap<u64, Vec<PathBuf>> = BTreeMap::new();
-    for line in mountinfo.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok()) {
-        let mount = || {
-            let (mount, filesystem) = line.split_once(" - ")?;
-            let mut fields = mount.split(' ');
-            let (root, point) = (fields.nth(3)?, fields.next()?);
-            filesystem.starts_with("nsfs ").then_some((number_of_link(root)?, unescaped(point)))
-        };
-        if let Some((id, point)) = mount() {
-            mounts.entry(id).or_default().push(point);
+    for mount in mountinfo::parse(mountinfo).filter(|mount| mount.filesystem == b"nsfs") {
+        if let Some(id) = number_of_link(mount.root) {
+            mounts.entry(id).or_default().push(mount.point());
         }
     }
     mounts
 }
 
 /// The number in `net:[4026531840]`.
-fn number_of_link(link: &str) -> Option<u64> {
-    link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
-}
-
-/// `mountinfo` writes blanks, tabs, line breaks and backslashes as `\040` and the like.
-fn unescaped(point: &str) -> PathBuf {
-    let mut path = point.to_owned();
-    for (escape, character) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        path = path.replace(escape, character);
-    }
-    Path::new(&path).to_owned()
+fn number_of_link(link: &[u8]) -> Option<u64> {
+    std::str::from_utf8(link.strip_prefix(b"net:[")?.strip_suffix(b"]")?).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use super::{Namespace, number_of_link, pids};
 use crate::collect::linux::descriptors::{self, is_shortage};
-use crate::collect::linux::owners::socket_inode;
 use crate::collect::linux::parallel;
+use crate::collect::linux::procfs::socket_inode;
 use crate::model::{Inode, SpaceKind};
 
 /// Descriptors of sockets that are asked for their namespace; each costs some ten microseconds.
@@ -63,7 +63,7 @@ pub fn links() -> Links {
             let fd = entry.file_name().to_str().and_then(|name| name.parse().ok());
             let link = fs::read_link(entry.path()).ok();
             let (Some(fd), Some(link)) = (fd, link.as_ref().and_then(|link| link.to_str())) else { continue };
-            part.namespaces.extend(number_of_link(link).map(|id| ((pid, fd), id)));
+            part.namespaces.extend(number_of_link(link.as_bytes()).map(|id| ((pid, fd), id)));
             part.sockets.extend(socket_inode(link.as_bytes()).map(|inode| ((pid, fd), Inode(inode))));
         }
         Vec::new()

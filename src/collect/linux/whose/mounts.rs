@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, openat, statx};
 use rustix::io::Errno;
 
+use crate::collect::linux::mountinfo;
 use crate::collect::linux::process::open_process;
 use crate::model::Pid;
 
@@ -73,20 +74,20 @@ impl Mounts {
     /// Says whether files of this mount may be read; `directory` is that of a process that sees the mount.
     pub fn may_ask(&mut self, mount: u64, directory: BorrowedFd<'_>) -> bool {
         if !self.0.contains_key(&mount) {
-            self.0.extend(parse(&mountinfo(directory)));
+            self.0.extend(parse(&read_mounts(directory)));
         }
         // The kernel shows a process that was put below another root (chroot) nothing of the mount that the root is in.
         if !self.0.contains_key(&mount)
             && let Some(own) = open_process(Pid(std::process::id()))
         {
-            self.0.extend(parse(&mountinfo(own.as_fd())));
+            self.0.extend(parse(&read_mounts(own.as_fd())));
         }
         self.0.get(&mount).copied().unwrap_or(false)
     }
 }
 
 /// The mounts as the process behind the handle sees them. The kernel gives this file piece by piece.
-fn mountinfo(directory: BorrowedFd<'_>) -> Vec<u8> {
+fn read_mounts(directory: BorrowedFd<'_>) -> Vec<u8> {
     let mut text = Vec::new();
     if let Ok(file) = openat(directory, c"mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
         // What was read until an error says enough of the mounts in it.
@@ -95,15 +96,10 @@ fn mountinfo(directory: BorrowedFd<'_>) -> Vec<u8> {
     text
 }
 
-/// The number of each mount, and whether its file system is one that answers by itself. Source: proc_pid_mountinfo(5).
+/// The number of each mount, and whether its file system is one that answers by itself.
 fn parse(mountinfo: &[u8]) -> impl Iterator<Item = (u64, bool)> {
-    mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
-        let line = std::str::from_utf8(line).ok().map_or_else(|| String::from_utf8_lossy(line), Into::into);
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let number = mount.split(' ').next()?.parse().ok()?;
-        let kind = filesystem.split(' ').next()?;
-        Some((number, !(kind.starts_with("fuse") || kind == "autofs")))
-    })
+    let answers = |kind: &[u8]| !(kind.starts_with(b"fuse") || kind == b"autofs");
+    mountinfo::parse(mountinfo).map(move |mount| (mount.id, answers(mount.filesystem)))
 }
 
 #[cfg(test)]
