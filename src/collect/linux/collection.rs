@@ -1,15 +1,15 @@
 //! The port spaces that are listed, and what was read of each.
 
 use std::collections::BTreeSet;
-use std::io;
 
-use super::container_names::ContainerNames;
 use super::kernel_socket::KernelSocket;
+use super::owners;
+use super::reading::Reading;
 use super::redirects::Redirects;
-use super::spaces::{self, Entered, Namespace};
+use super::spaces::Namespace;
 use super::tables::Tables;
-use super::{owners, parallel};
 use crate::collect::CollectError;
+use crate::collect::background::Background;
 use crate::model::{Family, Gap, Inode, Missing, Need, Socket, SocketSource, Space, SpaceChoice, SpaceId, State};
 
 /// What was listed so far.
@@ -65,120 +65,33 @@ impl AllTables {
 }
 
 impl Collection {
-    /// Lists a space without which there is no answer.
-    pub fn add(&mut self, space: Space, mut tables: Tables, need: &Need) -> Result<(), CollectError> {
-        // Usually the first and only space: its sockets are not moved.
-        let mut sockets = std::mem::replace(&mut self.sockets, tables.sockets(need, &|_| true)?);
-        self.sockets.append(&mut sockets);
-        self.spaces.push(Space { source: tables.source(), ..space });
-        self.tables.0.push(tables);
-        Ok(())
+    /// Adds a space that was read.
+    pub fn add(&mut self, reading: Reading) {
+        if self.sockets.is_empty() {
+            // Usually this is the only space: its sockets are not moved.
+            self.sockets = reading.sockets;
+        } else {
+            self.sockets.extend(reading.sockets);
+        }
+        self.spaces.push(reading.space);
+        self.tables.0.push(reading.tables);
     }
 
-    /// Lists the other spaces that are asked for. What cannot be read is a gap and loses nothing of the others.
-    pub fn add_others(
-        &mut self,
-        found: &mut Vec<Namespace>,
-        names: &mut ContainerNames,
-        own: &Space,
-        need: &Need,
-    ) -> Result<(), CollectError> {
-        if need.spaces == SpaceChoice::Own {
-            return Ok(());
-        }
-        let sees_all = rustix::process::geteuid().is_root();
-        let with_kept = sees_all && need.wants_every_space();
-        let mut links = with_kept.then(spaces::links);
-        if let Some(links) = &mut links {
-            found.extend(spaces::by_files(links, found));
-        }
-        names.ask_for(found);
-        for found in found.iter_mut() {
-            names.label(&mut found.space);
-        }
-        let mut taken = vec![own.label.clone()];
-        let own_index = found.iter().take_while(|found| found.space.id == own.id).count();
-        spaces::distinguish(&mut found[own_index..], &taken);
-        taken.extend(found.iter().map(|found| found.space.label.clone()));
-        if let Some(known) = found.iter().find(|found| found.space.id == own.id)
-            && let Some(space) = self.spaces.first_mut()
-        {
+    /// Adds how many processes live in the space of this process, where that is known.
+    pub fn count_processes(&mut self, found: &[Namespace], own: &Space) {
+        let known = found.iter().find(|found| found.space.id == own.id);
+        if let (Some(known), Some(space)) = (known, self.spaces.first_mut()) {
             space.processes = known.space.processes.filter(|_| !owners::leaves_out());
         }
-        let mut others: Vec<&Namespace> = found.iter().filter(|found| found.space.id != own.id).collect();
-        others.sort_by(|a, b| {
-            let key = |found: &Namespace| (found.space.kind, found.space.label.clone(), found.space.id);
-            key(a).cmp(&key(b))
-        });
-        let chosen: Vec<&Namespace> = others.iter().copied().filter(|found| need.wants(&found.space)).collect();
-        self.enter(&chosen, need);
-        let left: Vec<&Namespace> = others.iter().copied().filter(|found| !need.wants(&found.space)).collect();
-        let mut further = at_least(&left) + usize::from(!need.wants_own(own));
-        if let Some(links) = &mut links {
-            let listed: BTreeSet<Inode> = self.sockets.iter().filter_map(|socket| socket.inode).collect();
-            let mut kept = spaces::by_sockets(links, &listed, found);
-            spaces::distinguish(&mut kept, &taken);
-            let chosen: Vec<&Namespace> = kept.iter().filter(|found| need.wants(&found.space)).collect();
-            self.enter(&chosen, need);
-            further += kept.len() - chosen.len();
-            found.extend(kept);
-            if let Some(error) = links.problem() {
-                self.gap(Gap::UnattendedSpaces { problem: error.to_owned() });
-            }
-        }
-        self.further = Some(further);
-        if owners::leaves_out() {
-            self.gap(Gap::SpacesOfHiddenProcesses);
-            self.further = None;
-        }
-        unknown_name(found, own, need)?;
-        self.nothing_of(need)
     }
 
-    fn enter(&mut self, chosen: &[&Namespace], need: &Need) {
-        let mut opened = Vec::new();
-        let mut refused = 0;
-        let mut why = None;
-        for entered in spaces::enter(chosen, need) {
-            match entered {
-                Entered::Open(space, tables, redirects) => {
-                    self.redirects.extend(redirects.map(|redirects| (space.id, redirects)));
-                    opened.push((*space, tables));
-                }
-                Entered::Gone => {}
-                Entered::Refused(error) => {
-                    refused += 1;
-                    why = Some(error);
-                }
-            }
-        }
-        if let Some(error) = why {
-            self.refused(chosen, refused, &error);
-        }
-        let workers = opened.len().div_ceil(4);
-        let parts = parallel::share(opened, workers, |(space, mut tables), part: &mut Vec<_>| {
-            let listed = tables.sockets(need, &|_| true);
-            part.push((space, tables, listed));
-            Vec::new()
-        });
-        let mut read: Vec<(Space, Tables, Result<Vec<Socket>, CollectError>)> = parts.into_iter().flatten().collect();
-        read.sort_by_key(|(space, ..)| chosen.iter().position(|found| found.space.id == space.id));
-        for (space, tables, listed) in read {
-            match listed {
-                Ok(sockets) => {
-                    self.sockets.extend(sockets);
-                    self.spaces.push(Space { source: tables.source(), ..space });
-                    self.tables.0.push(tables);
-                }
-                // Its last process may have ended.
-                Err(_) if tables.is_gone() => {}
-                Err(error) => self.gap(Gap::SocketTables { space: space.label, problem: error.to_string() }),
-            }
-        }
+    /// The inodes of the sockets that are listed.
+    pub fn inodes(&self) -> BTreeSet<Inode> {
+        self.sockets.iter().filter_map(|socket| socket.inode).collect()
     }
 
-    /// Without any of the spaces that were asked for by name there is no answer.
-    fn nothing_of(&self, need: &Need) -> Result<(), CollectError> {
+    /// Fails when none of the spaces that were asked for by name could be read.
+    pub fn require_some(&self, need: &Need) -> Result<(), CollectError> {
         let SpaceChoice::Named(names) = &need.spaces else { return Ok(()) };
         let problem = self.gaps.iter().find_map(|gap| match gap {
             Gap::ClosedSpaces { problem, refused: true, .. } => {
@@ -199,15 +112,14 @@ impl Collection {
         merged(self.redirects.iter_mut().flat_map(|(_, redirects)| redirects.gaps.drain(..)))
     }
 
-    fn refused(&mut self, chosen: &[&Namespace], refused: usize, error: &io::Error) {
-        // Under its mount point a space may be out of reach, and yet be listed through a process that lives in it.
-        let perhaps_listed = chosen.iter().filter(|found| !found.has_own_id).count();
-        self.gap(Gap::ClosedSpaces {
-            count: refused,
-            perhaps_listed: perhaps_listed > 0,
-            refused: error.kind() == io::ErrorKind::PermissionDenied,
-            problem: error.to_string(),
-        });
+    /// Adds the redirects of this process's own space, which were read meanwhile.
+    pub fn add_redirects(&mut self, own: SpaceId, redirects: Option<Background<Redirects>>, need: &Need) {
+        if let Some(redirects) = redirects {
+            self.redirects.insert(0, (own, redirects.result()));
+        }
+        if !need.wants_state(State::Redirect) {
+            self.redirects = vec![(own, Redirects::not_wanted())];
+        }
     }
 
     /// Notes what was not seen.
@@ -232,28 +144,6 @@ impl Collection {
             gaps.push(Gap::OtherSpaces { wanted: false });
         }
         gaps
-    }
-}
-
-/// How many these are: one that is mounted may be one that is known by its processes alone.
-fn at_least(found: &[&Namespace]) -> usize {
-    let mounted = found.iter().filter(|found| found.pids.is_empty()).count();
-    let by_processes = found.iter().filter(|found| !found.has_own_id).count();
-    found.len() - mounted.min(by_processes)
-}
-
-/// A name that is nobody's is a mistake, not an empty answer.
-fn unknown_name(found: &[Namespace], own: &Space, need: &Need) -> Result<(), CollectError> {
-    let SpaceChoice::Named(names) = &need.spaces else { return Ok(()) };
-    let known = || std::iter::once(own).chain(found.iter().map(|found| &found.space));
-    match names.iter().find(|name| !known().any(|space| space.is_called(name))) {
-        None => Ok(()),
-        Some(name) => {
-            let mut labels: Vec<&str> = known().map(|space| space.label.as_str()).collect();
-            labels.sort_unstable();
-            labels.dedup();
-            Err(CollectError::NoSuchSpace { name: name.clone(), known: labels.join(", ") })
-        }
     }
 }
 

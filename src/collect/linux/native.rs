@@ -1,83 +1,45 @@
 //! The native backend: sockets by netlink, holders by the kernel's iterator or by /proc, details through /proc.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::collection::Collection;
 use super::container_names::ContainerNames;
+use super::owners::ProcessFacts;
+use super::reading::{self, Search};
 use super::redirects::{self, Redirects};
-use super::tables::Tables;
+use super::tables::{OWN_TABLES, Tables};
 use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users, whose};
 use crate::collect::background::Background;
 use crate::collect::{CollectError, hidden_owners};
-use crate::model::{Backend, Gap, Need, Scope, Snapshot, Socket, SpaceChoice, State, Uid};
+use crate::model::{Backend, Belonging, Need, Pid, Process, Scope, Snapshot, Socket, Space, State, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
+///
+/// Each step hands its result to the next one; what needs nothing of the others goes on in the background meanwhile.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();
-    let mut own = spaces::current();
-    if need.counters {
-        own.listen_overflows = counters::listen_overflows(Path::new("/proc/thread-self/net"));
-    }
+    let own = own_space(need);
     let mut finder = owners::Finder::start(need);
-    let looking = (need.spaces != SpaceChoice::Own).then(|| Background::start(spaces::find));
-    let wants_redirects = need.wants_state(State::Redirect);
-    let for_redirects = (wants_redirects && need.wants_own(&own)).then(|| need.clone());
-    let redirects = for_redirects.map(|need| Background::start(move || redirects::read(&need)));
-    let mut collection = Collection::default();
-    if need.wants_own(&own) {
-        let tables = Tables::open(own.id, vec!["/proc/thread-self/net".into()]);
-        collection.add(own.clone(), tables, need)?;
-    }
+    let search = Search::start(need);
+    let redirects = redirects_of(&own, need);
     let mut names = ContainerNames::new(need.helpers);
-    let mut found = Vec::new();
-    match looking.map(Background::result) {
-        None => {}
-        Some(Ok(others)) => {
-            found = others;
-            collection.add_others(&mut found, &mut names, &own, need)?;
-        }
-        Some(Err(error)) => {
-            if let SpaceChoice::Named(names) = &need.spaces
-                && let Some(name) = names.iter().find(|name| !own.is_called(name))
-            {
-                return Err(CollectError::SpaceOutOfReach { names: name.clone(), problem: error.to_string() });
-            }
-            collection.gap(Gap::SpacesNotFound { problem: error.to_string() });
-        }
-    }
-    // Only now: the sockets of every port tell which of the kept spaces have been listed.
+
+    let (mut collection, namespaces) = reading::read_all(&own, search, &mut names, need)?;
+    // Sockets on other ports were needed until here, to tell which spaces are listed.
     collection.sockets.retain(|socket| need.wants_port(socket.local.port));
     let (coverage, facts) =
         owners::assign(&mut collection.sockets, &mut finder, |in_doubt| collection.tables.again(in_doubt, need))?;
-    let whose = whose::Looking::start(&collection.sockets, need);
-    let mut processes = process::describe(&collection.sockets, need, &facts);
-    let mut cgroups = cgroup::belongings(&collection.sockets.iter().filter_map(|socket| socket.cgroup).collect());
-    if let Some(redirects) = redirects {
-        collection.redirects.insert(0, (own.id, redirects.result()));
-    }
-    if !wants_redirects {
-        collection.redirects = vec![(own.id, Redirects::not_wanted())];
-    }
-    forwards::add(&mut collection, &processes, &own, &found, &mut names, need)?;
-    names.name_all(&mut processes, &mut cgroups);
-    if need.helpers {
-        activation::name(&mut collection.sockets, &processes);
-    }
-    let made_by = collection.sockets.iter().filter_map(|socket| socket.uid);
-    let uids: BTreeSet<Uid> = made_by.chain(processes.values().filter_map(|process| process.uid)).collect();
+    let mut owners = Owners::describe(&collection.sockets, &facts, need);
+    collection.add_redirects(own.id, redirects, need);
+    forwards::add(&mut collection, &owners.processes, &own, &namespaces, &mut names, need)?;
+    owners.annotate(&mut collection.sockets, &mut names, need);
+
+    let (users, unknown_users) = users::names(&uids(&collection.sockets, &owners.processes));
     let mut gaps = hidden_owners(&collection.sockets, Some(&coverage));
     gaps.extend(collection.all_gaps());
     gaps.extend(names.gaps());
-    let (users, unknown_users) = users::names(&uids);
     gaps.extend(unknown_users);
-    if let Some(whose) = whose {
-        whose.finish(&mut processes);
-    }
-    if need.project {
-        whose::prefer_compose(&mut processes);
-    }
     Ok(Snapshot {
         host: host::describe(captured_at),
         backend: Backend::Native,
@@ -86,20 +48,73 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         owner_source: finder.source(),
         owner_fallback: finder.failure().map(ToString::to_string),
         users,
-        cgroups,
+        cgroups: owners.cgroups,
         further_spaces: collection.further,
         own: own.id,
         spaces: collection.spaces,
         sockets: collection.sockets,
-        processes,
+        processes: owners.processes,
         gaps,
         saved: None,
         warnings: Vec::new(),
     })
 }
 
+/// Describes the port space of this process.
+fn own_space(need: &Need) -> Space {
+    let own = spaces::current();
+    let listen_overflows = if need.counters { counters::listen_overflows(Path::new(OWN_TABLES)) } else { None };
+    Space { listen_overflows, ..own }
+}
+
+/// Starts to read the redirects of this process's own space, where they are needed.
+fn redirects_of(own: &Space, need: &Need) -> Option<Background<Redirects>> {
+    let is_needed = need.wants_state(State::Redirect) && need.wants_own(own);
+    is_needed.then(|| {
+        let need = need.clone();
+        Background::start(move || redirects::read(&need))
+    })
+}
+
+/// What is known of those who hold the sockets, or made them.
+struct Owners {
+    processes: BTreeMap<Pid, Process>,
+    cgroups: BTreeMap<u64, Belonging>,
+    /// What is read in the background until the end.
+    whose: Option<whose::Looking>,
+}
+
+impl Owners {
+    fn describe(sockets: &[Socket], facts: &ProcessFacts, need: &Need) -> Owners {
+        let whose = whose::Looking::start(sockets, need);
+        let processes = process::describe(sockets, need, facts);
+        let cgroups = cgroup::belongings(&sockets.iter().filter_map(|socket| socket.cgroup).collect());
+        Owners { processes, cgroups, whose }
+    }
+
+    /// Adds what other programs know, and what was read in the background.
+    fn annotate(&mut self, sockets: &mut [Socket], names: &mut ContainerNames, need: &Need) {
+        names.name_all(&mut self.processes, &mut self.cgroups);
+        if need.helpers {
+            activation::name(sockets, &self.processes);
+        }
+        if let Some(whose) = self.whose.take() {
+            whose.finish(&mut self.processes);
+        }
+        if need.project {
+            whose::prefer_compose(&mut self.processes);
+        }
+    }
+}
+
+/// Every user whose name may be shown.
+fn uids(sockets: &[Socket], processes: &BTreeMap<Pid, Process>) -> BTreeSet<Uid> {
+    let made_by = sockets.iter().filter_map(|socket| socket.uid);
+    made_by.chain(processes.values().filter_map(|process| process.uid)).collect()
+}
+
 /// Lists the sockets of this network namespace alone, their holders not looked for.
 pub fn sockets(need: &Need) -> Result<Vec<Socket>, CollectError> {
-    let mut tables = Tables::open(spaces::current().id, vec!["/proc/thread-self/net".into()]);
+    let mut tables = Tables::open(spaces::current().id, vec![OWN_TABLES.into()]);
     tables.sockets(need, &|entry| need.wants_port(entry.local.port))
 }

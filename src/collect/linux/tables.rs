@@ -11,6 +11,9 @@ use super::{proc_net, procfs};
 use crate::collect::CollectError;
 use crate::model::{Family, Gap, Need, Protocol, Socket, SocketSource, SpaceId, State};
 
+/// The directory of the socket tables of this thread's namespace as text.
+pub const OWN_TABLES: &str = "/proc/thread-self/net";
+
 /// The socket tables of one network namespace. Once opened they can be read by any thread, wherever it lives.
 pub struct Tables {
     space: SpaceId,
