@@ -238,7 +238,7 @@ fn a_space_out_of_reach_is_no_empty_answer() {
     let named = Named::new("reach");
     let binary = ReachableBinary::new();
     let run = |arguments: &[&str]| portscope(arguments.iter().copied()).run_by_nobody(&binary);
-    let problem = format!("port space {} cannot be read: mounted network namespaces cannot be entered", named.0);
+    let problem = format!("port space {} cannot be read: it cannot be entered", named.0);
     for arguments in [&["--space", &named.0][..], &["--space", &named.0, "--strict"], &["usage", "--space", &named.0]] {
         let _ = run(arguments).stderr_contains(&problem).exits(2);
     }
