@@ -61,8 +61,8 @@ fn a_number_is_told_with_its_category_rule_services_and_settings() {
     let own = &port["spaces"][0];
     let setting = |name: &str| std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).unwrap();
     let range: Vec<u16> = setting("ip_local_port_range").split_whitespace().map(|n| n.parse().unwrap()).collect();
-    assert_eq!(own["ephemeral_range"], json!(range));
-    assert_eq!(own["is_ephemeral"], (range[0]..=range[1]).contains(&5432));
+    assert_eq!(own["ephemeral"], json!(range));
+    assert_eq!(own["in_ephemeral"], (range[0]..=range[1]).contains(&5432));
     assert_eq!(own["unprivileged_start"].to_string(), setting("ip_unprivileged_port_start").trim());
 
     let text = info(22).success().stdout;
@@ -84,7 +84,7 @@ fn a_space_of_its_own_has_settings_of_its_own() {
     let own = |port: u16| {
         let report = info(port).arg("--json").under(["unshare", "-n", "sh", "-c", script]).success().json();
         let (port, own) = (report["ports"][0].clone(), report["ports"][0]["spaces"][0].clone());
-        let facts = [&own["is_ephemeral"], &own["is_reserved"], &own["is_privileged"]];
+        let facts = [&own["in_ephemeral"], &own["reserved"], &own["privileged"]];
         (facts.map(|fact| fact.as_bool().unwrap()), port["objections"].clone())
     };
     assert_eq!(own(5432), ([true, true, false], json!(["assigned", "reserved"])), "no client is given it");

@@ -112,3 +112,40 @@ fn the_documents_fields_are_those_of_the_contract() {
     );
     assert_eq!(report["schema"], "portscope/1");
 }
+
+#[test]
+fn every_document_says_which_host_it_is_about_and_what_was_hidden() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let folder = support::Folder::new();
+    let saved = folder.join("saved.json").display().to_string();
+    let _ = portscope(["snapshot", &saved]).any_stderr().success();
+    for (document, arguments) in [
+        ("report", &["--json"][..]),
+        ("report", &["--json", "--from", &saved]),
+        ("info", &["info", &port, "--json"]),
+        ("check", &["check", &port, "--json"]),
+        ("free", &["free", "--json"]),
+        ("usage", &["usage", "--json"]),
+        ("diff", &["diff", &saved, "--json"]),
+        ("audit", &["audit", "--json"]),
+        ("services", &["services", "--json"]),
+        ("spaces", &["spaces", "--json"]),
+        ("spaces", &["spaces", "--from", &saved, "--json"]),
+        ("wait", &["wait", &port, "--json"]),
+    ] {
+        let schema = portscope(["schema", document]).success().json();
+        let title = if document == "report" { "portscope report".to_owned() } else { format!("portscope {document}") };
+        assert_eq!(schema["title"], title);
+        let required: Vec<&str> =
+            schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        let report = portscope(arguments.iter().copied()).any_stderr().exits_with([0, 1]).json();
+        validate(&schema, &report);
+        for name in ["schema", "host", "visibility", "warnings"] {
+            assert!(required.contains(&name), "the schema of {document} does not require {name}");
+            assert!(report.get(name).is_some(), "{arguments:?} has no {name}");
+        }
+        assert_eq!(report["schema"], "portscope/1");
+        assert!(report["host"]["captured_at"].is_string() && report["visibility"]["complete"].is_boolean());
+    }
+}

@@ -68,7 +68,7 @@ fn a_destination_is_full_exactly_when_the_kernel_has_no_number_left() {
     assert_eq!(space(&report)["reserved"], 1);
     let ephemeral = gauge(&report, "tcp", "ephemeral");
     assert_eq!((&ephemeral["used"], &ephemeral["limit"]), (&json!(19), &json!(19)), "the listener's number counts too");
-    assert_eq!(ephemeral["is_limit"], false);
+    assert_eq!(ephemeral["exhaustible"], false);
     let above = report["above"].as_array().unwrap();
     assert_eq!(above.len(), 1, "{above:?}");
     assert_eq!(above[0]["what"], "numbers for tcp 127.0.0.1 to 127.0.0.1:7000, 18 of 18 (100.0 %)");
@@ -114,7 +114,7 @@ fn udp_has_one_range_for_all_destinations() {
     let report = output.json();
     let ephemeral = gauge(&report, "udp", "ephemeral");
     assert_eq!(
-        (&ephemeral["used"], &ephemeral["limit"], &ephemeral["is_limit"]),
+        (&ephemeral["used"], &ephemeral["limit"], &ephemeral["exhaustible"]),
         (&json!(19), &json!(19), &json!(true))
     );
     assert_eq!(report["above"][0]["what"], "udp ephemeral numbers, 19 of 19 (100.0 %)");

@@ -35,7 +35,9 @@ use std::path::PathBuf;
 
 pub use saved::Saved;
 
-use crate::model::{BackendChoice, Coverage, Gap, HiddenBecause, Names, Need, Owner, Pid, Protocol, Snapshot, Socket};
+use crate::model::{
+    BackendChoice, Coverage, Gap, HiddenBecause, Host, Names, Need, Owner, Pid, Protocol, Snapshot, Socket,
+};
 
 /// Where snapshots come from.
 pub trait Source {
@@ -45,6 +47,11 @@ pub trait Source {
     /// Lists the sockets of the own port space alone, for who only waits: their owners mean nothing.
     fn sockets(&self, need: &Need) -> Result<Vec<Socket>, CollectError> {
         Ok(self.snapshot(need)?.sockets)
+    }
+
+    /// Describes the host without looking at its sockets.
+    fn host(&self) -> Result<Host, CollectError> {
+        Ok(self.snapshot(&Need::default())?.host)
     }
 
     /// Returns the names that exist here; of `users` those that do. Nothing where only a report is read.
@@ -82,6 +89,14 @@ impl Source for System {
             return linux::sockets(need);
         }
         portable::sockets_alone(need)
+    }
+
+    fn host(&self) -> Result<Host, CollectError> {
+        let now = std::time::SystemTime::now();
+        #[cfg(target_os = "linux")]
+        return Ok(linux::host::describe(now));
+        #[cfg(not(target_os = "linux"))]
+        Ok(portable::host(now))
     }
 
     fn names(&self, users: &[String]) -> Names {

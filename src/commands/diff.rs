@@ -58,7 +58,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let (old, new) = (join::listing(&before, None), join::listing(&after, None));
     let found = analyse::diff::diff(&old, &new, args.all);
     if args.document.json {
-        json::write(&mut context.stdout, &DiffReport::new(&found, &before, &after), context.terminal.is_tty)?;
+        let report = DiffReport::new(&found, &before, &after, context.program.as_deref());
+        json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
         let mut text = Vec::new();
         diff::write(&mut text, &found, &before, &after, args.header.no_header, args.style.style(context))?;

@@ -51,7 +51,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let mut text = Vec::new();
     let is_overview = args.query.is_none();
     match form {
-        Form::Json => json::write(&mut text, &ServicesReport::new(&entries), style.width.is_some())?,
+        Form::Json => {
+            let host = context.source.host()?;
+            json::write(&mut text, &ServicesReport::new(&entries, &host), style.width.is_some())?;
+        }
         Form::Csv => document::write_records(&mut text, &entries, b',', args.header.no_header, style)?,
         Form::Tsv => document::write_records(&mut text, &entries, b'\t', args.header.no_header, style)?,
         Form::Table | Form::Markdown => {

@@ -112,7 +112,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let is_reached = condition.is_met(outcomes.iter().map(|outcome| outcome.is_reached));
     let style = Style::new(ColorChoice::Auto, &context.environment, context.terminal);
     if args.document.json {
-        let report = WaitReport::new(condition.goal, is_reached, elapsed, &outcomes);
+        let report =
+            WaitReport::new(&listing, condition.goal, is_reached, elapsed, &outcomes, context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else if !args.quiet {
         for outcome in outcomes.iter().filter(|outcome| outcome.is_reached) {

@@ -24,6 +24,12 @@ use crate::model::{
     Backend, Gap, Need, Pid, RulesUnread, Scope, Snapshot, Socket, SocketSource, Space, SpaceChoice, Uid,
 };
 
+/// Describes the host.
+#[cfg(not(target_os = "linux"))]
+pub fn host(now: SystemTime) -> crate::model::Host {
+    processes::host(now, system::boot_id())
+}
+
 /// Collects sockets, their holders, and what is known of these.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let captured_at = SystemTime::now();

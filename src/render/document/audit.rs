@@ -4,17 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analyse::audit::{self, Finding, Severity, Subject};
-use crate::render::document::listing::{HostReport, SCHEMA, Visibility, host, visibility};
+use crate::render::document::envelope::Envelope;
 use crate::render::words::finding::Audit;
 
 /// What is wrong with what is open on one host. No finding names a process id, so that a restart changes none.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope audit", rename = "Audit")]
 pub struct AuditReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
-    /// The machine.
-    pub host: HostReport<'a>,
     /// The file of the policy; null when there was none.
     pub policy: Option<String>,
     /// The severity from which on a finding fails the audit: `info`, `low`, `medium`, `high` or `critical`.
@@ -27,8 +23,6 @@ pub struct AuditReport<'a> {
     pub rules: Vec<&'a str>,
     /// What was found, the worst first.
     pub findings: Vec<FindingReport<'a>>,
-    /// What the run could not see.
-    pub visibility: Visibility,
 }
 
 /// Something that should not be so.
@@ -75,18 +69,16 @@ pub struct SubjectReport<'a> {
 
 impl<'a> AuditReport<'a> {
     /// Turns an audit into the document.
-    pub fn new(audit: &'a Audit<'a>) -> AuditReport<'a> {
-        AuditReport {
-            schema: SCHEMA,
-            host: host(&audit.listing.snapshot.host),
+    pub fn new(audit: &'a Audit<'a>) -> Envelope<'a, AuditReport<'a>> {
+        let body = AuditReport {
             policy: audit.policy.map(|path| path.to_string_lossy().into_owned()),
             fail_on: audit.fail_on.name(),
             failures: audit.failures(),
             listeners: audit.open(),
             rules: audit.rules.iter().map(|rule| rule.id).collect(),
             findings: audit.findings.iter().map(finding).collect(),
-            visibility: visibility(audit.listing, audit.program),
-        }
+        };
+        Envelope::of(audit.listing, body, audit.program)
     }
 }
 

@@ -6,9 +6,8 @@ use serde::Serialize;
 use crate::analyse::bind::Blocker;
 use crate::analyse::cause::{Checked, Probe, Verdict};
 use crate::model::{BindError, Caller, Category, Listing, Row, Uid};
-use crate::render::document::listing::{
-    self, HostReport, SCHEMA, ServiceReport, SocketReport, SpaceReport, Visibility,
-};
+use crate::render::document::envelope::Envelope;
+use crate::render::document::listing::{self, ServiceReport, SocketReport, SpaceReport};
 use crate::render::text::safe::Charset;
 use crate::render::words::fix;
 
@@ -16,18 +15,12 @@ use crate::render::words::fix;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope check", rename = "Check")]
 pub struct CheckReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
-    /// The machine.
-    pub host: HostReport<'a>,
     /// The port spaces that were looked at; the first is the one that the binds are for.
     pub spaces: Vec<SpaceReport<'a>>,
     /// Whether every bind below succeeds and gets its traffic: exit code 0.
     pub bindable: bool,
     /// The answers, port by port.
     pub ports: Vec<PortReport<'a>>,
-    /// What the run could not see.
-    pub visibility: Visibility,
 }
 
 /// The answers for one port.
@@ -127,18 +120,16 @@ impl<'a> CheckReport<'a> {
         listing: &'a Listing<'a>,
         caller: Caller,
         program: Option<&std::path::Path>,
-    ) -> CheckReport<'a> {
+    ) -> Envelope<'a, CheckReport<'a>> {
         let snapshot = listing.snapshot;
         let is_asked_for = |row: &&Row<'_>| checked.iter().any(|checked| checked.port == row.socket.local.port);
         let rows = listing.rows.iter().filter(is_asked_for).cloned().collect();
-        CheckReport {
-            schema: SCHEMA,
-            host: listing::host(&snapshot.host),
+        let body = CheckReport {
             spaces: snapshot.spaces.iter().map(listing::space).collect(),
             bindable: checked.iter().flat_map(|port| &port.verdicts).all(Verdict::is_good),
             ports: checked.iter().map(|checked| port(checked, caller)).collect(),
-            visibility: listing::visibility(&Listing { snapshot, rows, filtered: true }, program),
-        }
+        };
+        Envelope::of(&Listing { snapshot, rows, filtered: true }, body, program)
     }
 }
 

@@ -1,19 +1,20 @@
 //! The JSON document of `diff`.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analyse::diff::{Change, Diff, Holder, PairedSpace, Side};
-use crate::model::Snapshot;
-use crate::render::document::listing::{self, EndpointReport, HostReport, SCHEMA};
+use crate::model::{Listing, Snapshot};
+use crate::render::document::envelope::Envelope;
+use crate::render::document::listing::{self, EndpointReport, HostReport};
 use crate::render::words::doubt::doubts;
 
 /// What changed between two reports.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope diff", rename = "Diff")]
 pub struct DiffReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
     /// The host of the first report, and when it was taken.
     pub before: HostReport<'a>,
     /// The host of the second one.
@@ -22,8 +23,6 @@ pub struct DiffReport<'a> {
     pub changes: Vec<ChangeReport<'a>>,
     /// Sockets on both sides whose owners are hidden on one or both, and so were not compared.
     pub incomparable_owners: usize,
-    /// Why more may have changed than is said, or less, in words.
-    pub warnings: Vec<String>,
 }
 
 /// One change.
@@ -86,7 +85,12 @@ pub struct HolderReport<'a> {
 
 impl<'a> DiffReport<'a> {
     /// Turns a comparison into the document.
-    pub fn new(diff: &'a Diff, before: &'a Snapshot, after: &'a Snapshot) -> DiffReport<'a> {
+    pub fn new(
+        diff: &'a Diff,
+        before: &'a Snapshot,
+        after: &'a Snapshot,
+        program: Option<&Path>,
+    ) -> Envelope<'a, DiffReport<'a>> {
         let change = |change: &'a Change| ChangeReport {
             kind: change.kind.name(),
             protocol: change.identity.protocol.name(),
@@ -99,14 +103,15 @@ impl<'a> DiffReport<'a> {
             before: change.before.as_ref().map(side),
             after: change.after.as_ref().map(side),
         };
-        DiffReport {
-            schema: SCHEMA,
+        let body = DiffReport {
             before: listing::host(&before.host),
             after: listing::host(&after.host),
             changes: diff.changes.iter().map(change).collect(),
             incomparable_owners: diff.incomparable,
-            warnings: doubts(diff),
-        }
+        };
+        let whole = |snapshot: &'a Snapshot| Listing { snapshot, rows: Vec::new(), filtered: true };
+        let sides = [whole(before), whole(after)];
+        Envelope::of_several(&sides, &sides[1], body, program).warning(doubts(diff))
     }
 }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::analyse::free::Reason;
 use crate::model::{Listing, Port, PortRange};
-use crate::render::document::listing::{self, HostReport, SCHEMA, SpaceReport, Visibility};
+use crate::render::document::envelope::Envelope;
+use crate::render::document::listing::{self, SpaceReport};
 use crate::render::text::safe::Charset;
 use crate::render::words::reason::{Explained, words};
 
@@ -29,10 +30,6 @@ pub struct Answer<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope free", rename = "Free")]
 pub struct FreeReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
-    /// The machine.
-    pub host: HostReport<'a>,
     /// The port space that the ports are free in.
     pub space: SpaceReport<'a>,
     /// The lowest and highest port that was asked for.
@@ -45,8 +42,6 @@ pub struct FreeReport<'a> {
     pub not_offered: Option<BTreeMap<&'static str, usize>>,
     /// The answer of `--explain`.
     pub explained: Option<ExplainedReport>,
-    /// What the run could not see.
-    pub visibility: Visibility,
 }
 
 /// Why a port is or is not offered.
@@ -79,12 +74,10 @@ pub fn report<'a>(
     not_offered: Option<BTreeMap<&'static str, usize>>,
     explained: Option<&Explained<'_>>,
     program: Option<&Path>,
-) -> FreeReport<'a> {
+) -> Envelope<'a, FreeReport<'a>> {
     let snapshot = answer.listing.snapshot;
     let reason = |reason: &Reason<'_>| ReasonReport { reason: reason.name(), detail: words(reason, Charset::Unicode) };
-    FreeReport {
-        schema: SCHEMA,
-        host: listing::host(&snapshot.host),
+    let body = FreeReport {
         space: listing::space(&snapshot.spaces[0]),
         range: [answer.range.first().get(), answer.range.last().get()],
         count: answer.count,
@@ -95,6 +88,6 @@ pub fn report<'a>(
             offered: explained.reasons.is_empty(),
             reasons: explained.reasons.iter().map(reason).collect(),
         }),
-        visibility: listing::visibility(&Listing { snapshot, rows: Vec::new(), filtered: true }, program),
-    }
+    };
+    Envelope::of(&Listing { snapshot, rows: Vec::new(), filtered: true }, body, program)
 }

@@ -12,7 +12,8 @@ use crate::analyse::cause::{Checked, Verdict};
 use crate::analyse::dossier::{Assignment, Dossier, Objection, Peers, Place};
 use crate::model::{Caller, Category, Listing, Pid, Process, Snapshot, Uid};
 use crate::render::document::check::{self, BindReport};
-use crate::render::document::listing::{self, HostReport, SCHEMA, ServiceReport, SocketReport, Visibility};
+use crate::render::document::envelope::Envelope;
+use crate::render::document::listing::{self, ServiceReport, SocketReport};
 use crate::render::document::process::{self, ProjectReport};
 use crate::render::text::secrets;
 use crate::render::text::time;
@@ -22,20 +23,12 @@ use crate::render::words::category as category_words;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope info", rename = "Info")]
 pub struct InfoReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
     /// How the facts were collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
     pub backend: &'a str,
-    /// The machine.
-    pub host: HostReport<'a>,
     /// The numbers: one, or each that has the name that was asked for.
     pub ports: Vec<PortReport<'a>>,
     /// The processes that hold the sockets, by number.
     pub processes: Vec<OwnerProcess<'a>>,
-    /// What the run could not see.
-    pub visibility: Visibility,
-    /// What else a reader should know, in words.
-    pub warnings: Vec<String>,
 }
 
 /// Everything about one number.
@@ -99,15 +92,15 @@ pub struct PlaceReport<'a> {
     /// Its name for people.
     pub label: &'a str,
     /// The lowest and highest port that it hands out for outgoing connections.
-    pub ephemeral_range: Option<[u16; 2]>,
+    pub ephemeral: Option<[u16; 2]>,
     /// Whether the number lies in that range.
-    pub is_ephemeral: Option<bool>,
+    pub in_ephemeral: Option<bool>,
     /// Whether it is kept from being handed out (`ip_local_reserved_ports`).
-    pub is_reserved: Option<bool>,
+    pub reserved: Option<bool>,
     /// The lowest number that may be bound without a privilege (`ip_unprivileged_port_start`).
     pub unprivileged_start: Option<u32>,
     /// Whether binding the number takes a privilege.
-    pub is_privileged: Option<bool>,
+    pub privileged: Option<bool>,
 }
 
 /// The sockets on the number that have one and the same owner.
@@ -190,24 +183,21 @@ impl<'a> InfoReport<'a> {
         checked: &'a [Checked<'a>],
         caller: Caller,
         program: Option<&Path>,
-    ) -> InfoReport<'a> {
+    ) -> Envelope<'a, InfoReport<'a>> {
         let snapshot = listing.snapshot;
         let pids: BTreeSet<Pid> =
             listing.rows.iter().flat_map(|row| row.processes.iter().map(|(pid, _)| *pid)).collect();
         let known = pids.iter().filter_map(|pid| snapshot.processes.get(pid));
-        InfoReport {
-            schema: SCHEMA,
+        let body = InfoReport {
             backend: snapshot.backend.name(),
-            host: listing::host(&snapshot.host),
             ports: dossiers
                 .iter()
                 .enumerate()
                 .map(|(place, dossier)| port(dossier, checked.get(place), caller))
                 .collect(),
             processes: known.map(|process| owner_process(process, snapshot)).collect(),
-            visibility: listing::visibility(listing, program),
-            warnings: Vec::new(),
-        }
+        };
+        Envelope::of(listing, body, program)
     }
 }
 
@@ -262,11 +252,11 @@ fn place<'a>(place: &Place<'a>) -> PlaceReport<'a> {
         id: space.id.0,
         kind: space.kind.name(),
         label: &space.label,
-        ephemeral_range: space.ephemeral.map(|range| [range.first().get(), range.last().get()]),
-        is_ephemeral: place.is_ephemeral,
-        is_reserved: place.is_reserved,
+        ephemeral: space.ephemeral.map(|range| [range.first().get(), range.last().get()]),
+        in_ephemeral: place.is_ephemeral,
+        reserved: place.is_reserved,
         unprivileged_start: space.unprivileged_start,
-        is_privileged: place.is_privileged,
+        privileged: place.is_privileged,
     }
 }
 

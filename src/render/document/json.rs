@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use schemars::schema_for;
 use serde::Serialize;
 
 use crate::model::{Listing, Row};
+use crate::render::document::envelope;
 use crate::render::document::listing::{self, Report, SocketReport};
 use crate::render::table::in_order;
 use crate::render::text::safe::is_deceptive;
@@ -34,7 +34,9 @@ pub fn write_report(
         return write(out, &Report::new(listing, program), true);
     }
     let mut around = Vec::new();
-    serde_json::to_writer(&mut around, &Report { sockets: listing::Sockets::none(), ..Report::new(listing, program) })?;
+    let mut report = Report::new(listing, program);
+    report.body.sockets = listing::Sockets::none();
+    serde_json::to_writer(&mut around, &report)?;
     // Inside of a string the quotes would be escaped, so this is the list itself.
     let list = b"\"sockets\":[";
     let start = around.windows(list.len()).position(|part| part == list).map_or(around.len(), |at| at + list.len());
@@ -102,9 +104,9 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
     })
 }
 
-/// Writes the JSON Schema of a document.
+/// Writes the JSON Schema of the document with this body.
 pub fn write_schema<T: schemars::JsonSchema>(out: &mut dyn Write) -> io::Result<()> {
-    write(out, &schema_for!(T), true)
+    write(out, &envelope::schema::<T>(), true)
 }
 
 #[cfg(test)]

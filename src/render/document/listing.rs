@@ -9,6 +9,7 @@ use crate::model::{
     Container, Endpoint, Forward, ForwardTarget, Host, Listing, Owner, Pid, Port, PortRange, Process, Row, Service,
     Space, Uid,
 };
+use crate::render::document::envelope::Envelope;
 use crate::render::document::process::{ProcessReport, process_report};
 pub use crate::render::document::visibility::{Visibility, visibility};
 use crate::render::text::time;
@@ -19,8 +20,6 @@ pub use crate::model::SCHEMA;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope report", rename = "Report")]
 pub struct Report<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
     /// How the facts were collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
     pub backend: &'a str,
     /// Where the table of sockets was read: `netlink`, `proc-net` (netlink was refused; it tells less) or `netstat2`.
@@ -29,17 +28,11 @@ pub struct Report<'a> {
     pub owner_source: &'a str,
     /// Which sockets the report was to have.
     pub scope: ScopeReport,
-    /// The machine.
-    pub host: HostReport<'a>,
     /// The port spaces that were listed.
     pub spaces: Vec<SpaceReport<'a>>,
     /// The sockets that the command line asked for, in the order of the table.
     #[schemars(with = "Vec<SocketReport<'a>>")]
     pub sockets: Sockets<'a>,
-    /// What the run could not see.
-    pub visibility: Visibility,
-    /// What else a reader should know, in words.
-    pub warnings: Vec<String>,
 }
 
 /// Rows that become objects one by one as they are written: on a host with 100,000 sockets that saves a copy of all.
@@ -272,20 +265,17 @@ pub struct ContainerReport<'a> {
 
 impl<'a> Report<'a> {
     /// Turns a listing into the document.
-    pub fn new(listing: &'a Listing<'a>, program: Option<&std::path::Path>) -> Report<'a> {
+    pub fn new(listing: &'a Listing<'a>, program: Option<&std::path::Path>) -> Envelope<'a, Report<'a>> {
         let snapshot = listing.snapshot;
-        Report {
-            schema: SCHEMA,
+        let body = Report {
             backend: snapshot.backend.name(),
             socket_source: snapshot.socket_source.name(),
             owner_source: snapshot.owner_source.name(),
             scope: scope(listing),
-            host: host(&snapshot.host),
             spaces: snapshot.spaces.iter().map(space).collect(),
             sockets: Sockets(&listing.rows),
-            visibility: visibility(listing, program),
-            warnings: snapshot.warnings.clone(),
-        }
+        };
+        Envelope::of(listing, body, program)
     }
 }
 

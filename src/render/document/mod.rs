@@ -4,6 +4,7 @@ pub mod audit;
 pub mod check;
 pub mod csv;
 pub mod diff;
+pub mod envelope;
 pub mod free;
 pub mod info;
 pub mod json;

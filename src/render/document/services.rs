@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{Category, Registered};
+use crate::model::{Category, Host, Registered};
 use crate::render::document::csv;
-use crate::render::document::listing::SCHEMA;
+use crate::render::document::envelope::Envelope;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::words::registered;
@@ -16,8 +16,6 @@ use crate::render::words::registered;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope services", rename = "Services")]
 pub struct ServicesReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
     /// The categories of port numbers.
     pub categories: Vec<CategoryReport>,
     /// The services, by port and protocol.
@@ -55,7 +53,7 @@ pub struct PortService<'a> {
 
 impl<'a> ServicesReport<'a> {
     /// Turns entries of the catalogue into the document.
-    pub fn new(entries: &[Registered<'a>]) -> ServicesReport<'a> {
+    pub fn new(entries: &[Registered<'a>], host: &'a Host) -> Envelope<'a, ServicesReport<'a>> {
         let category = |category: Category| CategoryReport {
             name: category.name(),
             first: category.range().first().get(),
@@ -69,11 +67,11 @@ impl<'a> ServicesReport<'a> {
             source: entry.service.source.name(),
             description: entry.service.description,
         };
-        ServicesReport {
-            schema: SCHEMA,
+        let body = ServicesReport {
             categories: Category::ALL.into_iter().map(category).collect(),
             services: entries.iter().map(service).collect(),
-        }
+        };
+        Envelope::without_sockets(host, body)
     }
 }
 

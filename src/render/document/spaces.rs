@@ -7,22 +7,29 @@ use serde::Serialize;
 
 use crate::analyse::spaces::{Open, Overview, Use};
 use crate::model::Listing;
-use crate::render::document::listing::{self, HostReport, SCHEMA, SocketReport, SpaceReport, Visibility};
+use crate::render::document::envelope::Envelope;
+use crate::render::document::listing::{self, HostReport, SocketReport, SpaceReport, Visibility};
 
 /// The port spaces of one or several hosts, and the numbers that are open in more than one of them.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope spaces", rename = "Spaces")]
 pub struct SpacesReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
     /// The hosts, in the order of the command line.
-    pub hosts: Vec<HostReport<'a>>,
+    pub hosts: Vec<SeenHost<'a>>,
     /// The spaces, by host.
     pub spaces: Vec<SpaceUse<'a>>,
     /// The numbers that are open in more than one space: no conflict.
     pub shared: Vec<SharedPort<'a>>,
-    /// What could not be seen of each host, in the order of the hosts.
-    pub visibility: Vec<Visibility>,
+}
+
+/// A host, and what could not be seen of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SeenHost<'a> {
+    /// The host.
+    #[serde(flatten)]
+    pub host: HostReport<'a>,
+    /// What could not be seen of it.
+    pub visibility: Visibility,
 }
 
 /// A space, and what is open in it.
@@ -67,7 +74,11 @@ pub struct SharedListener<'a> {
 
 impl<'a> SpacesReport<'a> {
     /// Turns an overview of these listings into the document.
-    pub fn new(overview: &'a Overview<'a>, listings: &'a [Listing<'a>], program: Option<&Path>) -> SpacesReport<'a> {
+    pub fn new(
+        overview: &'a Overview<'a>,
+        listings: &'a [Listing<'a>],
+        program: Option<&Path>,
+    ) -> Envelope<'a, SpacesReport<'a>> {
         let space = |one: &Use<'a>| SpaceUse {
             host: one.host.name.as_deref(),
             boot_id: one.host.boot_id.as_deref(),
@@ -90,12 +101,15 @@ impl<'a> SpacesReport<'a> {
                 })
                 .collect(),
         };
-        SpacesReport {
-            schema: SCHEMA,
-            hosts: listings.iter().map(|listing| listing::host(&listing.snapshot.host)).collect(),
+        let seen = |listing: &'a Listing<'a>| SeenHost {
+            host: listing::host(&listing.snapshot.host),
+            visibility: listing::visibility(listing, program),
+        };
+        let body = SpacesReport {
+            hosts: listings.iter().map(seen).collect(),
             spaces: overview.spaces.iter().map(space).collect(),
             shared: overview.shared().map(shared).collect(),
-            visibility: listings.iter().map(|listing| listing::visibility(listing, program)).collect(),
-        }
+        };
+        Envelope::of_several(listings, &listings[0], body, program)
     }
 }

@@ -9,27 +9,20 @@ use serde::Serialize;
 
 use crate::analyse::usage::{Destination, Gauge, QueueUse, Share, SpaceUsage};
 use crate::model::{Endpoint, Listing, Pid, Process};
-use crate::render::document::listing::{self, EndpointReport, HostReport, SCHEMA, Visibility};
+use crate::render::document::envelope::Envelope;
+use crate::render::document::listing::EndpointReport;
 use crate::render::words::usage::{MARKED_ABOVE, described, measured};
 
 /// How full the port spaces of one host are. Absent knowledge is null.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope usage", rename = "Usage")]
 pub struct UsageReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
-    /// The machine.
-    pub host: HostReport<'a>,
     /// The spaces.
     pub spaces: Vec<SpaceUsageReport<'a>>,
     /// The part of a limit that was asked about with `--warn`, from 0 to 1.
     pub warn: Option<f64>,
     /// What is used beyond that part; beyond 0.8 where none was asked about.
     pub above: Vec<ExcessReport<'a>>,
-    /// What the run could not see.
-    pub visibility: Visibility,
-    /// What else a reader should know, in words.
-    pub warnings: Vec<String>,
 }
 
 /// How full one space is.
@@ -80,7 +73,7 @@ pub struct GaugeReport {
     /// The used part, from 0 to 1.
     pub share: f64,
     /// Whether it runs out when it is full. TCP can use an ephemeral number for many destinations.
-    pub is_limit: bool,
+    pub exhaustible: bool,
 }
 
 /// One end that clients of this space are connected to, from one of its addresses.
@@ -157,7 +150,7 @@ impl<'a> UsageReport<'a> {
         top: usize,
         warn: Option<f64>,
         program: Option<&Path>,
-    ) -> UsageReport<'a> {
+    ) -> Envelope<'a, UsageReport<'a>> {
         let above = |space: &'a SpaceUsage<'a>| {
             let excesses = space.above(warn.unwrap_or(MARKED_ABOVE)).into_iter();
             excesses.map(move |excess| ExcessReport {
@@ -166,15 +159,12 @@ impl<'a> UsageReport<'a> {
                 what: described(&excess),
             })
         };
-        UsageReport {
-            schema: SCHEMA,
-            host: listing::host(&listing.snapshot.host),
+        let body = UsageReport {
             spaces: spaces.iter().map(|space| space_usage(space, top)).collect(),
             warn,
             above: spaces.iter().flat_map(above).collect(),
-            visibility: listing::visibility(listing, program),
-            warnings: Vec::new(),
-        }
+        };
+        Envelope::of(listing, body, program)
     }
 }
 
@@ -204,7 +194,7 @@ fn gauge(gauge: &Gauge) -> GaugeReport {
         used: gauge.share.used,
         limit: gauge.share.limit,
         share: gauge.share.part(),
-        is_limit: gauge.is_a_limit(),
+        exhaustible: gauge.is_a_limit(),
     }
 }
 

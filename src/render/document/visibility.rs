@@ -65,3 +65,27 @@ pub fn visibility(listing: &Listing<'_>, program: Option<&Path>) -> Visibility {
         reasons: gaps.iter().map(report).collect(),
     }
 }
+
+/// What several looks together could not see.
+pub fn together(looks: Vec<Visibility>) -> Visibility {
+    let mut all = Visibility {
+        complete: true,
+        hidden_owners: 0,
+        unseen_spaces: Some(0),
+        further_spaces: None,
+        redirects_checked: true,
+        reasons: Vec::new(),
+    };
+    for look in looks {
+        all.complete &= look.complete;
+        all.hidden_owners += look.hidden_owners;
+        all.unseen_spaces = all.unseen_spaces.zip(look.unseen_spaces).map(|(one, other)| one + other);
+        all.further_spaces = match (all.further_spaces, look.further_spaces) {
+            (Some(one), Some(other)) => Some(one + other),
+            (one, other) => one.or(other),
+        };
+        all.redirects_checked &= look.redirects_checked;
+        all.reasons.extend(look.reasons);
+    }
+    all
+}

@@ -1,19 +1,20 @@
 //! The JSON document of `wait`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analyse::wait::{Goal, Outcome};
-use crate::render::document::listing::{self, SCHEMA, SocketReport};
+use crate::model::Listing;
+use crate::render::document::envelope::Envelope;
+use crate::render::document::listing::{self, SocketReport};
 
 /// What came of waiting for a port.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope wait", rename = "Wait")]
 pub struct WaitReport<'a> {
-    /// Always `portscope/1`.
-    pub schema: &'a str,
     /// What was waited for: `listening` or `free`.
     pub goal: &'a str,
     /// Whether it came true for every port, or with `--any` for one.
@@ -42,7 +43,14 @@ pub struct PortReport<'a> {
 
 impl<'a> WaitReport<'a> {
     /// Turns outcomes into the document.
-    pub fn new(goal: Goal, reached: bool, elapsed: Duration, outcomes: &'a [Outcome<'a, 'a>]) -> WaitReport<'a> {
+    pub fn new(
+        listing: &Listing<'a>,
+        goal: Goal,
+        reached: bool,
+        elapsed: Duration,
+        outcomes: &'a [Outcome<'a, 'a>],
+        program: Option<&Path>,
+    ) -> Envelope<'a, WaitReport<'a>> {
         let port = |outcome: &'a Outcome<'a, 'a>| PortReport {
             port: outcome.place.port.get(),
             protocol: outcome.place.protocol.name(),
@@ -50,12 +58,12 @@ impl<'a> WaitReport<'a> {
             reached: outcome.is_reached,
             sockets: outcome.rows.iter().map(|row| listing::socket(row)).collect(),
         };
-        WaitReport {
-            schema: SCHEMA,
+        let body = WaitReport {
             goal: goal.name(),
             reached,
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             ports: outcomes.iter().map(port).collect(),
-        }
+        };
+        Envelope::of(listing, body, program)
     }
 }

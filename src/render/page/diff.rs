@@ -174,7 +174,7 @@ mod tests {
         let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), true);
         let text = drawn(&found, &before, &after, true, None);
         assert!(text.contains("with 198.51.100.24:7: 192.0.2.7 (public) by (unaccepted)"), "{text}");
-        let report = crate::render::document::diff::DiffReport::new(&found, &before, &after);
+        let report = crate::render::document::diff::DiffReport::new(&found, &before, &after, None);
         let side = &serde_json::to_value(report).unwrap()["changes"][0]["after"];
         assert_eq!((&side["holders"], &side["nobody"]), (&serde_json::json!([]), &"unaccepted".into()));
     }
