@@ -1,7 +1,7 @@
 //! The ports that browsers refuse to fetch from, whatever listens there.
 //!
 //! Source: WHATWG Fetch Standard, section "Port blocking" (<https://fetch.spec.whatwg.org/#port-blocking>), as of 2025,
-//! with the names that it gives; 0 is left out, since nobody can listen on it.
+//! with the names that it gives; 0 is left out, because no program can listen on it.
 
 use crate::model::Port;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::model::{Port, Protocol};
 use crate::system::file::open_without_waiting;
 
-/// A larger file is not a services file, nor one of settings or rules that somebody wrote.
+/// Larger files are refused: neither a services file nor handwritten settings or rules are that large.
 pub const MOST_BYTES: u64 = 4 << 20;
 
 /// One line of the file.
@@ -34,7 +34,7 @@ impl HostService {
 
 /// Reads a small regular file.
 ///
-/// A FIFO in its place would block, and a device might never end.
+/// Reading a FIFO would block, and reading a device might never end.
 pub fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
     let file = open_without_waiting(path)?;
     let metadata = file.metadata()?;

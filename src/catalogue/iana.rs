@@ -13,14 +13,14 @@ pub struct Registration {
     pub port: Port,
     /// The protocol.
     pub protocol: Protocol,
-    /// Its name; empty for a number that is reserved or unassigned.
+    /// Its name; empty for a port that is reserved or unassigned.
     pub name: &'static str,
     /// In words; may be empty.
     pub description: &'static str,
 }
 
 impl Registration {
-    /// The service; absent where the number has none.
+    /// The service; absent if the port has none.
     pub fn service(&self) -> Option<Service<'static>> {
         let description = Some(self.description).filter(|text| !text.is_empty());
         let service = Service { name: self.name, description, source: ServiceSource::Iana };
@@ -44,16 +44,16 @@ pub fn find(port: Port, protocol: Protocol) -> Option<Registration> {
     registration(TABLE[place..].lines().next()?)
 }
 
-/// Port numbers whose lines have one place in [`STARTS`].
+/// How many ports share one entry of [`STARTS`].
 const GROUP: usize = 256;
 
-/// Where the lines of each group of numbers begin, looked up by the compiler: a host with thousands of connections asks
-/// for thousands of numbers.
+/// Where the lines of each group of ports begin, computed at compile time: a host with thousands of connections looks
+/// up thousands of ports.
 static STARTS: [usize; (1 << 16) / GROUP + 1] = {
     let mut starts = [TABLE.len(); (1 << 16) / GROUP + 1];
     let mut group = 0;
     while group < starts.len() - 1 {
-        // A cast, because a conversion is no constant.
+        // A cast, because conversions are not available in constants.
         #[expect(clippy::cast_possible_truncation, reason = "below 1 << 16")]
         let first = (group * GROUP) as u16;
         starts[group] = first_from(key(first, Protocol::Tcp), after_comment(), TABLE.len());

@@ -1,4 +1,4 @@
-//! What port numbers are assigned to: look-up by number and by name.
+//! What ports are assigned to: look-up by port and by name.
 
 mod bad_ports;
 pub mod host;
@@ -54,7 +54,7 @@ impl Catalogue {
         Some(Service { name: &label.name, description: None, source: ServiceSource::User })
     }
 
-    /// The host's name where it has one of its own. Where it only repeats IANA, the name is IANA's.
+    /// The name in the host's services file, unless that only repeats IANA's.
     fn registered(&self, port: Port, protocol: Protocol) -> Option<Service<'_>> {
         let iana = iana::find(port, protocol).and_then(|entry| entry.service());
         let Ok(place) = self.host.binary_search_by_key(&(port, protocol), |entry| (entry.port, entry.protocol)) else {
@@ -64,7 +64,7 @@ impl Catalogue {
         if iana.is_some_and(|iana| iana.name == own.name) {
             return iana;
         }
-        // What IANA says of the port is said of another service.
+        // IANA's description belongs to another service.
         Some(Service { name: &own.name, description: None, source: ServiceSource::Host })
     }
 
@@ -80,7 +80,7 @@ impl Catalogue {
         found
     }
 
-    /// What IANA says of a number that has no name: `Reserved` or `Unassigned`.
+    /// The status of a port that has no name: `Reserved` or `Unassigned`. Source: IANA.
     pub fn status(port: Port, protocol: Protocol) -> Option<&'static str> {
         iana::find(port, protocol).filter(|entry| entry.name.is_empty()).map(|entry| entry.description)
     }

@@ -53,7 +53,7 @@ fn row(line: &'static str) -> Option<WellKnown> {
 mod tests {
     use super::*;
 
-    /// The list of the product's design, written a second time on purpose.
+    /// The list from the product's design, written a second time on purpose.
     const DESIGN: &str = "20 ftp-data File Transfer [Default Data] · 21 ftp File Transfer · 22 ssh SSH Remote Login Protocol · 23 telnet Telnet · 25 smtp Simple Mail Transfer · 53 domain Domain Name Server · 67 bootps Bootstrap Protocol Server · 68 bootpc Bootstrap Protocol Client · 70 gopher Gopher · 79 finger Finger · 80 www-http World Wide Web HTTP · 88 kerberos Kerberos · 110 pop3 Post Office Protocol - Version 3 · 119 nntp Network News Transfer Protocol · 123 ntp Network Time Protocol · 137 netbios-ns NETBIOS Name Service · 138 netbios-dgm NETBIOS Datagram Service · 139 netbios-ssn NETBIOS Session Service · 161 snmp SNMP · 162 snmptrap SNMPTRAP · 179 bgp Border Gateway Protocol · 443 https http protocol over TLS/SSL · 445 microsoft-ds Microsoft-DS · 636 ldaps ldap protocol over TLS/SSL";
 
     #[test]

@@ -1,15 +1,15 @@
-//! Work that goes on beside that of the calling thread.
+//! Work in the background of the calling thread.
 
 use std::thread::{Builder, JoinHandle};
 
-/// Work that was begun, and its result. Where the system gives no further thread, as under a limit of processes, it is
-/// done by whoever asks for the result.
+/// Work that was started, and its result. If the system allows no more threads, the work is done when the result is
+/// asked for.
 pub struct Background<T>(Result<JoinHandle<T>, Box<dyn FnOnce() -> T + Send>>);
 
 impl<T: Send + 'static> Background<T> {
-    /// Begins it on a thread of its own.
+    /// Starts the work on a new thread.
     pub fn start(work: impl FnOnce() -> T + Clone + Send + 'static) -> Background<T> {
-        // What was given to a thread that could not be made is lost, so it gets a copy.
+        // The closure is lost when its thread cannot be created, so the thread gets a copy.
         Background(Builder::new().spawn(work.clone()).map_err(|_| Box::new(work) as _))
     }
 

@@ -1,27 +1,27 @@
-//! What changes the system instead of looking at it: signals to processes, the end of sockets, orders to managers.
+//! Actions that change the system: sending signals, destroying sockets, telling managers to stop something.
 //!
-//! Only `kill` and `close` come here, after they have asked.
+//! Only `kill` and `close` use this module, after the user has confirmed.
 
 use crate::model::Managed;
 
 /// A signal that can end a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Signal {
-    /// Asks it to end.
+    /// Asks the process to end.
     Term,
-    /// As Ctrl-C does.
+    /// The signal that Ctrl-C sends.
     Int,
-    /// Its terminal has gone; many servers read their configuration again instead.
+    /// The terminal was closed; many servers reload their configuration instead of ending.
     Hup,
-    /// As Ctrl-\ does; often with a dump of its memory.
+    /// The signal that Ctrl-\ sends; often the process dumps its memory.
     Quit,
-    /// Ends it with a dump of its memory.
+    /// Ends the process with a memory dump.
     Abort,
-    /// Its own first meaning.
+    /// A signal whose meaning the process defines.
     Usr1,
-    /// Its own second meaning.
+    /// Another signal whose meaning the process defines.
     Usr2,
-    /// Ends it at once; it cannot refuse.
+    /// Ends the process at once; it cannot be caught or ignored.
     Kill,
 }
 
@@ -57,7 +57,7 @@ impl Signal {
             Signal::Usr1 => rustix::process::Signal::USR1.as_raw(),
             #[cfg(unix)]
             Signal::Usr2 => rustix::process::Signal::USR2.as_raw(),
-            // There are none there, so no number means them.
+            // These signals do not exist on Windows, so no number stands for them.
             #[cfg(not(unix))]
             Signal::Usr1 | Signal::Usr2 => i32::MIN,
         }
@@ -84,15 +84,15 @@ impl std::str::FromStr for Signal {
 /// What a process is, as far as that decides whether it may be signalled.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Standing {
-    /// It is a thread of the kernel.
+    /// Whether it is a kernel thread.
     pub is_kernel: bool,
-    /// It lives in another pid namespace: a container's.
+    /// Whether it is in another pid namespace, such as a container's.
     pub is_elsewhere: bool,
-    /// This user may not signal it.
+    /// Whether this user may not signal it.
     pub is_refused: bool,
-    /// What may start it again, by its cgroup.
+    /// The manager that may start it again, according to its cgroup.
     pub managed: Option<Managed>,
-    /// The paths of its cgroups, that of version 2 first.
+    /// The paths of its cgroups, the version 2 path first.
     pub cgroups: Vec<String>,
 }
 
@@ -102,13 +102,13 @@ pub enum ControlError {
     /// The process has ended, or the socket is closed.
     #[error("it has gone")]
     Gone,
-    /// This user may not.
+    /// This user is not allowed to do it.
     #[error("not permitted")]
     Refused,
     /// The system has no way to do it.
     #[error("{0}")]
     Unsupported(&'static str),
-    /// The system said something else.
+    /// The system returned another error.
     #[error("{0}")]
     Failed(String),
 }

@@ -1,4 +1,4 @@
-//! The readers of this layer that the fuzzers and `crate::fuzzing` try.
+//! The parsers of this layer that the fuzzers and `crate::fuzzing` run.
 
 /// Reads the bytes and drops the result.
 pub type Reader = fn(&[u8]);

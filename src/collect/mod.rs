@@ -1,6 +1,6 @@
 //! Facts as the operating system states them.
 //!
-//! The one place, with the portable backend, that asks which system this is.
+//! This module and the portable backend are the only places that ask which system this is.
 
 #[cfg(any(target_os = "linux", windows))]
 mod background;
@@ -44,7 +44,7 @@ pub trait Source {
     /// Collects what is needed. What exists and cannot be seen is a gap in the snapshot, not an error.
     fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError>;
 
-    /// Lists the sockets of the own port space alone, for who only waits: their owners mean nothing.
+    /// Lists the sockets of this process's own port space, for `wait`'s polling; their owners are placeholders.
     fn sockets(&self, need: &Need) -> Result<Vec<Socket>, CollectError> {
         Ok(self.snapshot(need)?.sockets)
     }
@@ -54,12 +54,12 @@ pub trait Source {
         Ok(self.snapshot(&Need::default())?.host)
     }
 
-    /// Returns the names that exist here; of `users` those that do. Nothing where only a report is read.
+    /// Returns the names that exist on this machine, of `users` only those that exist. A saved report returns nothing.
     fn names(&self, _users: &[String]) -> Names {
         Names::default()
     }
 
-    /// Says whether a process of this number runs; `None` where only a report is read.
+    /// Returns whether a process with this number is running; `None` for a saved report.
     fn has_process(&self, _pid: Pid) -> Option<bool> {
         None
     }
@@ -112,10 +112,10 @@ impl Source for System {
     }
 }
 
-/// Why the operating system could not be asked at all.
+/// Why nothing could be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// The socket table is out of reach; there is nothing to show.
+    /// The socket table cannot be read, so there is nothing to show.
     #[error("cannot read the table of {} sockets: {reason}", .protocol.name())]
     SocketTable {
         /// Which sockets.
@@ -123,20 +123,20 @@ pub enum CollectError {
         /// What the system answered.
         reason: String,
     },
-    /// So few files may be open that what is to be read could not be.
+    /// The limit of open files is too low to read everything.
     #[cfg(target_os = "linux")]
     #[error(
         "only {limit} files may be open at once and {open} of them are: expected room for {room} more (`ulimit -n`)"
     )]
     Descriptors {
-        /// How many may be open.
+        /// How many files may be open.
         limit: usize,
-        /// How many are.
+        /// How many files are open.
         open: usize,
-        /// How many are needed.
+        /// How many more are needed.
         room: usize,
     },
-    /// A saved report is none.
+    /// The file is not a portscope report.
     #[error("{}: {problem}", .path.display())]
     Saved {
         /// The file.
@@ -144,7 +144,7 @@ pub enum CollectError {
         /// What is wrong with it.
         problem: String,
     },
-    /// No port space is called so.
+    /// No port space has that name.
     #[error("no port space is called `{name}`: expected all or one of {known}")]
     NoSuchSpace {
         /// The name that was asked for.
@@ -158,7 +158,7 @@ pub enum CollectError {
     SpaceOutOfReach {
         /// The names that were asked for.
         names: String,
-        /// What stands in the way.
+        /// Why they cannot be read.
         problem: String,
     },
     /// Only Linux has a native backend.
@@ -167,7 +167,7 @@ pub enum CollectError {
     NoNativeBackend,
 }
 
-/// A gap for each reason that hides the owner of a socket.
+/// Returns one gap for each reason that hides owners of sockets.
 fn hidden_owners(sockets: &[Socket], coverage: Option<&Coverage>) -> Vec<Gap> {
     let mut counts: BTreeMap<HiddenBecause, usize> = BTreeMap::new();
     for socket in sockets {

@@ -1,4 +1,5 @@
-//! Asks the kernel itself: binds a socket for a moment. Nothing is sent, nobody can connect: it never listens.
+//! Asks the kernel by binding a socket for a moment. Nothing is sent, and nothing can connect because the socket does
+//! not listen.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -11,7 +12,7 @@ use crate::model::{Bind, BindError, Port, Protocol};
 
 pub use system::{caller, scope_of};
 
-/// How long a port that is in use is tried again.
+/// How long to retry a port that is in use.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A socket that keeps its port until this value is dropped. A program that takes this one's place does not inherit it.
@@ -27,7 +28,7 @@ impl BoundSocket {
         Port::new(self.0.local_addr().unwrap().as_socket().unwrap().port())
     }
 
-    /// Makes it wait for connections.
+    /// Starts listening.
     pub fn listen(&self) {
         self.0.listen(1).unwrap();
     }
@@ -40,7 +41,7 @@ impl From<BoundSocket> for std::os::fd::OwnedFd {
     }
 }
 
-/// Binds as it is asked, and keeps the socket.
+/// Binds, and keeps the socket.
 pub fn hold(bind: &Bind) -> Result<BoundSocket, BindError> {
     match bind.user {
         Some(user) if system::caller().uid != Some(user) => system::as_user(user, || bound(bind))?,
@@ -48,16 +49,16 @@ pub fn hold(bind: &Bind) -> Result<BoundSocket, BindError> {
     }
 }
 
-/// Binds as it is asked, and closes at once.
+/// Binds, and closes the socket at once.
 pub fn probe(bind: &Bind) -> Result<(), BindError> {
     hold(bind).map(drop)
 }
 
-/// Binds every address of both families at these ports, TCP and UDP, and keeps the sockets: whoever has one of the
-/// ports in any way is in the way of that.
+/// Binds every address of both families at these ports, TCP and UDP, and keeps the sockets. Any other use of one of the
+/// ports makes that fail.
 ///
-/// Another run that tries the same ports at the same moment goes away by itself, so a port that is in use is tried again
-/// for a while. A family that the system does not do is left out.
+/// Another run may try the same ports for a moment, so a port that is in use is retried for a while. A family that the
+/// system does not support is left out.
 pub fn hold_all(ports: &[Port]) -> Result<Vec<BoundSocket>, (Port, Protocol, BindError)> {
     let end = Instant::now() + PATIENCE;
     let mut pause = Duration::from_micros(500 + u64::from(std::process::id() % 16) * 100);
@@ -87,9 +88,9 @@ fn try_all(ports: &[Port]) -> Result<Vec<BoundSocket>, (Port, Protocol, BindErro
     Ok(held)
 }
 
-/// Turns a TCP port into a listener, at every address of both families where the system can do that.
+/// Makes a TCP port listen, on every address of both families if the system supports both.
 pub fn listen(address: Option<IpAddr>, port: Port) -> Result<BoundSocket, BindError> {
-    /// Connections that may wait; the system lowers it to what it allows.
+    /// How many connections may wait; the system lowers it to its own limit.
     const BACKLOG: i32 = 4096;
     let bind = |address| hold(&Bind::plain(Protocol::Tcp, address, port));
     let held = match address {
@@ -103,15 +104,15 @@ pub fn listen(address: Option<IpAddr>, port: Port) -> Result<BoundSocket, BindEr
     Ok(held)
 }
 
-/// Says whether this run can ask as that user.
+/// Returns whether this run can bind as that user.
 pub fn can_ask_as(bind: &Bind) -> bool {
     bind.user.is_none_or(|user| system::caller().uid == Some(user) || system::as_user(user, || ()).is_ok())
 }
 
 /// Asks whether the address can be bound at all, by binding any port that is free there.
 pub fn probe_address(bind: &Bind) -> Result<(), BindError> {
-    // Of UDP, so that no connection of the past can be in the way, and without options that matter for one port only.
-    // An address of many hosts may be one for UDP alone.
+    // A UDP socket, so that no earlier connection can block the bind, and without options that only matter for one
+    // port. An address of many hosts may be one for UDP alone.
     let protocol = if bind.address.is_multicast() { bind.protocol } else { Protocol::Udp };
     let any = Bind { protocol, port: Port::new(0), user: None, ..bind.clone() };
     probe(&any)
@@ -134,7 +135,7 @@ fn try_bind(bind: &Bind) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(bind.v6only)?;
     }
-    // Never left to the system: on Windows the option means something else and would take the port from its holder.
+    // Never set on Windows: there the option means something else and would take the port from its holder.
     #[cfg(unix)]
     {
         socket.set_reuse_address(bind.reuseaddr)?;

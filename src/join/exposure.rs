@@ -1,12 +1,12 @@
-//! Who can reach a socket, by the address that it is bound to.
+//! From where a socket can be reached, by the address that it is bound to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::Exposure;
 
-/// Returns who can reach a socket that is bound to this address and, if any, this device.
+/// Returns from where a socket can be reached that is bound to this address and, if any, this device.
 ///
-/// A socket that is bound to a group is reached from as far as packets for the group are carried.
+/// A socket that is bound to a multicast group can be reached from wherever packets for the group are forwarded.
 ///
 /// Source: the IANA special-purpose address registries (RFC 6890); for groups RFC 5771, RFC 2365 and RFC 7346.
 pub fn exposure_of(address: IpAddr, device: Option<&str>) -> Exposure {

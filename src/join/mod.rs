@@ -42,7 +42,7 @@ fn service<'a>(
 fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'a>>) -> Option<Row<'a>> {
     let space = snapshot.space(socket.space)?;
     let processes = processes(socket.owner.holders(), snapshot);
-    // A process may have been started elsewhere than where its socket was made (socket activation).
+    // A process may be in another cgroup than the one in which its socket was made (socket activation).
     let of_process = processes.first().and_then(|(_, process)| process.as_ref()?.belonging.as_ref());
     Some(Row {
         socket,
@@ -60,8 +60,8 @@ fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'
 
 /// TCP LISTEN, a UDP socket that has no peer and whose port the kernel did not choose, or a port that is redirected.
 ///
-/// Where the system does not tell a UDP socket's state, it counts as having no peer; where it does not tell who chose
-/// the port, one in the ephemeral range counts as chosen by the kernel.
+/// If the system does not report a UDP socket's state, the socket counts as having no peer. If it does not report who
+/// chose the port, a port in the ephemeral range counts as chosen by the kernel.
 fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
     match (socket.protocol, socket.state) {
         (_, Some(State::Redirect)) => true,
@@ -74,15 +74,15 @@ fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
     }
 }
 
-/// The distinct processes among the holders, the foremost first.
+/// The distinct processes among the holders, the main one first.
 fn processes<'a>(holders: &[Holder], snapshot: &'a Snapshot) -> Vec<(Pid, Option<&'a Process>)> {
     if let [holder] = holders {
         return vec![(holder.pid, snapshot.processes.get(&holder.pid))];
     }
     let pids: BTreeSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
     let parent_of = |pid: Pid| snapshot.processes.get(&pid).and_then(|process| process.parent);
-    // The master of a pre-forked server is the holder that no other holder started. Pid 1 may keep a socket that
-    // it passed on (socket activation); then it is the service that people look for.
+    // The master of a pre-forked server is the holder that no other holder started. Pid 1 may keep a socket that it
+    // passed on (socket activation); then the other holder is the service that people look for.
     let is_foremost = |pid: &Pid| {
         let started_by_other = parent_of(*pid).is_some_and(|parent| parent != Pid(1) && pids.contains(&parent));
         *pid != Pid(1) && !started_by_other

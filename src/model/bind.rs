@@ -1,4 +1,4 @@
-//! A bind: what a program asks of the kernel before it can serve a port, and what the kernel may answer.
+//! A bind: what a program requests from the kernel before it can serve a port, and what the kernel may answer.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -23,7 +23,7 @@ pub struct Bind {
     pub reuseport: bool,
     /// `SO_BINDTODEVICE`.
     pub device: Option<String>,
-    /// Who asks; the user of this run when absent.
+    /// The user that binds; absent for the user of this run.
     pub user: Option<Uid>,
 }
 
@@ -43,7 +43,7 @@ impl Bind {
         }
     }
 
-    /// The addresses that it takes.
+    /// The addresses that it occupies.
     pub fn reach(&self) -> Reach {
         Reach::of(self.address, self.v6only)
     }
@@ -77,7 +77,8 @@ impl Reach {
     }
 
     /// The reach of an IPv6 socket that could take IPv4 too until a connection gave it this address. Its IPv4 part is
-    /// not empty then: the kernel puts a number there that nobody has, and a bind to every IPv4 address meets that.
+    /// not empty then: the kernel sets it to an address that no host has, which conflicts with a bind to every IPv4
+    /// address.
     ///
     /// Source: Linux, `LOOPBACK4_IPV6` in `tcp_v6_connect`, `tcp_v6_syn_recv_sock` and `__ip6_datagram_connect`.
     pub fn of_connected(address: IpAddr) -> Reach {
@@ -103,7 +104,7 @@ pub enum BindError {
     Access,
     /// `EADDRNOTAVAIL`: no interface of this port space has the address.
     NotAvailable,
-    /// `EAFNOSUPPORT`: the system does not do this family.
+    /// `EAFNOSUPPORT`: the system does not support this family.
     Family,
     /// `ENODEV`: no such interface.
     #[allow(dead_code, reason = "made on Linux")]
@@ -133,7 +134,7 @@ impl BindError {
 /// The systems whose rules differ.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Platform {
-    /// Linux: its rule is known exactly.
+    /// Linux, whose rule is known exactly.
     Linux,
     /// macOS.
     MacOs,
@@ -144,14 +145,14 @@ pub enum Platform {
     Other,
 }
 
-/// Who asks for a bind.
+/// The process that binds.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Caller {
-    /// The system that it asks.
+    /// The system that it runs on.
     pub platform: Platform,
     /// The effective user of this run.
     pub uid: Option<Uid>,
-    /// Whether it may bind privileged ports (Linux: `CAP_NET_BIND_SERVICE`); absent where nobody can tell.
+    /// Whether it may bind privileged ports (Linux: `CAP_NET_BIND_SERVICE`); absent if unknown.
     pub is_privileged: Option<bool>,
 }
 

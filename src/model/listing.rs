@@ -2,7 +2,7 @@
 
 use super::{Answer, Belonging, Category, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid};
 
-/// Who can reach a socket, judged by the address and device that it is bound to. Firewalls are not considered.
+/// From where a socket can be reached, judged by its address and device. Firewalls are not considered.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Exposure {
     /// This host only.
@@ -11,7 +11,7 @@ pub enum Exposure {
     LinkLocal,
     /// A private network: RFC 1918, RFC 6598, unique local IPv6.
     Private,
-    /// An address that is routed in the internet.
+    /// An address that is routed on the internet.
     Public,
     /// Every interface.
     Any,
@@ -49,7 +49,7 @@ pub struct Row<'a> {
     pub exposure: Exposure,
     /// Whether it waits for others: TCP LISTEN, an unconnected UDP socket outside the ephemeral range, a redirect.
     pub is_listener: bool,
-    /// The processes that hold it, the foremost first, then by pid. Without details when a process is gone by now.
+    /// The processes that hold it, the main one first, then by pid. A process that has ended meanwhile has no details.
     pub processes: Vec<(Pid, Option<&'a Process>)>,
     /// The user that created it, by name.
     pub user: Option<&'a str>,
@@ -88,12 +88,12 @@ impl<'a> Row<'a> {
         activated.or_else(of_cgroup).map(String::as_str)
     }
 
-    /// Says whether somebody may hold it and this run could not see who.
+    /// Returns whether a process may hold it that this run could not see.
     pub fn is_hidden(&self) -> bool {
         matches!(self.socket.owner, Owner::Hidden(_))
     }
 
-    /// Says whether it has a conversation with one peer, in any phase.
+    /// Returns whether it is a connection with one peer, in any phase.
     pub fn is_connection(&self) -> bool {
         !matches!(
             self.socket.state,

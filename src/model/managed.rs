@@ -1,4 +1,4 @@
-//! What starts a process again when it ends, and the command that stops it for good.
+//! The managers that start a process again when it ends, and the commands that stop it for good.
 
 use super::{Container, StoppedBy, Uid};
 
@@ -16,17 +16,18 @@ pub enum Manager {
     Podman,
 }
 
-/// A unit or a container that a process runs in, by the path of its cgroup. A hint until its manager has been asked.
+/// A unit or a container that a process runs in, according to the path of its cgroup. It is a hint until the manager
+/// has confirmed it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Managed {
-    /// Who runs it.
+    /// The manager that runs it.
     pub manager: Manager,
     /// The unit's name, or the container's name or id, as its manager takes it.
     pub name: String,
 }
 
-/// Says whether the unit is that of a manager of containers or virtual machines itself. It is never what to stop for a
-/// port: everything that it runs would go, or lose its network.
+/// Returns whether the unit is a manager of containers or virtual machines itself. It is never stopped to free a port,
+/// because everything that it runs would stop too, or lose its network.
 pub fn is_of_manager(unit: &str) -> bool {
     const MANAGERS: [&str; 22] = [
         "docker",
@@ -59,7 +60,7 @@ pub fn is_of_manager(unit: &str) -> bool {
 }
 
 impl Managed {
-    /// Takes a name that can be nothing but a name: whoever names a cgroup could name it `x; reboot` or `--all`.
+    /// Accepts only names that cannot be anything else: a user can call a cgroup `x; reboot` or `--all`.
     pub fn new(manager: Manager, name: &str) -> Option<Managed> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte);
         let is_name = !name.is_empty() && name.len() <= 255 && !name.starts_with('-') && name.bytes().all(is_plain);
@@ -67,7 +68,8 @@ impl Managed {
         (is_name && !(is_unit && is_of_manager(name))).then(|| Managed { manager, name: name.to_owned() })
     }
 
-    /// The container as its runtime takes it: by name where that is known. None where its runtime is not one of ours.
+    /// Returns the container as its engine identifies it, by name if that is known. `None` if the engine cannot be told
+    /// to stop it.
     pub fn container(container: &Container) -> Option<Managed> {
         match container.runtime.stopped_by() {
             StoppedBy::Engine(manager) => Managed::new(manager, container.short_name()),
@@ -94,7 +96,7 @@ impl Managed {
         }
     }
 
-    /// The same as it is typed into a shell.
+    /// Returns the command as it is typed into a shell.
     pub fn stop_line(&self) -> String {
         let (program, arguments) = self.stop_command();
         let quoted = |word: &str| if word.contains('\\') { format!("'{word}'") } else { word.to_owned() };

@@ -1,4 +1,4 @@
-//! The words of the field as types. Used by every layer; uses nothing of this crate.
+//! The terms of the domain as types. Every layer uses them; they use no other part of this crate.
 //!
 //! An unknown is an absent value here, never `-`, 0 or an empty text.
 

@@ -1,4 +1,4 @@
-//! What a command needs from the system, so that the rest is not collected.
+//! What a command needs from the system; nothing else is collected.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ impl SpaceChoice {
         }
     }
 
-    /// Says whether a space that was collected is meant: a source may give more than was asked for by name.
+    /// Returns whether a space that was collected is asked for; a source may return more than was asked for by name.
     pub fn admits(&self, space: &Space) -> bool {
         match self {
             SpaceChoice::Own | SpaceChoice::Containers | SpaceChoice::All => true,
@@ -63,7 +63,7 @@ impl SpaceChoice {
     }
 }
 
-/// What to collect. It only skips work: nothing here chooses rows by meaning, and a source may give more.
+/// What to collect. It only saves work: it does not choose rows by meaning, and a source may return more.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Need {
     /// The protocols whose sockets are wanted.
@@ -80,17 +80,17 @@ pub struct Need {
     pub belonging: bool,
     /// Whether the files that owners run are wanted.
     pub exe: bool,
-    /// Whether the rest is wanted too that can be told of owners: the processes that they descend from, the folder that
-    /// they work in, whether the file that they run is still there.
+    /// Whether everything else about owners is wanted too: their ancestors, their working folder, and whether the file
+    /// that they run still exists.
     pub dossier: bool,
-    /// Whether it is wanted what owners run that are interpreters.
+    /// Whether it is wanted what interpreters among the owners run.
     pub runs: bool,
     /// Whether the projects of listeners' owners are wanted, and the folders that they work in; with a dossier those of
     /// every owner.
     pub project: bool,
     /// Whether the counters of the spaces are wanted.
     pub counters: bool,
-    /// Who is to be asked.
+    /// Which backend to use.
     pub backend: BackendChoice,
     /// The port spaces whose sockets are wanted.
     pub spaces: SpaceChoice,
@@ -99,7 +99,7 @@ pub struct Need {
 }
 
 impl Default for Need {
-    /// Every socket, and of its owners what costs nothing more.
+    /// Every socket, and the facts about its owners that cost no extra time.
     fn default() -> Need {
         Need {
             protocols: Protocol::ALL.to_vec(),
@@ -157,7 +157,7 @@ impl Need {
         self.states.as_ref().is_none_or(|states| states.contains(&state))
     }
 
-    /// The same need for no more than the kinds of socket that these are, or have become meanwhile.
+    /// Returns the same need, limited to the kinds of these sockets and to those that they can have become meanwhile.
     pub fn narrowed_to(&self, sockets: &[Socket]) -> Need {
         let has = |test: &dyn Fn(&Socket) -> bool| sockets.iter().any(test);
         let of_protocol = |protocol: &Protocol| has(&|socket| socket.protocol == *protocol);

@@ -1,4 +1,4 @@
-//! Who holds a socket, and how well that is known.
+//! Which processes hold a socket, and how well that is known.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,18 +18,18 @@ pub struct Uid(pub u32);
 pub struct Holder {
     /// The process.
     pub pid: Pid,
-    /// The descriptor's number there; absent where the system does not tell it.
+    /// The descriptor's number in that process; absent if the system does not report it.
     pub fd: Option<u32>,
 }
 
-/// Who holds a socket, as far as this run could see.
+/// The holders of a socket, as far as this run could see.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Owner {
     /// Every descriptor for it that was seen, by pid and descriptor; never empty.
     Processes(Vec<Holder>),
-    /// Truly nobody, for a reason that is known.
+    /// No process holds it, for a known reason.
     Nobody(Nobody),
-    /// Somebody may hold it, and this run could not see who.
+    /// A process may hold it, but this run could not see which.
     Hidden(HiddenBecause),
 }
 
@@ -130,14 +130,15 @@ impl HiddenBecause {
     }
 }
 
-/// What a cgroup belongs to, or a process of Windows. A hint: names in a part of the tree that is delegated are its user's choice.
+/// What a cgroup belongs to, or a process of Windows. It is a hint: a user to whom a part of the tree is delegated
+/// chooses the names there.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Belonging {
     /// The systemd unit of this host, never one of a container's own; on Windows the service, or the services that share the process, separated by `, `.
     pub unit: Option<String>,
-    /// The container: of several inside of each other the innermost, since that is what it is.
+    /// The container; the innermost one if containers are nested.
     pub container: Option<Container>,
-    /// The outermost of several containers inside of each other, which is the one that this host can stop.
+    /// The outermost container if containers are nested, which is the one that this host can stop.
     pub outer: Option<Container>,
 }
 
@@ -148,16 +149,16 @@ impl Belonging {
     }
 }
 
-/// A container as far as a cgroup's path tells.
+/// A container, as far as it is known from a cgroup's path and from its engine.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Container {
     /// The engine that runs it.
     pub runtime: Runtime,
-    /// Its id, or its name where the runtime has no ids.
+    /// Its id, or its name if the engine has no ids.
     pub id: String,
-    /// Its name, where the runtime told it.
+    /// Its name, if the engine reported it.
     pub name: Option<String>,
-    /// What it was made from, where the runtime told it.
+    /// The image that it was made from, if the engine reported it.
     pub image: Option<String>,
     /// The pod that it belongs to: its name where that is known, else its uid.
     pub pod: Option<String>,

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub struct Port(u16);
 
 impl Port {
-    /// Wraps a number; every `u16` is a port.
+    /// Makes a port of a number; every `u16` is one.
     pub const fn new(number: u16) -> Port {
         Port(number)
     }
@@ -47,7 +47,7 @@ pub enum PortError {
 impl FromStr for Port {
     type Err = PortError;
 
-    /// Reads 1 to 65535 in plain decimal digits. 0 is refused: nobody can listen on it.
+    /// Reads 1 to 65535 in plain decimal digits. 0 is refused, because no program can listen on it.
     fn from_str(text: &str) -> Result<Port, PortError> {
         let number = if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None };
         match number {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::{Belonging, Pid, Project, Uid};
 
-/// What is known of one process. Texts are the system's own bytes: they may hold anything but NUL.
+/// What is known of one process. Texts are the system's bytes and may contain anything but NUL.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Process {
     /// Its number.
@@ -15,9 +15,9 @@ pub struct Process {
     pub parent: Option<Pid>,
     /// Its short name, which the process itself may change (a claim, not a fact).
     pub name: Option<OsString>,
-    /// The file that it runs; absent when this user may not know.
+    /// The file that it runs; absent if this user may not read it.
     pub exe: Option<PathBuf>,
-    /// Its arguments, read only when asked for: they carry secrets.
+    /// Its arguments, which are read only when needed, because they may contain secrets.
     pub argv: Option<Vec<OsString>>,
     /// What it runs as an interpreter: a script, a module, a jar, a class or a task, read out of its arguments (a claim).
     /// Absent for other programs, and where nobody looked.

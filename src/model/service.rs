@@ -1,4 +1,4 @@
-//! What a port number is assigned to.
+//! What a port is assigned to.
 
 use super::{Port, Protocol};
 
@@ -31,7 +31,7 @@ impl ServiceSource {
     }
 }
 
-/// A service registered for a port and protocol. It says what the number is assigned to, not what runs there.
+/// A service registered for a port and protocol. It says what the port is assigned to, not what is running there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Service<'a> {
     /// Its short name.

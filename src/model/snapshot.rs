@@ -1,4 +1,4 @@
-//! Everything one run learnt of one host: the hinge between collecting and answering.
+//! Everything that one run found out about one host. Collecting produces it; everything else works on it.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -53,7 +53,7 @@ impl Backend {
 pub enum SocketSource {
     /// sock_diag(7).
     Netlink,
-    /// The text below `/proc/net`, because netlink was refused: it tells less.
+    /// The text below `/proc/net`, which has fewer facts, because netlink was refused.
     ProcNet,
     /// netstat2.
     Netstat2,
@@ -80,7 +80,7 @@ pub enum OwnerSource {
     TaskIter,
     /// Reading `/proc/PID/fd`.
     FdScan,
-    /// The system gives each socket with its processes.
+    /// The system reports each socket with its processes.
     System,
 }
 
@@ -151,14 +151,14 @@ pub struct Snapshot {
     pub socket_source: SocketSource,
     /// How the holders were found.
     pub owner_source: OwnerSource,
-    /// Why a faster way to find them was tried and given up.
+    /// Why a faster way to find them was tried and failed.
     pub owner_fallback: Option<String>,
-    /// The port space of this process, which is not listed where others were asked for by name. A saved report does not tell
-    /// it: of that the first one counts.
+    /// The port space of this process, which is not listed if others were asked for by name. For a saved report, which
+    /// does not say, it is the first one.
     pub own: SpaceId,
     /// The port spaces that were listed, the one of this process first where it is one of them; never empty.
     pub spaces: Vec<Space>,
-    /// Port spaces that were found and not asked for; absent where nobody looked.
+    /// How many port spaces were found and not asked for; absent if they were not looked for.
     pub further_spaces: Option<usize>,
     /// The sockets of those spaces.
     pub sockets: Vec<Socket>,
@@ -173,7 +173,7 @@ pub struct Snapshot {
     pub gaps: Vec<Gap>,
     /// The names of services that came with a saved report; absent where this machine was looked at.
     pub saved: Option<BTreeMap<(Port, Protocol), SavedService>>,
-    /// What else a reader should know, in words.
+    /// Sentences for the reader about anything else.
     pub warnings: Vec<String>,
 }
 
@@ -188,7 +188,7 @@ impl Snapshot {
         self.gaps.iter().any(|gap| gap.missing() == missing)
     }
 
-    /// How many port spaces are out of reach. Where one kind of them cannot be counted, nor can all.
+    /// Returns how many port spaces could not be read; `None` if one kind of them cannot be counted.
     pub fn unseen_spaces(&self) -> Option<usize> {
         // A saved report may hold any numbers.
         let add = |sum: usize, gap: &Gap| Some(sum.saturating_add(gap.count()?));
@@ -205,7 +205,7 @@ impl Snapshot {
         let mut found: Vec<&Process> = Vec::new();
         let mut parent = process.parent;
         while let Some(ancestor) = parent.and_then(|parent| self.processes.get(&parent)) {
-            // Numbers of a system that does not keep them true may lead in a circle.
+            // The numbers may form a cycle on a system that reuses them without updating children.
             if ancestor.pid == process.pid || found.iter().any(|known| known.pid == ancestor.pid) {
                 break;
             }

@@ -62,7 +62,7 @@ impl Family {
 pub enum State {
     /// Waits for connections.
     Listen,
-    /// TCP that was bound and does not listen: it takes the port and most tools do not show it.
+    /// TCP that was bound and does not listen. It occupies the port, and most tools do not show it.
     Bound,
     /// UDP that any peer can send to.
     Unconnected,
@@ -145,7 +145,8 @@ impl Endpoint {
         Endpoint { address, port: Port::new(port) }
     }
 
-    /// Says whether every link has this address for itself, so that it says nothing without the interface (RFC 4007).
+    /// Returns whether the address is meaningful only together with an interface, because every link can have it (RFC
+    /// 4007).
     pub fn is_of_a_link(&self) -> bool {
         matches!(self.address, IpAddr::V6(address) if address.is_unicast_link_local())
     }
@@ -177,7 +178,7 @@ pub struct Queue {
 /// What forwards a published port.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ForwardedBy {
-    /// A process that listens in a container's place, such as docker-proxy.
+    /// A process that listens for a container, such as docker-proxy.
     Proxy,
     /// A rule of the firewall (NAT).
     Nat,
@@ -196,7 +197,7 @@ impl ForwardedBy {
     }
 }
 
-/// The units of systemd that a listener is held for until somebody connects.
+/// The units for which systemd holds a listener until a client connects.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Activation {
     /// The `.socket` unit.
@@ -249,44 +250,44 @@ pub struct Forward {
     pub container: Option<Container>,
 }
 
-/// One socket and who holds it, as far as this run could see.
+/// One socket and its holders, as far as this run could see.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Socket {
     /// The port space that its numbers belong to.
     pub space: SpaceId,
     /// The transport protocol.
     pub protocol: Protocol,
-    /// The family it was made for.
+    /// The family that it was made for.
     pub family: Family,
     /// The end on this host.
     pub local: Endpoint,
     /// The other end; absent when there is none, or none is known.
     pub peer: Option<Endpoint>,
-    /// Absent where the system does not tell it (UDP through the portable backend).
+    /// Its state; absent if the system does not report it (UDP through the portable backend).
     pub state: Option<State>,
     /// The interface it is bound to, or the scope of a link-local address.
     pub device: Option<String>,
-    /// Whether an IPv6 socket refuses IPv4; absent where the system does not tell it.
+    /// Whether an IPv6 socket refuses IPv4; absent if the system does not report it.
     pub v6only: Option<bool>,
     /// The accept queue of a listener.
     pub queue: Option<Queue>,
-    /// Absent when the socket has no file (any more, or yet), and on systems without sockfs.
+    /// The inode of its file; absent when the socket has no file, or not any more, and on systems without sockfs.
     pub inode: Option<Inode>,
     /// The user that created it; absent where the kernel does not know (`TIME_WAIT`, `SYN_RECV`).
     pub uid: Option<Uid>,
     /// The kernel's unique number for it since boot.
     pub cookie: Option<u64>,
-    /// Whether the kernel chose its port; absent where the system does not tell it.
+    /// Whether the kernel chose its port; absent if the system does not report it.
     pub autobound: Option<bool>,
-    /// How long a connection in TIME_WAIT keeps its numbers.
+    /// How long a connection in TIME_WAIT keeps its port.
     pub time_left: Option<Duration>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<u64>,
-    /// Where it leads, for a port that is published for somebody else. Rare, so that it is kept apart.
+    /// Where it leads, for a published port. It is boxed because it is rare.
     pub forward: Option<Box<Forward>>,
     /// The units of systemd that a listener of process 1 is held for.
     pub activation: Option<Box<Activation>>,
-    /// Who holds it.
+    /// Its holders.
     pub owner: Owner,
 }
 
@@ -294,7 +295,7 @@ pub struct Socket {
 pub type SocketIdentity = (Option<u64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>);
 
 impl Socket {
-    /// Tells the socket from every other one, also in a later listing.
+    /// Identifies the socket, also in a later listing.
     pub fn identity(&self) -> SocketIdentity {
         match self.cookie {
             Some(cookie) => (Some(cookie), None, None, None),
@@ -302,8 +303,8 @@ impl Socket {
         }
     }
 
-    /// The addresses that it takes. Where the system does not tell whether an IPv6 socket refuses IPv4, it counts as
-    /// one that does not, as is the default.
+    /// The addresses that it occupies. If the system does not report whether an IPv6 socket refuses IPv4, it counts as
+    /// one that accepts it, which is the default.
     pub fn reach(&self) -> Reach {
         Reach::of(self.local.address, self.v6only == Some(true))
     }

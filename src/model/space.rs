@@ -1,8 +1,8 @@
-//! A port space: the 65,536 numbers of one network stack.
+//! A port space: the 65,536 ports of one network stack.
 
 use super::{Container, PortRange, SocketSource};
 
-/// Tells the spaces of one host apart: the inode of the network namespace, or 0 on a system without namespaces.
+/// Identifies a space of one host: the inode of the network namespace, or 0 on a system without namespaces.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SpaceId(pub u64);
 
@@ -37,11 +37,11 @@ impl SpaceKind {
 /// One port space of the host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Space {
-    /// Tells it from the others.
+    /// Identifies it.
     pub id: SpaceId,
     /// What it is.
     pub kind: SpaceKind,
-    /// Its name for people.
+    /// The name that people see.
     pub label: String,
     /// Where the table of its sockets was read.
     pub source: SocketSource,
@@ -61,8 +61,8 @@ pub struct Space {
 }
 
 impl Space {
-    /// Says whether a person may mean it by this name: its label or id, a label that had the id added when another space
-    /// was called so too, or a container's name or the beginning of its id.
+    /// Returns whether the name refers to this space: its label or id, its label with the id added as when another
+    /// space has the same label, or a container's name or the beginning of its id.
     pub fn is_called(&self, name: &str) -> bool {
         let is_container = |container: &Container| {
             container.name.as_deref() == Some(name) || (name.len() >= 6 && container.id.starts_with(name))

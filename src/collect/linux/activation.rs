@@ -1,4 +1,4 @@
-//! Listeners that systemd holds for services which it starts on demand.
+//! Listeners that systemd holds for services that it starts on demand.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! The processes that a process descends from.
 //!
-//! A parent that ends leaves its children to another process, and its number to anybody. So a process is the parent only
-//! if the child still says so after the parent's `/proc/PID` has been opened: while the child has it, it cannot end
-//! without the child being told, and so the number cannot have passed on in between.
+//! When a parent ends, its children get another parent and its number may be reused. So a process counts as the parent
+//! only if the child still names its number after the parent's `/proc/PID` has been opened: had the parent ended before
+//! that, the child would name another one.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -10,9 +10,9 @@ use std::time::Duration;
 use super::process::{Stat, open_process};
 use crate::model::{Pid, Process};
 
-/// More generations are not followed. Each is real, so there is no circle; but a chain may be made as long as wanted.
+/// How many generations are followed at most. There can be no cycle, but a user can make the chain arbitrarily long.
 const MOST_GENERATIONS: usize = 100;
-/// How often a parent may change before it is given up.
+/// How many times a parent may change before the search ends.
 const TRIES: usize = 8;
 
 /// Describes the ancestors of the process behind the handle, its parent first, up to the first process that there is, or
@@ -31,7 +31,7 @@ pub fn ancestors(directory: BorrowedFd<'_>, boot: Option<Duration>) -> Vec<Proce
     found
 }
 
-/// Opens the parent of the process behind the handle; nothing when it has none that may be seen.
+/// Opens the parent of the process behind the handle; `None` when it has no visible parent.
 fn open_parent(child: BorrowedFd<'_>) -> Option<(Pid, OwnedFd)> {
     let number = || Stat::read(child).map(|stat| Pid(stat.parent)).filter(|parent| parent.0 != 0);
     for _ in 0..TRIES {

@@ -1,8 +1,8 @@
 //! Which systemd unit or container a cgroup belongs to, by its path.
 //!
 //! sock_diag gives every caller the id of the cgroup that made a socket, and the id is the inode of the cgroup's
-//! directory. So a unit can be named where the process may not be seen. Whoever a part of the tree is delegated to
-//! can name directories there as he likes: what is read from a path is a hint and decides nothing.
+//! directory. So a unit can be named even where the process is hidden. A user to whom a part of the tree is delegated
+//! can choose the names of directories there, so what is read from a path is a hint and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use super::mountinfo;
 use crate::model::{Belonging, Container, Runtime};
 
-/// More directories are not looked at.
+/// How many directories are visited at most.
 const MOST_DIRECTORIES: usize = 100_000;
 
 /// What the cgroups with these ids belong to, where their paths say.
@@ -31,7 +31,8 @@ pub fn belongings(ids: &BTreeSet<u64>) -> BTreeMap<u64, Belonging> {
             if missing.is_empty() || looked_at >= MOST_DIRECTORIES {
                 return found;
             }
-            // Both stand in the directory; there are some dozens of files beside each directory, which are not asked.
+            // The kind and the inode come with the directory entry. Each directory also has dozens of files, which need
+            // no system call this way.
             if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 continue;
             }
@@ -175,7 +176,7 @@ fn container(parts: &[&str], index: usize) -> Option<Container> {
     let before = index.checked_sub(1).map(|before| parts[before]);
     let made = |runtime, id: &str| Some(Container::of_id(runtime, unescaped(id)));
     let scope = part.strip_suffix(".scope").unwrap_or(part);
-    // Helpers of an engine that live beside the container, not in it.
+    // Helper processes of an engine run beside the container, not in it.
     if ["libpod-conmon-", "crio-conmon-", "lxc.monitor"].iter().any(|helper| scope.starts_with(helper)) {
         return None;
     }

@@ -49,7 +49,8 @@ impl AllTables {
         Ok(now)
     }
 
-    /// Lists the sockets of a space that wait and that nobody asked for: a port that has one is no port without.
+    /// Lists the waiting sockets of a space that `need` leaves out, so that a redirect on a port that has one gets no
+    /// row of its own.
     pub fn left_out(&mut self, space: SpaceId, need: &Need) -> Result<Vec<Socket>, CollectError> {
         let waiting = vec![State::Listen, State::Unconnected];
         let has_all = waiting.iter().all(|state| need.wants_state(*state)) && need.families.len() == Family::ALL.len();
@@ -122,7 +123,7 @@ impl Collection {
         }
     }
 
-    /// Notes what was not seen.
+    /// Adds a gap.
     pub fn gap(&mut self, gap: Gap) {
         self.gaps.push(gap);
     }
@@ -132,7 +133,7 @@ impl Collection {
         self.tables.0.first().map_or(SocketSource::Netlink, Tables::source)
     }
 
-    /// Everything that was not seen.
+    /// Returns all gaps.
     pub fn all_gaps(&mut self) -> Vec<Gap> {
         let label = |tables: &Tables| self.spaces.iter().find(|space| space.id == tables.space());
         let of_tables = self.tables.0.iter().filter_map(|tables| Some(tables.gaps(&label(tables)?.label))).flatten();
@@ -147,7 +148,7 @@ impl Collection {
     }
 }
 
-/// One gap for many spaces that have the same.
+/// Merges the same gaps of many spaces into one.
 fn merged(gaps: impl Iterator<Item = Gap>) -> Vec<Gap> {
     let mut merged: Vec<Gap> = Vec::new();
     for gap in gaps {

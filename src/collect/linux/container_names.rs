@@ -1,4 +1,4 @@
-//! The names of containers: asked of their runtimes once, when a container was seen.
+//! The names of containers. The engines are asked once, when a container was seen.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use crate::collect::runtime::containers::{self, RunningContainer};
 use crate::collect::runtime::{self, NameSource, cri};
 use crate::model::{Belonging, Container, Gap, Pid, Process, Space, SpaceKind};
 
-/// What the runtimes told, once they were asked.
+/// The answers of the engines, once they were asked.
 pub struct ContainerNames {
     may_ask: bool,
     local: Option<Vec<RunningContainer>>,
@@ -53,7 +53,7 @@ impl ContainerNames {
         }
         self.pods = Some(match cri::list() {
             Ok(told) => told,
-            // A pod is well known by its ids where nobody has names for them.
+            // Without crictl the containers of pods are shown by their ids, which is no gap.
             Err(HelperError::Missing(_)) => Vec::new(),
             Err(error) => {
                 self.errors.push(error);
@@ -62,7 +62,7 @@ impl ContainerNames {
         });
     }
 
-    /// Adds what was told of the container.
+    /// Adds what its engine knows of the container.
     pub fn name(&mut self, container: &mut Container) {
         if container.name.is_some() {
             return;
@@ -105,7 +105,7 @@ impl ContainerNames {
         told.find(|told| told.addresses.contains(&address)).map(|told| told.container.clone())
     }
 
-    /// Whose names were not to be had.
+    /// Returns gaps for names that could not be found out.
     pub fn gaps(&self) -> Vec<Gap> {
         if !self.may_ask && self.unnamed {
             return vec![Gap::ContainerNamesNotAsked];

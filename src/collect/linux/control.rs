@@ -1,8 +1,8 @@
-//! A process that is to be signalled, held so that nobody else can take its place.
+//! A process to be signalled, held so that no other process can be signalled in its place.
 //!
-//! A process number may pass to another process at any time, and so may number and start time together. A pidfd
-//! cannot: once the process has ended, sending through it fails. And while its process lives, its number is its own;
-//! so whatever was read by the number or through `/proc/PID` before the pidfd still says "alive" was of this process.
+//! A process number can be reused at any time, even together with the start time. A pidfd cannot: once the process has
+//! ended, sending through it fails. While the process lives, its number is not reused, so everything that was read by
+//! number or through `/proc/PID` is about this process if the pidfd reports it as alive afterwards.
 //!
 //! Source: pidfd_open(2), pidfd_send_signal(2), proc_pid_status(5), proc_pid_stat(5), cgroups(7).
 
@@ -25,10 +25,10 @@ use crate::model::{Inode, Managed, Manager, Pid, Socket, StoppedBy, Uid};
 
 /// The bit of `flags` in `/proc/PID/stat` that marks a thread of the kernel (`PF_KTHREAD`, `linux/sched.h`).
 const KERNEL_THREAD: u64 = 0x0020_0000;
-/// More of a file of /proc is not read.
+/// How many bytes of a file below /proc are read at most.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// One process and nobody else.
+/// A handle that refers to exactly one process.
 #[derive(Debug)]
 pub struct ProcessHandle {
     pid: Pid,
@@ -38,7 +38,7 @@ pub struct ProcessHandle {
 }
 
 impl ProcessHandle {
-    /// Takes hold of the process that has the number now.
+    /// Opens the process that has the number now.
     pub fn open(pid: Pid) -> Result<ProcessHandle, ControlError> {
         if !numbers_are_our_own() {
             return Err(ControlError::Unsupported(
@@ -49,15 +49,15 @@ impl ProcessHandle {
         let pidfd = pidfd_open(number, PidfdFlags::empty()).map_err(failed)?;
         let directory = open(CWD, &format!("/proc/{}", pid.0)).map_err(failed)?;
         let handle = ProcessHandle { pid, pidfd, directory };
-        // Where it has ended in between, the directory may be somebody else's.
+        // If the process has ended in between, the directory may belong to another process.
         if handle.has_ended_within(Duration::ZERO) { Err(ControlError::Gone) } else { Ok(handle) }
     }
 
-    /// Says whether it has the socket among its descriptors at this moment.
+    /// Returns whether it currently has the socket among its descriptors.
     pub fn holds(&self, socket: &Socket) -> Result<bool, ControlError> {
         let Some(inode) = socket.inode else { return Ok(false) };
         let found = self.has_descriptor("fd", inode)? || self.has_descriptor_of_thread(inode)?;
-        // A file that is registered with an io_uring is no descriptor; it can only be looked for by number.
+        // A file that is registered with an io_uring has no descriptor, so this search goes by the process number.
         let found = found || holds_deeper(self.pid, inode);
         Ok(found && !self.has_ended_within(Duration::ZERO))
     }
@@ -110,7 +110,7 @@ impl ProcessHandle {
         pidfd_send_signal(&self.pidfd, numbered(signal)).map_err(failed)
     }
 
-    /// Waits so long for its end; says whether it has come.
+    /// Waits up to `limit` for the process to end; returns whether it has ended.
     pub fn has_ended_within(&self, limit: Duration) -> bool {
         let limit = Timespec::try_from(limit).ok();
         let mut wanted = [PollFd::new(&self.pidfd, PollFlags::IN)];
@@ -146,7 +146,7 @@ pub fn control_groups_of(pid: Pid) -> Vec<String> {
     control_groups(&std::fs::read_to_string(format!("/proc/{}/cgroup", pid.0)).unwrap_or_default())
 }
 
-/// Says why no socket can be destroyed here at all; Linux can.
+/// Returns why no socket can be destroyed on this system; Linux can destroy them.
 #[expect(clippy::unnecessary_wraps, reason = "other systems cannot")]
 pub fn can_destroy() -> Result<(), ControlError> {
     Ok(())
@@ -240,7 +240,7 @@ fn managed(path: &str) -> Option<Managed> {
         Some(container) => return Managed::container(&container),
         None => {}
     }
-    // As it is: what looks like an escape is part of the unit's name.
+    // The name is used as it is: what looks like an escape is part of the unit's name.
     let (unit, user) = cgroup::unit_of_host(path)?;
     // A virtual machine has its own ways to be stopped.
     if unit.strip_suffix(".scope").is_some() {

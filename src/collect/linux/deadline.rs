@@ -1,4 +1,5 @@
-//! Questions that may never be answered: a name service that is down, memory of a process behind a dead file system.
+//! Calls that may never return: to a name service that is down, or into memory of a process that is backed by a dead
+//! file system.
 
 use std::io;
 use std::sync::mpsc;
@@ -7,15 +8,16 @@ use std::time::Duration;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
-    /// It did not come in time.
+    /// The call did not return in time.
     #[error("no answer in time")]
     TooLate,
-    /// Nobody asked: only a thread of its own could be left waiting, and there is none to be had.
+    /// The call was not made, because it needs a thread of its own and the system allows no more threads.
     #[error("no thread to ask on: {0}")]
     NotAsked(io::Error),
 }
 
-/// Asks in a thread of its own and waits so long for the answer; a thread that still waits ends with the program.
+/// Calls `ask` on a thread of its own and waits up to `limit` for the result. A thread that still waits ends with the
+/// program.
 pub fn within<T: Send + 'static>(limit: Duration, ask: impl FnOnce() -> T + Send + 'static) -> Result<T, NoAnswer> {
     let (answer, answered) = mpsc::channel();
     std::thread::Builder::new().spawn(move || answer.send(ask())).map_err(NoAnswer::NotAsked)?;

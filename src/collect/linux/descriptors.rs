@@ -1,8 +1,8 @@
-//! How many files this process may have open, and what is done when they are few.
+//! How many files this process may have open, and what happens when the limit is low.
 //!
-//! Hundreds of small files are read one after the other. If one of them could not be opened for want of a descriptor, a
-//! process would seem to hold nothing, or a container to have no name. So there must be room for all that are open at
-//! the same time before anything is read; beyond that, port spaces are kept open only as long as there is more.
+//! Hundreds of small files are read one after the other. If one of them could not be opened for lack of descriptors, a
+//! process would seem to hold nothing, or a container to have no name. So there must be room for all files that are
+//! open at the same time before anything is read. Port spaces are kept open only in the room beyond that.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -32,12 +32,12 @@ pub fn spare() -> usize {
     (limit - open).saturating_sub(ROOM)
 }
 
-/// Says whether a file was not opened for want of descriptors or memory, which says nothing of the file.
+/// Returns whether a file was not opened for lack of descriptors or memory, which says nothing about the file.
 pub fn is_shortage(error: Errno) -> bool {
     matches!(error, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
-/// Says whether a file was not opened because this user may not open it.
+/// Returns whether a file was not opened because this user may not open it.
 pub fn is_refusal(error: Errno) -> bool {
     matches!(error, Errno::ACCESS | Errno::PERM)
 }
@@ -49,7 +49,7 @@ fn counted() -> (usize, usize) {
         // The directory itself is closed again.
         Ok(directory) => procfs::numbers(directory.as_fd()).map_or(0, |open| open.len().saturating_sub(1)),
         Err(error) if Errno::from_io_error(&error).is_some_and(is_shortage) => limit,
-        // Nobody knows; the usual three.
+        // The number is unknown; a process usually has three.
         Err(_) => 3,
     };
     (limit, open.min(limit))

@@ -1,4 +1,4 @@
-//! Ports that are published for containers: which process stands in for one, which rule of the firewall.
+//! Ports that are published for containers, by a proxy process or by a firewall rule.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::collect::CollectError;
 use crate::collect::runtime::proxy;
 use crate::model::{Forward, ForwardedBy, Need, Pid, Process, Socket, Space, SpaceId, SpaceKind, State};
 
-/// Says of each published port where it leads, and adds those that have no socket.
+/// Adds to each published port where it leads, and adds rows for published ports that have no socket.
 pub fn add(
     collection: &mut Collection,
     processes: &BTreeMap<Pid, Process>,
@@ -31,14 +31,14 @@ pub fn add(
             socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to: to.into(), container: None }));
         }
     }
-    // A space may have gone after its rules were read.
+    // The space may have been removed after its rules were read.
     let is_listed = |id: SpaceId| collection.spaces.iter().any(|space| space.id == id);
     let of_listed = collection.redirects.iter().filter(|(space, redirects)| !redirects.is_empty() && is_listed(*space));
     for (space, redirects) in of_listed {
         let others = collection.tables.left_out(*space, need)?;
         redirects.add_to(sockets, &others, *space);
     }
-    // A rule of another space means addresses as they are there.
+    // The addresses in a rule of another space are addresses of that space.
     let is_seen = |socket: &&mut Socket| {
         socket.space == own.id || socket.forward.as_ref().is_some_and(|forward| forward.by == ForwardedBy::Proxy)
     };
@@ -52,7 +52,7 @@ pub fn add(
     Ok(())
 }
 
-/// The container whose namespace has the address, where its runtime does not say.
+/// Returns the container whose network namespace has the address, for engines that do not report addresses.
 fn by_space(found: &[Namespace], address: std::net::IpAddr) -> Option<crate::model::Container> {
     let of_containers = found.iter().filter(|found| found.space.kind == SpaceKind::Container);
     let mut having = of_containers.filter(|found| {

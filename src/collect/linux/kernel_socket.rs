@@ -13,7 +13,7 @@ pub struct KernelSocket {
     pub protocol: Protocol,
     /// The family of the table that it stands in.
     pub family: Family,
-    /// The number of its state in `tcp_states.h`; UDP uses 1 and 7.
+    /// Its state as numbered in `tcp_states.h`; UDP uses 1 and 7.
     pub state: u8,
     /// The end on this host.
     pub local: Endpoint,
@@ -21,7 +21,7 @@ pub struct KernelSocket {
     pub peer: Endpoint,
     /// The index of the interface that it is bound to; 0 for none.
     pub interface: u32,
-    /// The kernel's unique number for it; `/proc/net` does not tell it.
+    /// The kernel's unique number for it; `/proc/net` does not have it.
     pub cookie: Option<u64>,
     /// The user that made it; 0 where the kernel has none.
     pub uid: u32,
@@ -33,7 +33,7 @@ pub struct KernelSocket {
     pub send_queue: u32,
     /// Milliseconds until the running timer ends; 0 without one.
     pub expires: u32,
-    /// Whether it refuses IPv4; told for IPv6 listeners and unconnected sockets through netlink only.
+    /// Whether it refuses IPv4; known for IPv6 listeners and unconnected sockets, and through netlink only.
     pub v6only: Option<bool>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<u64>,
@@ -91,12 +91,12 @@ impl KernelSocket {
         }
     }
 
-    /// Only netlink tells a listener's queue; `/proc/net` gives its limit nowhere.
+    /// Only netlink reports a listener's queue; `/proc/net` does not have its limit.
     fn has_queue(&self) -> bool {
         self.cookie.is_some()
     }
 
-    /// A connection that is being made or is over belongs to no socket, and its uid reads 0.
+    /// A connection that is being established or has ended belongs to no socket, and its uid reads as 0.
     fn knows_uid(&self, state: State) -> bool {
         let is_over = state == State::TimeWait || (state == State::FinWait2 && self.inode == 0 && self.uid == 0);
         self.inode != 0 || !(is_over || state == State::SynReceived)

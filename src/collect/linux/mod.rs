@@ -1,4 +1,4 @@
-//! What Linux tells through netlink and /proc.
+//! Facts from Linux, through netlink and /proc.
 
 mod activation;
 mod ancestry;

@@ -20,7 +20,7 @@ pub fn share<Job: Send, Part: Default + Send>(
         let mut part = Part::default();
         while unfinished.load(Ordering::Acquire) > 0 {
             let Some(job) = locked(&jobs).pop() else {
-                // Somebody else works on the last jobs and may yet leave some.
+                // Other workers still process the last jobs and may add new ones.
                 std::thread::yield_now();
                 continue;
             };
@@ -33,7 +33,7 @@ pub fn share<Job: Send, Part: Default + Send>(
         }
         part
     };
-    // To ask for the number of cores takes a dozen files.
+    // Asking for the number of cores reads a dozen files.
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     let workers = if wanted > 1 { cores().min(MOST_WORKERS).min(wanted) } else { 1 };
     std::thread::scope(|scope| {

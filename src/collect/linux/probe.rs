@@ -1,4 +1,4 @@
-//! What only Linux can do with a bind: another user's, one device's.
+//! Binds that only Linux supports: as another user, or to one device.
 
 use std::io;
 
@@ -9,9 +9,10 @@ use socket2::Socket;
 
 use crate::model::{BindError, Caller, Platform, Uid};
 
-/// Returns who this run asks as.
+/// Returns the user and the rights with which this run binds.
 pub fn caller() -> Caller {
-    // In a user namespace that does not own the network namespace the capability does not count; the probe shows it.
+    // The capability has no effect in a user namespace that does not own the network namespace; the probe finds that
+    // out.
     let has = |sets: rustix::thread::CapabilitySets| sets.effective.contains(CapabilitySet::NET_BIND_SERVICE);
     Caller {
         platform: Platform::Linux,
@@ -20,10 +21,10 @@ pub fn caller() -> Caller {
     }
 }
 
-/// Does it as another user, without any capability. Only root can.
+/// Binds as another user, without any capability. Only root can do that.
 pub fn as_user<T: Send>(Uid(user): Uid, work: impl FnOnce() -> T + Send) -> Result<T, BindError> {
     let user = rustix::process::Uid::from_raw(user);
-    // The user of a thread is its own; it ends with the thread.
+    // On Linux each thread has its own user, so this change ends with the thread.
     std::thread::scope(|scope| {
         let ask = move || set_thread_res_uid(user, user, user).map(|()| work());
         let refused = |error: io::Error| BindError::Other(format!("cannot ask as uid {}: {error}", user.as_raw()));

@@ -1,7 +1,7 @@
-//! The socket tables as text: for systems that refuse netlink, and for namespaces that cannot be entered.
+//! The socket tables as text, for systems that refuse netlink and for namespaces that cannot be entered.
 //!
-//! Source: proc_pid_net(5), `net/ipv4/tcp_ipv4.c`, `net/ipv4/udp.c`. It tells no v6only, device, accept queue limit,
-//! cookie or cgroup.
+//! Source: proc_pid_net(5), `net/ipv4/tcp_ipv4.c`, `net/ipv4/udp.c`. The text lacks v6only, device, accept queue limit,
+//! cookie and cgroup.
 
 use std::io;
 use std::path::Path;
@@ -9,8 +9,8 @@ use std::path::Path;
 use super::kernel_socket::{KernelSocket, address};
 use crate::model::{Endpoint, Family, Protocol};
 
-/// Appends the rows of the table below a `net` directory such as `/proc/self/net`; says how many lines were not
-/// understood. A table of IPv6 that does not exist beside those of IPv4 means that there is no IPv6.
+/// Appends the rows of the table below a `net` directory such as `/proc/self/net`; returns how many lines could not be
+/// parsed. A table of IPv6 that does not exist beside those of IPv4 means that there is no IPv6.
 pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<KernelSocket>) -> io::Result<usize> {
     let suffix = if family == Family::Ipv6 { "6" } else { "" };
     let path = directory.join(format!("{}{suffix}", protocol.name()));
@@ -21,7 +21,7 @@ pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec
     }
 }
 
-/// Appends the well-formed rows and says how many lines are not.
+/// Appends the well-formed rows; returns how many lines are malformed.
 pub fn parse(text: &[u8], protocol: Protocol, family: Family, rows: &mut Vec<KernelSocket>) -> usize {
     let mut malformed = 0;
     for line in text.split(|byte| *byte == b'\n').skip(1).filter(|line| !line.is_empty()) {

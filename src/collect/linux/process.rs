@@ -1,8 +1,8 @@
-//! What /proc tells of the processes that hold sockets.
+//! Reads from /proc what is known of the processes that hold sockets.
 //!
-//! A number may pass to another process at any time, so everything is read through one handle of `/proc/PID`, which
-//! cannot: once the process has ended, reading through it fails. That the handle is of the right process is proved by
-//! the socket that it still holds.
+//! A process number can be reused at any time, so everything is read through one handle of `/proc/PID`. The handle
+//! stays with its process: once that has ended, reading through it fails. The socket that the process still holds
+//! proves that the handle refers to the right process.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -49,7 +49,7 @@ struct Described {
 /// Describes every process that holds one of the sockets, and where that is needed those that they descend from; those
 /// that have ended are left out.
 ///
-/// Where the search for holders has told enough of a process, it is not asked for again.
+/// A process of which the search for holders has found out enough is not read again.
 pub fn describe(sockets: &[Socket], need: &Need, met: &ProcessFacts) -> BTreeMap<Pid, Process> {
     let mut held: HashMap<Pid, Vec<(u32, Inode)>> = HashMap::new();
     for socket in sockets {
@@ -70,7 +70,7 @@ pub fn describe(sockets: &[Socket], need: &Need, met: &ProcessFacts) -> BTreeMap
     });
     let by_pid = |process: Process| (process.pid, process);
     let (holders, ancestors): (Vec<_>, Vec<_>) = parts.into_iter().map(|part| (part.holders, part.ancestors)).unzip();
-    // More is known of one that is both as a holder.
+    // For a process that is both, the entry of the holder has more facts.
     let mut described: BTreeMap<Pid, Process> = ancestors.into_iter().flatten().map(by_pid).collect();
     described.extend(holders.into_iter().flatten().map(by_pid));
     described
@@ -120,7 +120,7 @@ fn process(
         described.cwd = link(directory, "cwd").map(PathBuf::from);
         described.exe_deleted = described.exe.as_deref().and_then(|exe| is_deleted(directory, exe.as_os_str()));
         let ancestors = ancestors(directory, boot);
-        // Whoever loses its parent gets another one; what was read first may be out of date.
+        // A process whose parent ends gets another one, so what was read first may be out of date.
         described.parent = ancestors.first().map(|parent| parent.pid).or(described.parent);
         others.extend(ancestors);
     }
@@ -133,12 +133,12 @@ fn is_deleted(directory: BorrowedFd<'_>, exe: &OsStr) -> Option<bool> {
         return Some(false);
     }
     let directory = directory.try_clone_to_owned().ok()?;
-    // A file system that is gone for good may never answer.
+    // A file system whose server is gone may never answer.
     let file = within(PATIENCE, move || statat(directory, "exe", AtFlags::empty())).ok()?.ok()?;
     Some(file.st_nlink == 0)
 }
 
-/// What is known from the search for holders alone; a name that was blanked is none.
+/// What is known from the search for holders alone. A blank name counts as unknown.
 fn as_met(pid: Pid, facts: &Facts, boot: Option<Duration>) -> Process {
     let length = facts.name.iter().position(|byte| *byte == 0).unwrap_or(facts.name.len());
     let name = Some(OsStr::from_bytes(&facts.name[..length]).to_owned());
@@ -219,7 +219,7 @@ impl Stat {
         Stat::parse(&read(directory, "stat", 1024).ok()?)
     }
 
-    /// What it tells of the process, and whose that is.
+    /// Returns what it says of the process, with the process's user.
     pub fn process(self, pid: Pid, directory: BorrowedFd<'_>, boot: Option<Duration>) -> Process {
         Process {
             pid,
@@ -331,7 +331,7 @@ mod tests {
         let mut ended = std::process::Command::new("true").spawn().unwrap();
         let handle = open_process(Pid(ended.id())).unwrap();
         ended.wait().unwrap();
-        // Whoever has the number now, through the handle there is nothing.
+        // Even if the number was reused, the handle reads nothing.
         assert!(read(handle.as_fd(), "stat", 1024).is_err());
         assert_eq!(link(handle.as_fd(), "exe"), None);
     }

@@ -1,4 +1,4 @@
-//! Whether /proc is what everything here takes it for.
+//! Makes sure that /proc is the procfs of this process's pid namespace.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -7,8 +7,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstatfs, openat, readlinkat};
 use rustix::io::Errno;
 
-/// Opens /proc. Fails where something else is mounted there, or the processes of a pid namespace that this one is not
-/// in: whoever looked there would find nobody, or name the wrong ones.
+/// Opens /proc. Fails when something else is mounted there, or the procfs of another pid namespace: reading it would
+/// find no processes, or the wrong ones.
 pub fn open() -> io::Result<OwnedFd> {
     let proc = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     if fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {

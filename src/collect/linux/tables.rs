@@ -46,13 +46,13 @@ impl Tables {
         if self.netlink.is_ok() { SocketSource::Netlink } else { SocketSource::ProcNet }
     }
 
-    /// Says whether nothing lives in the namespace any more, so that its tables as text have gone with it.
+    /// Returns whether no process lives in the namespace any more, so that its tables can no longer be read as text.
     pub fn is_gone(&self) -> bool {
         let has_no_process = || !self.text.is_empty() && !self.text.iter().any(|text| is_there(text));
         self.netlink.is_err() && has_no_process() && procfs::open().is_ok()
     }
 
-    /// The same of a space that may have gone since it was opened: nothing is open in it then.
+    /// Like `sockets`, but empty if the namespace no longer exists.
     pub fn sockets_unless_gone(
         &mut self,
         need: &Need,
@@ -153,7 +153,7 @@ impl Tables {
         }
     }
 
-    /// What the way that was taken does not tell; `label` names the space.
+    /// Returns the gaps of the way in which the tables were read; `label` names the space.
     pub fn gaps(&self, label: &str) -> Vec<Gap> {
         let mut gaps = Vec::new();
         if let Err(error) = &self.netlink {
@@ -167,7 +167,7 @@ impl Tables {
     }
 }
 
-/// Says whether the process still lives in a namespace: one that is dead and waits for its parent has no tables.
+/// Returns whether the process is still in a namespace; a zombie has no tables.
 fn is_there(text: &Path) -> bool {
     text.join("protocols").exists()
 }
@@ -194,7 +194,8 @@ fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
     states.iter().map(bits).fold(0, |all, bit| all | bit)
 }
 
-/// A dump of a moving table may give a row twice. Cookies are unique; inodes and addresses are not.
+/// Removes rows that appear twice, as they may in a dump of a table that changes. Cookies are unique; inodes and
+/// addresses are not.
 fn without_repeats(rows: &mut Vec<KernelSocket>) {
     let mut cookies: Vec<u64> = rows.iter().filter_map(|entry| entry.cookie).collect();
     cookies.sort_unstable();
@@ -204,9 +205,9 @@ fn without_repeats(rows: &mut Vec<KernelSocket>) {
     }
 }
 
-/// The name of an interface, asked for once, or its number where there is none to be had.
+/// The name of an interface, which is asked for once, or its number if the name is unknown.
 ///
-/// Every socket of a namespace answers for the interfaces of that. Source: netdevice(7), `SIOCGIFNAME`.
+/// Any socket of a namespace can be asked for the interfaces of that namespace. Source: netdevice(7), `SIOCGIFNAME`.
 fn device(names: &mut BTreeMap<u32, String>, netlink: &Result<SockDiag, DumpError>, index: u32) -> String {
     let ask = || netdevice::index_to_name(netlink.as_ref().ok()?, index).ok();
     names.entry(index).or_insert_with(|| ask().unwrap_or_else(|| index.to_string())).clone()

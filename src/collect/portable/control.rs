@@ -1,4 +1,5 @@
-//! Signals on systems that have no handle of a process: by number, right after the process was seen to hold the socket.
+//! Signals on systems without process handles: a signal is sent by number, right after the process was seen to hold the
+//! socket.
 
 use std::time::Duration;
 
@@ -6,16 +7,16 @@ use super::processes;
 use crate::collect::control::{ControlError, Signal, Standing};
 use crate::model::{BackendChoice, Need, Pid, Socket, SpaceChoice};
 
-/// A process by its number; another one may take the number when it ends.
+/// A process identified by its number, which may be reused after it ends.
 #[derive(Debug)]
 pub struct ProcessHandle {
     pid: Pid,
-    /// When the process with this number had started, in seconds since 1970.
+    /// When the process with this number started, in seconds since 1970.
     started: u64,
 }
 
 impl ProcessHandle {
-    /// Takes the number, and when its process had started.
+    /// Remembers the number and when its process started.
     pub fn open(pid: Pid) -> Result<ProcessHandle, ControlError> {
         let started = processes::started(pid).ok_or(ControlError::Gone)?;
         Ok(ProcessHandle { pid, started })
@@ -25,7 +26,7 @@ impl ProcessHandle {
         processes::started(self.pid) == Some(self.started)
     }
 
-    /// Says whether the system names it as a holder of the socket at this moment.
+    /// Returns whether the system currently lists it as a holder of the socket.
     pub fn holds(&self, socket: &Socket) -> Result<bool, ControlError> {
         let need = Need {
             protocols: vec![socket.protocol],
@@ -54,7 +55,7 @@ impl ProcessHandle {
         if self.is_same() { system::send(self.pid, signal) } else { Err(ControlError::Gone) }
     }
 
-    /// Waits so long for its end; says whether it has come.
+    /// Waits up to `limit` for the process to end; returns whether it has ended.
     pub fn has_ended_within(&self, limit: Duration) -> bool {
         let end = std::time::Instant::now() + limit;
         loop {
@@ -69,7 +70,7 @@ impl ProcessHandle {
     }
 }
 
-/// The processes that this one descends from: only the nearest is told here.
+/// Returns the ancestors of this process; here only its parent is known.
 pub fn ancestors() -> Vec<Pid> {
     system::parent().into_iter().collect()
 }
@@ -144,7 +145,7 @@ mod system {
         super::processes::started(pid).map(|_| ()).ok_or(ControlError::Gone)
     }
 
-    /// There is one way to end a process of another console, and the process is not asked (TerminateProcess).
+    /// The only way to end a process of another console is TerminateProcess, which the process cannot handle.
     pub fn send(pid: Pid, signal: Signal) -> Result<(), ControlError> {
         match signal {
             Signal::Term | Signal::Kill if super::processes::terminate(pid) => Ok(()),

@@ -1,4 +1,4 @@
-//! What only Linux can add to the portable backend: holders by inode, the space's id, user names through NSS.
+//! Additions to the portable backend that only Linux offers: holders by inode, the space's id, user names through NSS.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,7 +1,7 @@
 //! The backend of every system: netstat2 for sockets, sysinfo for processes.
 //!
-//! On Linux holders are found by our own scan: netstat2's loses owners of sockets that share an inode, panics without
-//! /proc and drops what it may not read without a word.
+//! On Linux this crate finds the holders itself, because netstat2 loses owners of sockets that share an inode, panics
+//! without /proc, and silently skips what it may not read.
 
 #[cfg(not(target_os = "linux"))]
 pub mod control;
@@ -83,7 +83,7 @@ pub fn sockets_alone(need: &Need) -> Result<Vec<Socket>, CollectError> {
 /// The one port space that is read here; an error when another is asked for.
 fn space(need: &Need) -> Result<Space, CollectError> {
     let space = system::space();
-    // The other spaces are not looked for, so no name but this one's can be meant.
+    // This backend does not look for other spaces, so only the name of this one is accepted.
     if let SpaceChoice::Named(names) = &need.spaces
         && let Some(name) = names.iter().find(|name| !space.is_called(name))
     {
@@ -92,7 +92,7 @@ fn space(need: &Need) -> Result<Space, CollectError> {
     Ok(space)
 }
 
-/// What this backend never tells.
+/// Returns the gaps that this backend always has.
 fn limits(sockets: &[Socket], need: &Need) -> Vec<Gap> {
     let udp = sockets.iter().filter(|socket| socket.protocol == crate::model::Protocol::Udp).count();
     let mut gaps = vec![

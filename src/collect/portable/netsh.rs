@@ -1,7 +1,6 @@
-//! What `netsh` of Windows prints of ports. No documented call of the system tells the excluded ranges.
+//! Parses what `netsh` of Windows prints about ports. No documented system call returns the excluded ranges.
 //!
-//! Its words are in the language of the user and the bytes in the code page of his console, so only numbers and the
-//! form of lines count.
+//! The text is in the user's language and the console's code page, so only numbers and the form of lines are used.
 
 use crate::model::{Port, PortRange};
 
@@ -17,7 +16,7 @@ pub fn dynamic_range(text: &[u8]) -> Option<PortRange> {
 pub fn excluded_ranges(text: &[u8]) -> Option<Vec<PortRange>> {
     let mut lines = text.split(|byte| *byte == b'\n').map(words);
     lines.find(|words| words.len() == 2 && words.iter().all(|word| word.iter().all(|byte| *byte == b'-')))?;
-    // What follows the table is a line of words about the asterisk.
+    // A line that explains the asterisk follows the table.
     let of_table = lines.filter(|words| words.len() >= 2 && words[..2].iter().all(|word| number(word).is_some()));
     of_table.map(|words| range(number(words[0])?, number(words[1])?)).collect()
 }

@@ -15,7 +15,7 @@ pub fn space() -> Space {
     only_space()
 }
 
-/// Not told by this system.
+/// This system does not report it.
 pub fn boot_id() -> Option<String> {
     None
 }
@@ -47,7 +47,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
                 continue;
             }
             socket.owner = owner(&socket, &listed.pids);
-            // macOS gives a row for each descriptor of a socket, and no number that tells sockets apart.
+            // macOS returns a row for each descriptor of a socket, and no number that identifies the socket.
             let key = (socket.protocol, socket.family, socket.local, socket.peer, socket.state);
             match places.get(&key) {
                 None => {
@@ -63,7 +63,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
     Ok((merged, gaps))
 }
 
-/// macOS gives sockets as descriptors of processes, and leaves out those of processes that this user may not look into.
+/// macOS lists sockets as descriptors of processes, and leaves out those of processes that this user may not inspect.
 #[cfg(unix)]
 fn missing(unread: usize) -> Vec<Gap> {
     let mut gaps = vec![Gap::ClosedConnections];
@@ -89,7 +89,7 @@ fn owner(socket: &Socket, pids: &[Pid]) -> Owner {
     }
     match socket.state {
         Some(State::TimeWait) => Owner::Nobody(crate::model::Nobody::TimeWait),
-        // Windows names the process of every socket that has one, whoever asks.
+        // Windows reports the process of every socket that has one, to every user.
         _ => Owner::Hidden(if cfg!(windows) { HiddenBecause::Unsupported } else { HiddenBecause::Permission }),
     }
 }

@@ -1,4 +1,4 @@
-//! What can be said of a bind on systems other than Linux.
+//! What is known about a bind on systems other than Linux.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use socket2::Socket;
 
 use crate::model::{BindError, Caller, Platform, Uid};
 
-/// Returns who this run asks as.
+/// Returns the user and the rights with which this run binds.
 pub fn caller() -> Caller {
     let platform = if cfg!(target_os = "macos") {
         Platform::MacOs
@@ -28,7 +28,7 @@ fn uid() -> Option<Uid> {
     None
 }
 
-/// Does it as another user.
+/// Binds as another user.
 pub fn as_user<T: Send>(_: Uid, _: impl FnOnce() -> T + Send) -> Result<T, BindError> {
     Err(BindError::Other("this system cannot be asked as another user".to_owned()))
 }

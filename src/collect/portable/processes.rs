@@ -32,14 +32,15 @@ pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> BTreeMap<Pid, Process> {
         let parents = generation.values().filter_map(|process| process.parent);
         wanted = if need.dossier { parents.collect() } else { BTreeSet::new() };
         described.extend(generation);
-        // What is known already ends the walk, also where a reused number leads in a circle.
+        // The walk ends at a process that is known already, so a reused number cannot make it loop.
         wanted.retain(|parent| !described.contains_key(parent));
     }
     forget_strangers(&mut described);
     described
 }
 
-/// Windows names the parent also after it has ended; whoever has its number now and started later is a stranger.
+/// Windows keeps the parent's number after the parent has ended. A process that has this number now but started later
+/// than the child is not the parent.
 fn forget_strangers(described: &mut BTreeMap<Pid, Process>) {
     let started: BTreeMap<Pid, Option<SystemTime>> =
         described.values().map(|process| (process.pid, process.started_at)).collect();
@@ -86,7 +87,7 @@ pub fn names() -> Vec<OsString> {
     system.processes().values().map(|process| process.name().to_owned()).collect()
 }
 
-/// When the process started, in seconds since 1970; nothing when there is none of this number.
+/// When the process started, in seconds since 1970; `None` when no process has this number.
 #[cfg(not(target_os = "linux"))]
 pub fn started(pid: Pid) -> Option<u64> {
     let mut system = System::new().ok()?;
@@ -95,7 +96,7 @@ pub fn started(pid: Pid) -> Option<u64> {
     system.process(id).map(sysinfo::Process::start_time)
 }
 
-/// Ends the process; says whether the system did.
+/// Ends the process; returns whether that succeeded.
 #[cfg(not(unix))]
 pub fn terminate(pid: Pid) -> bool {
     let Ok(mut system) = System::new() else { return false };

@@ -7,9 +7,9 @@ use crate::model::{Endpoint, Family, HiddenBecause, Inode, Owner, Pid, Protocol,
 
 /// A socket, and the processes that netstat2 names where the system gives them with the socket.
 pub struct Found {
-    /// The socket, its owner still hidden.
+    /// The socket; its owner is not set yet.
     pub socket: Socket,
-    /// Its processes; empty on Linux, which does not say.
+    /// Its processes; empty on Linux, where netstat2 is not asked for them.
     #[cfg_attr(target_os = "linux", expect(dead_code, reason = "Linux gives sockets without processes"))]
     pub pids: Vec<Pid>,
 }
@@ -19,7 +19,7 @@ pub struct Found {
 pub struct List {
     /// The sockets.
     pub sockets: Vec<Found>,
-    /// How many descriptors could not be asked what socket they are (macOS).
+    /// How many descriptors could not be inspected (macOS).
     pub unread: usize,
 }
 
@@ -36,7 +36,7 @@ pub fn list(protocol: Protocol, space: SpaceId) -> Result<List, CollectError> {
         for info in iterate(of_family, flags).map_err(failed)? {
             match info {
                 Ok(info) => list.sockets.push(socket(info, family, space)),
-                // There descriptors are asked one by one, and their process may close them meanwhile.
+                // macOS inspects descriptors one by one, and their process may close them meanwhile.
                 Err(_) if cfg!(target_os = "macos") => list.unread += 1,
                 Err(error) => return Err(failed(error)),
             }

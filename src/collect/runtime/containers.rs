@@ -15,7 +15,7 @@ use crate::model::{Container, Runtime};
 /// How long one runtime may take.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// A container as its runtime tells it.
+/// A container as its engine describes it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RunningContainer {
     /// Its id, name and image.
@@ -24,7 +24,7 @@ pub struct RunningContainer {
     pub addresses: Vec<IpAddr>,
 }
 
-/// Asks every runtime whose socket is there; why one of them did not answer stands beside what the others told.
+/// Asks every engine whose socket exists. Returns the containers, and an error for each engine that did not answer.
 pub fn list() -> (Vec<RunningContainer>, Vec<HelperError>) {
     let mut told: Vec<RunningContainer> = Vec::new();
     let mut errors = Vec::new();
@@ -37,7 +37,8 @@ pub fn list() -> (Vec<RunningContainer>, Vec<HelperError>) {
     (told, errors)
 }
 
-/// The sockets of the system's runtimes; for a user also those of his own, which need no privilege.
+/// The sockets of the system's engines; for other users than root also those of the user's own engines, which need no
+/// privilege.
 fn sockets() -> Vec<(Runtime, PathBuf)> {
     let uid = rustix::process::geteuid();
     let of_user = (!uid.is_root()).then(|| PathBuf::from(format!("/run/user/{}", uid.as_raw())));
@@ -49,7 +50,7 @@ fn sockets() -> Vec<(Runtime, PathBuf)> {
     folders.flat_map(in_folder).filter(|(_, path)| is_trusted_socket(path)).collect()
 }
 
-/// Nobody but root and this user may have put it there.
+/// Returns whether the socket was created by root or by this user.
 fn is_trusted_socket(path: &Path) -> bool {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};
     let own = rustix::process::geteuid().as_raw();
@@ -74,7 +75,7 @@ fn ask(runtime: Runtime, socket: &Path) -> Result<Vec<RunningContainer>, HelperE
     }
 }
 
-/// What is at the bottom of an error: `connection refused` where the client says `client error`.
+/// The innermost cause of an error: `connection refused` where the client only says `client error`.
 fn cause(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

@@ -38,7 +38,7 @@ struct Image {
     image: String,
 }
 
-/// Reads the answer; nothing when it is not one.
+/// Parses the answer; `None` when it has another form.
 pub fn parse(text: &[u8]) -> Option<Vec<Container>> {
     let answer: Answer = serde_json::from_slice(text).ok()?;
     let container = |running: Running| {

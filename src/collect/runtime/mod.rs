@@ -1,8 +1,8 @@
-//! What other programs know: container runtimes, systemd, Kubernetes.
+//! Facts from other programs: container engines, systemd, Kubernetes.
 //!
-//! Asked only when something that was seen calls for it and `--no-helpers` was not given. Local sockets and absolute
-//! paths only, an empty environment, a time limit for each; what is not answered is a gap. Nothing of the environment
-//! (DOCKER_HOST and the like) is followed, since under sudo it may be another user's.
+//! They are asked only when something that was seen requires it and `--no-helpers` was not given: through local sockets
+//! and absolute paths only, with an empty environment and a time limit. A missing answer is a gap. Environment
+//! variables such as DOCKER_HOST are ignored, because under sudo another user may have set them.
 
 pub mod containers;
 pub mod cri;
@@ -23,7 +23,7 @@ pub enum NameSource {
     LocalSocket,
     /// The program `crictl`.
     Crictl,
-    /// Nothing that is asked here; the id of such a container is its name, or has to do.
+    /// Nothing that portscope asks. The container is shown by its id, which for LXC and systemd-nspawn is its name.
     Nobody,
 }
 

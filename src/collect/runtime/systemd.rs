@@ -1,4 +1,4 @@
-//! Sockets that systemd holds for services which it starts on demand.
+//! Sockets that systemd holds for services that it starts on demand.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub struct Activation {
 }
 
 impl Activation {
-    /// Says whether it is the one of a listener.
+    /// Returns whether it belongs to the listener with this address.
     pub fn is_of(&self, local: Endpoint) -> bool {
         let is_same = |address: std::net::IpAddr| address.to_canonical() == local.address.to_canonical();
         self.port == local.port && self.address.is_none_or(|address| is_same(address) || address.is_unspecified())
@@ -42,7 +42,8 @@ struct Line {
     activates: Option<String>,
 }
 
-/// Reads the answer, without the paths of unix sockets and other things that are not ports; nothing when it is not one.
+/// Parses the answer and leaves out unix sockets and everything else that has no port; `None` when the answer has
+/// another form.
 pub fn parse(text: &[u8]) -> Option<Vec<Activation>> {
     let lines: Vec<Line> = serde_json::from_slice(text).ok()?;
     let activation = |line: Line| {

@@ -1,6 +1,6 @@
-//! The report as it is read: apart from the one that is written, since older and later ones are read too.
+//! The report as it is read. It differs from the one that is written, because older and newer reports are read too.
 //!
-//! A field that an older report does not have is absent; one that a later report has more is passed over.
+//! A field that an older report lacks is absent; an additional field of a newer report is ignored.
 
 use std::net::IpAddr;
 

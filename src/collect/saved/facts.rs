@@ -1,4 +1,4 @@
-//! The report's words back into the facts that they were made from.
+//! Turns the texts of a report back into the facts that they were made from.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::model::{
     State, Uid,
 };
 
-/// Finds what has the name; says what was expected where nothing has.
+/// Finds the value with that name; otherwise returns what was expected.
 fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, word: &str, what: &str) -> Result<T, String> {
     all.iter()
         .copied()
@@ -230,7 +230,7 @@ fn process(process: &saved::Process) -> Result<Process, String> {
 
 fn project(saved: &saved::Project) -> Result<Project, String> {
     let source = ProjectSource::named(&saved.source);
-    // A project has one mark for all its texts.
+    // One flag says for all texts of a project that they were not valid text.
     let text = |text: &String| if text.contains(char::REPLACEMENT_CHARACTER) { undecodable(text) } else { text.into() };
     Ok(Project {
         name: text(&saved.name),

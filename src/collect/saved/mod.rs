@@ -1,4 +1,4 @@
-//! A report that was written before, here or on another machine, in the place of this machine.
+//! A report that was saved earlier, on this or another machine, used as the source instead of this machine.
 
 mod document;
 mod facts;
@@ -10,7 +10,7 @@ use std::path::Path;
 use super::{CollectError, Source};
 use crate::model::{Gap, Need, Snapshot, SpaceChoice};
 
-/// A larger file is no report of one host.
+/// Larger files are refused: no report of one host is that large.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// A saved report as a source.
@@ -40,11 +40,11 @@ impl Saved {
         self.0
     }
 
-    /// The same, and that sockets are missing which are needed and not in it.
+    /// Returns the snapshot, with a gap for each kind of socket that is needed and not in the report.
     pub fn into_snapshot_for(self, need: &Need) -> Snapshot {
         let mut snapshot = self.0;
         for gap in left_out(&snapshot, need) {
-            // A report that was made of such a report says it already.
+            // A report that was made from such a report has the gap already.
             if !snapshot.gaps.contains(&gap) {
                 snapshot.gaps.push(gap);
             }
@@ -53,7 +53,7 @@ impl Saved {
     }
 }
 
-/// What the report leaves out of what is needed. Where it does not tell its scope nothing can be said.
+/// What is needed and not in the report. It is unknown when the report does not say its scope.
 fn left_out(snapshot: &Snapshot, need: &Need) -> Vec<Gap> {
     let scope = &snapshot.scope;
     let protocols = need.protocols.iter().filter(|one| !scope.protocols.is_empty() && !scope.protocols.contains(one));
@@ -65,7 +65,7 @@ fn left_out(snapshot: &Snapshot, need: &Need) -> Vec<Gap> {
 }
 
 impl Source for Saved {
-    /// Gives all that was saved; what is not needed does no harm, and what is needed and not there is a gap.
+    /// Returns everything that was saved. What is not needed does no harm; what is needed and missing is a gap.
     fn snapshot(&self, need: &Need) -> Result<Snapshot, CollectError> {
         if let SpaceChoice::Named(names) = &need.spaces
             && let Some(name) = names.iter().find(|name| !self.0.spaces.iter().any(|space| space.is_called(name)))
@@ -77,13 +77,13 @@ impl Source for Saved {
     }
 }
 
-/// Reads a report; says in one line what is wrong with it.
+/// Parses a report; an error is one line of text.
 pub fn parse(text: &[u8]) -> Result<Snapshot, String> {
-    /// No more than says which document it is.
+    /// The fields that identify the kind of document.
     #[derive(serde::Deserialize)]
     struct Kind {
         schema: Option<String>,
-        /// Sockets have it, reports do not.
+        /// Only listings of sockets have this field.
         local: Option<serde::de::IgnoredAny>,
     }
     let malformed = |error: serde_json::Error| format!("it is no report of portscope: {error}");

@@ -70,12 +70,12 @@ struct Part {
     scan: Scan,
     /// Processes of which something could not be read.
     refused: BTreeSet<u32>,
-    /// Why something could not be read that anybody may be in.
+    /// Why a process could not be read, where that is not because of permissions.
     short: Option<Errno>,
 }
 
 impl Part {
-    /// Notes what an error says of the process; nothing where it or its descriptor has gone.
+    /// Notes what an error means for the process; nothing when the process or its descriptor no longer exists.
     fn note(&mut self, pid: u32, error: Errno) {
         if is_refusal(error) {
             self.refused.insert(pid);
@@ -87,8 +87,8 @@ impl Part {
 
 /// Reads the descriptors of every process and reports those of wanted sockets, or of all of them.
 ///
-/// A process that ends meanwhile is not missed: its sockets are gone too. One that cannot be read for want of
-/// descriptors is, so that there is no answer then.
+/// A process that ends meanwhile can be left out, because its sockets are gone too. If a process cannot be read for
+/// lack of descriptors, the whole scan fails.
 pub fn scan(wanted: Option<&BTreeSet<Inode>>, depth: Depth) -> io::Result<Scan> {
     scan_some(wanted, depth, |_| true)
 }
@@ -158,8 +158,9 @@ fn scan_process(proc: BorrowedFd<'_>, pid: u32, search: &Search, part: &mut Part
 
 /// Reads some descriptors of a table.
 ///
-/// A readable directory is no proof: the kernel asks again at each link (those of process 1 may be refused even to
-/// root). It asks about the process, so where the first is refused the others are too.
+/// A readable directory does not mean readable links: the kernel checks the permission again at each link, and refuses
+/// those of process 1 even to root in some systems. The permission is about the process, so if the first link is
+/// refused, the others would be too.
 fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], search: &Search, part: &mut Part) {
     for (index, fd) in descriptors.iter().enumerate() {
         let mut link = [MaybeUninit::uninit(); 64];

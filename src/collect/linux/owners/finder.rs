@@ -16,14 +16,15 @@ use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
 
 /// Below this many open files on the whole host the walk through /proc is as fast as loading a program (0.7 ms).
 ///
-/// The one switch between the two. The walk costs some 3 microseconds for each open file, the iterator a tenth of that.
+/// This is the only switch between the two. The walk takes some 3 microseconds for each open file, the iterator a tenth
+/// of that.
 const FEW_FILES: u64 = 300;
 
 /// The way that holders are found.
 pub enum Finder {
     /// The kernel's iterator, which is being loaded.
     Loading(Background<Result<TaskIter, TaskIterError>>),
-    /// The kernel's iterator, and what its last pass has met; nothing once a deeper look has gone through that.
+    /// The kernel's iterator, and the files that its last pass reported, until a deeper look has used them.
     TaskIter(TaskIter, Option<Vec<OpenFile>>),
     /// Reading `/proc/PID/fd`, which is going on.
     Scanning(Background<io::Result<Scan>>),
@@ -84,7 +85,8 @@ impl Finder {
         }
     }
 
-    /// Makes a pass of the iterator and keeps what it met; without one it is given up.
+    /// Makes a pass of the iterator and keeps the files that it reports. If the pass fails, the iterator is not used
+    /// any more.
     fn pass(&mut self) -> Option<&[OpenFile]> {
         let Finder::TaskIter(iterator, files) = self else { return None };
         match iterator.read() {

@@ -8,14 +8,15 @@ use crate::model::{Coverage, HiddenBecause};
 /// The inode of the pid namespace that the machine started with. Source: `PROC_PID_INIT_INO` in `linux/proc_ns.h`.
 const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
-/// Why a socket that nobody seems to hold has no holder.
+/// Why no holder was found for a socket.
 pub fn reason(coverage: &Coverage) -> HiddenBecause {
     if coverage.problem.is_some() {
         return HiddenBecause::NoProcesses;
     }
     let is_root = rustix::process::geteuid().is_root();
     match (is_root, coverage.refused) {
-        // Processes can also be hidden without a refusal (hidepid=2), so only root may trust what it does not see.
+        // Processes can also be hidden without a refusal (hidepid=2), so only root can conclude that a process does not
+        // exist.
         (false, _) => HiddenBecause::Permission,
         (true, _) if is_in_pid_namespace() => HiddenBecause::PidNamespace,
         (true, 0) => HiddenBecause::NotFound,

@@ -1,7 +1,8 @@
-//! Who holds each socket.
+//! Which processes hold each socket.
 //!
-//! The socket table and the processes are read one after the other while the world goes on, so a socket without a
-//! holder may only have closed in between. Those are looked at again, and deeper, before anything is said of them.
+//! The socket table and the processes are read one after the other while the system keeps running, so a socket without
+//! a holder may just have been closed in between. Such sockets are listed again, and their holders searched for more
+//! thoroughly, before they are reported as having none.
 
 mod fd_scan;
 mod finder;
@@ -22,7 +23,7 @@ pub use task_iter::Facts;
 pub struct Scan {
     /// Each descriptor of a wanted socket.
     pub found: Vec<(Inode, Holder)>,
-    /// Descriptors on their way through unix sockets, whatever they are of.
+    /// How many descriptors of any kind are on their way through unix sockets.
     pub in_flight: usize,
     /// What was learnt of these processes on the way.
     pub processes: ProcessFacts,
@@ -38,7 +39,7 @@ pub fn holds_deeper(pid: Pid, inode: Inode) -> bool {
     scan.is_ok_and(|scan| scan.found.iter().any(|(_, holder)| holder.pid == pid))
 }
 
-/// How far the search that found this could see.
+/// How much of the processes the search could read.
 fn coverage_of(scan: &Scan) -> Coverage {
     Coverage {
         read: scan.read,
@@ -49,7 +50,7 @@ fn coverage_of(scan: &Scan) -> Coverage {
     }
 }
 
-/// Deeper looks at sockets that seem to have no holder.
+/// How many more thorough searches are made for sockets that seem to have no holder.
 const DEEPER_LOOKS: usize = 2;
 
 /// Sets the owner of every socket that has an inode, and drops those that turn out to have closed meanwhile.
@@ -73,7 +74,7 @@ pub fn assign(
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
         let unresolved = unresolved(sockets, &coverage);
-        // What is hidden explains those that are left; no further look would change it.
+        // The hidden processes explain the sockets that are left; another search would not change that.
         if unresolved.is_empty() || (look > 0 && coverage.is_partial()) {
             break;
         }
@@ -110,7 +111,8 @@ fn unresolved(sockets: &[Socket], coverage: &Coverage) -> BTreeSet<Inode> {
     sockets.iter().filter(|socket| may_resolve(socket)).filter_map(|socket| socket.inode).collect()
 }
 
-/// Tells sockets whose holder a deeper look could find: not where it is another user's and those cannot be seen.
+/// Returns whether a more thorough search could find the holder: not when it belongs to another user and this user
+/// cannot see other users' processes.
 fn may_resolve(coverage: &Coverage) -> impl Fn(&Socket) -> bool + use<> {
     let own = rustix::process::geteuid();
     let is_partial = coverage.is_partial();
@@ -120,7 +122,8 @@ fn may_resolve(coverage: &Coverage) -> impl Fn(&Socket) -> bool + use<> {
     }
 }
 
-/// Sockets may share an inode (MPTCP gives one to all of its subflows), so holders are looked up, not taken.
+/// Sockets can share an inode (all subflows of an MPTCP connection have the same one), so a holder may be used for
+/// several sockets.
 fn resolve(sockets: &mut [Socket], scan: Scan) -> ProcessFacts {
     let mut found = scan.found;
     found.sort_unstable();
@@ -174,8 +177,8 @@ fn name_in_flight(sockets: &mut [Socket], in_flight: usize, coverage: &Coverage)
     }
 }
 
-/// Takes back the owners of sockets that share an inode and are not one: its 32 bits wrap around on a host that has been up
-/// for long. Subflows of MPTCP share theirs rightly: they are of one protocol, space and user.
+/// Hides the owners of different sockets that have the same inode: its 32 bits wrap around on a host that has been up
+/// for a long time. Subflows of MPTCP share an inode legitimately: they have the same protocol, space and user.
 fn hide_ambiguous(sockets: &mut [Socket], different: usize) {
     if sockets.iter().filter(|socket| socket.inode.is_some()).count() == different {
         return;

@@ -8,7 +8,7 @@ use crate::collect::linux::netlink::{self, DONE, DUMP_INTERRUPTED, ERROR, Malfor
 use crate::model::{Endpoint, Family, Protocol};
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// What the older request is answered with.
+/// The kind of the answers to the older request.
 const TCPDIAG_GETSOCK: u16 = 18;
 const ENTRY: usize = 72;
 const ATTRIBUTE_V6ONLY: u16 = 11;
@@ -25,7 +25,7 @@ pub enum Message {
     Error(i32),
     /// Rows were lost.
     Overrun,
-    /// Nothing that is asked for here.
+    /// A message of another kind.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! The end of one socket, its process unharmed: `SOCK_DESTROY`.
+//! Destroys one socket and leaves its process running: `SOCK_DESTROY`.
 //!
 //! Source: `linux/sock_diag.h`, `net/ipv4/inet_diag.c`, `tcp_abort`, `udp_abort`; tcp(7): the process reads ECONNABORTED.
 
@@ -14,7 +14,7 @@ use crate::collect::linux::netlink;
 use crate::model::{Endpoint, Family, Protocol, Socket, State};
 
 const SOCK_DESTROY: u16 = 21;
-/// How often another member of a group of SO_REUSEPORT is asked for.
+/// How many requests are made to reach each member of a SO_REUSEPORT group.
 const TRIES: u16 = 2048;
 
 /// Asks the kernel to destroy the socket with this cookie.
@@ -32,8 +32,8 @@ pub fn destroy(socket: &Socket) -> Result<(), ControlError> {
     let has_peer = socket.peer.is_some();
     let nobody = Endpoint::new(unspecified(socket.family), 0);
     let mut answer = ask(&mut diag, socket, socket.peer.unwrap_or(nobody), interface, cookie);
-    // Of sockets that share a port the kernel picks one by the peer, as it would for a packet, and then compares the
-    // cookie. Other peers lead to the other ones.
+    // When sockets share a port, the kernel picks one by the peer, as it does for a packet, and then compares the
+    // cookie. Requests with other peers reach the other sockets.
     for port in 1..=TRIES {
         if has_peer || answer != Err(ControlError::Gone) {
             break;

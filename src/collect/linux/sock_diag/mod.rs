@@ -1,8 +1,8 @@
 //! The kernel's socket tables through netlink, near its own speed.
 //!
-//! A dump is not a snapshot: while sockets come and go, a dump can miss a socket that was there all the time. With one
-//! socket for all dumps, a large buffer and a first request that teaches the kernel its size, batches become large
-//! and that was never seen; a fresh socket for each dump missed a listener in up to a third of them.
+//! A dump is not a snapshot: while sockets come and go, it can miss a socket that was there all the time. A new netlink
+//! socket for each dump missed a listener in up to a third of the dumps. With one socket for all dumps, a large buffer,
+//! and a first request from which the kernel learns the buffer's size, batches are large and no socket was ever missed.
 
 pub mod decode;
 pub mod destroy;
@@ -20,9 +20,9 @@ use super::netlink::{self, ReceiveError};
 use crate::model::{Family, Protocol};
 use decode::Message;
 
-/// How long one answer may take; the kernel answers at once or not at all.
+/// How long one answer may take. The kernel usually answers at once.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a dump that says it was disturbed is repeated.
+/// How many times a dump is tried when the kernel says that the table changed.
 const ATTEMPTS: usize = 4;
 /// Larger than the largest batch that the kernel makes (32 KiB).
 const BUFFER: usize = 64 * 1024;
@@ -151,7 +151,7 @@ impl SockDiag {
         }
     }
 
-    /// Receives one datagram of the kernel; nothing when it came from somebody else.
+    /// Receives one datagram of the kernel; `None` when a process sent it.
     fn receive(&mut self) -> Result<Option<usize>, DumpError> {
         netlink::receive(&self.socket, &mut self.buffer).map_err(|error| match error {
             ReceiveError::Incomplete(why) => DumpError::Incomplete(why),

@@ -1,4 +1,4 @@
-//! Enters network namespaces to open their tables. Only a thread of its own ever does that, and it ends afterwards.
+//! Enters network namespaces to open their tables, on a thread that ends afterwards.
 
 use std::fs::{self, File};
 use std::io;
@@ -22,13 +22,13 @@ use crate::model::{Need, Space, State};
 pub enum Entered {
     /// Its tables can be read; the space with its settings, and its redirects where they are asked for.
     Open(Box<Space>, Tables, Option<Redirects>),
-    /// It has gone meanwhile.
+    /// It no longer exists.
     Gone,
-    /// This user may not look.
+    /// This user may not enter it.
     Refused(io::Error),
 }
 
-/// Processes through which a namespace is tried to be entered, or its tables to be read.
+/// How many processes of a namespace are tried to enter it or to read its tables.
 const MOST_TRIED: usize = 32;
 /// How long the rules of all namespaces together may take: each takes programs of its own.
 const TIME_FOR_RULES: Duration = Duration::from_millis(500);
@@ -44,7 +44,7 @@ pub fn enter(found: &[&Namespace], need: &Need) -> Vec<Entered> {
         let moved = |index, found| if index < spare { way(found) } else { Err(Errno::MFILE.into()) };
         found.iter().enumerate().map(|(index, found)| entered(found, moved(index, found), need, end)).collect()
     };
-    // The thread stays in the last one, so it must not be one that goes on.
+    // The thread stays in the last namespace, so it must not be used for anything else.
     std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, || each(move_into)) {
         Ok(thread) => thread.join().expect("entering does not panic"),
         Err(_) => each(|_| Err(io::Error::other("no thread can be made for that"))),

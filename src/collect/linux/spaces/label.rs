@@ -1,5 +1,5 @@
-//! What a network namespace is and how it is called. Names from cgroups are hints, since whoever a part of that tree
-//! is delegated to chooses them: they are shown and decide nothing.
+//! What a network namespace is, and its label. Names from cgroups are hints, because users to whom a part of that tree
+//! is delegated choose them: they are shown and decide nothing.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,7 +9,7 @@ use super::{Namespace, is_host};
 use crate::collect::linux::cgroup;
 use crate::model::{Belonging, Container, SpaceKind};
 
-/// Processes of a namespace that are asked for their cgroup; a pod has a handful of containers.
+/// How many processes of a namespace are asked for their cgroup; a pod has a handful of containers.
 const MOST_ASKED: usize = 64;
 
 /// Names the namespace: host, container, `ip netns` name, unit, else its lowest process.
@@ -21,7 +21,8 @@ pub fn describe(found: &mut Namespace, host: Option<u64>, own_container: Option<
     }
     let made_by: Vec<Belonging> = found.pids.iter().take(MOST_ASKED).filter_map(belonging_of).collect();
     for container in made_by.iter().filter_map(|made_by| made_by.container.as_ref()) {
-        // Inside of a container every process has its name, also one with a namespace of its own.
+        // When portscope runs in a container, every process has this container in its cgroup path, even one with its
+        // own network namespace.
         let is_new = !found.space.containers.contains(container);
         if is_new && own_container.is_none_or(|own| own.id != container.id) {
             found.space.containers.push(container.clone());
@@ -36,13 +37,14 @@ pub fn describe(found: &mut Namespace, host: Option<u64>, own_container: Option<
     };
 }
 
-/// Says whether a process gave it the name: one that lives in it, or that keeps it.
+/// Returns whether its label comes from a process that lives in it or keeps it open.
 fn is_of_process(found: &Namespace) -> bool {
     found.space.kind == SpaceKind::Netns && found.mounts.is_empty()
 }
 
-/// Adds its number to a label that would not tell one space from another. A process chooses its name, so what is called
-/// after one yields to everything else that is called so. `taken` are labels that others have already.
+/// Adds the space's id to labels that are not unique. Processes choose their names, so a label that comes from a
+/// process gets the id even if the other space with that label comes from somewhere else. `taken` are labels that other
+/// spaces have already.
 pub fn distinguish(found: &mut [Namespace], taken: &[String]) {
     let mut counts: HashMap<String, [usize; 2]> = HashMap::new();
     for found in found.iter() {
@@ -52,7 +54,7 @@ pub fn distinguish(found: &mut [Namespace], taken: &[String]) {
         let label = found.space.label.as_str();
         let is_only = match (counts[label], is_of_process(found)) {
             ([1, _], false) => true,
-            // A number would be that of another space.
+            // A label of digits only could be mistaken for the id of another space.
             ([0, 1], true) => !label.bytes().all(|byte| byte.is_ascii_digit()),
             _ => false,
         };

@@ -1,8 +1,8 @@
 //! The port spaces of this machine: its network namespaces, how each is called and how it can be read.
 //!
 //! A namespace lives as long as a process lives in it, a mount point or an open file stands for it, or a socket of it
-//! is open. Its identity is the inode of `/proc/PID/ns/net`. That link may be followed for one's own processes only;
-//! for others the inode of a file below `/proc/PID/net` tells namespaces apart as well and is readable by all.
+//! is open. Its identity is the inode of `/proc/PID/ns/net`. Users may follow that link for their own processes only.
+//! For others the inode of a file below `/proc/PID/net` also identifies the namespace, and every user can read it.
 
 mod address;
 mod enter;
@@ -24,7 +24,7 @@ pub use label::distinguish;
 pub use unattended::{by_files, by_sockets, links};
 
 /// The number of the network namespace that the machine started with. Source: `NET_NS_INIT_INO` in `linux/nsfs.h`,
-/// since Linux 6.18; before it was a number like any other.
+/// since Linux 6.18; older kernels assign any number.
 const FIRST_NAMESPACE: u64 = 0xEFFF_FFF9;
 
 /// A network namespace that was found.
@@ -75,8 +75,8 @@ pub fn current() -> Space {
     }
 }
 
-/// Says whether that is the namespace that the machine started with. Only today's kernels give it a number of its own;
-/// before, it is taken for the one of process 1, which in a pid namespace is another process.
+/// Returns whether that is the namespace that the machine started with. Only kernels since 6.18 give it a fixed number;
+/// on older ones the namespace of process 1 is taken for it, which is wrong inside of a pid namespace.
 fn is_host(id: Option<u64>, tables: Option<u64>, tables_of_first: Option<u64>) -> bool {
     match id {
         Some(FIRST_NAMESPACE) => true,
@@ -100,7 +100,7 @@ pub fn find() -> io::Result<Vec<Namespace>> {
     let host = tables_of("1");
     let mut index_of: HashMap<u64, usize> = HashMap::new();
     for pid in pids()? {
-        // One that has ended, or that is dead and waits for its parent, lives nowhere.
+        // A process that has ended, or is a zombie, is in no namespace.
         let Some(tables) = tables_of(&pid.to_string()) else { continue };
         let index = *index_of.entry(tables).or_insert_with(|| {
             found.push(Namespace { tables: Some(tables), ..Namespace::new(0) });

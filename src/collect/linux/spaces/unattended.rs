@@ -1,4 +1,5 @@
-//! Namespaces that nothing lives in: kept by an open file that stands for them, or by one of their sockets.
+//! Namespaces without processes, which exist because of an open file that stands for them or because of one of their
+//! sockets.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,7 +16,7 @@ use crate::collect::linux::parallel;
 use crate::collect::linux::procfs::socket_inode;
 use crate::model::{Inode, SpaceKind};
 
-/// Descriptors of sockets that are asked for their namespace; each costs some ten microseconds.
+/// How many sockets are asked for their namespace at most; each takes some ten microseconds.
 const MOST_ASKED: usize = 20_000;
 
 /// Answers with a new descriptor of the network namespace of a socket. Source: `linux/sockios.h`.
@@ -41,7 +42,8 @@ impl Links {
         self.problem.as_deref()
     }
 
-    /// Notes that a file could not be opened for want of descriptors. That it is gone or refused is no news.
+    /// Notes that a file could not be opened for lack of descriptors. A file that no longer exists or may not be opened
+    /// is ignored.
     fn note(&mut self, error: Errno) {
         if is_shortage(error) {
             self.problem = Some(io::Error::from(error).to_string());
@@ -139,7 +141,7 @@ fn room() -> usize {
 fn kept(id: u64, pid: u32, handle: OwnedFd) -> Namespace {
     let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     let mut found = Namespace { handle: Some(handle), ..Namespace::new(id) };
-    // Nothing lives in it: the name is that of the process that keeps it.
+    // No process lives in it, so its label is the name of the process that keeps it open.
     (found.space.kind, found.space.processes) = (SpaceKind::Netns, Some(0));
     found.space.label = format!("kept by {}", String::from_utf8_lossy(name.trim_ascii_end()));
     found
@@ -152,7 +154,7 @@ fn taken(pid: u32, fd: u32) -> Result<OwnedFd, Errno> {
     pidfd_getfd(process, fd.try_into().map_err(|_| Errno::BADF)?, PidfdGetfdFlags::empty())
 }
 
-/// The number of this thread's namespace without the help of /proc, where this user may ask a socket.
+/// Returns the number of this thread's namespace without /proc, if this user may ask a socket for it.
 pub fn own_by_socket() -> Option<u64> {
     let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
     rustix::fs::fstat(namespace_of_socket(&socket).ok()?).ok().map(|status| status.st_ino)

@@ -1,5 +1,5 @@
-//! What Windows tells beside sockets and processes: the ranges of ports that it hands out or sets apart, and the
-//! services that run in each process.
+//! What Windows reports besides sockets and processes: the dynamic and the excluded port ranges, and the services that
+//! run in each process.
 
 mod services;
 
@@ -11,21 +11,21 @@ use crate::collect::background::Background;
 use crate::collect::helper::{self, HelperError};
 use crate::model::{Belonging, Gap, Need, Pid, PortRange, Process, Protocol, Snapshot, Space};
 
-/// How long `netsh` may take. It starts slowly, and works while sockets and processes are listed.
+/// How long `netsh` may take. It starts slowly, and runs while sockets and processes are listed.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const NETSH: &str = "netsh";
 
-/// What is asked for; the answers come later.
+/// Questions that were asked in the background.
 pub struct Facts {
     ranges: Option<Ranges>,
 }
 
-/// The system itself: it holds the ports of its drivers, and nobody may look into it.
+/// The process of the system itself, which holds the ports of drivers and cannot be inspected by anyone.
 const SYSTEM: Pid = Pid(4);
 
 impl Facts {
-    /// Begins to ask.
+    /// Starts asking.
     pub fn ask(need: &Need) -> Facts {
         Facts { ranges: need.helpers.then(Ranges::ask) }
     }
@@ -37,7 +37,7 @@ impl Facts {
             _ => vec![Gap::PortRangesNotAsked],
         };
         snapshot.gaps.extend(missing);
-        // A low number is no privilege there.
+        // Windows has no privileged ports.
         snapshot.spaces.iter_mut().for_each(|space| space.unprivileged_start = Some(0));
         if !snapshot.processes.is_empty() {
             match services::running() {
@@ -61,7 +61,7 @@ fn name_services(processes: &mut BTreeMap<Pid, Process>, services: &BTreeMap<Pid
     }
 }
 
-/// Processes that this user may not open; their names are told all the same.
+/// Processes that this user may not open; their names are known all the same.
 fn closed(processes: &BTreeMap<Pid, Process>) -> Option<Gap> {
     let count = processes.values().filter(|process| process.exe.is_none() && process.pid != SYSTEM).count();
     (count > 0).then_some(Gap::ClosedProcesses { count })
@@ -84,7 +84,7 @@ impl Ranges {
         }
     }
 
-    /// Adds the answers to the space; says what is not known or could mislead.
+    /// Adds the answers to the space; returns what is not known or could mislead as gaps.
     fn join(self, space: &mut Space) -> Vec<Gap> {
         let mut gaps = Vec::new();
         let [tcp, udp] = self.dynamic.map(Background::result);
@@ -96,7 +96,8 @@ impl Ranges {
             (Ok(tcp), _) => space.ephemeral = Some(tcp),
             (Err(error), _) => gaps.push(Gap::EphemeralRange { problem: error.to_string() }),
         }
-        // A port is set apart for one protocol; whoever looks for a free one is better off with neither.
+        // A port may be excluded for one protocol only; it is treated as reserved for both, because a free port should
+        // be usable for either.
         match self.excluded.map(Background::result).into_iter().collect::<Result<Vec<_>, _>>() {
             Ok(of_both) => space.reserved = Some(netsh::united(of_both.concat())),
             Err(error) => gaps.push(Gap::ReservedPorts { problem: error.to_string() }),

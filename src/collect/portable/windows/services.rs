@@ -1,4 +1,4 @@
-//! The calls of Windows that no safe wrapper covers: which services run in which process, and where the system lies.
+//! The Windows calls that have no safe wrapper: which services run in which process, and where the system folder is.
 //!
 //! Source: Microsoft, EnumServicesStatusExW, GetSystemDirectoryW.
 
@@ -104,7 +104,7 @@ unsafe fn text(start: *const u16) -> String {
     String::from_utf16_lossy(unsafe { slice::from_raw_parts(start, length) })
 }
 
-/// Returns the folder of the system's own programs. The environment is not asked: it may be somebody else's.
+/// Returns the folder of the system's own programs. The environment is not used, because another user may have set it.
 #[expect(unsafe_code, reason = "GetSystemDirectoryW has no safe wrapper")]
 pub fn system_folder() -> io::Result<PathBuf> {
     let mut buffer = [0_u16; 1024];
