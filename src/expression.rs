@@ -2,7 +2,11 @@
 //!
 //! The one door to the crate `cel`.
 
+mod budget;
+
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
 use cel::{Context, Env, ExecutionError, Program, Value};
@@ -40,12 +44,19 @@ const MOST_NESTED: usize = 48;
 /// that is taken; of it only what is used becomes memory.
 const STACK: usize = 128 << 20;
 
+/// How long an expression may take for all sockets together.
+const MOST_TIME: Duration = Duration::from_secs(20);
+/// Stands where an error of evaluation names the function that failed.
+const BUDGET: &str = "budget";
+
 /// A condition, read once and asked of many sockets.
 #[derive(Clone)]
 pub struct Expression {
     text: String,
     environment: Arc<Env>,
     program: Arc<Program>,
+    /// The microseconds that all evaluations have taken.
+    spent: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Expression {
@@ -72,13 +83,17 @@ impl std::str::FromStr for Expression {
                 .join()
                 .unwrap_or_else(|_| Err(format!("`{}` is more than the parser can read", one_line(text))))
         })?;
-        let expression = Expression { text: text.to_owned(), environment, program: Arc::new(program) };
+        let expression =
+            Expression { text: text.to_owned(), environment, program: Arc::new(program), spent: Arc::default() };
         // Without a socket most expressions fail for want of values. What fails for want of a name always will.
         let nothing = FIELDS.into_iter().map(|name| (name.to_owned(), serde_json::Value::Null)).collect();
         match expression.answer(&serde_json::Value::Object(nothing)) {
             Err(ExecutionError::UndeclaredReference(name)) => {
                 let known = FIELDS.join(", ");
                 Err(format!("`{}`: `{name}` is neither a function nor a field: expected {known}", one_line(text)))
+            }
+            Err(ExecutionError::FunctionError { function, message }) if function == BUDGET => {
+                Err(format!("`{}` {message}", one_line(text)))
             }
             Ok(value) if !matches!(value, Value::Bool(_)) => Err(format!("`{}` {NOT_BOOLEAN}", one_line(text))),
             _ => Ok(expression),
@@ -111,6 +126,9 @@ impl Expression {
         match self.answer(object) {
             Ok(Value::Bool(answer)) => Ok(answer),
             Ok(_) => Err(format!("`{}` {NOT_BOOLEAN}", one_line(&self.text))),
+            Err(ExecutionError::FunctionError { function, message }) if function == BUDGET => {
+                Err(format!("`{}` {message}", one_line(&self.text)))
+            }
             Err(error) => {
                 let remedy = if is_about_null(&error) { ASK_FIRST } else { "" };
                 Err(format!("`{}` cannot be answered: {}{remedy}", one_line(&self.text), one_line(&error.to_string())))
@@ -130,6 +148,20 @@ impl Expression {
     }
 
     fn answer(&self, object: &serde_json::Value) -> Result<Value, ExecutionError> {
+        let too_much = |message: &str| ExecutionError::function_error(BUDGET, message);
+        if budget::steps(self.program.expression(), budget::Size::of(object)) > budget::MOST_STEPS {
+            return Err(too_much("would take too long: use fewer macros inside of each other"));
+        }
+        if self.spent.load(Ordering::Relaxed) > u64::try_from(MOST_TIME.as_micros()).unwrap_or(u64::MAX) {
+            return Err(too_much("has taken too long for so many sockets: use a simpler expression"));
+        }
+        let start = Instant::now();
+        let answer = self.evaluate(object);
+        self.spent.fetch_add(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        answer
+    }
+
+    fn evaluate(&self, object: &serde_json::Value) -> Result<Value, ExecutionError> {
         let mut context = Context::with_env(Arc::clone(&self.environment));
         for (name, value) in object.as_object().into_iter().flatten() {
             context.add_variable_from_value(name.as_str(), cel_value(value));
@@ -214,6 +246,29 @@ mod tests {
 
     fn holds(text: &str) -> Result<bool, String> {
         text.parse::<Expression>()?.holds(&socket())
+    }
+
+    #[test]
+    fn an_expression_that_would_not_end_or_take_all_memory_is_refused_at_once() {
+        let list = "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31,32,33,34,35]";
+        let all =
+            format!("{list}.all(a, {list}.all(b, {list}.all(c, {list}.all(d, {list}.all(e, a + b + c + d > e)))))");
+        let doubled = format!("['xxxxxxxx']{}.size() == 1", ".map(a, a + a)".repeat(40));
+        for text in [all, doubled] {
+            let start = Instant::now();
+            let error = holds(&text).unwrap_err();
+            assert!(error.ends_with("would take too long: use fewer macros inside of each other"), "{error}");
+            assert!(start.elapsed() < Duration::from_secs(5));
+        }
+        for text in [
+            "owner.processes.exists(p, p.name == 'nginx')",
+            "owner.processes.exists(p, p.name.startsWith('n') && p.exe.contains('nginx'))",
+            "owner.processes.all(p, owner.processes.exists(q, q.name == p.name))",
+            "owner.processes.map(p, p.name + '/' + p.exe).exists(t, t.matches('^n.*x$'))",
+            "size(owner.processes.filter(p, p.name == 'nginx')) == 1",
+        ] {
+            assert_eq!(holds(text), Ok(true), "{text}");
+        }
     }
 
     #[test]

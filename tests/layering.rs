@@ -49,7 +49,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("sysinfo::", &["src/collect/portable/processes.rs"]),
     ("comfy_table::", &["src/render/table/draw.rs"]),
     ("indicatif::", &["src/render/page/progress.rs"]),
-    ("cel::", &["src/expression.rs"]),
+    ("cel::", &["src/expression.rs", "src/expression/"]),
     ("prometheus_client::", &["src/render/document/openmetrics.rs"]),
     ("windows_sys::", &["src/collect/portable/windows/services.rs"]),
     ("anstyle_query::", &["src/context.rs"]),

@@ -248,8 +248,8 @@ fn conflicts(bind: &Bind, older: Older) -> bool {
             let may_share = older.same_user || older.state == Some(State::TimeWait);
             !(bind.reuseport && older.reuseport && may_share)
         }
-        Protocol::Udp if bind.reuseaddr && older.reuseaddr => false,
-        Protocol::Udp => !(bind.reuseport && older.reuseport && older.same_user),
+        Protocol::Udp | Protocol::UdpLite if bind.reuseaddr && older.reuseaddr => false,
+        Protocol::Udp | Protocol::UdpLite => !(bind.reuseport && older.reuseport && older.same_user),
     }
 }
 

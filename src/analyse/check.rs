@@ -19,7 +19,7 @@ pub const USUAL: [IpAddr; 4] = [
 /// The binds of both protocols at the usual addresses, each still without its port.
 pub fn usual_binds() -> Vec<Bind> {
     let bind = |protocol| USUAL.map(|address| Bind::plain(protocol, address, Port::new(0)));
-    Protocol::ALL.into_iter().flat_map(bind).collect()
+    Protocol::REGISTERED.into_iter().flat_map(bind).collect()
 }
 
 /// How the kernel is asked.

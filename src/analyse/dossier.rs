@@ -133,7 +133,7 @@ impl<'a> Dossier<'a> {
         Dossier {
             port,
             category: Category::of(port),
-            assignments: Protocol::ALL.map(assignment).into(),
+            assignments: Protocol::REGISTERED.map(assignment).into(),
             places: snapshot.spaces.iter().map(place).collect(),
             holdings: holdings(&rows, snapshot),
             against: snapshot.spaces.first().map_or(Vec::new(), |own| free::against(port, catalogue, own)),

@@ -147,7 +147,7 @@ pub fn against<'a>(port: Port, catalogue: &'a Catalogue, space: &Space) -> Vec<R
         None if Catalogue::status(port, protocol) == Some("Reserved") => Some(Reason::KeptBack(protocol)),
         None => None,
     };
-    reasons.extend(Protocol::ALL.into_iter().filter_map(registration));
+    reasons.extend(Protocol::REGISTERED.into_iter().filter_map(registration));
     if space.reserved.iter().flatten().any(|range| range.contains(port)) {
         // Such a number is handed out to no client.
         reasons.push(Reason::Reserved);

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{
-    Endpoint, HiddenBecause, Inode, Listing, Managed, Manager, Nobody, Owner, Pid, Process, Protocol, Row, State,
+    Endpoint, ForwardedBy, HiddenBecause, Inode, Listing, Managed, Manager, Nobody, Owner, Pid, Process, Protocol, Row,
+    State,
 };
 
 /// Says whether the socket waits for others. Whoever names a port means its UDP socket too where the kernel chose it.
@@ -15,7 +16,7 @@ pub fn waits(row: &Row<'_>) -> bool {
 pub fn waits_in(protocol: Protocol, state: Option<State>) -> bool {
     match protocol {
         Protocol::Tcp => state == Some(State::Listen),
-        Protocol::Udp => matches!(state, None | Some(State::Unconnected)),
+        Protocol::Udp | Protocol::UdpLite => matches!(state, None | Some(State::Unconnected)),
     }
 }
 
@@ -25,7 +26,7 @@ pub fn waits_in(protocol: Protocol, state: Option<State>) -> bool {
 pub fn blocks(protocol: Protocol, state: Option<State>) -> bool {
     match protocol {
         Protocol::Tcp => matches!(state, Some(State::Listen | State::Bound)),
-        Protocol::Udp => state != Some(State::Redirect),
+        Protocol::Udp | Protocol::UdpLite => state != Some(State::Redirect),
     }
 }
 
@@ -171,7 +172,7 @@ fn refusal<'a>(listing: &Listing<'a>, row: &Row<'a>, known: &BTreeMap<Pid, Known
     row.processes.iter().find_map(|(pid, process)| {
         let why = match known.get(pid) {
             Some(Known::Never(why)) => why.clone(),
-            _ if is_proxy(row, *process) => Obstacle::Proxy(forwarded_to(row)),
+            _ if is_proxy(row) => Obstacle::Proxy(forwarded_to(row)),
             Some(Known::Plain(_) | Known::Gone) => return None,
             None => Obstacle::Unheld("it has not been looked at".to_owned()),
         };
@@ -189,17 +190,9 @@ fn is_ambiguous(listing: &Listing<'_>, row: &Row<'_>, inode: Inode) -> bool {
     })
 }
 
-/// The programs that listen in a container's place, or keep it running: the port comes back, or more than it goes.
-const PROXIES: [&str; 6] =
-    ["docker-proxy", "containerd-shim", "containerd-shim-runc-v2", "rootlessport", "rootlesskit", "conmon"];
-
-fn is_proxy(row: &Row<'_>, process: Option<&Process>) -> bool {
-    let file = process.and_then(|process| process.exe.as_deref()?.file_name());
-    let name = process.and_then(|process| process.name.as_deref());
-    // The kernel keeps fifteen bytes of a name.
-    let is_one =
-        |name: &str| PROXIES.iter().any(|proxy| *proxy == name || (name.len() == 15 && proxy.starts_with(name)));
-    row.socket.forward.is_some() || [file, name].into_iter().flatten().any(|name| name.to_str().is_some_and(is_one))
+/// Says whether the runtime has told that this process holds the port for a container.
+fn is_proxy(row: &Row<'_>) -> bool {
+    row.socket.forward.as_ref().is_some_and(|forward| forward.by == ForwardedBy::Proxy)
 }
 
 /// The units of systemd that a listener is held for until somebody connects: the one that holds it, the one it starts.
@@ -279,17 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_refused_whatever_else_is_known() {
+    fn a_process_that_only_has_the_name_of_a_proxy_is_a_process_like_any_other() {
         for name in ["docker-proxy", "containerd-shim", "rootlessport", "conmon"] {
             let mut snapshot = testing::snapshot();
             snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some(name.into());
-            assert_eq!(
-                whys(&snapshot, 5432, &[(700, PLAIN)]).1,
-                [Obstacle::Proxy(None), Obstacle::Proxy(None)],
-                "{name}"
-            );
+            assert_eq!(whys(&snapshot, 5432, &[(700, PLAIN)]), (vec![700], vec![]), "{name}");
         }
-        assert_eq!(whys(&testing::snapshot(), 5432, &[(700, PLAIN)]), (vec![700], vec![]));
     }
 
     #[test]
@@ -297,6 +285,7 @@ mod tests {
         use crate::model::{Container, Forward, ForwardedBy};
         let container = Container {
             name: Some("web".to_owned()),
+            origin: crate::model::Origin::Manager,
             ..Container::of_id(crate::model::Runtime::Docker, "a".repeat(64))
         };
         let mut snapshot = testing::snapshot();

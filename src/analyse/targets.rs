@@ -146,7 +146,8 @@ impl PortTargets {
 
     /// The protocols: `tcp`, `tcp and udp`.
     fn protocol_names(&self) -> String {
-        let names: Vec<&str> = self.protocols.iter().map(|protocol| protocol.name()).collect();
+        let typed = self.protocols.iter().filter(|protocol| **protocol != Protocol::UdpLite);
+        let names: Vec<&str> = typed.map(|protocol| protocol.name()).collect();
         names.join(" and ")
     }
 

@@ -159,7 +159,7 @@ pub fn usage<'a>(listing: &'a Listing<'a>) -> Vec<SpaceUsage<'a>> {
 fn of_space<'a>(space: &'a Space, rows: &[&'a Row<'a>]) -> SpaceUsage<'a> {
     let handed_out = space.ephemeral.map(|range| HandedOut::new(range, space.reserved.as_deref().unwrap_or_default()));
     let mut gauges = Vec::new();
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::REGISTERED {
         let used: BTreeSet<Port> = rows
             .iter()
             .filter(|row| row.socket.protocol == protocol && row.socket.state != Some(State::Redirect))

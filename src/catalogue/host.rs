@@ -61,7 +61,7 @@ fn service(line: &str) -> Option<HostService> {
     let mut words = entry.split_whitespace();
     let name = words.next()?.to_owned();
     let (port, protocol) = words.next()?.split_once('/')?;
-    let protocol = Protocol::ALL.into_iter().find(|known| known.name() == protocol)?;
+    let protocol = Protocol::REGISTERED.into_iter().find(|known| known.name() == protocol)?;
     let port = port.parse().ok()?;
     let aliases = words.collect::<Vec<_>>().join(" ");
     Some(HostService { port, protocol, name, aliases })

@@ -141,7 +141,7 @@ impl Catalogue {
 fn keys(label: &Label) -> impl Iterator<Item = (Port, Protocol)> {
     let ports = label.ports.first().get()..=label.ports.last().get();
     ports
-        .flat_map(|port| Protocol::ALL.map(|protocol| (Port::new(port), protocol)))
+        .flat_map(|port| Protocol::REGISTERED.map(|protocol| (Port::new(port), protocol)))
         .filter(|(port, protocol)| label.covers(*port, *protocol))
 }
 

@@ -21,9 +21,16 @@ impl ProtocolArgs {
     pub fn protocols(self) -> Vec<Protocol> {
         match (self.tcp, self.udp) {
             (_, false) => vec![Protocol::Tcp],
-            (false, true) => vec![Protocol::Udp],
+            (false, true) => vec![Protocol::Udp, Protocol::UdpLite],
             (true, true) => Protocol::ALL.to_vec(),
         }
+    }
+
+    /// The protocols that are meant where a port is asked for a server: nobody asks that of UDP-Lite.
+    pub fn of_servers(self) -> Vec<Protocol> {
+        let mut protocols = self.protocols();
+        protocols.retain(|protocol| Protocol::REGISTERED.contains(protocol));
+        protocols
     }
 }
 
@@ -44,7 +51,7 @@ impl OnlyProtocolArgs {
     pub fn protocols(self) -> Vec<Protocol> {
         match (self.tcp, self.udp) {
             (true, false) => vec![Protocol::Tcp],
-            (false, true) => vec![Protocol::Udp],
+            (false, true) => vec![Protocol::Udp, Protocol::UdpLite],
             _ => Protocol::ALL.to_vec(),
         }
     }

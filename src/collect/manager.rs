@@ -4,16 +4,20 @@
 //! may lead anywhere else. What a cgroup is called is its user's choice, so the manager itself must say that the
 //! process is its own.
 
+use std::ffi::OsStr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::control_groups_of;
-use crate::model::{Managed, Manager, Pid};
+use super::helper::{self, RunAs};
+use crate::model::{Managed, Manager, Pid, Uid};
 
 /// Where systems keep the programs of managers.
 const FOLDERS: [&str; 5] = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin", "/snap/bin"];
-/// More of what a manager says is not shown.
-const MOST_BYTES: usize = 400;
+/// How long a manager may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long it may take to stop something: longer than systemd and Docker wait before they kill it.
+const STOP: Duration = Duration::from_mins(2);
 
 /// Says whether the manager runs a process in one of these cgroups under this name.
 pub fn owns(managed: &Managed, cgroups: &[String]) -> Result<bool, String> {
@@ -21,13 +25,15 @@ pub fn owns(managed: &Managed, cgroups: &[String]) -> Result<bool, String> {
         let outer = outer.trim_end_matches('/');
         !outer.is_empty() && path.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let own: Vec<String> = match managed.manager {
-        Manager::Systemd => vec![ask(managed, &["show", "--property=ControlGroup", "--value", "--", &managed.name])?],
+    let own: Vec<String> = match managed.manager() {
+        Manager::Systemd => {
+            vec![ask(managed, &["show", "--property=ControlGroup", "--value", "--", managed.name()], ANSWER)?]
+        }
         Manager::SystemdOf(_) => {
-            vec![ask(managed, &["--user", "show", "--property=ControlGroup", "--value", "--", &managed.name])?]
+            vec![ask(managed, &["--user", "show", "--property=ControlGroup", "--value", "--", managed.name()], ANSWER)?]
         }
         Manager::Docker | Manager::Podman => {
-            let pid = ask(managed, &["inspect", "--format={{.State.Pid}}", "--", &managed.name])?;
+            let pid = ask(managed, &["inspect", "--format={{.State.Pid}}", "--", managed.name()], ANSWER)?;
             pid.trim().parse().ok().filter(|pid| *pid != 0).map(|pid| control_groups_of(Pid(pid))).unwrap_or_default()
         }
     };
@@ -36,24 +42,47 @@ pub fn owns(managed: &Managed, cgroups: &[String]) -> Result<bool, String> {
 
 /// Has the manager stop it, and waits until it says that it has.
 pub fn stop(managed: &Managed) -> Result<(), String> {
-    ask(managed, &managed.stop_command().1).map(drop)
+    ask(managed, &managed.stop_command().1, STOP).map(drop)
 }
 
-/// Runs the manager's program and returns what it prints.
-fn ask(managed: &Managed, arguments: &[&str]) -> Result<String, String> {
+/// Runs the manager's program and returns what it prints; that of a user's manager as that user.
+fn ask(managed: &Managed, arguments: &[&str], patience: Duration) -> Result<String, String> {
     let program = managed.stop_command().0;
     let path = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
     let path = path.ok_or_else(|| format!("{program} is not installed in any of {}", FOLDERS.join(", ")))?;
-    let mut command = Command::new(&path);
-    command.args(arguments).env_clear().env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
-    if let Manager::SystemdOf(uid) = managed.manager {
-        command.env("XDG_RUNTIME_DIR", format!("/run/user/{}", uid.0));
+    let mut environment: Vec<(&str, &OsStr)> = vec![("LC_ALL", OsStr::new("C"))];
+    let mut user = None;
+    let folder;
+    if let Manager::SystemdOf(uid) = managed.manager() {
+        user = as_user(uid)?;
+        folder = format!("/run/user/{}", uid.0);
+        environment.push(("XDG_RUNTIME_DIR", OsStr::new(&folder)));
     }
-    let output = command.output().map_err(|error| format!("{}: {error}", path.display()))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    let text = helper::run_as(user, &path, arguments, &environment, patience).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// How a user's manager is asked: as that user, and never with more rights, since whatever answers is the user's own.
+#[cfg(unix)]
+fn as_user(uid: Uid) -> Result<Option<RunAs>, String> {
+    use std::os::unix::fs::MetadataExt;
+    let own = rustix::process::geteuid();
+    if own.as_raw() == uid.0 {
+        return Ok(None);
     }
-    let said =
-        String::from_utf8_lossy(&output.stderr[..output.stderr.len().min(MOST_BYTES)]).trim().replace('\n', "; ");
-    Err(format!("{}: {}", path.display(), if said.is_empty() { output.status.to_string() } else { said }))
+    if !own.is_root() {
+        return Err(format!("only root and user {} may ask", uid.0));
+    }
+    let folder = format!("/run/user/{}", uid.0);
+    match std::fs::symlink_metadata(&folder) {
+        Ok(metadata) if metadata.is_dir() && metadata.uid() == uid.0 => {
+            Ok(Some(RunAs { uid: uid.0, gid: metadata.gid() }))
+        }
+        _ => Err(format!("user {} has no session: {folder} is not there", uid.0)),
+    }
+}
+
+#[cfg(not(unix))]
+fn as_user(_: Uid) -> Result<Option<RunAs>, String> {
+    Err("only systemd has managers of users".to_owned())
 }

@@ -5,7 +5,6 @@
 #[cfg(any(target_os = "linux", windows))]
 mod background;
 pub mod control;
-#[cfg(any(target_os = "linux", windows))]
 mod helper;
 pub mod manager;
 mod portable;

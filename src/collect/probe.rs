@@ -74,7 +74,7 @@ pub fn hold_all(ports: &[Port]) -> Result<Vec<BoundSocket>, (Port, Protocol, Bin
 fn try_all(ports: &[Port]) -> Result<Vec<BoundSocket>, (Port, Protocol, BindError)> {
     let mut held = Vec::new();
     for port in ports {
-        for protocol in Protocol::ALL {
+        for protocol in Protocol::REGISTERED {
             for address in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
                 let bind = Bind { v6only: true, ..Bind::plain(protocol, address, *port) };
                 match hold(&bind) {
@@ -125,7 +125,7 @@ fn bound(bind: &Bind) -> Result<BoundSocket, BindError> {
 fn try_bind(bind: &Bind) -> io::Result<Socket> {
     let kind = match bind.protocol {
         Protocol::Tcp => Type::STREAM,
-        Protocol::Udp => Type::DGRAM,
+        Protocol::Udp | Protocol::UdpLite => Type::DGRAM,
     };
     let address = match bind.address {
         IpAddr::V4(address) => SocketAddr::V4(SocketAddrV4::new(address, bind.port.get())),

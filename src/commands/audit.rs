@@ -141,6 +141,7 @@ impl Args {
             states: Some(vec![State::Listen, State::Unconnected, State::Redirect]),
             argv: false,
             exe: true,
+            executables: true,
             spaces: self.space.choice(),
             belonging: true,
             dossier: true,

@@ -169,7 +169,7 @@ impl Args {
     /// The binds that are asked for, and at which ports; each port once for each address.
     fn groups(&self, catalogue: &Catalogue, caller: Caller) -> Result<Vec<Group>, Error> {
         let mut groups: Vec<(Option<&select::Address>, Vec<Protocol>, Vec<Port>)> = Vec::new();
-        let asked = ports::look_up(TargetList::all(&self.ports), &self.protocols.protocols(), catalogue)?;
+        let asked = ports::look_up(TargetList::all(&self.ports), &self.protocols.of_servers(), catalogue)?;
         for asked in &asked {
             if asked.address.is_some() && !self.addresses.is_empty() {
                 return Err(Error::Usage(format!(

@@ -117,7 +117,7 @@ impl Args {
     /// The ports that are meant: those of the target, and those that a process, unit or container of the name holds.
     fn ports(&self, catalogue: &Catalogue, context: &mut Context) -> Result<BTreeSet<Port>, Error> {
         let TargetKind::Word(word) = &self.subject.kind else {
-            let named = super::ports::look_up([&self.subject], &Protocol::ALL, catalogue)?;
+            let named = super::ports::look_up([&self.subject], &Protocol::REGISTERED, catalogue)?;
             return Ok(named.into_iter().flat_map(|asked| asked.ports).map(|(port, _)| port).collect());
         };
         let mut ports: BTreeSet<Port> = catalogue.ports_named(word).into_iter().map(|(port, _)| port).collect();

@@ -32,14 +32,18 @@ fn page(text: &[u8], context: &Context) -> io::Result<bool> {
     };
     let mut words = chosen.unwrap_or("less -FRX").split_whitespace();
     let Some(program) = words.next().filter(|program| *program != "cat") else { return Ok(false) };
-    // Nor may PATH name the program.
-    let found = if environment.is_sudo() { folders::system_program(program) } else { Some(program.into()) };
-    let Some(program) = found else { return Ok(false) };
-    let mut command = Command::new(program);
+    // Neither PATH nor a variable that makes less run programs may count then.
+    let mut command = if environment.is_sudo() {
+        let Some(program) = folders::system_program(program) else { return Ok(false) };
+        let mut command = Command::new(program);
+        command.env_clear().env("LESSSECURE", "1");
+        let kept = ["TERM", "LANG", "LC_ALL", "LC_CTYPE"].into_iter();
+        command.envs(kept.filter_map(|name| Some((name, environment.get(name)?))));
+        command
+    } else {
+        Command::new(program)
+    };
     command.args(words).stdin(Stdio::piped());
-    if environment.is_sudo() {
-        command.env("LESSSECURE", "1");
-    }
     let Ok(mut pager) = command.spawn() else { return Ok(false) };
     if let Some(mut stdin) = pager.stdin.take() {
         match stdin.write_all(text) {

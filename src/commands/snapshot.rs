@@ -46,6 +46,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         runs: true,
         project: true,
         exe: true,
+        executables: true,
         spaces: SpaceChoice::All,
         ..Need::default()
     });

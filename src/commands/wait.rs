@@ -74,7 +74,7 @@ pub struct Args {
 impl Args {
     fn condition(&self, catalogue: &Catalogue) -> Result<Condition, Error> {
         let mut places: Vec<Place> = Vec::new();
-        for asked in ports::look_up(TargetList::all(&self.ports), &self.protocols.protocols(), catalogue)? {
+        for asked in ports::look_up(TargetList::all(&self.ports), &self.protocols.of_servers(), catalogue)? {
             let place = |(port, protocol)| Place { address: asked.address.cloned(), port, protocol };
             places.extend(asked.ports.iter().copied().map(place));
         }

@@ -66,11 +66,11 @@ fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
     match (socket.protocol, socket.state) {
         (_, Some(State::Redirect)) => true,
         (Protocol::Tcp, state) => state == Some(State::Listen),
-        (Protocol::Udp, None | Some(State::Unconnected)) => {
+        (Protocol::Udp | Protocol::UdpLite, None | Some(State::Unconnected)) => {
             let in_range = || ephemeral.is_some_and(|range| range.contains(socket.local.port));
             !socket.autobound.unwrap_or_else(in_range)
         }
-        (Protocol::Udp, Some(_)) => false,
+        (Protocol::Udp | Protocol::UdpLite, Some(_)) => false,
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Missing {
     Peers,
     /// Who made sockets and runs processes.
     Users,
+    /// Sockets of protocols without ports.
+    Portless,
 }
 
 impl Missing {
@@ -47,6 +49,7 @@ impl Missing {
             Missing::Names => "names",
             Missing::Peers => "peers",
             Missing::Users => "users",
+            Missing::Portless => "portless",
         }
     }
 }
@@ -275,6 +278,22 @@ pub enum Gap {
         /// What went wrong.
         problem: String,
     },
+    /// Port spaces that nothing but an open file on its way from one process to another may keep.
+    SpacesInFlight {
+        /// How many files are on their way.
+        count: usize,
+    },
+    /// Sockets that the kernel counts and no table lists.
+    UnlistedProtocol {
+        /// The label of the port space.
+        space: String,
+        /// The kernel's name for their protocol.
+        protocol: String,
+        /// How many sockets.
+        count: usize,
+        /// Whether they have ports, so that there may be listeners among them.
+        has_ports: bool,
+    },
     /// Port spaces of processes that /proc hides from this user.
     SpacesOfHiddenProcesses,
     /// Ports that are forwarded without a socket.
@@ -340,7 +359,9 @@ impl Gap {
             | Gap::UnreadDescriptors { .. }
             | Gap::ProtocolLeftOut { .. }
             | Gap::FamilyLeftOut { .. }
-            | Gap::FilteredReport => Missing::Sockets,
+            | Gap::FilteredReport
+            | Gap::UnlistedProtocol { has_ports: true, .. } => Missing::Sockets,
+            Gap::UnlistedProtocol { has_ports: false, .. } => Missing::Portless,
             Gap::NetlinkRefused { .. }
             | Gap::LimitsOfNetstat2
             | Gap::ClosedConnections
@@ -354,6 +375,7 @@ impl Gap {
             | Gap::SpacesNotFound { .. }
             | Gap::ClosedSpaces { .. }
             | Gap::UnattendedSpaces { .. }
+            | Gap::SpacesInFlight { .. }
             | Gap::SpacesOfHiddenProcesses => Missing::Spaces,
             Gap::Redirects { .. } => Missing::Redirects,
             Gap::ContainerNamesNotAsked | Gap::ContainerNames { .. } | Gap::ServiceNames { .. } => Missing::Names,
@@ -399,6 +421,8 @@ impl Gap {
             | Gap::SpacesNotFound { .. }
             | Gap::ClosedSpaces { refused: false, .. }
             | Gap::UnattendedSpaces { .. }
+            | Gap::SpacesInFlight { .. }
+            | Gap::UnlistedProtocol { .. }
             | Gap::ContainerNames { .. }
             | Gap::ServiceNames { .. } => GapReason::Backend,
         }
@@ -412,6 +436,7 @@ impl Gap {
             | Gap::UnreadDescriptors { count }
             | Gap::ClosedProcesses { count }
             | Gap::UdpPeers { count }
+            | Gap::UnlistedProtocol { count, .. }
             | Gap::ClosedSpaces { count, perhaps_listed: false, .. } => Some(*count),
             _ => None,
         }

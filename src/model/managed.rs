@@ -1,6 +1,8 @@
-//! The managers that start a process again when it ends, and the commands that stop it for good.
+//! What starts a process again when it ends, and the command that stops it for good.
+//!
+//! The one place where a name becomes part of a command line. A name that its manager could not have given makes none.
 
-use super::{Container, StoppedBy, Uid};
+use super::{Belonging, Container, StoppedBy, Uid};
 
 /// A program that keeps others running.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,19 +18,16 @@ pub enum Manager {
     Podman,
 }
 
-/// A unit or a container that a process runs in, according to the path of its cgroup. It is a hint until the manager
-/// has confirmed it.
+/// A unit or a container that a process runs in. A hint until its manager has been asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Managed {
-    /// The manager that runs it.
-    pub manager: Manager,
-    /// The unit's name, or the container's name or id, as its manager takes it.
-    pub name: String,
+    manager: Manager,
+    name: String,
 }
 
-/// Returns whether the unit is a manager of containers or virtual machines itself. It is never stopped to free a port,
-/// because everything that it runs would stop too, or lose its network.
-pub fn is_of_manager(unit: &str) -> bool {
+/// Says whether the unit is that of a manager of containers or virtual machines itself. It is never what to stop for a
+/// port: everything that it runs would go, or lose its network.
+fn is_of_manager(unit: &str) -> bool {
     const MANAGERS: [&str; 22] = [
         "docker",
         "docker-rootless",
@@ -59,22 +58,50 @@ pub fn is_of_manager(unit: &str) -> bool {
     MANAGERS.contains(&name) || package.is_some_and(|package| ["docker", "microk8s", "lxd", "k8s"].contains(&package))
 }
 
+/// What the names of units end in. Source: systemd.unit(5).
+const UNIT_TYPES: [&str; 11] =
+    ["service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope"];
+
 impl Managed {
     /// Accepts only names that cannot be anything else: a user can call a cgroup `x; reboot` or `--all`.
     pub fn new(manager: Manager, name: &str) -> Option<Managed> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte);
-        let is_name = !name.is_empty() && name.len() <= 255 && !name.starts_with('-') && name.bytes().all(is_plain);
-        let is_unit = matches!(manager, Manager::Systemd | Manager::SystemdOf(_));
-        (is_name && !(is_unit && is_of_manager(name))).then(|| Managed { manager, name: name.to_owned() })
+        let is_name = match manager {
+            Manager::Systemd | Manager::SystemdOf(_) => is_unit(name) && !is_of_manager(name),
+            Manager::Docker | Manager::Podman => is_container(name),
+        };
+        is_name.then(|| Managed { manager, name: name.to_owned() })
     }
 
-    /// Returns the container as its engine identifies it, by name if that is known. `None` if the engine cannot be told
-    /// to stop it.
+    /// The container as its runtime takes it: by name where that is known. None where its runtime is not one of ours, or
+    /// where that a process belongs to it is only a claim.
     pub fn container(container: &Container) -> Option<Managed> {
         match container.runtime.stopped_by() {
             StoppedBy::Engine(manager) => Managed::new(manager, container.short_name()),
             StoppedBy::Unit | StoppedBy::Other => None,
         }
+        .filter(|_| container.origin.decides())
+    }
+
+    /// The service that a process belongs to. What a user calls a service in the part of the tree that is the user's is
+    /// asked of nobody but that user's own systemd.
+    pub fn service(belonging: &Belonging) -> Option<Managed> {
+        let unit = belonging.unit.as_deref().filter(|unit| unit.ends_with(".service"))?;
+        let manager = match belonging.user {
+            Some(user) => Manager::SystemdOf(user),
+            None if belonging.origin.decides() => Manager::Systemd,
+            None => return None,
+        };
+        Managed::new(manager, unit)
+    }
+
+    /// Who runs it.
+    pub fn manager(&self) -> Manager {
+        self.manager
+    }
+
+    /// Its name, as its manager takes it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// What it is: `unit nginx.service`, `container web`.
@@ -86,28 +113,53 @@ impl Managed {
         }
     }
 
-    /// The program and the arguments that stop it for good.
+    /// The program and the arguments that stop it for good; those of a user's unit are for that user to run.
     pub fn stop_command(&self) -> (&'static str, Vec<&str>) {
         match self.manager {
-            Manager::Systemd => ("systemctl", vec!["stop", &self.name]),
-            Manager::SystemdOf(_) => ("systemctl", vec!["--user", "stop", &self.name]),
+            Manager::Systemd => ("systemctl", vec!["stop", "--", &self.name]),
+            Manager::SystemdOf(_) => ("systemctl", vec!["--user", "stop", "--", &self.name]),
             Manager::Docker => ("docker", vec!["stop", &self.name]),
             Manager::Podman => ("podman", vec!["stop", &self.name]),
         }
     }
 
-    /// Returns the command as it is typed into a shell.
+    /// The same as it is typed into a shell, by whoever may.
     pub fn stop_line(&self) -> String {
         let (program, arguments) = self.stop_command();
-        let quoted = |word: &str| if word.contains('\\') { format!("'{word}'") } else { word.to_owned() };
-        let words: Vec<String> = arguments.into_iter().map(quoted).collect();
-        format!("{program} {}", words.join(" "))
+        let words: Vec<String> = arguments.into_iter().filter(|word| *word != "--").map(quoted).collect();
+        let line = format!("{program} {}", words.join(" "));
+        match self.manager {
+            Manager::SystemdOf(Uid(uid)) => format!("sudo -u '#{uid}' XDG_RUNTIME_DIR=/run/user/{uid} {line}"),
+            Manager::Systemd | Manager::Docker | Manager::Podman => line,
+        }
     }
+}
+
+/// Source: systemd.unit(5): letters, digits and `:-_.\@`, at most 255 of them, and a type.
+fn is_unit(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":_.@\\-".contains(&byte);
+    let has_type = name.rsplit_once('.').is_some_and(|(stem, kind)| !stem.is_empty() && UNIT_TYPES.contains(&kind));
+    has_type && name.len() <= 255 && !name.starts_with('-') && name.bytes().all(is_plain)
+}
+
+/// Source: Docker, `RestrictedNameChars`; Podman has the same.
+fn is_container(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    name.len() <= 255
+        && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && name.bytes().all(is_plain)
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
+    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Origin;
 
     #[test]
     fn the_unit_of_a_manager_is_never_what_to_stop() {
@@ -126,7 +178,11 @@ mod tests {
         for (manager, name, line) in [
             (Manager::Systemd, "nginx.service", "systemctl stop nginx.service"),
             (Manager::Systemd, "a\\x2db@1.service", "systemctl stop 'a\\x2db@1.service'"),
-            (Manager::SystemdOf(Uid(1000)), "web.service", "systemctl --user stop web.service"),
+            (
+                Manager::SystemdOf(Uid(1000)),
+                "web.service",
+                "sudo -u '#1000' XDG_RUNTIME_DIR=/run/user/1000 systemctl --user stop web.service",
+            ),
             (Manager::Docker, "web", "docker stop web"),
             (Manager::Podman, "0123456789ab", "podman stop 0123456789ab"),
         ] {
@@ -136,8 +192,25 @@ mod tests {
 
     #[test]
     fn a_name_that_is_more_than_a_name_is_none() {
-        for name in ["", "-a", "--all", "a b.service", "a;reboot", "a$(x).service", "a'b", "a\nb", "é"] {
+        for name in ["", "-a", "--all", "a b.service", "a;reboot", "a$(x).service", "a'b", "a\nb", "é", "x", ".service"]
+        {
             assert_eq!(Managed::new(Manager::Systemd, name), None, "{name}");
         }
+        for name in ["", "-a", "a b", "a;reboot", "a\\b", "a@b", "a:b", ".a", "é"] {
+            assert_eq!(Managed::new(Manager::Docker, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_claimed_makes_no_command_of_the_systems_managers() {
+        let unit =
+            |origin, user| Belonging { unit: Some("ssh.service".to_owned()), origin, user, ..Belonging::default() };
+        let line = |belonging: Belonging| Managed::service(&belonging).map(|managed| managed.stop_line());
+        assert_eq!(line(unit(Origin::Kernel, None)).as_deref(), Some("systemctl stop ssh.service"));
+        assert_eq!(line(unit(Origin::Claim, None)), None);
+        assert!(line(unit(Origin::Claim, Some(Uid(1000)))).unwrap().starts_with("sudo -u '#1000' "));
+        let container = Container::of_id(crate::model::Runtime::Docker, "a".repeat(64));
+        assert_eq!(Managed::container(&container), None);
+        assert!(Managed::container(&Container { origin: Origin::Kernel, ..container }).is_some());
     }
 }

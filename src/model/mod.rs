@@ -3,6 +3,7 @@
 //! An unknown is an absent value here, never `-`, 0 or an empty text.
 
 mod bind;
+mod executable;
 mod gap;
 mod listing;
 mod managed;
@@ -17,11 +18,13 @@ mod service;
 mod snapshot;
 mod socket;
 mod space;
+mod trust;
 
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
+pub use executable::{Executable, Part, Replaceable, Replacer, is_interpreter, is_loader};
 pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
 pub use listing::{Exposure, Listing, Row};
-pub use managed::{Managed, Manager, is_of_manager};
+pub use managed::{Managed, Manager};
 pub use names::Names;
 pub use need::{BackendChoice, Need, SpaceChoice};
 pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid, Tier, Uid};
@@ -36,3 +39,4 @@ pub use socket::{
     State,
 };
 pub use space::{Space, SpaceId, SpaceKind};
+pub use trust::Origin;

@@ -80,6 +80,8 @@ pub struct Need {
     pub belonging: bool,
     /// Whether the files that owners run are wanted.
     pub exe: bool,
+    /// Whether it is wanted who could have put these files there.
+    pub executables: bool,
     /// Whether everything else about owners is wanted too: their ancestors, their working folder, and whether the file
     /// that they run still exists.
     pub dossier: bool,
@@ -109,6 +111,7 @@ impl Default for Need {
             argv: false,
             belonging: false,
             exe: false,
+            executables: false,
             dossier: false,
             runs: false,
             project: false,

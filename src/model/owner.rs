@@ -1,5 +1,6 @@
 //! Which processes hold a socket, and how well that is known.
 
+use super::Origin;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +141,10 @@ pub struct Belonging {
     pub container: Option<Container>,
     /// The outermost container if containers are nested, which is the one that this host can stop.
     pub outer: Option<Container>,
+    /// Where the unit's name comes from.
+    pub origin: Origin,
+    /// The user whose systemd runs the unit; absent where it is the system's.
+    pub user: Option<Uid>,
 }
 
 impl Belonging {
@@ -164,12 +169,14 @@ pub struct Container {
     pub pod: Option<String>,
     /// The service of Compose that it is of, as `PROJECT/SERVICE`, where the runtime reported its labels.
     pub compose: Option<String>,
+    /// Where it comes from that the process belongs to it, or that the port leads to it.
+    pub origin: Origin,
 }
 
 impl Container {
     /// A container of which only the id is known.
     pub fn of_id(runtime: Runtime, id: String) -> Container {
-        Container { runtime, id, name: None, image: None, pod: None, compose: None }
+        Container { runtime, id, name: None, image: None, pod: None, compose: None, origin: Origin::Claim }
     }
 
     /// Its name, or as much of its id as its own tools show.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::{Belonging, Pid, Project, Uid};
+use super::{Belonging, Executable, Pid, Project, Uid};
 
 /// What is known of one process. Texts are the system's bytes and may contain anything but NUL.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +32,8 @@ pub struct Process {
     pub started_at: Option<SystemTime>,
     /// The user it runs as (effective).
     pub uid: Option<Uid>,
+    /// What the kernel tells of that file beside its path; absent when nobody looked, or may look.
+    pub executable: Option<Box<Executable>>,
     /// The unit and container that it belongs to, by its cgroup; on Windows the services that it runs.
     pub belonging: Option<Belonging>,
 }

@@ -17,17 +17,28 @@ pub enum Protocol {
     Tcp,
     /// UDP, RFC 768.
     Udp,
+    /// UDP-Lite, RFC 3828: ports of its own, named by the registrations of UDP.
+    UdpLite,
 }
 
 impl Protocol {
     /// Every protocol that is listed.
-    pub const ALL: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+    pub const ALL: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite];
+
+    /// Those that ports are registered for, and that servers are written for.
+    pub const REGISTERED: [Protocol; 2] = [Protocol::Tcp, Protocol::Udp];
+
+    /// Says whether its sockets take datagrams from any peer until they are connected.
+    pub const fn is_datagram(self) -> bool {
+        matches!(self, Protocol::Udp | Protocol::UdpLite)
+    }
 
     /// The name in every output and on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
+            Protocol::UdpLite => "udplite",
         }
     }
 }

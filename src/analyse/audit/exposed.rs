@@ -1,6 +1,6 @@
 //! Services that should not be reached from elsewhere: stores without authentication, and what speaks in the clear.
 
-use super::holders::{exes, file_name, summary};
+use super::holders::{claimed_names, exe, file_name, is_installed, summary};
 use super::location::{self, is_elsewhere};
 use super::table::{self, Service};
 use super::{Finding, Rule, Severity};
@@ -23,17 +23,24 @@ fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Se
             let socket = row.socket;
             let by_port = services.iter().find(|service| service.has_port(socket.local.port, socket.protocol));
             let by_program = || {
-                let exes = exes(row);
-                let names: Vec<&str> = exes.iter().flatten().map(|exe| file_name(exe)).collect();
+                let names = claimed_names(row);
                 let is_it =
                     |service: &&Service| service.protocol == socket.protocol && names.iter().any(|name| service.is_program(name));
                 services.iter().find(is_it)
             };
             let service = by_port.or_else(by_program)?;
             let most = if is_elsewhere(row) { Severity::Medium } else { Severity::Critical };
+            let stranger = if by_port.is_some() { known_as_another(row, service) } else { None };
+            let most = if stranger.is_some() { most.min(Severity::Low) } else { most };
             let severity = service.severity.min(most);
             let (port, name, reach) = (socket.local.port, service.name, reach(row.exposure));
-            let fact = if by_port.is_some() {
+            let fact = if let Some(stranger) = stranger {
+                format!(
+                    "{port} is the port of {name}, open to {reach}, though {} holds it, and {stranger} is known for \
+                     something else",
+                    summary(row)
+                )
+            } else if by_port.is_some() {
                 format!("{port} is the port of {name}, open to {reach} and held by {}", summary(row))
             } else {
                 format!("{port} is held by {}, a program of {name}, and open to {reach}", summary(row))
@@ -47,6 +54,23 @@ fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Se
             Some(Finding { severity, ..Finding::new(rule, row, evidence, remedy) })
         })
         .collect()
+}
+
+/// The file that holds the port, where it is an installed program that is known for other services: the port's number
+/// alone does not make it this one.
+fn known_as_another(row: &Row<'_>, service: &Service) -> Option<String> {
+    let mut names = Vec::new();
+    for (_, process) in &row.processes {
+        let process = process.filter(|process| is_installed(process))?;
+        let exe = exe(process)?;
+        names.push(file_name(&exe).to_owned());
+    }
+    let is_another = |name: &String| {
+        !service.is_program(name)
+            && (table::known().any(|known| known.is_program(name))
+                || table::exposed().chain(table::clear_text()).any(|other| other.is_program(name)))
+    };
+    (!names.is_empty() && names.iter().all(is_another)).then(|| names.swap_remove(0))
 }
 
 /// Who can reach it, in words.
@@ -74,7 +98,9 @@ mod tests {
                 let local = format!("{address}:{port}");
                 match service.protocol {
                     crate::model::Protocol::Tcp => host.listens(&local, "/opt/server", 999),
-                    crate::model::Protocol::Udp => host.receives(&local, "/opt/server", 999),
+                    crate::model::Protocol::Udp | crate::model::Protocol::UdpLite => {
+                        host.receives(&local, "/opt/server", 999)
+                    }
                 }
             };
             let start = format!("{} {} 0.0.0.0:{port}", service.severity.name(), service.protocol.name());
@@ -112,8 +138,12 @@ mod tests {
     fn the_label_of_a_cgroup_makes_nothing_less() {
         let id = "0123456789abcdef".repeat(4);
         let container = crate::model::Container::of_id(crate::model::Runtime::Docker, id);
-        let belonging =
-            crate::model::Belonging { unit: Some("redis.service".to_owned()), container: Some(container), outer: None };
+        let belonging = crate::model::Belonging {
+            unit: Some("redis.service".to_owned()),
+            container: Some(container),
+            origin: crate::model::Origin::Kernel,
+            ..crate::model::Belonging::default()
+        };
         let mut host = Host::new().listens("0.0.0.0:6379", "/usr/bin/redis-server", 999);
         host.last().cgroup = Some(7);
         host.snapshot.cgroups.insert(7, belonging);

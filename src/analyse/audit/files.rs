@@ -2,26 +2,68 @@
 
 use std::collections::BTreeSet;
 
-use super::holders::{exe, is_deleted};
-use super::{Finding, Rule};
-use crate::model::{Process, Row};
+use super::holders::{OF_OWN_NAMESPACE, exe, is_deleted, is_of_own_namespace};
+use super::{Finding, Rule, Severity, location};
+use crate::model::{Part, Process, Replaceable, Replacer, Row, Uid};
 
-/// Folders in which every user may put a file, and the kernel's name for a file that is in no folder.
-/// Source: hier(7), memfd_create(2).
-const OPEN_TO_ALL: [&str; 5] = ["/tmp/", "/var/tmp/", "/dev/shm/", "/run/shm/", MEMORY];
+/// The kernel's name for a file that is in no folder. Source: memfd_create(2).
 const MEMORY: &str = "/memfd:";
 
-/// Programs in a place where every user may put them.
+/// Programs that others can put where they are run from.
 pub fn writable<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
-    let is_wrong = |_: &Process, path: &str| OPEN_TO_ALL.iter().any(|folder| path.starts_with(folder));
-    found(rule, open, is_wrong, |path| {
-        let evidence = if path.starts_with(MEMORY) {
-            format!("it runs {path}, which is in memory alone")
-        } else {
-            format!("it runs {path}, where every user may put a file")
-        };
-        (evidence, "find out who started it; a service belongs in /usr, /opt or /srv")
-    })
+    let mut findings = Vec::new();
+    for row in open {
+        let mut found = BTreeSet::new();
+        for process in row.processes.iter().filter_map(|(_, process)| *process) {
+            let Some(path) = exe(process) else { continue };
+            if path.starts_with(MEMORY) {
+                found.insert((Severity::High, format!("it runs {path}, which is in memory alone")));
+            }
+            let executable = process.executable.as_deref();
+            for way in executable.iter().flat_map(|executable| &executable.replaceable) {
+                found.insert(replaceable(row, process, &path, way));
+            }
+        }
+        let remedy =
+            "find out who started it; a service belongs in a folder that only root can write, such as /usr or /opt";
+        let finding =
+            |(severity, evidence)| Finding { severity, ..Finding::new(rule, row, evidence, remedy.to_owned()) };
+        findings.extend(found.into_iter().map(finding));
+    }
+    findings
+}
+
+/// How bad it is that others can replace a file, and the facts.
+fn replaceable(row: &Row<'_>, process: &Process, exe: &str, way: &Replaceable) -> (Severity, String) {
+    let file = way.path.to_string_lossy();
+    let name = |uid: Uid| row.user_name(uid).map_or_else(|| uid.0.to_string(), str::to_owned);
+    let by = match way.by {
+        Replacer::Everybody => "every user".to_owned(),
+        Replacer::User(uid) => format!("the user {}", name(uid)),
+    };
+    if way.part == Part::Program && is_of_own_namespace(process) {
+        let severity = if location::is_elsewhere(row) { Severity::Low } else { Severity::High };
+        return (severity, format!("it runs {exe} {OF_OWN_NAMESPACE}, a file that {by} can write"));
+    }
+    let severity = match (way.part, way.by) {
+        (Part::Script, _) => Severity::Low,
+        (_, Replacer::Everybody) => Severity::High,
+        // What root runs, its owner can make root run.
+        (_, Replacer::User(_)) if process.uid == Some(Uid(0)) => Severity::High,
+        (_, Replacer::User(_)) => Severity::Low,
+    };
+    let runs = match way.part {
+        Part::Program => format!("it runs {exe}"),
+        Part::Loaded => format!("it is the loader {exe}"),
+        Part::Script => format!("it is the interpreter {exe}"),
+    };
+    let what = match way.part {
+        Part::Program if exe == file => String::new(),
+        Part::Program => format!(" through {file}"),
+        Part::Loaded => format!(" and runs what is mapped from {file}"),
+        Part::Script => format!(" and by its arguments runs what is in {file}"),
+    };
+    (severity, format!("{runs}{what}, which {by} can write"))
 }
 
 /// Programs whose file is gone.
@@ -56,20 +98,63 @@ fn found<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::testing::Host;
-    use crate::model::Protocol;
+    use super::*;
+    use crate::model::{Executable, Protocol};
 
     fn runs(exe: &str) -> Host {
         Host::new().listens("127.0.0.1:8080", exe, 33)
     }
 
+    /// Says what the kernel tells of the file that is run.
+    fn with(exe: &str, is_here: bool, replaceable: Vec<Replaceable>) -> Host {
+        let mut host = runs(exe);
+        let executable = Executable { is_here, owner: Some(Uid(0)), replaceable };
+        let set = |process: &mut Process| process.executable = Some(Box::new(executable.clone()));
+        host.snapshot.processes.values_mut().for_each(set);
+        host
+    }
+
+    fn way(part: Part, path: &str, by: Replacer) -> Vec<Replaceable> {
+        vec![Replaceable { part, path: path.into(), by }]
+    }
+
     #[test]
-    fn a_program_in_a_place_of_all_users_is_found() {
-        for exe in ["/tmp/x", "/var/tmp/a/b", "/dev/shm/x", "/tmp/x (deleted)", "/memfd:x (deleted)"] {
-            runs(exe).is_found_by("executable-writable", "high tcp 127.0.0.1:8080: it runs /");
+    fn a_program_that_others_can_replace_is_found() {
+        for (exe, ways, start) in [
+            (
+                "/tmp/x",
+                way(Part::Program, "/tmp", Replacer::Everybody),
+                "high tcp 127.0.0.1:8080: it runs /tmp/x through",
+            ),
+            (
+                "/opt/x",
+                way(Part::Program, "/opt/x", Replacer::Everybody),
+                "high tcp 127.0.0.1:8080: it runs /opt/x, which",
+            ),
+            ("/opt/x", way(Part::Program, "/opt", Replacer::User(Uid(1000))), "low tcp 127.0.0.1:8080: it runs /opt/x"),
+            ("/lib/ld.so", way(Part::Loaded, "/tmp", Replacer::Everybody), "high tcp 127.0.0.1:8080: it is the loader"),
+            (
+                "/bin/python3",
+                way(Part::Script, "/tmp/a", Replacer::Everybody),
+                "low tcp 127.0.0.1:8080: it is the inter",
+            ),
+        ] {
+            with(exe, true, ways).is_found_by("executable-writable", start);
         }
-        for exe in ["/usr/sbin/nginx", "/tmpfs/x", "/opt/tmp/x", "/usr/bin/memfd:x", "", "/dev/shmx/y"] {
+        with("/usr/sbin/nginx", true, Vec::new()).is_clean_for("executable-writable");
+        runs("/memfd:x (deleted)").is_found_by("executable-writable", "high tcp 127.0.0.1:8080: it runs /memfd:x");
+        for exe in ["/usr/sbin/nginx", "/usr/bin/memfd:x", ""] {
             runs(exe).is_clean_for("executable-writable");
         }
+    }
+
+    #[test]
+    fn a_file_under_the_path_of_another_is_judged_by_its_owner() {
+        let forged = with("/usr/bin/openssl", false, way(Part::Program, "/usr/bin/openssl", Replacer::User(Uid(1000))));
+        let start =
+            "high tcp 127.0.0.1:8080: it runs /usr/bin/openssl in its own mount namespace, a file that the user";
+        forged.is_found_by("executable-writable", start);
+        with("/usr/bin/openssl", false, Vec::new()).is_clean_for("executable-writable");
     }
 
     #[test]
@@ -86,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_holder_is_looked_at() {
-        let holders = [("/usr/sbin/nginx", 0), ("/tmp/implant", 0)];
+        let holders = [("/usr/sbin/nginx", 0), ("/memfd:implant", 0)];
         let host = Host::new().socket(Protocol::Tcp, "127.0.0.1:8080", &holders);
         host.is_found_by("executable-writable", "high tcp");
     }

@@ -5,10 +5,47 @@ use std::collections::BTreeSet;
 
 use crate::model::{Process, Row, Uid};
 
-/// The files that the row's processes run, by the kernel's word; absent where one is not known. A file that was deleted
-/// meanwhile is still called by its name.
+/// The files that the row's processes run, as they are shown; absent where one is not known. A file that was deleted
+/// meanwhile is still called by its name; one that has its path only in a mount namespace of its process is marked, since
+/// every user can give every file every path there.
 pub fn exes<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
-    row.processes.iter().map(|(_, process)| exe(process.as_ref()?)).collect()
+    let shown = |process: Option<&'a Process>| {
+        let process = process?;
+        let path = exe(process)?;
+        Some(if is_of_own_namespace(process) { format!("{path} ({OF_OWN_NAMESPACE})").into() } else { path })
+    };
+    row.processes.iter().map(|(_, process)| shown(*process)).collect()
+}
+
+/// What is said of a file whose path means another file, or none, outside of its process's mount namespace.
+pub const OF_OWN_NAMESPACE: &str = "in its own mount namespace";
+
+/// The same files as far as their paths mean them here too: what decides about them may take no others.
+pub fn exes_here<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
+    let here = |process: Option<&'a Process>| {
+        let process = process?;
+        exe(process).filter(|_| !is_of_own_namespace(process))
+    };
+    row.processes.iter().map(|(_, process)| here(*process)).collect()
+}
+
+/// The names of the files that the row's processes run, wherever they have them. They can be another's by choice, so
+/// they may make a finding and never clear one.
+pub fn claimed_names(row: &Row<'_>) -> Vec<String> {
+    let names = row.processes.iter().filter_map(|(_, process)| exe(process.as_ref()?));
+    names.map(|exe| file_name(&exe).to_owned()).collect()
+}
+
+/// Says whether the path of what it runs means another file, or none, here.
+pub fn is_of_own_namespace(process: &Process) -> bool {
+    process.executable.as_ref().is_some_and(|executable| !executable.is_here)
+}
+
+/// Says whether nobody but root can have put the file there, under this very path.
+pub fn is_installed(process: &Process) -> bool {
+    process.executable.as_ref().is_some_and(|executable| {
+        executable.is_here && executable.owner == Some(Uid(0)) && executable.replaceable.is_empty()
+    })
 }
 
 /// The file that a process runs, without the kernel's mark that it is gone.

@@ -17,7 +17,7 @@ mod table;
 #[cfg(test)]
 pub mod testing;
 
-pub use holders::{User, exes, summary, users};
+pub use holders::{User, exes_here, is_of_own_namespace, summary, users};
 pub use rules::{RULES, Rule, rule};
 pub use table::tables;
 
@@ -126,18 +126,40 @@ pub fn incomplete<'a>(
             let remedy = hint(gap.reason()).unwrap_or_else(|| "judge what was not seen by other means".to_owned());
             let found = about_run(evidence, remedy);
             // Without a container's name no rule but one that asks for the name knows less.
-            if gap.missing() == Missing::Names { Finding { severity: Severity::Info, ..found } } else { found }
+            if matches!(gap.missing(), Missing::Names | Missing::Portless) {
+                Finding { severity: Severity::Info, ..found }
+            } else {
+                found
+            }
         })
         .collect();
     let explained = listing.snapshot.misses(Missing::Owners);
     if hidden > 0 && !explained {
         found.push(about_run(owners, "run it as root".to_owned()));
     }
+    found.extend(without_program(listing));
     if let Some(count) = listing.snapshot.further_spaces.filter(|count| *count > 0) {
         let evidence = format!("further port spaces were not asked for and not looked into: {count}");
         found.push(Finding { severity: Severity::Info, ..about_run(evidence, "--space all".to_owned()) });
     }
     found
+}
+
+/// What a listener runs decides most rules, so an audit without it is none.
+fn without_program<'a>(listing: &'a Listing<'a>) -> Option<Finding<'a>> {
+    let open: Vec<&Row<'_>> = listing.rows.iter().filter(|row| row.is_listener).collect();
+    let is_unknown =
+        |row: &&&Row<'_>| row.processes.iter().any(|(_, process)| process.is_none_or(|process| process.exe.is_none()));
+    let unknown: Vec<&Row<'_>> = open.iter().copied().filter(|row| is_unknown(&row)).collect();
+    let first = unknown.first()?;
+    let evidence = format!(
+        "the file that a process runs could not be read for {} of {} listeners, {} {} among them",
+        unknown.len(),
+        open.len(),
+        first.socket.protocol.name(),
+        first.socket.local
+    );
+    Some(about_run(evidence, format!("look at the process itself: {}", location::command(first))))
 }
 
 fn about_run<'a>(evidence: String, remedy: String) -> Finding<'a> {

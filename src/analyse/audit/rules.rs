@@ -75,8 +75,11 @@ ports of multicast protocols (1900, 3702, 5353, 5355) are shared by design and p
         title: "a listener runs a file from a place where every user may put one",
         severity: Severity::High,
         explanation: "\
-Nothing that is installed runs from /tmp, /var/tmp, /dev/shm, or from memory (memfd); intruders do, for they can write \
-there. The path is the kernel's (/proc/PID/exe).",
+Nothing that is installed runs from a folder where every user may put a file, such as /tmp, or from memory (memfd); \
+intruders do. The modes of the file and of every folder above it decide, and so does their owner: a user other than root \
+and the process's own could put another file there. Of a loader (ld.so) the files that it has mapped count, of an \
+interpreter the script that its arguments name; since these are the process's own words, the severity is low. A file whose \
+path exists only in the process's own mount namespace is judged by its owner.",
         check: Some(files::writable),
     },
     Rule {
@@ -172,11 +175,12 @@ The day in `expires` was the last on which the rule holds (UTC); since then it c
     },
     Rule {
         id: "policy-hint",
-        title: "a rule of the policy knows an owner by a hint alone",
+        title: "a rule of the policy names no user",
         severity: Severity::Info,
         explanation: "\
-The names of units and containers are read from cgroups. In a part of that tree that is delegated to him a local user \
-gives what names he likes, so an [[allow]] or [[require]] that asks for nothing else of the owner can be met by others.",
+An [[allow]] or [[require]] rule that names no user can be met by a process of any local user: a unit or container is a \
+name that users can give, and an allowed program runs a user's code when it is told to (LD_PRELOAD, a loader, a script). The \
+user is the one fact about a process that it cannot choose.",
         check: None,
     },
     Rule {

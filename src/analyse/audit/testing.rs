@@ -47,6 +47,7 @@ impl Host {
                 runs: None,
                 project: None,
                 exe_deleted: None,
+                executable: None,
                 belonging: None,
                 started_at: None,
                 uid: Some(Uid(*uid)),

@@ -185,7 +185,7 @@ impl Looked<'_> {
 
 /// A UDP socket that anybody may send to.
 fn is_receiver(row: &Row<'_>) -> bool {
-    row.socket.protocol == Protocol::Udp && matches!(row.socket.state, None | Some(State::Unconnected))
+    row.socket.protocol.is_datagram() && matches!(row.socket.state, None | Some(State::Unconnected))
 }
 
 /// Leaves out the UDP listeners of one side that the other has too and does not take for listeners, where one of them

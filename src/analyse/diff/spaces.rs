@@ -223,6 +223,7 @@ mod tests {
 
     fn container(id: u64, label: &str, container: &str) -> Space {
         let container = Container {
+            origin: crate::model::Origin::Kernel,
             runtime: crate::model::Runtime::Docker,
             id: container.to_owned(),
             name: Some(label.to_owned()),

@@ -132,7 +132,7 @@ fn a_service_that_systemd_starts_on_demand_has_the_same_owner_before_and_after()
             socket.cgroup = Some(9);
         });
         started.processes.insert(Pid(1), Process { pid: Pid(1), ..systemd() });
-        started.cgroups.insert(9, Belonging { unit: Some(name.to_owned()), container: None, outer: None });
+        started.cgroups.insert(9, Belonging { unit: Some(name.to_owned()), ..Belonging::default() });
         started
     };
     assert_eq!(kinds(&waiting, &unit("db.service")), []);

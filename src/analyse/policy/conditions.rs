@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::PolicyError;
 use super::wildcard::Wildcard;
-use crate::analyse::audit::{User, exes, users};
+use crate::analyse::audit::{User, exes_here, users};
 use crate::expression::Expression;
 use crate::model::{Exposure, Port, PortRange, Protocol, Row};
 
@@ -65,9 +65,9 @@ impl Conditions {
             && self.when.is_none()
     }
 
-    /// Says whether the owner is asked for by names alone that the owner may choose.
-    pub fn rests_on_a_hint(&self) -> bool {
-        (!self.units.is_empty() || !self.containers.is_empty()) && self.exes.is_empty() && self.users.is_empty()
+    /// Says whether any user's process can be what the rule asks for: only the user of a process is out of its reach.
+    pub fn fits_any_user(&self) -> bool {
+        self.users.is_empty()
     }
 
     /// Says whether the row fits; of its holders one must (`any`) or all.
@@ -95,7 +95,7 @@ impl Conditions {
         let user_fits = |wanted: &Wildcard, user: &User<'_>| user.is_called(|name| wanted.matches(name));
         let fit = hinted(row, asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name))))
             .min(hinted(row, asks(&self.containers, |container| is_container(container, row))))
-            .min(holders(&self.exes, &exes(row), row, any, exe_fits))
+            .min(holders(&self.exes, &exes_here(row), row, any, exe_fits))
             .min(holders(&self.users, &users(row), row, any, user_fits));
         let Some((when, (line, column))) = &self.when else { return Ok(fit) };
         if fit == Fit::No {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::analyse::audit::{Finding, Subject, User, exes, summary, users};
+use crate::analyse::audit::{Finding, Subject, User, exes_here, summary, users};
 use crate::model::{Endpoint, Exposure, Listing, PortRange, Protocol, Row, SpaceId};
 
 /// So many ports in a row that are alike in all else are written one by one, since each has a name and a reason.
@@ -114,14 +114,14 @@ fn entry(row: &Row<'_>, found: &[&Finding<'_>]) -> Entry {
         ports: PortRange::single(socket.local.port),
         service: row.service.map(|service| service.name.to_owned()),
         exposures: BTreeSet::from([row.exposure]),
-        exes: all_known(exes(row)),
+        exes: all_known(exes_here(row)),
         users: all_known(users(row).into_iter().map(|user| user.map(User::shown)).collect()),
         owner: summary(row),
         findings: found
             .iter()
             .map(|finding| (finding.rule.id, format!("{}: {}", finding.severity.name(), finding.evidence)))
             .collect(),
-        is_owner_hidden: row.is_hidden() || exes(row).contains(&None),
+        is_owner_hidden: row.is_hidden() || exes_here(row).contains(&None),
         is_chosen_by_kernel: socket.autobound == Some(true),
     }
 }

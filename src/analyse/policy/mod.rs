@@ -137,7 +137,11 @@ pub fn judge<'a>(
             Some((_, Fit::Yes)) => continue,
             // What was found is so; only whether somebody has accepted it is open.
             Some((allow, _)) => {
-                finding.evidence = format!("{}; whether {} accepts it {UNSEEN}", finding.evidence, allow.in_words());
+                let unseen = match finding.subject {
+                    Subject::Socket(row) => unseen(row).0,
+                    Subject::Policy { .. } | Subject::Run => UNSEEN,
+                };
+                finding.evidence = format!("{}; whether {} accepts it {unseen}", finding.evidence, allow.in_words());
             }
             None => {}
         }
@@ -155,6 +159,21 @@ pub fn judge<'a>(
 
 /// Why a rule cannot be judged.
 const UNSEEN: &str = "cannot be said: its owner is hidden";
+
+/// Why a rule cannot be judged of this listener, and what helps.
+fn unseen(row: &Row<'_>) -> (&'static str, &'static str) {
+    let mut known = row.processes.iter().filter_map(|(_, process)| *process);
+    if row.is_hidden() {
+        (UNSEEN, "run it as root")
+    } else if known.any(audit::is_of_own_namespace) {
+        (
+            "cannot be said: what it runs has its path only in its own mount namespace",
+            "name its user and its container in the rule instead of exe",
+        )
+    } else {
+        ("cannot be said: what its process runs could not be read", "look at the process itself")
+    }
+}
 
 /// The rule that says that what `rule` finds in the row does not count, and whether it fits or may fit.
 fn accepting<'a>(
@@ -192,8 +211,9 @@ fn about_row<'a>(
                 findings.push(rule.finding("policy-forbidden", Subject::Socket(row), evidence, remedy));
             }
             (Verb::Forbid, Fit::Unknown) => {
-                let evidence = format!("whether {} fits {UNSEEN}", rule.in_words());
-                findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, "run it as root"));
+                let (unseen, remedy) = unseen(row);
+                let evidence = format!("whether {} fits {unseen}", rule.in_words());
+                findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, remedy));
             }
             (Verb::Allow | Verb::Require, Fit::Unknown) => may_list = may_list.or(Some(rule)),
             (_, Fit::No) => {}
@@ -203,8 +223,9 @@ fn about_row<'a>(
         return Ok(findings);
     }
     if let Some(rule) = may_list {
-        let evidence = format!("whether {} allows it {UNSEEN}", rule.in_words());
-        findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, "run it as root"));
+        let (unseen, remedy) = unseen(row);
+        let evidence = format!("whether {} allows it {unseen}", rule.in_words());
+        findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, remedy));
     } else {
         let unlisted = rule("policy-unlisted").expect("the rule is in the table");
         let evidence = format!("no rule of the policy allows it: {}", audit::summary(row));
@@ -228,12 +249,9 @@ fn about_rules<'a>(
             findings.push(rule.finding("policy-expired", rule.subject(), evidence, "renew it, or remove it"));
             continue;
         }
-        if rule.verb != Verb::Forbid && rule.conditions.rests_on_a_hint() {
-            let evidence = format!(
-                "{} knows its owner by a unit or container alone, a name that a local user can give himself",
-                rule.in_words()
-            );
-            findings.push(rule.finding("policy-hint", rule.subject(), evidence, "add exe or user to it"));
+        if rule.verb != Verb::Forbid && rule.conditions.fits_any_user() {
+            let evidence = format!("{} names no user, so a process of any local user can meet it", rule.in_words());
+            findings.push(rule.finding("policy-hint", rule.subject(), evidence, "add user to it"));
         }
         if rule.verb == Verb::Require {
             let mut best = Fit::No;

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::PathBuf;
 
-use super::mountinfo;
+use super::{cgroup_names, mountinfo};
 use crate::model::{Belonging, Container, Runtime};
 
 /// How many directories are visited at most.
@@ -40,7 +40,8 @@ pub fn belongings(ids: &BTreeSet<u64>) -> BTreeMap<u64, Belonging> {
             let path = entry.path();
             if missing.remove(&entry.ino()) {
                 let below = path.strip_prefix(&root).unwrap_or(&path);
-                found.extend(belonging(&below.to_string_lossy()).map(|belonging| (entry.ino(), belonging)));
+                let text = [b"0::/", below.as_os_str().as_encoded_bytes()].concat();
+                found.extend(cgroup_names::judged(&text).map(|belonging| (entry.ino(), belonging)));
             }
             folders.push(path);
         }
@@ -108,7 +109,7 @@ pub fn belonging(path: &str) -> Option<Belonging> {
     };
     let unit = of_host(&parts).iter().rev().find(|part| is_unit(part)).map(|part| unescaped(part));
     let container = container.map(in_pod);
-    (container.is_some() || unit.is_some()).then_some(Belonging { unit, container, outer })
+    (container.is_some() || unit.is_some()).then_some(Belonging { unit, container, outer, ..Belonging::default() })
 }
 
 fn parts(path: &str) -> Vec<&str> {

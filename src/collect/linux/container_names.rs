@@ -7,7 +7,7 @@ use super::spaces::Namespace;
 use crate::collect::helper::HelperError;
 use crate::collect::runtime::containers::{self, RunningContainer};
 use crate::collect::runtime::{self, NameSource, cri};
-use crate::model::{Belonging, Container, Gap, Pid, Process, Space, SpaceKind};
+use crate::model::{Belonging, Container, Endpoint, ForwardTarget, Gap, Pid, Process, Protocol, Space, SpaceKind, Uid};
 
 /// The answers of the engines, once they were asked.
 pub struct ContainerNames {
@@ -96,6 +96,20 @@ impl ContainerNames {
         for belonging in of_processes.chain(cgroups.values_mut()) {
             belonging.container.iter_mut().chain(&mut belonging.outer).for_each(|container| self.name(container));
         }
+    }
+
+    /// The container that the runtime of this user publishes at this end of the host, and where it leads.
+    ///
+    /// What listens there for a container runs as the user of the runtime. Nobody else's word counts: what a process is
+    /// called and what its arguments say is its own choice.
+    pub fn published(&mut self, protocol: Protocol, local: Endpoint, user: Uid) -> Option<(Container, ForwardTarget)> {
+        self.ask_local();
+        let of_user = self.local.iter().flatten().filter(|told| told.runtime_user == user);
+        let mut all = of_user.flat_map(|told| told.published.iter().map(move |port| (told, port)));
+        let (told, port) = all.find(|(_, port)| port.is(protocol, local))?;
+        let address = told.addresses.iter().find(|address| address.is_ipv4() == local.address.to_canonical().is_ipv4());
+        let address = address.or(told.addresses.first()).copied().unwrap_or(local.address);
+        Some((told.container.clone(), ForwardTarget::from(Endpoint { address, port: port.private })))
     }
 
     /// The container that has this address.

@@ -17,11 +17,11 @@ use rustix::fs::{CWD, Dir, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal, test_kill_process};
 
-use super::cgroup;
 use super::owners::holds_deeper;
 use super::procfs::socket_inode;
+use super::{cgroup, cgroup_names};
 use crate::collect::control::{ControlError, Signal, Standing};
-use crate::model::{Inode, Managed, Manager, Pid, Socket, StoppedBy, Uid};
+use crate::model::{Container, Inode, Managed, Manager, Origin, Pid, Socket, StoppedBy, Uid};
 
 /// The bit of `flags` in `/proc/PID/stat` that marks a thread of the kernel (`PF_KTHREAD`, `linux/sched.h`).
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -90,7 +90,8 @@ impl ProcessHandle {
     /// What it is, as far as that decides whether it may be signalled.
     pub fn standing(&self) -> Result<Standing, ControlError> {
         let (stat, status) = (self.read("stat")?, self.read("status")?);
-        let cgroups = control_groups(&self.read("cgroup")?);
+        let cgroup_text = self.read("cgroup")?;
+        let cgroups = control_groups(&cgroup_text);
         let number = number(self.pid).ok_or(ControlError::Gone)?;
         let is_refused = test_kill_process(number) == Err(Errno::PERM);
         if self.has_ended_within(Duration::ZERO) {
@@ -100,7 +101,7 @@ impl ProcessHandle {
             is_kernel: is_kernel_thread(&stat),
             is_elsewhere: is_in_inner_namespace(&status),
             is_refused,
-            managed: cgroups.iter().find_map(|path| managed(path)),
+            managed: managed(&cgroup_text),
             cgroups,
         })
     }
@@ -232,21 +233,34 @@ fn control_groups(text: &str) -> Vec<String> {
     all.filter(|path| seen.insert(*path)).map(str::to_owned).collect()
 }
 
-/// The container, else the unit, that a path names.
-fn managed(path: &str) -> Option<Managed> {
+/// The container, else the unit, that the paths name, by the names that only root could give; those that a user gave are
+/// a matter of that user's own systemd.
+fn managed(text: &str) -> Option<Managed> {
+    let named = cgroup_names::named_by_root(text);
+    let by_root = control_groups(&named).iter().find_map(|path| of_path(path));
+    by_root.or_else(|| control_groups(text).iter().find_map(|path| of_user(path)))
+}
+
+fn of_path(path: &str) -> Option<Managed> {
     match cgroup::container_of_host(path) {
         // The unit around it runs nothing but this container.
         Some(container) if container.runtime.stopped_by() == StoppedBy::Unit => {}
-        Some(container) => return Managed::container(&container),
+        Some(container) => return Managed::container(&Container { origin: Origin::Kernel, ..container }),
         None => {}
     }
     // The name is used as it is: what looks like an escape is part of the unit's name.
     let (unit, user) = cgroup::unit_of_host(path)?;
     // A virtual machine has its own ways to be stopped.
-    if unit.strip_suffix(".scope").is_some() {
+    if unit.ends_with(".scope") {
         return None;
     }
-    Managed::new(user.map_or(Manager::Systemd, |uid| Manager::SystemdOf(Uid(uid))), unit)
+    if user.is_some() { of_user(path) } else { Managed::new(Manager::Systemd, unit) }
+}
+
+/// The unit in the part of the tree that systemd gives to a user.
+fn of_user(path: &str) -> Option<Managed> {
+    let (unit, user) = cgroup::unit_of_host(path)?;
+    Managed::new(Manager::SystemdOf(Uid(user?)), unit)
 }
 
 #[cfg(test)]
@@ -319,7 +333,7 @@ mod tests {
             ("/system.slice/a\\x2db.service/sub", Some("systemctl stop 'a\\x2db.service'")),
             (
                 "/user.slice/user-1000.slice/user@1000.service/app.slice/web.service",
-                Some("systemctl --user stop web.service"),
+                Some("sudo -u '#1000' XDG_RUNTIME_DIR=/run/user/1000 systemctl --user stop web.service"),
             ),
             ("/system.slice/docker-ID.scope", Some("docker stop 0123456789ab")),
             ("/machine.slice/libpod-ID.scope/container", Some("podman stop 0123456789ab")),
@@ -342,7 +356,7 @@ mod tests {
             ("/system.slice/a b.service", None),
             ("/", None),
         ] {
-            let found = managed(&path.replace("ID", ID)).map(|managed| managed.stop_line());
+            let found = of_path(&path.replace("ID", ID)).map(|managed| managed.stop_line());
             assert_eq!(found.as_deref(), line, "{path}");
         }
     }

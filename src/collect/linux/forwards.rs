@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use super::collection::Collection;
 use super::container_names::ContainerNames;
-use super::process::arguments_of;
 use super::spaces::{self, Namespace};
 use crate::collect::CollectError;
-use crate::collect::runtime::proxy;
 use crate::model::{Forward, ForwardedBy, Need, Pid, Process, Socket, Space, SpaceId, SpaceKind, State};
 
 /// Adds to each published port where it leads, and adds rows for published ports that have no socket.
@@ -20,15 +18,16 @@ pub fn add(
     need: &Need,
 ) -> Result<(), CollectError> {
     let sockets = &mut collection.sockets;
-    let is_proxy = |pid: &Pid| {
-        processes.get(pid).and_then(|process| process.name.as_deref()).is_some_and(|name| name == proxy::NAME)
-    };
     for socket in sockets.iter_mut().filter(|socket| matches!(socket.state, Some(State::Listen | State::Unconnected))) {
-        let holder = socket.owner.holders().iter().find(|holder| is_proxy(&holder.pid));
-        let argv = holder.and_then(|holder| arguments_of(holder.pid, holder.fd.zip(socket.inode)));
-        let target = argv.and_then(|argv| proxy::target(&argv));
-        if let Some((_, to)) = target.filter(|(protocol, _)| *protocol == socket.protocol) {
-            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to: to.into(), container: None }));
+        if socket.space != own.id {
+            continue;
+        }
+        // Only what could be one is a reason to ask a runtime.
+        let holders = socket.owner.holders().iter().filter_map(|holder| processes.get(&holder.pid));
+        let user = holders.filter(|process| is_called_publisher(process)).find_map(|process| process.uid);
+        let published = user.and_then(|user| names.published(socket.protocol, socket.local, user));
+        if let Some((container, to)) = published {
+            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: Some(container) }));
         }
     }
     // The space may have been removed after its rules were read.
@@ -38,11 +37,10 @@ pub fn add(
         let others = collection.tables.left_out(*space, need)?;
         redirects.add_to(sockets, &others, *space);
     }
-    // The addresses in a rule of another space are addresses of that space.
-    let is_seen = |socket: &&mut Socket| {
-        socket.space == own.id || socket.forward.as_ref().is_some_and(|forward| forward.by == ForwardedBy::Proxy)
-    };
-    for forward in sockets.iter_mut().filter(is_seen).filter_map(|socket| socket.forward.as_mut()) {
+    // A rule of another space means addresses as they are there.
+    let is_seen = |socket: &&mut Socket| socket.space == own.id;
+    let forwards = sockets.iter_mut().filter(is_seen).filter_map(|socket| socket.forward.as_mut());
+    for forward in forwards.filter(|forward| forward.container.is_none()) {
         let address = forward.to.address;
         if address.is_unspecified() || address.is_loopback() {
             continue;
@@ -52,7 +50,25 @@ pub fn add(
     Ok(())
 }
 
-/// Returns the container whose network namespace has the address, for engines that do not report addresses.
+/// What runtimes start to listen for containers, or listen with themselves. Whatever is called so may be one.
+const PUBLISHERS: [&str; 9] = [
+    "docker-proxy",
+    "dockerd",
+    "conmon",
+    "podman",
+    "rootlessport",
+    "rootlesskit",
+    "slirp4netns",
+    "pasta",
+    "containerd-shim",
+];
+
+fn is_called_publisher(process: &Process) -> bool {
+    let name = process.name.as_deref().and_then(std::ffi::OsStr::to_str);
+    name.is_some_and(|name| PUBLISHERS.iter().any(|known| name.starts_with(known)))
+}
+
+/// The container whose namespace has the address, where its runtime does not say: shown, and stopped by nobody.
 fn by_space(found: &[Namespace], address: std::net::IpAddr) -> Option<crate::model::Container> {
     let of_containers = found.iter().filter(|found| found.space.kind == SpaceKind::Container);
     let mut having = of_containers.filter(|found| {

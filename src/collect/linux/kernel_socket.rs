@@ -73,8 +73,8 @@ impl KernelSocket {
     /// The numbers are those of the kernel's `tcp_states.h`. UDP has two of them.
     fn state(&self) -> State {
         match (self.protocol, self.state) {
-            (Protocol::Udp, 1) => State::Established,
-            (Protocol::Udp, _) => State::Unconnected,
+            (Protocol::Udp | Protocol::UdpLite, 1) => State::Established,
+            (Protocol::Udp | Protocol::UdpLite, _) => State::Unconnected,
             (Protocol::Tcp, 1) => State::Established,
             (Protocol::Tcp, 2) => State::SynSent,
             (Protocol::Tcp, 3 | 12) => State::SynReceived,

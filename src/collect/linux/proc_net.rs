@@ -9,14 +9,18 @@ use std::path::Path;
 use super::kernel_socket::{KernelSocket, address};
 use crate::model::{Endpoint, Family, Protocol};
 
-/// Appends the rows of the table below a `net` directory such as `/proc/self/net`; returns how many lines could not be
-/// parsed. A table of IPv6 that does not exist beside those of IPv4 means that there is no IPv6.
+/// Appends the rows of the table below a `net` directory such as `/proc/self/net`; says how many lines were not
+/// understood. A table of IPv6 or of UDP-Lite that does not exist beside the others means that the kernel does
+/// not have it.
 pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<KernelSocket>) -> io::Result<usize> {
     let suffix = if family == Family::Ipv6 { "6" } else { "" };
     let path = directory.join(format!("{}{suffix}", protocol.name()));
     match std::fs::read(&path) {
         Ok(text) => Ok(parse(&text, protocol, family, rows)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && family == Family::Ipv6 && directory.is_dir() => Ok(0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && directory.is_dir() => match (protocol, family) {
+            (_, Family::Ipv6) | (Protocol::UdpLite, _) => Ok(0),
+            _ => Err(error),
+        },
         Err(error) => Err(error),
     }
 }

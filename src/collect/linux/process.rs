@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat_raw, statat};
@@ -17,16 +17,16 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::ancestry::ancestors;
-use super::cgroup;
 use super::deadline::within;
 use super::owners::{Facts, ProcessFacts};
 use super::parallel;
-use super::procfs::socket_inode;
+use super::procfs::{numbers, socket_inode};
+use super::{cgroup_names, executable};
 use crate::collect::runs;
-use crate::model::{Belonging, Holder, Inode, Need, Pid, Process, Socket, Uid};
+use crate::model::{Belonging, Executable, Holder, Inode, Need, Pid, Process, Socket, Uid};
 
 /// How long reading the arguments of one process may take.
-const PATIENCE: Duration = Duration::from_millis(250);
+pub const PATIENCE: Duration = Duration::from_millis(250);
 /// More of a command line is not read: it may be as long as memory.
 pub(super) const MOST_ARGV: usize = 64 * 1024;
 
@@ -93,7 +93,7 @@ fn process(
     {
         return met;
     }
-    let directory = open_process(*pid)?;
+    let directory = living(open_process(*pid)?, *pid);
     let directory = directory.as_fd();
     if !still_holds(directory, held) {
         return None;
@@ -103,7 +103,8 @@ fn process(
         && !need.dossier
     {
         let exe = need.exe.then(|| link(directory, "exe").map(PathBuf::from)).flatten();
-        return Some(Process { exe, belonging: belonging(directory, need), ..process });
+        let executable = executable(directory, need, exe.as_deref(), process.uid);
+        return Some(Process { exe, executable, belonging: belonging(directory, need), ..process });
     }
     let stat = Stat::read(directory)?;
     // A process may have blanked its name; the file's is shown then.
@@ -116,6 +117,7 @@ fn process(
         ..stat.process(*pid, directory, boot)
     };
     described.runs = described.argv.as_deref().and_then(runs::runs);
+    described.executable = executable(directory, need, described.exe.as_deref(), described.uid);
     if need.dossier {
         described.cwd = link(directory, "cwd").map(PathBuf::from);
         described.exe_deleted = described.exe.as_deref().and_then(|exe| is_deleted(directory, exe.as_os_str()));
@@ -152,21 +154,46 @@ fn as_met(pid: Pid, facts: &Facts, boot: Option<Duration>) -> Process {
         runs: None,
         project: None,
         exe_deleted: None,
+        executable: None,
         started_at: boot.map(|boot| UNIX_EPOCH + boot + Duration::from_nanos(facts.started)),
         uid: Some(Uid(facts.effective_uid)),
         belonging: None,
     }
 }
 
-/// What its cgroup belongs to, where that is wanted.
-fn belonging(directory: BorrowedFd<'_>, need: &Need) -> Option<Belonging> {
-    if need.belonging { cgroup::of_process(&read(directory, "cgroup", MOST_CGROUP).ok()?) } else { None }
+/// Returns the handle of a thread that lives where the main thread has ended: nothing can be read of that any more.
+fn living(process: OwnedFd, pid: Pid) -> OwnedFd {
+    // The descriptors of a thread that has ended can be opened, and there are none.
+    let has_ended = |handle: &OwnedFd| link(handle.as_fd(), "exe").is_none() && is_dead(handle.as_fd());
+    if !has_ended(&process) {
+        return process;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let threads = openat(&process, "task", flags, Mode::empty()).and_then(|tasks| Ok((numbers(tasks.as_fd())?, tasks)));
+    let Ok((threads, tasks)) = threads else { return process };
+    let others = threads.into_iter().filter(|thread| *thread != pid.0);
+    let mut living = others.filter_map(|thread| openat(&tasks, thread.to_string(), flags, Mode::empty()).ok());
+    living.find(|thread| !is_dead(thread.as_fd())).unwrap_or(process)
 }
 
-/// The arguments of the process that holds this descriptor of a socket, whatever else is wanted of it.
-pub fn arguments_of(pid: Pid, held: Option<(u32, Inode)>) -> Option<Vec<OsString>> {
-    let directory = open_process(pid)?;
-    still_holds(directory.as_fd(), held.as_slice()).then(|| arguments(directory.as_fd())).flatten()
+/// Says whether the main thread of a process, or another thread, has ended.
+fn is_dead(directory: BorrowedFd<'_>) -> bool {
+    Stat::read(directory).is_some_and(|stat| matches!(stat.state, b'Z' | b'X'))
+}
+
+/// Who could have put the file there, where that is wanted.
+fn executable(
+    directory: BorrowedFd<'_>,
+    need: &Need,
+    exe: Option<&Path>,
+    user: Option<Uid>,
+) -> Option<Box<Executable>> {
+    exe.filter(|_| need.executables).and_then(|exe| executable::describe(directory, exe, user)).map(Box::new)
+}
+
+/// What its cgroup belongs to, where that is wanted.
+fn belonging(directory: BorrowedFd<'_>, need: &Need) -> Option<Belonging> {
+    if need.belonging { cgroup_names::judged(&read(directory, "cgroup", MOST_CGROUP).ok()?) } else { None }
 }
 
 /// Opens `/proc/PID`, which stays that of the process that had this number now.
@@ -231,6 +258,7 @@ impl Stat {
             runs: None,
             project: None,
             exe_deleted: None,
+            executable: None,
             started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(self.started)),
             uid: effective_uid(directory),
             belonging: None,
@@ -262,7 +290,7 @@ fn parse_effective_uid(text: &[u8]) -> Option<Uid> {
 }
 
 /// The arguments lie in memory of the process, which may be backed by a file system that does not answer.
-fn arguments(directory: BorrowedFd<'_>) -> Option<Vec<OsString>> {
+pub fn arguments(directory: BorrowedFd<'_>) -> Option<Vec<OsString>> {
     let directory = directory.try_clone_to_owned().ok()?;
     let text = within(PATIENCE, move || read(directory.as_fd(), "cmdline", MOST_ARGV)).ok()?;
     Some(split_arguments(&text.ok()?))
@@ -282,7 +310,7 @@ fn open(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// Reads a file of /proc up to so many bytes.
-pub(super) fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, Errno> {
+pub fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result<Vec<u8>, Errno> {
     let file = open(directory, name)?;
     let mut text = vec![0; most.min(4096)];
     let mut length = 0;
@@ -306,7 +334,7 @@ pub(super) fn read(directory: BorrowedFd<'_>, name: &str, most: usize) -> Result
     Ok(text)
 }
 
-pub(super) fn link(directory: BorrowedFd<'_>, name: &str) -> Option<OsString> {
+pub fn link(directory: BorrowedFd<'_>, name: &str) -> Option<OsString> {
     let mut buffer = [MaybeUninit::uninit(); 4096];
     let (target, _) = readlinkat_raw(directory, name, &mut buffer).ok()?;
     Some(OsString::from_vec(target.to_vec()))

@@ -53,7 +53,10 @@ pub struct Search(Option<Background<io::Result<Vec<Namespace>>>>);
 impl Search {
     /// Starts it, where other spaces are asked for.
     pub fn start(need: &Need) -> Search {
-        Search((need.spaces != SpaceChoice::Own).then(|| Background::start(spaces::find)))
+        Search((need.spaces != SpaceChoice::Own).then(|| {
+            let with_threads = need.wants_every_space();
+            Background::start(move || spaces::find(with_threads))
+        }))
     }
 }
 
@@ -97,6 +100,9 @@ pub fn read_all(
         labels.distinguish(&mut by_sockets);
         left += list(choose(&by_sockets, own, need), need, &mut collection);
         found.extend(by_sockets);
+        if links.in_flight() > 0 {
+            collection.gap(Gap::SpacesInFlight { count: links.in_flight() });
+        }
         if let Some(problem) = links.problem() {
             collection.gap(Gap::UnattendedSpaces { problem: problem.to_owned() });
         }

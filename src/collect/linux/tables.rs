@@ -7,7 +7,7 @@ use rustix::net::netdevice;
 
 use super::kernel_socket::KernelSocket;
 use super::sock_diag::{DumpError, Query, SockDiag};
-use super::{proc_net, procfs};
+use super::{proc_net, procfs, uncounted};
 use crate::collect::CollectError;
 use crate::model::{Family, Gap, Need, Protocol, Socket, SocketSource, SpaceId, State};
 
@@ -23,17 +23,19 @@ pub struct Tables {
     /// The names of interfaces.
     devices: BTreeMap<u32, String>,
     malformed: usize,
+    /// How many sockets of each protocol there are, by the kernel's own count.
+    counted: Vec<(String, usize)>,
 }
 
 impl Tables {
     /// Opens the tables of the namespace that the calling thread is in; `text` are its directories of tables.
     pub fn open(space: SpaceId, text: Vec<PathBuf>) -> Tables {
-        Tables { space, netlink: SockDiag::open(), text, devices: BTreeMap::new(), malformed: 0 }
+        Tables { space, netlink: SockDiag::open(), text, devices: BTreeMap::new(), malformed: 0, counted: Vec::new() }
     }
 
     /// The tables of a namespace that cannot be entered, through the processes that live in it.
     pub fn as_text(space: SpaceId, text: Vec<PathBuf>, why: DumpError) -> Tables {
-        Tables { space, netlink: Err(why), text, devices: BTreeMap::new(), malformed: 0 }
+        Tables { space, netlink: Err(why), text, devices: BTreeMap::new(), malformed: 0, counted: Vec::new() }
     }
 
     /// The space that the sockets belong to.
@@ -68,9 +70,10 @@ impl Tables {
     pub fn sockets(&mut self, need: &Need, wants: &dyn Fn(&KernelSocket) -> bool) -> Result<Vec<Socket>, CollectError> {
         let mut rows = Vec::new();
         let mut chosen_by_kernel = BTreeSet::new();
+        let has_udplite = need.protocols.contains(&Protocol::UdpLite) && self.has_udplite();
         for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
             let states = state_bits(protocol, need.states.as_deref());
-            if states == 0 {
+            if states == 0 || (protocol == Protocol::UdpLite && !has_udplite) {
                 continue;
             }
             if protocol == Protocol::Tcp
@@ -81,8 +84,8 @@ impl Tables {
             }
             for family in Family::ALL.into_iter().filter(|family| need.families.contains(family)) {
                 self.read(protocol, family, states, wants, &mut rows)?;
-                if protocol == Protocol::Udp {
-                    chosen_by_kernel.extend(self.chosen_by_kernel(family, states));
+                if protocol.is_datagram() {
+                    chosen_by_kernel.extend(self.chosen_by_kernel(protocol, family, states));
                 }
             }
         }
@@ -90,7 +93,7 @@ impl Tables {
         let (space, devices, netlink) = (self.space, &mut self.devices, &self.netlink);
         let socket = |entry: &KernelSocket| {
             let mut socket = entry.socket(space, |index| device(devices, netlink, index));
-            if socket.protocol == Protocol::Udp {
+            if socket.protocol.is_datagram() {
                 socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
             }
             socket
@@ -110,14 +113,22 @@ impl Tables {
     }
 
     /// The cookies of UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
-    fn chosen_by_kernel(&mut self, family: Family, states: u32) -> Vec<u64> {
+    fn chosen_by_kernel(&mut self, protocol: Protocol, family: Family, states: u32) -> Vec<u64> {
         let Ok(netlink) = &mut self.netlink else { return Vec::new() };
-        let query = Query { protocol: Protocol::Udp, family: Some(family), states, autobound: true };
+        let query = Query { protocol, family: Some(family), states, autobound: true };
         let mut chosen = Vec::new();
         match netlink.dump(query, &|_| true, &mut chosen) {
             Ok(()) => chosen.iter().filter_map(|entry| entry.cookie).collect(),
             Err(_) => Vec::new(),
         }
+    }
+
+    /// Counts the sockets of every protocol, and says whether some may be of UDP-Lite, which nearly no host has.
+    fn has_udplite(&mut self) -> bool {
+        let texts = self.text.iter().filter_map(|text| std::fs::read(text.join("protocols")).ok());
+        let Some(text) = texts.into_iter().next() else { return true };
+        self.counted = uncounted::parse(&text);
+        self.counted.iter().any(|(name, count)| *count > 0 && uncounted::is_udplite(name))
     }
 
     /// Reads one table by netlink, or as text where netlink is refused.
@@ -133,6 +144,11 @@ impl Tables {
         if let Ok(netlink) = &mut self.netlink {
             match netlink.dump(Query { protocol, family: Some(family), states, autobound: false }, wants, rows) {
                 Ok(()) => return Ok(()),
+                // A kernel may list TCP and UDP by netlink and not know UDP-Lite there, or not at all.
+                Err(_) if protocol == Protocol::UdpLite => {
+                    self.read_udplite(family, states, wants, rows);
+                    return Ok(());
+                }
                 // From here on the text serves for every table, so that all rows are of one kind.
                 Err(error) => self.netlink = Err(error),
             }
@@ -153,7 +169,22 @@ impl Tables {
         }
     }
 
-    /// Returns the gaps of the way in which the tables were read; `label` names the space.
+    /// Reads the text of UDP-Lite, where the kernel has it.
+    fn read_udplite(
+        &mut self,
+        family: Family,
+        states: u32,
+        wants: &dyn Fn(&KernelSocket) -> bool,
+        rows: &mut Vec<KernelSocket>,
+    ) {
+        let mut read = Vec::new();
+        for text in self.text.iter().filter(|text| is_there(text)).take(1) {
+            self.malformed += proc_net::read(text, Protocol::UdpLite, family, &mut read).unwrap_or_default();
+        }
+        rows.extend(read.into_iter().filter(|entry| states & (1 << entry.state) != 0 && wants(entry)));
+    }
+
+    /// What the way that was taken does not tell; `label` names the space.
     pub fn gaps(&self, label: &str) -> Vec<Gap> {
         let mut gaps = Vec::new();
         if let Err(error) = &self.netlink {
@@ -163,6 +194,7 @@ impl Tables {
         if self.malformed > 0 {
             gaps.push(Gap::MalformedLines { space: label.to_owned(), count: self.malformed });
         }
+        gaps.extend(uncounted::gaps(&self.counted, label));
         gaps
     }
 }
@@ -176,9 +208,9 @@ fn is_there(text: &Path) -> bool {
 fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
     let Some(states) = states else { return Query::ALL_STATES };
     let bits = |state: &State| match (protocol, state) {
-        (Protocol::Udp, State::Unconnected) => 1 << 7,
+        (Protocol::Udp | Protocol::UdpLite, State::Unconnected) => 1 << 7,
         (_, State::Established) => 1 << 1,
-        (_, State::Redirect) | (Protocol::Udp, _) | (Protocol::Tcp, State::Unconnected) => 0,
+        (_, State::Redirect) | (Protocol::Udp | Protocol::UdpLite, _) | (Protocol::Tcp, State::Unconnected) => 0,
         (Protocol::Tcp, State::SynSent) => 1 << 2,
         (Protocol::Tcp, State::SynReceived) => 1 << 3 | 1 << 12,
         (Protocol::Tcp, State::FinWait1) => 1 << 4,

@@ -44,7 +44,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
 
 fn list(need: &Need, space: SpaceId) -> Result<Vec<Socket>, CollectError> {
     let mut all = Vec::new();
-    for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
+    for protocol in Protocol::REGISTERED.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
         let listed = sockets::list(protocol, space)?.sockets.into_iter().map(|listed| listed.socket);
         all.extend(listed.filter(|socket| need.wants_port(socket.local.port)));
     }

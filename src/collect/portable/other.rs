@@ -38,7 +38,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
     let mut merged: Vec<Socket> = Vec::new();
     let mut places = BTreeMap::new();
     let mut unread = 0;
-    for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
+    for protocol in Protocol::REGISTERED.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
         let list = sockets::list(protocol, space.id)?;
         unread += list.unread;
         for listed in list.sockets {

@@ -64,6 +64,7 @@ fn process(pid: Pid, process: &sysinfo::Process, need: &Need) -> Process {
         project: None,
         cwd: process.cwd().map(std::path::Path::to_owned),
         exe_deleted: None,
+        executable: None,
         started_at: started.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
         uid: effective_uid(process),
         belonging: None,

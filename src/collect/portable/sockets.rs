@@ -29,6 +29,7 @@ pub fn list(protocol: Protocol, space: SpaceId) -> Result<List, CollectError> {
     let flags = match protocol {
         Protocol::Tcp => ProtocolFlags::TCP,
         Protocol::Udp => ProtocolFlags::UDP,
+        Protocol::UdpLite => return Ok(List::default()),
     };
     let mut list = List::default();
     // One family at a time, because its flags are the only thing that tells the family of a socket.

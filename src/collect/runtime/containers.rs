@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::models::ContainerSummary;
+use bollard::models::{ContainerSummary, PortSummary, PortSummaryTypeEnum};
 use bollard::{API_DEFAULT_VERSION, Docker};
 
 use super::socket_of;
 use crate::collect::helper::HelperError;
-use crate::model::{Container, Runtime};
+use crate::model::{Container, Endpoint, Origin, Port, Protocol, Runtime, Uid};
 
 /// How long one runtime may take.
 const PATIENCE: Duration = Duration::from_millis(400);
@@ -22,6 +23,33 @@ pub struct RunningContainer {
     pub container: Container,
     /// The addresses that it has on the runtime's networks.
     pub addresses: Vec<IpAddr>,
+    /// The ports of this host that the runtime sends on to it.
+    pub published: Vec<Published>,
+    /// The user that the runtime runs as, and so does what listens for it.
+    pub runtime_user: Uid,
+}
+
+/// A port of this host that leads to a container.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Published {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The end on this host; without an address on every one.
+    pub address: Option<IpAddr>,
+    /// The port on this host.
+    pub port: Port,
+    /// The port in the container.
+    pub private: Port,
+}
+
+impl Published {
+    /// Says whether it is exactly this end of this host.
+    pub fn is(&self, protocol: Protocol, local: Endpoint) -> bool {
+        let is_same = |address: IpAddr| address.to_canonical() == local.address.to_canonical();
+        self.protocol == protocol
+            && self.port == local.port
+            && self.address.map_or_else(|| local.address.is_unspecified(), is_same)
+    }
 }
 
 /// Asks every engine whose socket exists. Returns the containers, and an error for each engine that did not answer.
@@ -52,7 +80,7 @@ fn sockets() -> Vec<(Runtime, PathBuf)> {
 
 /// Returns whether the socket was created by root or by this user.
 fn is_trusted_socket(path: &Path) -> bool {
-    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    use std::os::unix::fs::FileTypeExt;
     let own = rustix::process::geteuid().as_raw();
     std::fs::symlink_metadata(path)
         .is_ok_and(|metadata| metadata.file_type().is_socket() && [0, own].contains(&metadata.uid()))
@@ -60,6 +88,9 @@ fn is_trusted_socket(path: &Path) -> bool {
 
 fn ask(runtime: Runtime, socket: &Path) -> Result<Vec<RunningContainer>, HelperError> {
     let failed = |problem: String| HelperError::Failed { program: socket.display().to_string(), problem };
+    // Whoever runs the runtime has made its socket; nobody else may put one where it is looked for.
+    let user = std::fs::symlink_metadata(socket).map(|metadata| Uid(metadata.uid()));
+    let user = user.map_err(|error| failed(error.to_string()))?;
     let engine = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let engine = engine.map_err(|error| failed(error.to_string()))?;
     let question = async {
@@ -71,7 +102,9 @@ fn ask(runtime: Runtime, socket: &Path) -> Result<Vec<RunningContainer>, HelperE
     match answer {
         Err(_) => Err(HelperError::TimedOut(socket.display().to_string())),
         Ok(Err(error)) => Err(failed(cause(&error))),
-        Ok(Ok(containers)) => Ok(containers.into_iter().filter_map(|summary| running(runtime, summary)).collect()),
+        Ok(Ok(containers)) => {
+            Ok(containers.into_iter().filter_map(|summary| running(runtime, user, summary)).collect())
+        }
     }
 }
 
@@ -90,7 +123,7 @@ fn compose(labels: &HashMap<String, String>) -> Option<String> {
     Some(format!("{}/{}", label("project")?, label("service")?))
 }
 
-fn running(runtime: Runtime, summary: ContainerSummary) -> Option<RunningContainer> {
+fn running(runtime: Runtime, runtime_user: Uid, summary: ContainerSummary) -> Option<RunningContainer> {
     let name = summary.names.unwrap_or_default().into_iter().next();
     let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let texts = networks.into_values().flat_map(|network| [network.ip_address, network.global_ipv6_address]);
@@ -99,10 +132,28 @@ fn running(runtime: Runtime, summary: ContainerSummary) -> Option<RunningContain
             name: name.map(|name| name.trim_start_matches('/').to_owned()),
             image: summary.image,
             compose: summary.labels.as_ref().and_then(compose),
+            origin: Origin::Manager,
             ..Container::of_id(runtime, summary.id?)
         },
         addresses: texts.flatten().filter_map(|text| text.parse().ok()).collect(),
+        published: summary.ports.unwrap_or_default().iter().filter_map(published).collect(),
+        runtime_user,
     })
+}
+
+/// Nothing for a port that is only exposed to other containers, or of a protocol that is not listed here.
+fn published(port: &PortSummary) -> Option<Published> {
+    let protocol = match port.typ? {
+        PortSummaryTypeEnum::TCP => Protocol::Tcp,
+        PortSummaryTypeEnum::UDP => Protocol::Udp,
+        PortSummaryTypeEnum::SCTP | PortSummaryTypeEnum::EMPTY => return None,
+    };
+    let address = match port.ip.as_deref() {
+        None | Some("") => None,
+        Some(text) => Some(text.parse().ok()?),
+    };
+    let (private, port) = (Port::new(port.private_port), Port::new(port.public_port?));
+    Some(Published { protocol, address, port, private })
 }
 
 #[cfg(test)]
@@ -141,8 +192,8 @@ mod tests {
             &path,
             &[
                 r#"{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"}"#,
-                r#"[{"Id":"0123","Names":["/web"],"Image":"httpd:2",
-                    "Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"web"},"NetworkSettings":{"Networks":{"bridge":
+                r#"[{"Id":"0123","Names":["/web"],"Image":"httpd:2","Labels":{"com.docker.compose.project":"shop","com.docker.compose.service":"web"},"Ports":[{"IP":"127.0.0.1","PrivatePort":80,
+                    "PublicPort":8080,"Type":"tcp"},{"PrivatePort":443,"Type":"tcp"}],"NetworkSettings":{"Networks":{"bridge":
                     {"IPAddress":"172.17.0.2","GlobalIPv6Address":""}}}}]"#,
             ],
         );
@@ -152,6 +203,13 @@ mod tests {
         assert_eq!(told[0].container.image.as_deref(), Some("httpd:2"));
         assert_eq!(told[0].container.compose.as_deref(), Some("shop/web"));
         assert_eq!(told[0].addresses, ["172.17.0.2".parse::<IpAddr>().unwrap()]);
+        let end = |text: &str, port| Endpoint::new(text.parse().unwrap(), port);
+        let [published] = told[0].published[..] else { panic!("{told:?}") };
+        assert!(published.is(Protocol::Tcp, end("127.0.0.1", 8080)) && published.private == Port::new(80));
+        assert!(
+            !published.is(Protocol::Tcp, end("0.0.0.0", 8080)) && !published.is(Protocol::Tcp, end("127.0.0.1", 80))
+        );
+        assert!(!published.is(Protocol::Udp, end("127.0.0.1", 8080)));
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 pub mod containers;
 pub mod cri;
-pub mod proxy;
 pub mod systemd;
 
 use std::ffi::OsStr;

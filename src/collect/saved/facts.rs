@@ -130,6 +130,7 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         unit: socket.owner.unit,
         container: socket.owner.container.map(container).transpose()?,
         outer: socket.owner.outer_container.map(container).transpose()?,
+        ..Belonging::default()
     };
     Ok(Socket {
         space: SpaceId(socket.space),
@@ -225,6 +226,7 @@ fn process(process: &saved::Process) -> Result<Process, String> {
         runs: process.runs.as_ref().map(|runs| text("runs", runs)),
         project: process.project.as_ref().map(project).transpose()?,
         exe_deleted: None,
+        executable: None,
     })
 }
 

@@ -29,7 +29,8 @@ pub struct Visibility {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Gap")]
 pub struct GapReport {
-    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects`, `names`, `peers` or `users`.
+    /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects`, `names`, `peers`, `users` or
+    /// `portless` (raw sockets and the like, which take no port).
     pub missing: &'static str,
     /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`,
     /// `redacted` (taken out), or `left-out` (the report was written without it).

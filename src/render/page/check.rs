@@ -101,7 +101,7 @@ fn write_table(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Res
 /// Writes the answers about one port in a line for each protocol.
 pub fn write_in_brief(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Result<()> {
     let is_told = |verdict: &&Verdict<'_>| !verdict.is_beside_the_point();
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::REGISTERED {
         let verdicts: Vec<&Verdict<'_>> =
             port.verdicts.iter().filter(|verdict| verdict.bind.protocol == protocol).filter(is_told).collect();
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
@@ -333,6 +333,7 @@ mod tests {
         const NAME: &str = "a-container-with-a-name-that-says-what-it-is-for";
         let mut snapshot = testing::snapshot();
         let container = Container {
+            origin: crate::model::Origin::Manager,
             name: Some(NAME.to_owned()),
             ..Container::of_id(crate::model::Runtime::Docker, "a".repeat(64))
         };

@@ -270,7 +270,7 @@ mod tests {
             socket.cgroup = Some(77);
         }
         let unit = Some("postgresql@15-main.service".to_owned());
-        snapshot.cgroups.insert(77, Belonging { unit, container: None, outer: None });
+        snapshot.cgroups.insert(77, Belonging { unit, ..Belonging::default() });
         let (init, mut process) = (Pid(1), snapshot.processes[&Pid(700)].clone());
         snapshot
             .processes

@@ -27,34 +27,34 @@ const SECRET_BEGINNINGS: [&str; 9] =
 
 /// Returns the arguments with the values of secrets masked.
 ///
-/// An argument that is not valid UTF-8 is masked only when an option before it asks for that.
+/// They are bytes: one that is no UTF-8 must not keep a secret from being found. Where it is one it is shown with U+FFFD in
+/// place of what is no text.
 pub fn masked(argv: &[OsString]) -> Vec<OsString> {
     let mut value_is_secret = false;
     let mut shown = Vec::with_capacity(argv.len());
-    for (place, argument) in argv.iter().enumerate() {
+    for (index, argument) in argv.iter().enumerate() {
         // The first is the program.
-        if place == 0 {
+        if index == 0 {
             shown.push(argument.clone());
             continue;
         }
         let expected = std::mem::take(&mut value_is_secret);
-        let Some(text) = argument.to_str() else {
-            shown.push(if expected { MASK.into() } else { argument.clone() });
-            continue;
-        };
+        let text = argument.to_string_lossy();
         let is_option = text.starts_with('-');
         if expected && !is_option {
             shown.push(MASK.into());
             continue;
         }
-        value_is_secret = is_option && !text.contains('=') && is_secret_name(text);
-        shown.push(masked_argument(text, argv[0].as_os_str()).into());
+        value_is_secret = is_option && !text.contains('=') && is_secret_option(&text);
+        let masked = masked_argument(&text, argv[0].as_os_str());
+        shown.push(if masked == text { argument.clone() } else { masked.into() });
     }
     shown
 }
 
 fn masked_argument(text: &str, program: &OsStr) -> String {
-    if let Some((name, _)) = text.split_once('=').filter(|(name, _)| is_secret_name(name)) {
+    let is_secret = |name: &str| if name.starts_with('-') { is_secret_option(name) } else { is_secret_name(name) };
+    if let Some((name, _)) = text.split_once('=').filter(|(name, _)| is_secret(name)) {
         return format!("{name}={MASK}");
     }
     if let Some((name, _)) = text.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
@@ -63,10 +63,24 @@ fn masked_argument(text: &str, program: &OsStr) -> String {
     if SECRET_BEGINNINGS.iter().any(|beginning| text.contains(beginning) && text.len() > beginning.len() + 8) {
         return MASK.to_owned();
     }
-    if let Some(rest) = text.strip_prefix("-p").filter(|rest| !rest.is_empty() && takes_password(program)) {
-        return if rest.bytes().all(|byte| byte.is_ascii_digit()) { text.to_owned() } else { format!("-p{MASK}") };
+    if let Some(rest) = text.strip_prefix("-p").filter(|rest| !rest.is_empty()) {
+        // A port, or the password of a program that takes one so. What follows `-p` without a blank and is neither a
+        // number nor an address is a password more often than not.
+        let is_number = rest.bytes().all(|byte| byte.is_ascii_digit());
+        let is_plain_option = rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-' || byte == b'=');
+        let is_password = takes_password(program) || !(is_plain_option || rest.contains([':', '/', ',', '=']));
+        let known = rest.contains("secret") || rest.contains("pass");
+        if !is_number && (is_password || known) {
+            return format!("-p{MASK}");
+        }
     }
     masked_url(text).unwrap_or_else(|| text.to_owned())
+}
+
+/// Says whether the value of an option is a secret: also `--db-pass` and `--redis-pw`, whose last word says so.
+fn is_secret_option(name: &str) -> bool {
+    let last = name.rsplit(['-', '_', '.']).next().unwrap_or_default().to_ascii_lowercase();
+    is_secret_name(name) || ["pass", "pw", "pwd", "psw"].contains(&last.as_str())
 }
 
 fn is_secret_name(name: &str) -> bool {
@@ -108,11 +122,23 @@ mod tests {
             ("x PGPASSWORD=abc", "x PGPASSWORD=********"),
             ("x --password-file=/etc/pw", "x --password-file=/etc/pw"),
             ("x ghp_0123456789abcdef", "x ********"),
+            ("server -psecret -p8080 -p 80", "server -p******** -p8080 -p 80"),
+            ("server --db-pass pw --redis-pw=x --bypass y", "server --db-pass ******** --redis-pw=******** --bypass y"),
+            ("docker-proxy -proto tcp -p127.0.0.1:80", "docker-proxy -proto tcp -p127.0.0.1:80"),
         ] {
             let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let shown: Vec<OsString> = shown.split(' ').map(OsString::from).collect();
             let joined = |argv: &[OsString]| argv.join(OsStr::new(" "));
             assert_eq!(joined(&masked(&argv)), joined(&shown));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_byte_that_is_no_text_hides_no_secret() {
+        use std::os::unix::ffi::OsStringExt;
+        let argv = |words: &[&[u8]]| words.iter().map(|word| OsString::from_vec(word.to_vec())).collect::<Vec<_>>();
+        let shown = masked(&argv(&[b"x", b"--password=hunter2\x9b", b"a\x9b", b"--token", b"b\x9b"]));
+        assert_eq!(shown, argv(&[b"x", b"--password=********", b"a\x9b", b"--token", b"********"]));
     }
 }

@@ -45,7 +45,7 @@ pub fn in_full(row: &Row<'_>, charset: Charset) -> String {
 pub fn verb(row: &Row<'_>) -> &'static str {
     match (row.socket.protocol, row.is_listener) {
         (Protocol::Tcp, true) => "listens on",
-        (Protocol::Udp, true) => "receives on",
+        (Protocol::Udp | Protocol::UdpLite, true) => "receives on",
         _ => "uses",
     }
 }

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use crate::analyse::bind::{Blocker, Overlap};
 use crate::analyse::cause::{Cause, Outcome, Verdict};
-use crate::model::{Belonging, Caller, Endpoint, Owner, Platform, Port, Protocol, Row, StoppedBy, Uid, is_of_manager};
+use crate::analyse::kill::activated;
+use crate::model::{Belonging, Caller, Endpoint, Managed, Owner, Platform, Port, Protocol, Row, StoppedBy, Uid};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::blocker;
 
@@ -48,14 +49,11 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
         Cause::Listener => return first.map(|row| stop(row, udp, caller.platform, charset)),
         Cause::Connection => return first.map(|row| end(row, udp, caller.platform, charset)),
         Cause::Activation => match first.and_then(|row| row.socket.activation.as_ref()) {
-            Some(activation) => {
-                let units = std::iter::once(&activation.socket).chain(&activation.service);
-                let units: Vec<String> = units.map(|unit| Text::of(unit, charset).into_string()).collect();
-                format!("stop what systemd holds it for: systemctl stop {}", units.join(" "))
+            Some(_) if !activated(first?).is_empty() => {
+                let lines: Vec<String> = activated(first?).iter().map(Managed::stop_line).collect();
+                format!("stop what systemd holds it for: {}", lines.join("; "))
             }
-            None => {
-                "`systemctl list-sockets` names the unit that systemd holds it for; stop that .socket unit".to_owned()
-            }
+            _ => "`systemctl list-sockets` names the unit that systemd holds it for; stop that .socket unit".to_owned(),
         },
         Cause::Bound => "its holder has not called listen(2) yet; it has to close the socket or to end".to_owned(),
         Cause::TimeWait => {
@@ -106,9 +104,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
         Cause::Redirected => {
             let container = verdict.judgement.redirects.iter().find_map(|row| container_of(row));
             match container {
-                Some((runtime, name)) => {
-                    format!("stop the container that publishes it: {runtime} stop {}", Text::of(name, charset).as_str())
-                }
+                Some(managed) => format!("stop the container that publishes it: {}", managed.stop_line()),
                 None => {
                     "remove the rule that forwards it: `nft list ruleset` or `iptables-save -t nat` shows it".to_owned()
                 }
@@ -169,8 +165,8 @@ fn find_out(row: &Row<'_>, udp: &str) -> String {
 
 /// How whoever would start the holder again is told to stop it.
 fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<String> {
-    if let Some((runtime, name)) = container_of(row) {
-        return Some(format!("stop its container: {runtime} stop {}", Text::of(name, charset).as_str()));
+    if let Some(managed) = container_of(row) {
+        return Some(format!("stop its container: {}", managed.stop_line()));
     }
     if let Some(services) = row.unit().filter(|_| platform == Platform::Windows) {
         // To end their process would end them all, and Windows starts it again.
@@ -190,19 +186,15 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
             name.as_str()
         ));
     }
-    let is_to_stop = |unit: &&str| !unit.starts_with("user@") && !is_of_manager(unit);
-    let unit = row.unit().filter(|unit| unit.ends_with(".service")).filter(is_to_stop)?;
-    Some(format!("stop its unit: systemctl stop {}", Text::of(unit, charset).as_str()))
+    let service = Managed::service(row.belonging?)?;
+    Some(format!("stop its unit: {}", service.stop_line()))
 }
 
-/// The container that a socket belongs to or leads to, with the command that stops it.
-fn container_of<'a>(row: &Row<'a>) -> Option<(&'static str, &'a str)> {
-    let forwarded = row.socket.forward.as_ref();
-    let container = forwarded
-        .and_then(|forward| forward.container.as_ref())
-        .or_else(|| row.belonging.and_then(Belonging::to_stop))?;
-    let is_stopped_by_engine = matches!(container.runtime.stopped_by(), StoppedBy::Engine(_));
-    is_stopped_by_engine.then(|| (container.runtime.name(), container.short_name()))
+/// The container that a socket leads to, by its runtime's word, or belongs to.
+fn container_of(row: &Row<'_>) -> Option<Managed> {
+    let forwarded = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+    let own = || row.belonging.and_then(Belonging::to_stop);
+    Managed::container(forwarded.or_else(own)?)
 }
 
 /// Which option of the socket would help.

@@ -56,6 +56,17 @@ pub fn sentence(gap: &Gap) -> String {
         Gap::UnattendedSpaces { problem } => {
             format!("open files that keep port spaces were not all looked at: {problem}")
         }
+        Gap::SpacesInFlight { count } => {
+            let files = if *count == 1 { "1 open file is" } else { &format!("{count} open files are") };
+            format!(
+                "{files} being passed between processes, and a network namespace that only such a file keeps is not \
+                 listed"
+            )
+        }
+        Gap::UnlistedProtocol { space, protocol, count, .. } => {
+            let sockets = if *count == 1 { "socket is" } else { "sockets are" };
+            format!("space {space}: {count} {protocol} {sockets} open, which portscope does not list")
+        }
         Gap::SpacesOfHiddenProcesses => {
             "/proc hides other users' processes, and with them the port spaces that they live in".to_owned()
         }

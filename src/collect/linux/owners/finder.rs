@@ -144,7 +144,7 @@ fn options(need: &Need) -> Options {
     };
     Options {
         stream: need.protocols.contains(&Protocol::Tcp).then_some(states),
-        datagram: need.protocols.contains(&Protocol::Udp),
+        datagram: need.protocols.iter().any(|protocol| protocol.is_datagram()),
         keepers: true,
     }
 }

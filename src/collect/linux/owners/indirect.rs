@@ -62,7 +62,7 @@ fn registered_sockets(info: &[u8]) -> impl Iterator<Item = u64> {
 }
 
 /// How many descriptors wait in a unix socket to be received. Source: `net/unix/af_unix.c`, `scm_fds`.
-fn in_flight(info: &[u8]) -> usize {
+pub fn in_flight(info: &[u8]) -> usize {
     let line = info.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"scm_fds:"));
     line.and_then(|count| std::str::from_utf8(count).ok()?.trim().parse().ok()).unwrap_or(0)
 }

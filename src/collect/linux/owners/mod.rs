@@ -16,6 +16,7 @@ use crate::collect::CollectError;
 use crate::model::{Coverage, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
 pub use finder::Finder;
 pub use hidden::leaves_out;
+pub use indirect::in_flight;
 pub use task_iter::Facts;
 
 /// What the processes hold, as far as this user may see.

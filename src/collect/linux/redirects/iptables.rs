@@ -46,7 +46,7 @@ fn read(line: &str) -> Rule {
             "-p" | "--protocol" => {
                 let named = protocol(&value());
                 let is_taken = |protocol: &Protocol| (named == Some(*protocol)) != negated;
-                rule.protocols = Some(Protocol::ALL.into_iter().filter(is_taken).collect());
+                rule.protocols = Some(Protocol::REGISTERED.into_iter().filter(is_taken).collect());
             }
             "--dport" | "--dports" | "--destination-port" | "--ports" => match ports(&value()) {
                 None => rule.is_unclear = true,

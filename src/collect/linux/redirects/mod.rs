@@ -171,7 +171,7 @@ impl Asked<'_> {
 
 /// Reads the name of a protocol with ports.
 fn protocol(name: &str) -> Option<Protocol> {
-    Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)
+    Protocol::REGISTERED.into_iter().find(|protocol| protocol.name() == name)
 }
 
 #[cfg(test)]

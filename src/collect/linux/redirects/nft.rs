@@ -136,7 +136,7 @@ fn take_ports(read: &mut Rule, ports: &[PortRange], operator: &str) {
 }
 
 fn take_protocols(read: &mut Rule, named: Option<&[Protocol]>, operator: &str) {
-    let known = read.protocols.take().unwrap_or_else(|| Protocol::ALL.to_vec());
+    let known = read.protocols.take().unwrap_or_else(|| Protocol::REGISTERED.to_vec());
     let is_taken = |protocol: &Protocol| match (named, operator) {
         (Some(named), "==") => named.contains(protocol),
         (Some(named), "!=") => !named.contains(protocol),

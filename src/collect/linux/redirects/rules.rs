@@ -226,7 +226,7 @@ impl Rules {
         for (family, entry) in &self.entries {
             let all = Matched {
                 family: *family,
-                protocols: Protocol::ALL.to_vec(),
+                protocols: Protocol::REGISTERED.to_vec(),
                 ports: matching::every_port(),
                 names_ports: false,
                 addresses: None,

@@ -160,12 +160,18 @@ impl SockDiag {
     }
 }
 
-/// `struct nlmsghdr`, `struct inet_diag_req_v2` or the older `inet_diag_req`, and the filter as an attribute.
-fn request(query: Query, sequence: u32) -> Vec<u8> {
-    let protocol = match query.protocol {
+/// The protocol's number in packets. Source: IANA, Protocol Numbers.
+fn number(protocol: Protocol) -> u8 {
+    match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
-    };
+        Protocol::UdpLite => 136,
+    }
+}
+
+/// `struct nlmsghdr`, `struct inet_diag_req_v2` or the older `inet_diag_req`, and the filter as an attribute.
+fn request(query: Query, sequence: u32) -> Vec<u8> {
+    let protocol = number(query.protocol);
     let states = query.states.to_ne_bytes();
     // No socket in particular: ports, addresses and interface 0, cookie all ones.
     let any_socket = [[0; 8]; 5].concat().into_iter().chain([0xff; 8]);

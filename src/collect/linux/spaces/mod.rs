@@ -7,6 +7,7 @@
 mod address;
 mod enter;
 mod label;
+mod threads;
 mod unattended;
 
 use std::collections::{BTreeMap, HashMap};
@@ -93,20 +94,30 @@ fn numbers_the_first() -> bool {
 }
 
 /// Finds the namespaces that a process lives in or that are mounted, and says how each is called; the one of this
-/// process first.
-pub fn find() -> io::Result<Vec<Namespace>> {
+/// process first. `with_threads` looks for threads with a namespace of their own too.
+pub fn find(with_threads: bool) -> io::Result<Vec<Namespace>> {
     let mut found: Vec<Namespace> = Vec::new();
     let own = tables_of("self");
     let host = tables_of("1");
     let mut index_of: HashMap<u64, usize> = HashMap::new();
     for pid in pids()? {
-        // A process that has ended, or is a zombie, is in no namespace.
-        let Some(tables) = tables_of(&pid.to_string()) else { continue };
-        let index = *index_of.entry(tables).or_insert_with(|| {
-            found.push(Namespace { tables: Some(tables), ..Namespace::new(0) });
-            found.len() - 1
-        });
-        found[index].pids.push(pid);
+        let mut lives_in = |pid: u32, tables: u64| {
+            let index = *index_of.entry(tables).or_insert_with(|| {
+                found.push(Namespace { tables: Some(tables), ..Namespace::new(0) });
+                found.len() - 1
+            });
+            found[index].pids.push(pid);
+        };
+        // One that has ended, or that is dead and waits for its parent, lives nowhere; its threads may live on.
+        let tables = tables_of(&pid.to_string());
+        if let Some(tables) = tables {
+            lives_in(pid, tables);
+        }
+        if with_threads || tables.is_none() {
+            for (thread, tables) in threads::elsewhere(pid, tables) {
+                lives_in(thread, tables);
+            }
+        }
     }
     for group in &mut found {
         let id = if group.tables == own { namespace_of("self") } else { group.pids.iter().find_map(namespace_of) };
@@ -180,7 +191,7 @@ mod tests {
 
     #[test]
     fn this_process_lives_in_the_first_space_that_is_found() {
-        let found = find().unwrap();
+        let found = find(true).unwrap();
         assert_eq!(found[0].space.id, current().id);
         assert!(found[0].pids.contains(&std::process::id()));
     }

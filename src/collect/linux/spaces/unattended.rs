@@ -10,8 +10,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::{Namespace, number_of_link, pids};
+use super::{Namespace, number_of_link, pids, threads};
 use crate::collect::linux::descriptors::{self, is_shortage};
+use crate::collect::linux::owners;
 use crate::collect::linux::parallel;
 use crate::collect::linux::procfs::socket_inode;
 use crate::model::{Inode, SpaceKind};
@@ -22,7 +23,10 @@ const MOST_ASKED: usize = 20_000;
 /// Answers with a new descriptor of the network namespace of a socket. Source: `linux/sockios.h`.
 const SIOCGSKNS: u16 = 0x894C;
 
-/// A descriptor of a process.
+/// A handle of one thread. Source: pidfd_open(2), `linux/pidfd.h`.
+const PIDFD_THREAD: PidfdFlags = PidfdFlags::from_bits_retain(rustix::fs::OFlags::EXCL.bits());
+
+/// A descriptor of a process, or of a thread with a table of its own.
 type Descriptor = (u32, u32);
 
 /// What the descriptors of all processes are of.
@@ -34,6 +38,8 @@ pub struct Links {
     sockets: Vec<(Descriptor, Inode)>,
     /// Why some may be missing, or could not be followed.
     problem: Option<String>,
+    /// Descriptors that wait in a unix socket to be received: nobody can tell what they are of.
+    in_flight: usize,
 }
 
 impl Links {
@@ -42,8 +48,12 @@ impl Links {
         self.problem.as_deref()
     }
 
-    /// Notes that a file could not be opened for lack of descriptors. A file that no longer exists or may not be opened
-    /// is ignored.
+    /// How many descriptors are on their way from one process to another. They may be what keeps further namespaces.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Notes that a file could not be opened for want of descriptors. That it is gone or refused is no news.
     fn note(&mut self, error: Errno) {
         if is_shortage(error) {
             self.problem = Some(io::Error::from(error).to_string());
@@ -54,7 +64,9 @@ impl Links {
 /// Reads the descriptors of every process that this user may read.
 pub fn links() -> Links {
     let mut all = Links::default();
-    let pids = pids().inspect_err(|error| all.problem = Some(error.to_string())).unwrap_or_default();
+    let mut pids = pids().inspect_err(|error| all.problem = Some(error.to_string())).unwrap_or_default();
+    let with_own_table: Vec<u32> = pids.iter().flat_map(|pid| threads::with_own_descriptors(*pid)).collect();
+    pids.extend(with_own_table);
     let workers = pids.len() / 64 + 1;
     let parts = parallel::share(pids, workers, |pid, part: &mut Links| {
         let entries = fs::read_dir(format!("/proc/{pid}/fd"));
@@ -113,6 +125,7 @@ pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Namespac
             break;
         }
         asked.insert(inode);
+        links.in_flight += in_flight(pid, fd);
         let namespace = match taken(pid, fd).and_then(|socket| namespace_of_socket(&socket)) {
             Ok(namespace) => namespace,
             Err(error) => {
@@ -133,6 +146,11 @@ pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Namespac
     found
 }
 
+/// The kernel's count of descriptors that wait in a socket; only a unix socket has one.
+fn in_flight(pid: u32, fd: u32) -> usize {
+    fs::read(format!("/proc/{pid}/fdinfo/{fd}")).map_or(0, |info| owners::in_flight(&info))
+}
+
 /// How many namespaces may be kept: each takes one descriptor, and its tables another.
 fn room() -> usize {
     descriptors::spare() / 2
@@ -150,7 +168,11 @@ fn kept(id: u64, pid: u32, handle: OwnedFd) -> Namespace {
 /// The open file behind a descriptor of another process. Source: pidfd_getfd(2), which takes the right to trace it.
 fn taken(pid: u32, fd: u32) -> Result<OwnedFd, Errno> {
     let pid = pid.try_into().ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    // A thread may have descriptors of its own. Kernels before 6.9 know handles of whole processes only.
+    let process = match pidfd_open(pid, PIDFD_THREAD) {
+        Err(Errno::INVAL) => pidfd_open(pid, PidfdFlags::empty())?,
+        process => process?,
+    };
     pidfd_getfd(process, fd.try_into().map_err(|_| Errno::BADF)?, PidfdGetfdFlags::empty())
 }
 

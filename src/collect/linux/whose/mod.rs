@@ -148,7 +148,9 @@ pub fn prefer_compose(processes: &mut BTreeMap<Pid, Process>) {
 fn listens(socket: &Socket) -> bool {
     match socket.protocol {
         Protocol::Tcp => socket.state == Some(State::Listen),
-        Protocol::Udp => matches!(socket.state, None | Some(State::Unconnected)) && socket.autobound != Some(true),
+        Protocol::Udp | Protocol::UdpLite => {
+            matches!(socket.state, None | Some(State::Unconnected)) && socket.autobound != Some(true)
+        }
     }
 }
 

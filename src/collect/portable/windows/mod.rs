@@ -56,7 +56,8 @@ impl Facts {
 fn name_services(processes: &mut BTreeMap<Pid, Process>, services: &BTreeMap<Pid, Vec<String>>) {
     for (pid, names) in services {
         if let Some(process) = processes.get_mut(pid) {
-            process.belonging = Some(Belonging { unit: Some(names.join(", ")), container: None, outer: None });
+            process.belonging =
+                Some(Belonging { unit: Some(names.join(", ")), origin: Origin::Manager, ..Belonging::default() });
         }
     }
 }
@@ -79,8 +80,8 @@ struct Ranges {
 impl Ranges {
     fn ask() -> Ranges {
         Ranges {
-            dynamic: Protocol::ALL.map(|protocol| ask("dynamicportrange", protocol, netsh::dynamic_range)),
-            excluded: Protocol::ALL.map(|protocol| ask("excludedportrange", protocol, netsh::excluded_ranges)),
+            dynamic: Protocol::REGISTERED.map(|protocol| ask("dynamicportrange", protocol, netsh::dynamic_range)),
+            excluded: Protocol::REGISTERED.map(|protocol| ask("excludedportrange", protocol, netsh::excluded_ranges)),
         }
     }
 

@@ -1,0 +1,24 @@
+//! Where a fact about an owner comes from, which says what it may decide.
+
+/// Where a fact about an owner comes from.
+///
+/// Every name that a process has can be another's by choice: its own name, its arguments, the cgroup that it made for
+/// itself, the path of its file in a mount namespace of its own. Such a name may be shown. What is stopped, which command
+/// line is suggested and whether a policy is met is decided by facts of the kernel and of those who run the process.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Origin {
+    /// The kernel, or a name that only root could give.
+    Kernel,
+    /// A manager of units or a runtime of containers that was asked.
+    Manager,
+    /// The process, or its user.
+    #[default]
+    Claim,
+}
+
+impl Origin {
+    /// Says whether the fact may decide something.
+    pub const fn decides(self) -> bool {
+        matches!(self, Origin::Kernel | Origin::Manager)
+    }
+}
