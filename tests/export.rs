@@ -345,8 +345,8 @@ fn a_database_answers_which_of_two_hundred_hosts_expose_a_port() {
         }
     }
     assert_eq!(expected.len(), 10);
-    // The question stands in the README.
-    let readme = include_str!("../README.md");
+    // The question is in docs/fleet.md.
+    let readme = include_str!("../docs/fleet.md");
     let sql = readme.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
     let script = "import duckdb, sys, os; os.chdir(sys.argv[1]); print('\\n'.join(r[0] for r in duckdb.sql(sys.argv[2]).fetchall()))";
     let output = support::output(Command::new(python).args(["-c", script]).arg(folder.join("")).arg(sql));

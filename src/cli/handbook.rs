@@ -52,7 +52,7 @@ pub const HANDBOOK: &[Entry] = &[
         ],
         statuses: &[
             (0, "success; also when nothing is open on a port"),
-            (1, "no match for a name"),
+            (1, "no: no match for a name, a difference, a violation, a timeout"),
             USAGE_OR_SYSTEM,
             STRICT,
         ],
@@ -68,7 +68,7 @@ pub const HANDBOOK: &[Entry] = &[
         ],
         statuses: &[
             (0, "success; also when nothing is open on a port"),
-            (1, "no match for a name"),
+            (1, "no: no match for a name, a difference, a violation, a timeout"),
             USAGE_OR_SYSTEM,
             STRICT,
         ],
