@@ -96,10 +96,9 @@ fn the_pictures_are_what_the_program_prints() {
     assert!(printed.contains('\u{1b}'), "the picture has colors: {printed}");
     let shown = format!("$ portscope\n{printed}");
     let rgb = |red, green, blue| anstyle::Color::Rgb(anstyle::RgbColor(red, green, blue));
-    for (name, text, ground) in [
-        ("light", rgb(36, 41, 47), rgb(255, 255, 255)),
-        ("dark", rgb(230, 237, 243), rgb(13, 17, 23)),
-    ] {
+    for (name, text, ground) in
+        [("light", rgb(36, 41, 47), rgb(255, 255, 255)), ("dark", rgb(230, 237, 243), rgb(13, 17, 23))]
+    {
         let picture = Term::new().fg_color(text).bg_color(ground).render_svg(&shown);
         same(&root().join(format!("docs/listing-{name}.svg")), &picture);
     }
@@ -199,7 +198,8 @@ fn the_policy_of_the_sample_is_read() {
 #[test]
 fn the_build_commands_are_cargos() {
     let text = readme();
-    let commands: Vec<&str> = blocks(&text, "sh").concat().into_iter().filter(|line| line.starts_with("cargo")).collect();
+    let commands: Vec<&str> =
+        blocks(&text, "sh").concat().into_iter().filter(|line| line.starts_with("cargo")).collect();
     assert_eq!(commands, ["cargo run --release", "cargo test"]);
     assert!(Command::new("cargo").arg("--version").status().unwrap().success());
 }
