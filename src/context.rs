@@ -9,6 +9,7 @@ use crate::environment::{Environment, Terminal};
 use crate::error::Error;
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
+use crate::render::text::style::{self, ColorChoice, Style};
 use crate::system;
 
 /// The surroundings of one run.
@@ -18,7 +19,7 @@ pub struct Context {
     pub(crate) terminal: Terminal,
     /// Whether standard error is a terminal, where progress may be drawn.
     pub(crate) is_stderr_tty: bool,
-    /// The columns of the terminal that standard error goes to; absent where it goes elsewhere.
+    /// The columns that a line on standard error may take; absent where there is no limit.
     stderr_width: Option<usize>,
     /// What a person types; absent where nobody can be asked.
     answers: Option<Box<dyn BufRead>>,
@@ -31,6 +32,7 @@ pub struct Context {
 impl Context {
     /// The surroundings of this process.
     pub fn of_process() -> Context {
+        let environment = Environment::of_process();
         let is_tty = io::stdout().is_terminal();
         let size = if is_tty { terminal_size::terminal_size_of(io::stdout()) } else { None };
         Context {
@@ -45,9 +47,10 @@ impl Context {
                 has_color: if is_tty { anstyle_query::windows::enable_ansi_colors() } else { None },
             },
             is_stderr_tty: io::stderr().is_terminal(),
-            stderr_width: terminal_size::terminal_size_of(io::stderr())
-                .map(|(width, _)| usize::from(width.0))
-                .filter(|width| *width > 0),
+            stderr_width: style::columns(&environment).or_else(|| {
+                let size = terminal_size::terminal_size_of(io::stderr());
+                size.map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+            }),
             // What is asked about is shown on standard output, and the question on standard error: who sees only one of
             // them cannot answer. And an answer in a pipe was not given to this question.
             answers: if is_tty && io::stdin().is_terminal() && io::stderr().is_terminal() {
@@ -55,7 +58,7 @@ impl Context {
             } else {
                 None
             },
-            environment: Environment::of_process(),
+            environment,
             source: Box::new(System),
             program: std::env::current_exe().ok(),
         }
@@ -67,6 +70,17 @@ impl Context {
             self.source = Box::new(Saved::open(path)?);
         }
         Ok(())
+    }
+
+    /// The look of what commands without flags for it write to standard output.
+    pub(crate) fn style(&self) -> Style {
+        Style::new(ColorChoice::Auto, None, &self.environment, self.terminal)
+    }
+
+    /// Writes a sentence to standard output, folded between words.
+    pub(crate) fn say(&mut self, line: &str) -> io::Result<()> {
+        let width = self.style().width;
+        paragraph::item(&mut self.stdout, line, width)
     }
 
     /// Writes one line to standard error.

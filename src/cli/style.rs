@@ -17,6 +17,10 @@ pub struct StyleArgs {
     #[arg(long, value_name = "WHEN", value_parser = one_of(&ColorChoice::ALL, ColorChoice::name), default_value = "auto", help_heading = "Output")]
     pub color: ColorChoice,
 
+    /// Width of the output in columns, instead of that of the terminal
+    #[arg(long, value_name = "N", value_parser = parse_width, help_heading = "Output")]
+    pub width: Option<usize>,
+
     /// Do not page a long table
     #[arg(long, help_heading = "Output")]
     pub no_pager: bool,
@@ -25,6 +29,12 @@ pub struct StyleArgs {
 impl StyleArgs {
     /// Decides the look from the flags, the environment and the terminal.
     pub fn style(&self, context: &Context) -> Style {
-        Style::new(self.color, &context.environment, context.terminal)
+        Style::new(self.color, self.width, &context.environment, context.terminal)
     }
+}
+
+fn parse_width(text: &str) -> Result<usize, String> {
+    // A line of a hundred thousand columns is a typing error.
+    let width = text.parse().ok().filter(|width| (1..=65_535).contains(width));
+    width.ok_or_else(|| format!("`{text}` is not a width: expected 1 to 65535 columns"))
 }

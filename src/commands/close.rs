@@ -87,7 +87,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Ok(ExitStatus::No);
     }
     for row in &chosen {
-        writeln!(context.stdout, "{}", socket::socket_and_holders(row, charset))?;
+        context.say(&format!("{}", socket::socket_and_holders(row, charset)))?;
     }
     context.stdout.flush()?;
     let noun = if chosen.len() == 1 { "socket" } else { "sockets" };
@@ -106,7 +106,7 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
         match destroy(row.socket) {
             Ok(()) => destroyed.push(*row),
             Err(ControlError::Gone) => {
-                writeln!(context.stdout, "{}: was closed meanwhile", socket::socket(row, charset))?;
+                context.say(&format!("{}: was closed meanwhile", socket::socket(row, charset)))?;
             }
             Err(ControlError::Refused) => {
                 context.note(&refused(context));
@@ -128,13 +128,12 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
         // A connection that was destroyed leaves nothing; what was bound by number stays bound.
         let kept = now.get(&row.socket.cookie).filter(|socket| is_bound(&socket.local));
         match kept {
-            Some(socket) => writeln!(
-                context.stdout,
+            Some(socket) => context.say(&format!(
                 "{line}; {} keeps {} bound until it closes its descriptor or ends",
                 socket::all(row, charset),
                 socket::end(socket.local, socket.device.as_deref(), charset)
-            )?,
-            None => writeln!(context.stdout, "{line}")?,
+            ))?,
+            None => context.say(&line)?,
         }
     }
     Ok(is_whole)

@@ -3,12 +3,11 @@
 use crate::context::Context;
 use crate::error::Error;
 use crate::render::text::safe::Charset;
-use crate::render::text::style::{ColorChoice, Style};
 
 /// Returns whether to go on: as `--yes` says, else as the person at the terminal answers.
 pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Context) -> Result<bool, Error> {
     if is_dry {
-        writeln!(context.stdout, "nothing was done (--dry-run)")?;
+        context.say("nothing was done (--dry-run)")?;
         return Ok(false);
     }
     if is_agreed {
@@ -17,7 +16,7 @@ pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Cont
     match context.ask(question) {
         Some(true) => Ok(true),
         Some(false) => {
-            writeln!(context.stdout, "nothing was done")?;
+            context.say("nothing was done")?;
             Ok(false)
         }
         None => Err(Error::Usage("nobody can be asked here, so nothing was done: --yes agrees beforehand".to_owned())),
@@ -26,5 +25,5 @@ pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Cont
 
 /// The characters that the output may have.
 pub fn charset(context: &Context) -> Charset {
-    Style::new(ColorChoice::Auto, &context.environment, context.terminal).charset
+    context.style().charset
 }

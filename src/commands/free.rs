@@ -141,8 +141,8 @@ fn explain(
         let report = document::report(&answer, None, Some(&explained), context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
-        let charset = crate::render::text::style::charset(&context.environment, context.terminal);
-        free::write_explained(&mut context.stdout, &explained, listing.snapshot, charset)?;
+        let style = context.style();
+        free::write_explained(&mut context.stdout, &explained, listing.snapshot, style)?;
     }
     Ok(if reasons.is_empty() { ExitStatus::Yes } else { ExitStatus::No })
 }

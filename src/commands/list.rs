@@ -107,15 +107,17 @@ fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Re
         Format::Csv => csv::write(out, listing, &output.columns_of(listing), b',', output.header.no_header)?,
         Format::Tsv => csv::write(out, listing, &output.columns_of(listing), b'\t', output.header.no_header)?,
         Format::Markdown => listing::write(out, listing, &table(Frame::Markdown, false))?,
-        Format::Table | Format::Wide => {
-            let options = table(Frame::Plain, output.format() == Format::Table);
-            if context.terminal.is_tty {
-                let mut text = Vec::new();
-                listing::write(&mut text, listing, &options)?;
-                pager::show(&text, !output.style.no_pager, context)?;
-            } else {
-                listing::write(out, listing, &options)?;
-            }
+        Format::Table if !context.terminal.is_tty => listing::write(out, listing, &table(Frame::Plain, true))?,
+        Format::Table => {
+            let mut text = Vec::new();
+            listing::write(&mut text, listing, &table(Frame::Plain, true))?;
+            pager::show(&text, !output.style.no_pager, context)?;
+        }
+        Format::Wide if style.width.is_none() => listing::write(out, listing, &table(Frame::Plain, false))?,
+        Format::Wide => {
+            let mut text = Vec::new();
+            listing::write(&mut text, listing, &table(Frame::Plain, false))?;
+            pager::show_wide(&text, !output.style.no_pager, style.width, context)?;
         }
     }
     // The rows first, also where both go to the same terminal.

@@ -1,28 +1,47 @@
 //! Shows a table that is longer than the screen through a pager.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::context::Context;
 use crate::error::Error;
+use crate::render::text::clip;
 use crate::system::folders;
+
+/// The pager where none is chosen.
+const USUAL: &str = "less -FRX";
+
+/// The same for lines that are wider than the screen. With -F it would not wait where only the width is too small.
+const SIDEWAYS: &str = "less -RSX";
 
 /// Writes the text, through a pager when it does not fit on the terminal.
 pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<(), Error> {
     let height = context.terminal.size.map_or(24, |(_, height)| usize::from(height));
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
-    if wanted && context.terminal.is_tty && lines >= height {
-        match page(text, context) {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(error) => return Err(error.into()),
-        }
+    if wanted && context.terminal.is_tty && lines >= height && page(text, USUAL, context)? {
+        return Ok(());
     }
     Ok(context.stdout.write_all(text)?)
 }
 
+/// Writes a text whose lines are not fitted to any width: through a pager that scrolls sideways when it does not fit on
+/// the terminal, else cut at the width.
+pub fn show_wide(text: &[u8], wanted: bool, width: Option<usize>, context: &mut Context) -> Result<(), Error> {
+    let Some(width) = width else { return Ok(context.stdout.write_all(text)?) };
+    let whole = String::from_utf8_lossy(text);
+    let cut = clip::lines(&whole, width);
+    if cut.len() == whole.len() {
+        return show(text, wanted, context);
+    }
+    if wanted && context.terminal.is_tty && page(text, SIDEWAYS, context)? {
+        return Ok(());
+    }
+    Ok(context.stdout.write_all(cut.as_bytes())?)
+}
+
 /// Says whether a pager was found and has shown the text.
-fn page(text: &[u8], context: &Context) -> io::Result<bool> {
+fn page(text: &[u8], usual: &str, context: &Context) -> io::Result<bool> {
     let environment = &context.environment;
     // Under sudo the variables may be another user's, and a pager can start a shell.
     let chosen = if environment.is_sudo() {
@@ -30,7 +49,7 @@ fn page(text: &[u8], context: &Context) -> io::Result<bool> {
     } else {
         environment.text("PORTSCOPE_PAGER").or_else(|| environment.text("PAGER"))
     };
-    let mut words = chosen.unwrap_or("less -FRX").split_whitespace();
+    let mut words = chosen.unwrap_or(usual).split_whitespace();
     let Some(program) = words.next().filter(|program| *program != "cat") else { return Ok(false) };
     // Neither PATH nor a variable that makes less run programs may count then.
     let mut command = if environment.is_sudo() {
@@ -44,6 +63,10 @@ fn page(text: &[u8], context: &Context) -> io::Result<bool> {
         Command::new(program)
     };
     command.args(words).stdin(Stdio::piped());
+    // Lines that are wider than the screen are not to be folded, whichever options the variable has.
+    if usual == SIDEWAYS && Path::new(program).file_stem().is_some_and(|name| name == "less") {
+        command.arg("-S");
+    }
     let Ok(mut pager) = command.spawn() else { return Ok(false) };
     if let Some(mut stdin) = pager.stdin.take() {
         match stdin.write_all(text) {

@@ -1,7 +1,5 @@
 //! `portscope services`: what port numbers are assigned to.
 
-use std::io::Write;
-
 use super::pager;
 use crate::catalogue::Catalogue;
 use crate::cli::{HeaderArgs, JsonArgs, OnlyProtocolArgs, StyleArgs, one_of};
@@ -12,6 +10,7 @@ use crate::model::{PortRange, Protocol, Registered};
 use crate::render::document::json;
 use crate::render::document::services::{self as document, ServicesReport};
 use crate::render::page::services::{self, Form};
+use crate::render::text::paragraph;
 
 /// Print the well-known ports, or look up a port or service in the whole registry
 #[derive(Debug, clap::Args)]
@@ -53,7 +52,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     match form {
         Form::Json => {
             let host = context.source.host()?;
-            json::write(&mut text, &ServicesReport::new(&entries, &host), style.width.is_some())?;
+            json::write(&mut text, &ServicesReport::new(&entries, &host), context.terminal.is_tty)?;
         }
         Form::Csv => document::write_records(&mut text, &entries, b',', args.header.no_header, style)?,
         Form::Tsv => document::write_records(&mut text, &entries, b'\t', args.header.no_header, style)?,
@@ -62,7 +61,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         }
     }
     if entries.is_empty() && form == Form::Table {
-        writeln!(text, "{}", nothing(args.query.as_deref().unwrap_or_default(), style))?;
+        let line = nothing(args.query.as_deref().unwrap_or_default(), style);
+        paragraph::sentence(&mut text, &line, style.width)?;
     }
     pager::show(&text, form == Form::Table && !args.style.no_pager, context)?;
     Ok(if entries.is_empty() { ExitStatus::No } else { ExitStatus::Yes })

@@ -110,7 +110,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let listing = join::listing(&snapshot, None);
     let outcomes = condition.outcomes(&listing);
     let is_reached = condition.is_met(outcomes.iter().map(|outcome| outcome.is_reached));
-    let style = Style::new(ColorChoice::Auto, &context.environment, context.terminal);
+    let style = context.style();
     if args.document.json {
         let report =
             WaitReport::new(&listing, condition.goal, is_reached, elapsed, &outcomes, context.program.as_deref());
@@ -118,7 +118,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     } else if !args.quiet {
         for outcome in outcomes.iter().filter(|outcome| outcome.is_reached) {
             for line in wait::reached(condition.goal, outcome, style.charset) {
-                writeln!(context.stdout, "{line}")?;
+                context.say(&line)?;
             }
         }
         context.stdout.flush()?;
@@ -173,5 +173,5 @@ fn spinner(args: &Args, condition: &Condition, context: &Context) -> Option<Spin
 fn style_of_stderr(context: &Context) -> Style {
     let terminal = Terminal { is_tty: context.is_stderr_tty, ..context.terminal };
     let environment: &Environment = &context.environment;
-    Style::new(ColorChoice::Never, environment, terminal)
+    Style::new(ColorChoice::Never, None, environment, terminal)
 }

@@ -25,7 +25,8 @@ pub fn run(
     context: &mut Context,
 ) -> Result<ExitStatus, Error> {
     let charset = charset(context);
-    words::write(&mut context.stdout, &plan, charset)?;
+    let style = context.style();
+    words::write(&mut context.stdout, &plan, style)?;
     context.stdout.flush()?;
     let (plan, found) = match all(plan, handles, charset) {
         Ok(found) => found,
@@ -41,7 +42,7 @@ pub fn run(
     let is_whole = note_refusals(&plan, charset, context) && is_whole;
     let lines: Vec<String> = found.iter().map(|managed| format!("`{}`", managed.stop_line())).collect();
     if args.dry_run {
-        writeln!(context.stdout, "would run {}", lines.join(", "))?;
+        context.say(&format!("would run {}", lines.join(", ")))?;
     }
     if !confirm(args.dry_run, args.yes, &format!("Run {}?", lines.join(", ")), context)? {
         return Ok(if args.dry_run && is_whole { ExitStatus::Yes } else { ExitStatus::No });
@@ -51,7 +52,7 @@ pub fn run(
             context.note(&format!("{} was not stopped: {problem}", managed.title()));
             return Ok(ExitStatus::No);
         }
-        writeln!(context.stdout, "{}: stopped", managed.title())?;
+        context.say(&format!("{}: stopped", managed.title()))?;
     }
     context.stdout.flush()?;
     let is_free = outcome::settle(args, &plan, chosen, handles, targets, charset, context)?;

@@ -79,7 +79,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     if args.via_manager {
         return managers::run(args, plan, &meant, &handles, &targets, is_whole, context);
     }
-    words::write(&mut context.stdout, &plan, charset)?;
+    let style = context.style();
+    words::write(&mut context.stdout, &plan, style)?;
     context.stdout.flush()?;
     is_whole &= note_refusals(&plan, charset, context);
     if plan.victims.is_empty() {
@@ -128,12 +129,12 @@ fn send(
         let still_holds = victim.meant.iter().try_fold(false, |found, row| Ok(found || handle.holds(row.socket)?));
         let sent = still_holds.and_then(|holds| if holds { handle.send(signal).map(|()| true) } else { Ok(false) });
         match sent {
-            Ok(true) => writeln!(context.stdout, "{who}: sent {}", signal.name())?,
+            Ok(true) => context.say(&format!("{who}: sent {}", signal.name()))?,
             Ok(false) if handle.has_ended_within(Duration::ZERO) => {
-                writeln!(context.stdout, "{who}: has ended by itself")?;
+                context.say(&format!("{who}: has ended by itself"))?;
             }
-            Ok(false) => writeln!(context.stdout, "{who}: does not hold the socket any more and was left alone")?,
-            Err(ControlError::Gone) => writeln!(context.stdout, "{who}: has ended by itself")?,
+            Ok(false) => context.say(&format!("{who}: does not hold the socket any more and was left alone"))?,
+            Err(ControlError::Gone) => context.say(&format!("{who}: has ended by itself"))?,
             Err(error) => {
                 context.note(&format!("{who} was not signalled: {error}"));
                 is_whole = false;

@@ -118,7 +118,7 @@ fn look(
 fn send_kill(running: &[(String, &ProcessHandle)], context: &mut Context) -> Result<(), Error> {
     for (name, process) in running {
         match process.send(Signal::Kill) {
-            Ok(()) => writeln!(context.stdout, "{name}: has not ended, sent SIGKILL")?,
+            Ok(()) => context.say(&format!("{name}: has not ended, sent SIGKILL"))?,
             Err(ControlError::Gone) => {}
             Err(error) => context.note(&format!("{name} was not signalled: {error}")),
         }
@@ -134,9 +134,9 @@ fn say_free(
     context: &mut Context,
 ) -> Result<(), Error> {
     for (name, _) in running {
-        writeln!(context.stdout, "{name}: has let go of the port and still runs")?;
+        context.say(&format!("{name}: has let go of the port and still runs"))?;
     }
-    writeln!(context.stdout, "{} is free{}", targets.names(), connections_left(left))?;
+    context.say(&format!("{} is free{}", targets.names(), connections_left(left)))?;
     Ok(())
 }
 

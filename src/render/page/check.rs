@@ -2,12 +2,12 @@
 
 use std::io::{self, Write};
 
-use unicode_width::UnicodeWidthStr;
-
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
 use crate::model::{BindError, Caller, Listing, Protocol, Row};
-use crate::render::table::draw::{self, Cells, Emphasis, Frame, Head};
+use crate::render::table::draw::Emphasis;
+use crate::render::table::fit::Yields;
+use crate::render::table::grid::{Column, Grid, Row as GridRow};
 use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
@@ -19,14 +19,14 @@ use crate::render::words::summary;
 /// Sockets in the way that are named; the rest is counted.
 const MOST_NAMED: usize = 4;
 
-const HEADS: [&str; 5] = ["PROTO", "ADDRESS", "BIND", "ERROR", "WHY"];
-
-/// Where these stand among the heads.
-const ERROR: usize = 3;
-const WHY: usize = 4;
-
-/// The columns that a reason needs to be readable beside the rest.
-const LEAST_ROOM: usize = 24;
+/// A reason folds beside the rest while it has so much room, and else stands below its row.
+const COLUMNS: [Column<'_>; 5] = [
+    Column::text("PROTO", Yields::NEVER),
+    Column::text("ADDRESS", Yields::NEVER),
+    Column::text("BIND", Yields::NEVER),
+    Column::text("ERROR", Yields::NEVER.or_moves_below()),
+    Column::text("WHY", Yields::folds(24).or_moves_below()),
+];
 
 /// Writes the answers.
 pub fn write(
@@ -50,52 +50,13 @@ pub fn write(
 
 fn write_port(out: &mut dyn Write, port: &Checked<'_>, caller: Caller, style: Style) -> io::Result<()> {
     paragraph::sentence(out, &heading(port, style), style.width)?;
-    write_table(out, port, style)?;
+    let row = |verdict| GridRow { cells: cells(verdict, style).into(), note: None };
+    let rows: Vec<GridRow> = port.verdicts.iter().map(row).collect();
+    Grid::new(&COLUMNS, false).draw(out, &rows, style)?;
     for line in notes(port, caller, style) {
         paragraph::item(out, &line, style.width)?;
     }
     Ok(())
-}
-
-/// Draws the table so that it fits: the reason goes over as many lines as it needs, and where there is no room for it
-/// beside the rest it stands below its row.
-fn write_table(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> io::Result<()> {
-    let rows: Vec<[(Text, Emphasis); 5]> = port.verdicts.iter().map(|verdict| cells(verdict, style)).collect();
-    let natural = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0).max(HEADS[place].len());
-    let head = |(place, width): (usize, usize)| Head { title: HEADS[place].to_owned(), width, is_number: false };
-    let before: usize = (0..WHY).map(|place| natural(place) + usize::from(crate::render::table::fit::GAP)).sum();
-    let room = style.width.map(|width| width.saturating_sub(before));
-    let reasons: Vec<Text> = rows.iter().map(|row| row[WHY].0.clone()).collect();
-    let lines: Vec<Vec<&str>> = reasons.iter().map(|reason| paragraph::folded(reason.as_str(), room)).collect();
-    let widest = lines.iter().flatten().map(|line| UnicodeWidthStr::width(*line)).max().unwrap_or(0);
-    let is_narrow = room.is_some_and(|room| widest > room || natural(WHY) > room && room < LEAST_ROOM);
-    if is_narrow {
-        let shape: Vec<Head> = (0..ERROR).map(|place| head((place, natural(place)))).collect();
-        let mut heads = Some(&shape[..]);
-        for row in rows {
-            let [proto, address, bind, (error, _), (why, _)] = row;
-            let mut row = std::iter::once([proto, address, bind]);
-            draw::draw(out, heads.take(), &shape, &mut row, Frame::Plain, style)?;
-            let says_something = |text: &&Text| !text.as_str().is_empty() && **text != Text::unknown();
-            let parts: Vec<&str> = [&error, &why].into_iter().filter(says_something).map(Text::as_str).collect();
-            if !parts.is_empty() {
-                paragraph::item(out, &format!("  {}", parts.join(": ")), style.width)?;
-            }
-        }
-        return Ok(());
-    }
-    let shape: Vec<Head> = (0..WHY).map(natural).chain([widest.max(HEADS[WHY].len())]).enumerate().map(head).collect();
-    let mut rows = rows.into_iter().zip(&lines).flat_map(|(row, lines)| {
-        let further = |line: &str| -> Cells {
-            let empty = (0..WHY).map(|_| (Text::default(), Emphasis::None));
-            empty.chain([(Text::of(line, style.charset), Emphasis::None)]).collect()
-        };
-        let mut first: Cells = row.to_vec();
-        first[WHY].0 = Text::of(lines[0], style.charset);
-        let further: Vec<Cells> = lines[1..].iter().map(|line| further(line)).collect();
-        std::iter::once(first).chain(further)
-    });
-    draw::draw(out, Some(&shape), &shape, &mut rows, Frame::Plain, style)
 }
 
 /// Writes the answers about one port in a line for each protocol.
@@ -309,6 +270,7 @@ mod tests {
     use crate::model::{SpaceId, SpaceKind, Uid};
     use crate::render::text::safe::Charset;
     use crate::testing;
+    use unicode_width::UnicodeWidthStr;
 
     fn text(snapshot: &Snapshot, port: u16, addresses: &[&str], width: Option<usize>) -> String {
         let listing = join::listing(snapshot, None);
@@ -347,11 +309,10 @@ mod tests {
         snapshot
     }
 
-    /// Its words in order of the alphabet, without heads, rules and what joins an error with its reason.
-    fn words(text: &str) -> Vec<String> {
-        let words = text.split_whitespace().map(|word| word.trim_end_matches(':').to_owned());
-        let mut words: Vec<String> =
-            words.filter(|word| !word.starts_with('─') && !["ERROR", "WHY"].contains(&word.as_str())).collect();
+    /// Its words in order of the alphabet, without heads, and without the marks of what is unknown.
+    fn words(text: &str) -> Vec<&str> {
+        let words = text.split_whitespace().filter(|word| !["ERROR", "WHY", "-"].contains(word));
+        let mut words: Vec<&str> = words.collect();
         words.sort();
         words
     }

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use crate::analyse::diff::{Change, Diff, Holder, Side};
 use crate::model::{Host, Snapshot};
-use crate::render::table::grid::{self, Column, Yields};
+use crate::render::table::fit::Yields;
+use crate::render::table::grid::{self, Column, Grid, Row};
+use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::text::time;
@@ -25,21 +27,20 @@ pub fn write(
     style: Style,
 ) -> io::Result<()> {
     if !bare {
-        writeln!(out, "before: {}", moment(&before.host, style))?;
-        writeln!(out, "after:  {}", moment(&after.host, style))?;
+        paragraph::item(out, &format!("before: {}", moment(&before.host, style)), style.width)?;
+        paragraph::item(out, &format!("after:  {}", moment(&after.host, style)), style.width)?;
     }
-    let column = |title, yields| Column { title, yields };
     let columns = [
-        column(("CHANGE", false), Yields::Never),
-        column(("PROTO", false), Yields::Leaves),
-        column(("PORT", true), Yields::Never),
-        column(("SPACE", false), Yields::IsCutAndLeaves(LEAST_SPACE)),
-        column(("WHAT", false), Yields::Folds),
+        Column::text("CHANGE", Yields::NEVER),
+        Column::text("PROTO", Yields::leaves(0)),
+        Column::number("PORT", Yields::NEVER),
+        Column::text("SPACE", Yields::is_cut(LEAST_SPACE, LEAST_SPACE).or_leaves(0)),
+        Column::text("WHAT", Yields::folds(12).or_moves_below()),
     ];
     let mut left = Vec::new();
-    let rows: Vec<Vec<Text>> = diff.changes.iter().map(|change| cells(change, style)).collect();
+    let rows: Vec<Row> = diff.changes.iter().map(|change| cells(change, style).into()).collect();
     if !rows.is_empty() {
-        left = grid::draw_columns(out, &columns, &rows, bare, style)?;
+        left = Grid::new(&columns, bare).draw(out, &rows, style)?;
     }
     if bare {
         return Ok(());
@@ -51,16 +52,11 @@ pub fn write(
     }
     let noun = if diff.incomparable == 1 { "socket" } else { "sockets" };
     if diff.incomparable > 0 {
-        writeln!(
-            out,
-            "owners of {} {noun} were not compared: they are hidden before, after, or both",
-            diff.incomparable
-        )?;
+        let line =
+            format!("owners of {} {noun} were not compared: they are hidden before, after, or both", diff.incomparable);
+        paragraph::sentence(out, &line, style.width)?;
     }
-    if !left.is_empty() {
-        writeln!(out, "{}", grid::no_room(&left))?;
-    }
-    Ok(())
+    grid::write_no_room(out, &left, style)
 }
 
 fn moment(host: &Host, style: Style) -> String {
@@ -152,7 +148,7 @@ mod tests {
         let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), false);
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         for (width, room) in
-            [(80, ""), (60, ""), (30, " no room for: PROTO, SPACE (a wider terminal or a pipe shows them)")]
+            [(80, ""), (60, ""), (30, " hidden columns: SPACE, PROTO (widen the terminal or use a pipe)")]
         {
             let text = drawn(&found, &before, &after, false, Some(width));
             let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";

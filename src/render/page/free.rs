@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::model::{PortRange, Snapshot};
-use crate::render::text::safe::{Charset, Text};
+use crate::render::text::paragraph;
+use crate::render::text::safe::Text;
+use crate::render::text::style::Style;
 use crate::render::words::reason::{self, Explained};
 use crate::render::words::summary;
 
@@ -13,20 +15,22 @@ pub fn write_explained(
     out: &mut dyn Write,
     explained: &Explained<'_>,
     snapshot: &Snapshot,
-    charset: Charset,
+    style: Style,
 ) -> io::Result<()> {
+    let Style { charset, width, .. } = style;
     let port = explained.port;
-    writeln!(out, "{}", summary::title(snapshot, charset).as_str())?;
+    paragraph::sentence(out, summary::title(snapshot, charset).as_str(), width)?;
     if explained.reasons.is_empty() {
-        writeln!(out, "{port} is offered: nothing speaks against it, and the kernel lets it be bound")?;
+        let line = format!("{port} is offered: nothing speaks against it, and the kernel lets it be bound");
+        paragraph::sentence(out, &line, width)?;
         return summary::not_seen(snapshot)
-            .map_or(Ok(()), |line| writeln!(out, "{}", Text::of(&line, charset).as_str()));
+            .map_or(Ok(()), |line| paragraph::sentence(out, Text::of(&line, charset).as_str(), width));
     }
     writeln!(out, "{port} is not offered:")?;
-    explained
-        .reasons
-        .iter()
-        .try_for_each(|reason| writeln!(out, "  {}: {}", reason.name(), reason::words(reason, charset)))
+    explained.reasons.iter().try_for_each(|reason| {
+        let line = format!("  {}: {}", reason.name(), reason::words(reason, charset));
+        paragraph::item(out, &line, width)
+    })
 }
 
 /// Says in one line why there are not enough ports.

@@ -5,21 +5,28 @@ use std::path::Path;
 
 use crate::analyse::kill::{Obstacle, Plan, Refusal, Victim, activated};
 use crate::model::{GapReason, HiddenBecause, Managed, Row};
+use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
+use crate::render::text::style::Style;
 use crate::render::text::time;
 use crate::render::words::owner;
 use crate::render::words::socket;
 use crate::render::words::summary;
 
+/// Where the value of a fact begins.
+const VALUE: usize = 12;
+
 /// More of the other sockets of a process are only counted.
 const MOST_OTHERS: usize = 12;
 
 /// Writes each process with everything that would go with it.
-pub fn write(out: &mut dyn Write, plan: &Plan<'_, '_>, charset: Charset) -> io::Result<()> {
+pub fn write(out: &mut dyn Write, plan: &Plan<'_, '_>, style: Style) -> io::Result<()> {
+    let Style { charset, width, .. } = style;
     for victim in &plan.victims {
         writeln!(out, "{}", socket::process(victim.pid, victim.process, charset))?;
         for (title, value) in facts(victim, charset) {
-            writeln!(out, "  {title:<9} {value}")?;
+            let lines = paragraph::hanging(&format!("  {title:<9} {value}"), VALUE, width);
+            lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
         }
     }
     Ok(())
@@ -133,7 +140,8 @@ mod tests {
         let managed = Managed::new(Manager::Systemd, "nginx.service");
         let plan = Plan { victims: vec![victim(&listing, managed)], refusals: Vec::new() };
         let mut text = Vec::new();
-        write(&mut text, &plan, Charset::Unicode).unwrap();
+        let style = Style { color: false, charset: Charset::Unicode, width: None };
+        write(&mut text, &plan, style).unwrap();
         insta::assert_snapshot!(String::from_utf8(text).unwrap(), @r"
         811 nginx
           runs      /usr/sbin/nginx

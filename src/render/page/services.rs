@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use crate::model::{Category, Registered};
-use crate::render::table::draw::{self, Cells, Emphasis, Frame, Head};
+use crate::render::table::draw::{Emphasis, Frame};
+use crate::render::table::fit::Yields;
+use crate::render::table::grid::{self, Column, Grid, Row};
+use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::words::{category, registered};
@@ -39,7 +42,17 @@ impl Form {
     }
 }
 
-const HEADS: [&str; 6] = ["PORT", "PROTO", "CATEGORY", "SERVICE", "SOURCE", "DESCRIPTION"];
+const COLUMNS: [Column<'_>; 6] = [
+    Column::number("PORT", Yields::NEVER),
+    Column::text("PROTO", Yields::NEVER),
+    Column::text("CATEGORY", Yields::leaves(1)),
+    Column::text("SERVICE", Yields::is_cut(16, 16)),
+    Column::text("SOURCE", Yields::leaves(0)),
+    Column::text("DESCRIPTION", Yields::is_cut(24, 8)),
+];
+
+/// Where the description of a category begins, below its table.
+const INDENT: usize = 25;
 
 /// Writes the entries; in an overview's table with the categories below.
 pub fn write(
@@ -58,7 +71,10 @@ pub fn write(
         writeln!(out)?;
         for of in Category::ALL {
             let range = of.range();
-            writeln!(out, "{:<11} {:>11}  {}", of.name(), range.to_string(), category::rule(of))?;
+            let line = format!("{:<11} {:>11}  {}", of.name(), range.to_string(), category::rule(of));
+            // Where little room is left beside the range, the rule goes on near the margin.
+            let indent = if style.width.is_some_and(|width| width < 2 * INDENT) { 4 } else { INDENT };
+            paragraph::hanging(&line, indent, style.width).iter().try_for_each(|line| writeln!(out, "{line}"))?;
         }
     }
     Ok(())
@@ -72,22 +88,12 @@ fn write_table(
     style: Style,
 ) -> io::Result<()> {
     let escaped = |text: Text| if frame == Frame::Markdown { text.for_markdown() } else { text };
-    let rows: Vec<[Text; 6]> = entries.iter().map(|entry| registered::cells(entry, style).map(escaped)).collect();
-    let width = |place: usize| rows.iter().map(|row| row[place].width()).max().unwrap_or(0).max(HEADS[place].len());
-    let mut widths: [usize; 6] = std::array::from_fn(width);
-    // The description takes what the other columns leave, but stays readable.
-    if let Some(terminal) = style.width.filter(|_| frame == Frame::Plain) {
-        let others: usize = widths[..5].iter().map(|width| width + usize::from(crate::render::table::fit::GAP)).sum();
-        widths[5] = widths[5].min(terminal.saturating_sub(others).max(HEADS[5].len()));
-    }
-    let shape: Vec<Head> = (0..6)
-        .map(|place| Head { title: HEADS[place].to_owned(), width: widths[place], is_number: place == 0 })
-        .collect();
-    let mut rows = rows.into_iter().map(|mut row| -> Cells {
-        row[5].truncate(widths[5], style.charset);
-        let emphasis = |place| if place == 0 { Emphasis::Strong } else { Emphasis::None };
-        row.into_iter().enumerate().map(|(place, text)| (text, emphasis(place))).collect()
-    });
-    let heads = if bare { None } else { Some(&shape[..]) };
-    draw::draw(out, heads, &shape, &mut rows, frame, style)
+    let cell = |(index, text)| (escaped(text), if index == 0 { Emphasis::Strong } else { Emphasis::None });
+    let row = |entry: &Registered<'_>| Row {
+        cells: registered::cells(entry, style).into_iter().enumerate().map(cell).collect(),
+        note: None,
+    };
+    let rows: Vec<Row> = entries.iter().map(row).collect();
+    let left = Grid { columns: &COLUMNS, bare, frame }.draw(out, &rows, style)?;
+    if bare { Ok(()) } else { grid::write_no_room(out, &left, style) }
 }

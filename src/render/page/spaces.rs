@@ -5,7 +5,9 @@ use std::io::{self, Write};
 
 use crate::analyse::spaces::{Open, Overview, Use};
 use crate::model::{Host, Row};
-use crate::render::table::grid::{self, Yields};
+use crate::render::table::fit::Yields;
+use crate::render::table::grid::{self, Column as GridColumn, Grid, Row as GridRow};
+use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
 use crate::render::words::column::Column;
@@ -13,43 +15,43 @@ use crate::render::words::column::Column;
 /// Columns of the terminal that a name is not cut below.
 const LEAST_NAME: usize = 16;
 
+/// The same where nothing else is left.
+const LEAST_HOST: usize = 8;
+
 /// Characters of a boot id that tell hosts of one name apart, unless they begin alike.
 const BOOT_ID: usize = 8;
 
 /// Writes one row a space, and below it the numbers that are open in several.
 pub fn write(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: Style) -> io::Result<()> {
-    let column = |head, is_number, yields| grid::Column { title: (head, is_number), yields };
     let columns = [
-        column("HOST", false, Yields::Never),
-        column("SPACE", false, Yields::IsCut(LEAST_NAME)),
-        column("KIND", false, Yields::Leaves),
-        column("ID", true, Yields::Leaves),
-        column("PROCESSES", true, Yields::Leaves),
-        column("LISTENERS", true, Yields::Leaves),
-        column("CONNECTIONS", true, Yields::Leaves),
-        column("EPHEMERAL", false, Yields::Leaves),
-        column("IMAGE", false, Yields::IsCutAndLeaves(LEAST_NAME)),
+        GridColumn::text("HOST", Yields::is_cut(LEAST_NAME, LEAST_HOST)),
+        GridColumn::text("SPACE", Yields::is_cut(LEAST_NAME, LEAST_HOST)),
+        GridColumn::text("KIND", Yields::leaves(0)),
+        GridColumn::number("ID", Yields::leaves(0)),
+        GridColumn::number("PROCESSES", Yields::leaves(0)),
+        GridColumn::number("LISTENERS", Yields::leaves(0)),
+        GridColumn::number("CONNECTIONS", Yields::leaves(0)),
+        GridColumn::text("EPHEMERAL", Yields::leaves(0)),
+        GridColumn::text("IMAGE", Yields::is_cut(LEAST_NAME, LEAST_NAME).or_leaves(0)),
     ];
     let rows: Vec<Vec<Text>> = overview.spaces.iter().map(|one| cells(one, overview, style.charset)).collect();
     // One host needs no column, and without containers there are no images.
-    let says = |place: usize| match columns[place].title.0 {
+    let says = |place: usize| match columns[place].title {
         "HOST" => has_several_hosts(overview),
         "IMAGE" => rows.iter().any(|row| row[place] != Text::unknown()),
         _ => true,
     };
     let places: Vec<usize> = (0..columns.len()).filter(|place| says(*place)).collect();
     let columns: Vec<_> = places.iter().map(|place| columns[*place]).collect();
-    let rows: Vec<Vec<Text>> =
-        rows.into_iter().map(|row| places.iter().map(|place| row[*place].clone()).collect()).collect();
-    let left = grid::draw_columns(out, &columns, &rows, bare, style)?;
+    let row = |row: Vec<Text>| places.iter().map(|place| row[*place].clone()).collect::<Vec<Text>>().into();
+    let rows: Vec<GridRow> = rows.into_iter().map(row).collect();
+    let left = Grid::new(&columns, bare).draw(out, &rows, style)?;
     if bare {
         return Ok(());
     }
-    if !left.is_empty() {
-        writeln!(out, "{}", grid::no_room(&left))?;
-    }
+    grid::write_no_room(out, &left, style)?;
     writeln!(out)?;
-    write_shared(out, overview, style.charset)
+    write_shared(out, overview, style)
 }
 
 fn cells(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Vec<Text> {
@@ -87,22 +89,29 @@ fn has_several_hosts(overview: &Overview<'_>) -> bool {
 }
 
 /// The numbers that are open in several spaces, with who holds each.
-fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, charset: Charset) -> io::Result<()> {
+fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, style: Style) -> io::Result<()> {
+    let Style { charset, width, .. } = style;
     let mut shared = overview.shared().peekable();
     if shared.peek().is_none() {
-        writeln!(out, "no number is open in more than one of these port spaces")?;
+        paragraph::sentence(out, "no number is open in more than one of these port spaces", width)?;
     }
     for open in shared {
         let service = open.in_spaces.values().flatten().find_map(|row| row.service);
         let service = service.map(|service| format!(" ({})", Text::of(service.name, charset).as_str()));
         let (port, protocol) = (open.port, open.protocol.name());
         let (service, count) = (service.unwrap_or_default(), open.in_spaces.len());
-        writeln!(out, "{port}/{protocol}{service} is open in {count} spaces: no conflict")?;
-        let rows: Vec<Vec<Text>> = holders(overview, open, charset);
-        let style = Style { color: false, charset, width: None };
-        grid::draw(out, &[("", false); 4], &rows, true, style)?;
+        let line = format!("{port}/{protocol}{service} is open in {count} spaces: no conflict");
+        paragraph::sentence(out, &line, width)?;
+        let rows: Vec<GridRow> = holders(overview, open, charset).into_iter().map(GridRow::from).collect();
+        let columns = [
+            GridColumn::text("", Yields::is_cut(LEAST_NAME, LEAST_HOST)),
+            GridColumn::text("", Yields::NEVER.or_moves_below()),
+            GridColumn::text("", Yields::is_cut(LEAST_NAME, LEAST_HOST)),
+            GridColumn::text("", Yields::leaves(0)),
+        ];
+        Grid::new(&columns, true).draw(out, &rows, Style { color: false, ..style })?;
     }
-    writeln!(out, "a port number belongs to its port space: each has its own 65,536")
+    paragraph::sentence(out, "a port number belongs to its port space: each has its own 65,536", width)
 }
 
 /// Space, address, process and pid of each listener.
@@ -132,6 +141,7 @@ fn holders(overview: &Overview<'_>, open: &Open<'_>, charset: Charset) -> Vec<Ve
 pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: Style) -> io::Result<()> {
     let charset = style.charset;
     let several_hosts = has_several_hosts(overview);
+    let of_space = Yields::is_cut(LEAST_NAME, LEAST_NAME).or_leaves(0);
     let heads: Vec<Text> = overview
         .spaces
         .iter()
@@ -140,8 +150,8 @@ pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, st
             if several_hosts { Text::join(&[host(one.host, overview, charset), label], "/") } else { label }
         })
         .collect();
-    let mut titles = vec![("PORT", true), ("PROTO", false)];
-    titles.extend(heads.iter().map(|head| (head.as_str(), false)));
+    let mut columns = vec![GridColumn::number("PORT", Yields::NEVER), GridColumn::text("PROTO", Yields::NEVER)];
+    columns.extend(heads.iter().map(|head| GridColumn::text(head.as_str(), of_space)));
     let row = |open: &Open<'_>| -> Vec<Text> {
         let of_space = |place: usize| {
             let rows: &[&Row<'_>] = open.in_spaces.get(&place).map_or(&[], Vec::as_slice);
@@ -158,13 +168,9 @@ pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, st
         cells.extend((0..overview.spaces.len()).map(of_space));
         cells
     };
-    let rows: Vec<Vec<Text>> = overview.open.iter().map(row).collect();
-    let left = grid::draw(out, &titles, &rows, bare, style)?;
-    if left > 0 && !bare {
-        let names: Vec<&str> = heads.iter().rev().take(left).rev().map(Text::as_str).collect();
-        writeln!(out, "{}", grid::no_room(&names))?;
-    }
-    Ok(())
+    let rows: Vec<GridRow> = overview.open.iter().map(row).map(GridRow::from).collect();
+    let left = Grid::new(&columns, bare).draw(out, &rows, style)?;
+    if bare { Ok(()) } else { grid::write_no_room(out, &left, style) }
 }
 
 #[cfg(test)]
@@ -215,8 +221,8 @@ mod tests {
     #[test]
     fn columns_without_room_are_named() {
         let text = drawn(&[host("vm", None)], false, Some(40));
-        let note = "no room for: LISTENERS, CONNECTIONS, EPHEMERAL (a wider terminal or a pipe shows them)";
-        assert!(text.lines().any(|line| line == note), "{text}");
-        assert!(!drawn(&[host("vm", None)], false, None).contains("no room"));
+        let note = "hidden columns: EPHEMERAL, CONNECTIONS,\nLISTENERS (widen the terminal or use a\npipe)\n";
+        assert!(text.contains(note), "{text}");
+        assert!(!drawn(&[host("vm", None)], false, None).contains("hidden columns"));
     }
 }

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use crate::analyse::usage::{Causes, Destination, Excess, Gauge, QueueUse, Share, SpaceUsage};
 use crate::model::{Endpoint, Listing, Missing, Protocol};
-use crate::render::table::draw::{self, Cells, Emphasis, Frame, Head};
+use crate::render::table::draw::{Cells, Emphasis};
+use crate::render::table::fit::Yields;
+use crate::render::table::grid::{self, Column as GridColumn, Grid, Row};
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
@@ -106,54 +108,6 @@ fn bar(share: Share, charset: Charset) -> Text {
     Text::of(&format!("{}{}", used.repeat(full), unused.repeat(BAR - full)), charset)
 }
 
-/// The titles of columns, and which of them are numbers.
-type Titles<'a> = &'a [(&'a str, bool)];
-
-fn shape(titles: Titles<'_>, rows: &[Cells]) -> Vec<Head> {
-    let width = |place: usize| rows.iter().map(|row| row[place].0.width()).max().unwrap_or(0);
-    let head = |(place, (title, is_number)): (usize, &(&str, bool))| Head {
-        title: (*title).to_owned(),
-        width: width(place).max(title.len()),
-        is_number: *is_number,
-    };
-    titles.iter().enumerate().map(head).collect()
-}
-
-/// Takes out columns, in this order, until the rest has room; returns those that have none.
-fn make_room<'a>(
-    titles: &mut Vec<(&'a str, bool)>,
-    rows: &mut [Cells],
-    expendable: &[&'a str],
-    width: Option<usize>,
-) -> Vec<&'a str> {
-    let gap = usize::from(crate::render::table::fit::GAP);
-    let mut left = Vec::new();
-    for name in expendable {
-        let needed: usize = shape(titles, rows).iter().map(|head| head.width + gap).sum();
-        if width.is_none_or(|width| needed <= width + gap) {
-            break;
-        }
-        if let Some(place) = titles.iter().position(|(title, _)| title == name) {
-            titles.remove(place);
-            for row in &mut *rows {
-                row.remove(place);
-            }
-            left.push(*name);
-        }
-    }
-    left
-}
-
-/// Says which columns had no room; the bar has no name, and says what stands beside it.
-fn say_left(out: &mut dyn Write, left: &[&str], width: Option<usize>) -> io::Result<()> {
-    let names: Vec<&str> = left.iter().copied().filter(|name| !name.is_empty()).collect();
-    if names.is_empty() {
-        return Ok(());
-    }
-    let line = format!("no room for: {} (a wider terminal or a pipe shows them)", names.join(", "));
-    paragraph::sentence(out, &line, width)
-}
-
 fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptions) -> io::Result<()> {
     let style = options.style;
     let row = |gauge: &Gauge| -> Cells {
@@ -168,20 +122,19 @@ fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
             (bar(gauge.share, style.charset), Emphasis::Dim),
         ]
     };
-    let mut rows: Vec<Cells> = space.gauges.iter().map(row).collect();
-    let mut titles: Vec<(&str, bool)> = vec![
-        ("PROTO", false),
-        ("NUMBERS", false),
-        ("RANGE", true),
-        ("USED", true),
-        ("OF", true),
-        ("SHARE", true),
-        ("", false),
+    let rows: Vec<Row> = space.gauges.iter().map(row).map(Row::from).collect();
+    let columns = [
+        GridColumn::text("PROTO", Yields::leaves(3)),
+        GridColumn::text("NUMBERS", Yields::NEVER),
+        GridColumn::number("RANGE", Yields::leaves(1)),
+        GridColumn::number("USED", Yields::NEVER),
+        GridColumn::number("OF", Yields::leaves(2)),
+        GridColumn::number("SHARE", Yields::NEVER),
+        // The bar says what stands beside it.
+        GridColumn::text("", Yields::leaves(0)),
     ];
-    let left = make_room(&mut titles, &mut rows, &["", "RANGE", "OF", "PROTO"], style.width);
-    let shape = shape(&titles, &rows);
-    draw::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, style)?;
-    say_left(out, &left, style.width)?;
+    let left = Grid::new(&columns, false).draw(out, &rows, style)?;
+    grid::write_no_room(out, &left, style)?;
     let reserved = match (space.space.ephemeral, space.reserved) {
         (None, _) => {
             "the range that is handed out to clients is not known here, so nothing can be said of its limits; "
@@ -227,27 +180,22 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
             (number(destination.time_wait), Emphasis::None),
         ]
     };
-    let mut rows: Vec<Cells> = shown.iter().map(row).collect();
-    let mut titles = vec![
-        ("LOCAL ADDRESS", false),
-        ("PEER ADDRESS", false),
-        ("PORT", true),
-        ("USED", true),
-        ("OF", true),
-        ("SHARE", true),
-        ("TIME_WAIT", true),
-    ];
-    let left = make_room(&mut titles, &mut rows, &["TIME_WAIT", "OF", "LOCAL ADDRESS", "SHARE"], width);
-    let shape = shape(&titles, &rows);
-    let mut heads = Some(&shape[..]);
-    for (destination, row) in shown.iter().zip(rows) {
-        draw::draw(out, heads.take(), &shape, &mut std::iter::once(row), Frame::Plain, options.style)?;
+    let row = |destination: &Destination<'_>| {
         let causes = causes(&destination.causes, destination.used - destination.time_wait, charset);
-        if let Some(causes) = causes {
-            paragraph::item(out, &format!("  held by {}", causes.as_str()), width)?;
-        }
-    }
-    say_left(out, &left, width)
+        Row { cells: row(destination), note: causes.map(|causes| format!("held by {}", causes.as_str())) }
+    };
+    let rows: Vec<Row> = shown.iter().map(row).collect();
+    let columns = [
+        GridColumn::text("LOCAL ADDRESS", Yields::leaves(2)),
+        GridColumn::text("PEER ADDRESS", Yields::NEVER.or_moves_below()),
+        GridColumn::number("PORT", Yields::NEVER),
+        GridColumn::number("USED", Yields::NEVER),
+        GridColumn::number("OF", Yields::leaves(1)),
+        GridColumn::number("SHARE", Yields::leaves(3)),
+        GridColumn::number("TIME_WAIT", Yields::leaves(0)),
+    ];
+    let left = Grid::new(&columns, false).draw(out, &rows, options.style)?;
+    grid::write_no_room(out, &left, options.style)
 }
 
 /// The processes with the most connections: `node (812): 40, curl (90): 3, 2 more: 5`.
@@ -303,21 +251,19 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
             (name, Emphasis::None),
         ]
     };
-    let mut rows: Vec<Cells> = shown.iter().map(row).collect();
-    let mut titles = vec![
-        ("PROTO", false),
-        ("LOCAL ADDRESS", false),
-        ("PORT", true),
-        ("WAIT", true),
-        ("OF", true),
-        ("SHARE", true),
-        ("PID", true),
-        ("PROCESS", false),
+    let rows: Vec<Row> = shown.iter().map(row).map(Row::from).collect();
+    let columns = [
+        GridColumn::text("PROTO", Yields::leaves(0)),
+        GridColumn::text("LOCAL ADDRESS", Yields::NEVER.or_moves_below()),
+        GridColumn::number("PORT", Yields::NEVER),
+        GridColumn::number("WAIT", Yields::NEVER),
+        GridColumn::number("OF", Yields::leaves(2)),
+        GridColumn::number("SHARE", Yields::NEVER),
+        GridColumn::number("PID", Yields::leaves(1)),
+        GridColumn::text("PROCESS", Yields::is_cut(16, 8).or_leaves(3)),
     ];
-    let left = make_room(&mut titles, &mut rows, &["PROTO", "PID", "OF", "PROCESS"], width);
-    let shape = shape(&titles, &rows);
-    draw::draw(out, Some(&shape), &shape, &mut rows.into_iter(), Frame::Plain, options.style)?;
-    say_left(out, &left, width)
+    let left = Grid::new(&columns, false).draw(out, &rows, options.style)?;
+    grid::write_no_room(out, &left, options.style)
 }
 
 #[cfg(test)]
@@ -358,13 +304,13 @@ mod tests {
         }
         let narrow = text(Some(40), Charset::Unicode);
         for line in [
-            "no room for: RANGE (a wider terminal or\n",
-            "no room for: TIME_WAIT, OF, LOCAL\nADDRESS (a wider terminal or a pipe\nshows them)\n",
-            "no room for: PROTO, PID, OF, PROCESS (a\n",
+            "hidden columns: RANGE (widen the\n",
+            "hidden columns: TIME_WAIT, OF, LOCAL\nADDRESS (widen the terminal or use a\npipe)\n",
+            "hidden columns: PROTO, PID, OF",
         ] {
             assert!(narrow.contains(line), "no {line}: {narrow}");
         }
-        assert!(!text(None, Charset::Unicode).contains("no room for"));
+        assert!(!text(None, Charset::Unicode).contains("hidden columns"));
     }
 
     #[test]

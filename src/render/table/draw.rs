@@ -4,9 +4,10 @@ use std::borrow::Borrow;
 use std::io::{self, Write};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, ContentLineStyle};
-use comfy_table::{LineStyle, Table, TableStyle, Width, presets};
+use comfy_table::{Table, TableStyle, Width, presets};
 
-use crate::render::text::safe::{Charset, Text};
+use crate::render::text::paragraph;
+use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 
 /// How a cell stands out, when colour may be used.
@@ -39,7 +40,7 @@ pub struct Head {
 /// The lines around the cells.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Frame {
-    /// Columns parted by blanks; under the heads a line where the output is a terminal.
+    /// Columns parted by blanks.
     Plain,
     /// A Markdown table.
     Markdown,
@@ -48,15 +49,25 @@ pub enum Frame {
 /// Cells of one row, as many as there are heads.
 pub type Cells = Vec<(Text, Emphasis)>;
 
+/// The lines of a text that stands below its row, and so is indented.
+pub fn below(text: &str, width: Option<usize>) -> Vec<String> {
+    paragraph::hanging(&format!("  {text}"), 4, width)
+}
+
+/// Blanks behind a column that is not the last one.
+#[expect(clippy::cast_possible_truncation, reason = "it is a few columns")]
+const GAP: u16 = crate::render::table::fit::GAP as u16;
+
 /// Rows that are laid out at a time: the time that comfy-table takes grows faster than a table does.
 const BLOCK: usize = 512;
 
-/// Draws rows, below their heads where these are given. Tables of one shape drawn one after the other are one table.
+/// Draws rows, below their heads where these are given, each with the lines that stand below it. Tables of one shape drawn
+/// one after the other are one table.
 pub fn draw<T: Borrow<Text>>(
     out: &mut dyn Write,
     heads: Option<&[Head]>,
     shape: &[Head],
-    rows: &mut impl Iterator<Item: IntoIterator<Item = (T, Emphasis)>>,
+    rows: &mut impl Iterator<Item = (impl IntoIterator<Item = (T, Emphasis)>, Vec<String>)>,
     frame: Frame,
     style: Style,
 ) -> io::Result<()> {
@@ -71,7 +82,8 @@ pub fn draw<T: Borrow<Text>>(
         // comfy-table makes several lists and strings of a cell, and of a further line in a cell only strings. So rows
         // that look alike are the lines of one row: a text has no line break, and none is wider than its column.
         let mut alike: Vec<(String, Emphasis)> = Vec::new();
-        for row in rows.by_ref().take(BLOCK) {
+        let mut below = Vec::new();
+        for (row, lines_below) in rows.by_ref().take(BLOCK) {
             cells.clear();
             cells.extend(row.into_iter().map(|(text, look)| (text, if style.color { look } else { Emphasis::None })));
             if cells.iter().map(|(_, look)| look).eq(alike.iter().map(|(_, look)| look)) {
@@ -83,6 +95,10 @@ pub fn draw<T: Borrow<Text>>(
                 add_lines(&mut table, &mut alike);
                 alike.extend(cells.iter().map(|(text, look)| (text.borrow().as_str().to_owned(), *look)));
             }
+            if !lines_below.is_empty() {
+                below = lines_below;
+                break;
+            }
         }
         if alike.is_empty() && !has_heads {
             return Ok(());
@@ -91,6 +107,9 @@ pub fn draw<T: Borrow<Text>>(
         set_widths(&mut table, shape, frame);
         for line in table.lines() {
             writeln!(out, "{}", line.trim_end())?;
+        }
+        for line in below {
+            writeln!(out, "{line}")?;
         }
     }
 }
@@ -103,7 +122,12 @@ fn add_lines(table: &mut Table, lines: &mut Vec<(String, Emphasis)>) {
 
 fn empty_table(shape: &[Head], frame: Frame, style: Style) -> Table {
     let mut table = Table::new();
-    table.load_style(lines(frame, style));
+    table.load_style(match frame {
+        Frame::Markdown => presets::ASCII_MARKDOWN,
+        Frame::Plain => {
+            TableStyle::new().header_lines(ContentLineStyle::none()).content_lines(ContentLineStyle::none())
+        }
+    });
     table.set_content_arrangement(ContentArrangement::Disabled);
     table.force_no_tty();
     if style.color && frame == Frame::Plain {
@@ -114,19 +138,6 @@ fn empty_table(shape: &[Head], frame: Frame, style: Style) -> Table {
     table
 }
 
-fn lines(frame: Frame, style: Style) -> TableStyle {
-    let none = ContentLineStyle::none();
-    match (frame, style.width, style.charset) {
-        (Frame::Markdown, _, _) => presets::ASCII_MARKDOWN,
-        (Frame::Plain, None, _) => TableStyle::new().header_lines(none).content_lines(none),
-        (Frame::Plain, Some(_), charset) => {
-            let dash = if charset == Charset::Unicode { '─' } else { '-' };
-            let rule = LineStyle::none().fill(dash);
-            TableStyle::new().header_lines(none).header_separator(rule).content_lines(none)
-        }
-    }
-}
-
 fn set_widths(table: &mut Table, shape: &[Head], frame: Frame) {
     let last = shape.len().saturating_sub(1);
     for (place, head) in shape.iter().enumerate() {
@@ -134,7 +145,7 @@ fn set_widths(table: &mut Table, shape: &[Head], frame: Frame) {
         let padding = match frame {
             Frame::Markdown => (1, 1),
             Frame::Plain if place == last => (0, 0),
-            Frame::Plain => (0, crate::render::table::fit::GAP),
+            Frame::Plain => (0, GAP),
         };
         column.set_padding(padding);
         let width = u16::try_from(head.width).unwrap_or(u16::MAX).saturating_add(padding.0 + padding.1);

@@ -1,171 +1,148 @@
-//! A plain table of cells that are at hand: as wide as its cells, and on a narrow terminal as narrow as it may be.
+//! A table of cells that are at hand: as wide as its cells, and on a narrow terminal as narrow as its columns allow.
 
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::render::table::draw::{self, Emphasis, Frame, Head};
-use crate::render::table::fit::GAP;
+use crate::render::table::draw::{self, Cells, Emphasis, Frame, Head};
+use crate::render::table::fit::{self, Fitted, Placed, Wish, Yields};
+use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 
-/// The head of one column, and whether its cells are numbers, which stand flush right.
-pub type Title<'a> = (&'a str, bool);
-
-/// A column, and what becomes of it where the terminal is too narrow for all.
+/// A column, and what it gives up where the terminal is too narrow for all.
 #[derive(Clone, Copy, Debug)]
 pub struct Column<'a> {
     /// Its head.
-    pub title: Title<'a>,
-    /// How it yields.
+    pub title: &'a str,
+    /// Whether its cells are numbers, which stand flush right.
+    pub is_number: bool,
+    /// What it gives up.
     pub yields: Yields,
 }
 
-/// How a column yields.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Yields {
-    /// It stays as it is.
-    Never,
-    /// It leaves, the last one first.
-    Leaves,
-    /// Its cells are cut to no less than so many columns of the terminal, with a mark; then it leaves.
-    IsCutAndLeaves(usize),
-    /// Its cells are cut to no less than so many columns of the terminal, with a mark.
-    IsCut(usize),
-    /// Its cells are folded into further lines.
-    Folds,
-}
-
-/// What is left of a folded column before other columns are cut, and before they leave.
-const FOLDED: [usize; 2] = [30, 12];
-
-impl Yields {
-    fn leaves(self) -> bool {
-        matches!(self, Yields::Leaves | Yields::IsCutAndLeaves(_))
+impl<'a> Column<'a> {
+    /// A column of texts.
+    pub const fn text(title: &'a str, yields: Yields) -> Column<'a> {
+        Column { title, is_number: false, yields }
     }
 
-    /// The width that it may come down to.
-    fn least(self, natural: usize) -> usize {
-        match self {
-            Yields::Never | Yields::Leaves => natural,
-            Yields::IsCut(least) | Yields::IsCutAndLeaves(least) => least.min(natural),
-            Yields::Folds => FOLDED[1].min(natural),
+    /// A column of numbers.
+    pub const fn number(title: &'a str, yields: Yields) -> Column<'a> {
+        Column { title, is_number: true, yields }
+    }
+}
+
+/// One row.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// As many cells as there are columns.
+    pub cells: Cells,
+    /// What is said of it on lines of their own below it.
+    pub note: Option<String>,
+}
+
+impl From<Cells> for Row {
+    fn from(cells: Cells) -> Row {
+        Row { cells, note: None }
+    }
+}
+
+impl From<Vec<Text>> for Row {
+    fn from(texts: Vec<Text>) -> Row {
+        texts.into_iter().map(|text| (text, Emphasis::None)).collect::<Cells>().into()
+    }
+}
+
+/// Columns, and whether their heads are shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid<'a> {
+    /// The columns, in order.
+    pub columns: &'a [Column<'a>],
+    /// Whether the heads are left out.
+    pub bare: bool,
+    /// The lines around the cells.
+    pub frame: Frame,
+}
+
+impl<'a> Grid<'a> {
+    /// A plain table.
+    pub const fn new(columns: &'a [Column<'a>], bare: bool) -> Grid<'a> {
+        Grid { columns, bare, frame: Frame::Plain }
+    }
+
+    /// Draws the rows; returns the heads of the columns that had no room.
+    pub fn draw(&self, out: &mut dyn Write, rows: &[Row], style: Style) -> io::Result<Vec<&'a str>> {
+        let wishes: Vec<Wish> = (0..self.columns.len()).map(|index| self.wish(index, rows)).collect();
+        let width = style.width.filter(|_| self.frame == Frame::Plain);
+        let fitted = fit::fit(&wishes, width);
+        let shape: Vec<Head> = fitted.placed.iter().map(|placed| self.head(*placed, style)).collect();
+        let mut lines = rows.iter().flat_map(|row| self.lines(row, &fitted, style));
+        draw::draw(out, (!self.bare).then_some(&shape[..]), &shape, &mut lines, self.frame, style)?;
+        Ok(fitted.left.iter().map(|index| self.columns[*index].title).collect())
+    }
+
+    fn wish(&self, index: usize, rows: &[Row]) -> Wish {
+        let Column { title, yields, .. } = self.columns[index];
+        let texts = || rows.iter().map(|row| row.cells[index].0.as_str());
+        let head = if self.bare { 0 } else { title.width() };
+        let natural = texts().map(UnicodeWidthStr::width).max().unwrap_or(0).max(head);
+        let words = || texts().flat_map(|text| text.split(' ')).map(UnicodeWidthStr::width);
+        let word = if yields.may_fold() { words().max().unwrap_or(0).max(head) } else { 0 };
+        Wish { natural, short: None, word, yields }
+    }
+
+    fn head(&self, placed: Placed, style: Style) -> Head {
+        let Column { title, is_number, .. } = self.columns[placed.index];
+        let mut title = Text::of(title, style.charset);
+        title.truncate(placed.width, style.charset);
+        Head { title: title.into_string(), width: placed.width, is_number }
+    }
+
+    /// The lines of one row; what stands below it comes with the last of them.
+    fn lines(&self, row: &Row, fitted: &Fitted, style: Style) -> Vec<(Cells, Vec<String>)> {
+        let cell = |placed: &Placed| -> Vec<Text> {
+            let mut text = row.cells[placed.index].0.clone();
+            let yields = self.columns[placed.index].yields;
+            if yields.may_fold() && text.width() > placed.width {
+                let folded = paragraph::folded(text.as_str(), Some(placed.width));
+                return folded.into_iter().map(|line| Text::of(line, style.charset)).collect();
+            }
+            if yields.may_be_cut() {
+                text.truncate(placed.width, style.charset);
+            }
+            vec![text]
+        };
+        let cells: Vec<Vec<Text>> = fitted.placed.iter().map(cell).collect();
+        let count = cells.iter().map(Vec::len).max().unwrap_or(0);
+        let line = |number: usize| -> Cells {
+            let cell = |(placed, lines): (&Placed, &Vec<Text>)| {
+                let emphasis = row.cells[placed.index].1;
+                lines.get(number).map_or((Text::default(), Emphasis::None), |text| (text.clone(), emphasis))
+            };
+            fitted.placed.iter().zip(&cells).map(cell).collect()
+        };
+        let mut lines: Vec<(Cells, Vec<String>)> = (0..count).map(|number| (line(number), Vec::new())).collect();
+        if let Some((_, below)) = lines.last_mut() {
+            let texts = fitted.below.iter().map(|index| row.cells[*index].0.as_str());
+            for text in texts.filter(|text| !["", "-"].contains(text)).chain(row.note.as_deref()) {
+                below.extend(draw::below(text, style.width));
+            }
         }
+        lines
     }
-}
-
-/// Draws the rows, below their heads unless it is to be bare. A terminal that is too narrow shows fewer columns;
-/// returns how many of the last ones had no room.
-pub fn draw(
-    out: &mut dyn Write,
-    titles: &[Title<'_>],
-    rows: &[Vec<Text>],
-    bare: bool,
-    style: Style,
-) -> io::Result<usize> {
-    let yields = |place: usize| if place == 0 { Yields::Never } else { Yields::Leaves };
-    let columns: Vec<Column<'_>> =
-        titles.iter().enumerate().map(|(place, title)| Column { title: *title, yields: yields(place) }).collect();
-    Ok(draw_columns(out, &columns, rows, bare, style)?.len())
-}
-
-/// Draws the rows, below their heads unless it is to be bare. On a terminal that is too narrow columns yield; returns
-/// the heads of those that had no room.
-pub fn draw_columns<'a>(
-    out: &mut dyn Write,
-    columns: &[Column<'a>],
-    rows: &[Vec<Text>],
-    bare: bool,
-    style: Style,
-) -> io::Result<Vec<&'a str>> {
-    let widest = |place: usize| {
-        let head = if bare { 0 } else { columns[place].title.0.width() };
-        rows.iter().map(|row| row[place].width()).max().unwrap_or(0).max(head)
-    };
-    let natural: Vec<usize> = (0..columns.len()).map(widest).collect();
-    let placed = fit(columns, &natural, style.width);
-    let shape: Vec<Head> = placed
-        .iter()
-        .map(|(place, width)| {
-            let (title, is_number) = columns[*place].title;
-            let mut title = Text::of(title, style.charset);
-            title.truncate(*width, style.charset);
-            Head { title: title.into_string(), width: *width, is_number }
-        })
-        .collect();
-    let mut cells = rows.iter().flat_map(|row| lines(row, columns, &placed, style));
-    draw::draw(out, (!bare).then_some(&shape[..]), &shape, &mut cells, Frame::Plain, style)?;
-    let has_left = |place: &usize| placed.iter().all(|(other, _)| other != place);
-    Ok((0..columns.len()).filter(has_left).map(|place| columns[place].title.0).collect())
 }
 
 /// Says which columns had no room.
 pub fn no_room(left: &[&str]) -> String {
-    format!("no room for: {} (a wider terminal or a pipe shows them)", left.join(", "))
+    format!("hidden columns: {} (widen the terminal or use a pipe)", left.join(", "))
 }
 
-/// The columns that stay, by their places, and their widths.
-fn fit(columns: &[Column<'_>], natural: &[usize], width: Option<usize>) -> Vec<(usize, usize)> {
-    let mut placed: Vec<(usize, usize)> = natural.iter().copied().enumerate().collect();
-    let Some(width) = width else { return placed };
-    let total = |widths: &mut dyn Iterator<Item = usize>| {
-        widths.map(|width| width + usize::from(GAP)).sum::<usize>().saturating_sub(usize::from(GAP))
-    };
-    let least = |place: usize| columns[place].yields.least(natural[place]);
-    while total(&mut placed.iter().map(|(place, _)| least(*place))) > width {
-        let Some(leaving) = placed.iter().rposition(|(place, _)| columns[*place].yields.leaves()) else { break };
-        placed.remove(leaving);
-    }
-    let mut excess = total(&mut placed.iter().map(|(_, width)| *width)).saturating_sub(width);
-    // Folded cells lose least, as long as their lines are of a fair length.
-    for (folds, floor) in [(true, FOLDED[0]), (false, 0), (true, FOLDED[1])] {
-        for (place, width) in
-            placed.iter_mut().rev().filter(|(place, _)| folds == (columns[*place].yields == Yields::Folds))
-        {
-            let taken = excess.min(width.saturating_sub(least(*place).max(floor)));
-            *width -= taken;
-            excess -= taken;
-        }
-    }
-    placed
-}
-
-/// The lines of one row.
-fn lines(row: &[Text], columns: &[Column<'_>], placed: &[(usize, usize)], style: Style) -> Vec<Vec<(Text, Emphasis)>> {
-    let cell = |(place, width): &(usize, usize)| -> Vec<Text> {
-        let mut text = row[*place].clone();
-        if columns[*place].yields == Yields::Folds {
-            return folded(text.as_str(), *width).map(|line| Text::of(line, style.charset)).collect();
-        }
-        text.truncate(*width, style.charset);
-        vec![text]
-    };
-    let cells: Vec<Vec<Text>> = placed.iter().map(cell).collect();
-    let count = cells.iter().map(Vec::len).max().unwrap_or(0);
-    let line = |number: usize| {
-        let cell = |lines: &Vec<Text>| (lines.get(number).cloned().unwrap_or_default(), Emphasis::None);
-        cells.iter().map(cell).collect()
-    };
-    (0..count).map(line).collect()
-}
-
-/// Breaks the text at blanks, and a word that is longer than a line where the line ends.
-fn folded(text: &str, width: usize) -> impl Iterator<Item = &str> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let text = rest?;
-        let fits = |end: &usize| text[..*end].width() <= width;
-        let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
-        let end = ends.clone().take_while(fits).last().or_else(|| ends.clone().next()).unwrap_or(0);
-        if end == text.len() {
-            rest = None;
-            return Some(text);
-        }
-        let blank = if text[end..].starts_with(' ') { Some(end) } else { text[..end].rfind(' ').filter(|at| *at > 0) };
-        let (line, next) = blank.map_or((end, end), |blank| (blank, blank + 1));
-        rest = Some(&text[next..]);
-        Some(&text[..line])
-    })
+/// Says which columns had no room; nothing where all had.
+pub fn write_no_room(out: &mut dyn Write, left: &[&str], style: Style) -> io::Result<()> {
+    // A column without a head says what stands beside it.
+    let left: Vec<&str> = left.iter().copied().filter(|title| !title.is_empty()).collect();
+    if left.is_empty() { Ok(()) } else { paragraph::sentence(out, &no_room(&left), style.width) }
 }
 
 #[cfg(test)]
@@ -173,32 +150,40 @@ mod tests {
     use super::*;
     use crate::render::text::safe::Charset;
 
+    fn style(width: Option<usize>) -> Style {
+        Style { color: false, charset: Charset::Ascii, width }
+    }
+
     #[test]
-    fn columns_that_do_not_fit_are_left_out_and_counted() {
-        let rows = vec![vec![Text::plain("host"), Text::plain("80"), Text::plain("nginx")]];
-        let titles = [("SPACE", false), ("PORT", true), ("PROCESS", false)];
+    fn columns_that_do_not_fit_are_left_out_and_named() {
+        let rows = [vec![Text::plain("host"), Text::plain("80"), Text::plain("nginx")].into()];
+        let columns = [
+            Column::text("SPACE", Yields::NEVER),
+            Column::number("PORT", Yields::leaves(0)),
+            Column::text("PROCESS", Yields::leaves(0)),
+        ];
         let drawn = |width| {
             let mut text = Vec::new();
-            let style = Style { color: false, charset: Charset::Ascii, width };
-            let left = draw(&mut text, &titles, &rows, false, style).unwrap();
+            let left = Grid::new(&columns, false).draw(&mut text, &rows, style(width)).unwrap();
             (String::from_utf8(text).unwrap(), left)
         };
-        assert_eq!(drawn(None), ("SPACE  PORT  PROCESS\nhost     80  nginx\n".to_owned(), 0));
-        assert_eq!(drawn(Some(12)), ("SPACE  PORT\n-----------\nhost     80\n".to_owned(), 1));
-        assert_eq!(drawn(Some(1)).1, 2);
+        assert_eq!(drawn(None), ("SPACE  PORT  PROCESS\nhost     80  nginx\n".to_owned(), vec![]));
+        assert_eq!(drawn(Some(12)), ("SPACE  PORT\nhost     80\n".to_owned(), vec!["PROCESS"]));
+        assert_eq!(drawn(Some(1)).1, ["PROCESS", "PORT"]);
+        assert_eq!(no_room(&["PORT"]), "hidden columns: PORT (widen the terminal or use a pipe)");
     }
 
     const COLUMNS: [Column<'_>; 4] = [
-        Column { title: ("CHANGE", false), yields: Yields::Never },
-        Column { title: ("PROTO", false), yields: Yields::Leaves },
-        Column { title: ("SPACE", false), yields: Yields::IsCutAndLeaves(8) },
-        Column { title: ("WHAT", false), yields: Yields::Folds },
+        Column::text("CHANGE", Yields::NEVER),
+        Column::text("PROTO", Yields::leaves(0)),
+        Column::text("SPACE", Yields::is_cut(8, 8).or_leaves(0)),
+        Column::text("WHAT", Yields::folds(12).or_moves_below()),
     ];
 
     fn drawn(row: [&str; 4], width: usize) -> (String, Vec<&'static str>) {
         let mut text = Vec::new();
-        let style = Style { color: false, charset: Charset::Ascii, width: Some(width) };
-        let left = draw_columns(&mut text, &COLUMNS, &[row.map(Text::plain).to_vec()], true, style).unwrap();
+        let rows = [row.map(Text::plain).to_vec().into()];
+        let left = Grid::new(&COLUMNS, true).draw(&mut text, &rows, style(Some(width))).unwrap();
         (String::from_utf8(text).unwrap(), left)
     }
 
@@ -220,46 +205,41 @@ mod tests {
                 vec![],
             ),
             (
-                36,
-                "opened  tcp  a-space~  0.0.0.0 (any)\n\
-                 \u{20}                      by\n\
-                 \u{20}                      /usr/bin/pyth\n\
-                 \u{20}                      on3, user\n\
-                 \u{20}                      root\n",
+                40,
+                "opened  tcp  a-space~  0.0.0.0 (any) by\n\
+                 \u{20}                      /usr/bin/python3,\n\
+                 \u{20}                      user root\n",
                 vec![],
             ),
             (
-                26,
-                "opened  tcp  0.0.0.0 (any)\n\
-                 \u{20}            by\n\
-                 \u{20}            /usr/bin/pyth\n\
-                 \u{20}            on3, user\n\
-                 \u{20}            root\n",
+                30,
+                "opened  tcp  0.0.0.0 (any) by\n\
+                 \u{20}            /usr/bin/python3,\n\
+                 \u{20}            user root\n",
                 vec!["SPACE"],
             ),
             (
                 20,
-                "opened  0.0.0.0\n\
-                 \u{20}       (any) by\n\
-                 \u{20}       /usr/bin/pyt\n\
-                 \u{20}       hon3, user\n\
-                 \u{20}       root\n",
-                vec!["PROTO", "SPACE"],
+                "opened\n\
+                 \u{20} 0.0.0.0 (any) by\n\
+                 \u{20}   /usr/bin/python3,\n\
+                 \u{20}   user root\n",
+                vec!["SPACE", "PROTO"],
             ),
         ] {
             assert_eq!(drawn(row, width), (text.to_owned(), left), "{width}");
         }
-        // A narrower terminal breaks the lines itself; the answer is still there.
-        assert_eq!(drawn(row, 1), drawn(row, 20));
     }
 
     #[test]
-    fn no_word_of_a_folded_text_is_lost() {
-        let folded = |text: &'static str, width| super::folded(text, width).collect::<Vec<_>>();
-        assert_eq!(folded("one two three", 7), ["one two", "three"]);
-        assert_eq!(folded("one two three", 6), ["one", "two", "three"]);
-        assert_eq!(folded("/a/long/path b", 5), ["/a/lo", "ng/pa", "th b"]);
-        assert_eq!(folded("\u{4e2d}\u{6587}", 1), ["\u{4e2d}", "\u{6587}"]);
-        assert_eq!(folded("", 5), [""]);
+    fn a_note_stands_below_its_row() {
+        let row = |port: &str| Row {
+            cells: vec![(Text::plain(port), Emphasis::None)],
+            note: (port == "80").then(|| "held by nginx and by others".to_owned()),
+        };
+        let mut text = Vec::new();
+        let columns = [Column::number("PORT", Yields::NEVER)];
+        Grid::new(&columns, false).draw(&mut text, &[row("80"), row("443")], style(Some(16))).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), "PORT\n  80\n  held by nginx\n    and by\n    others\n 443\n");
     }
 }

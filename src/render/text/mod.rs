@@ -1,5 +1,6 @@
 //! Any text made safe, styled, and folded.
 
+pub mod clip;
 pub mod paragraph;
 pub mod safe;
 pub mod secrets;

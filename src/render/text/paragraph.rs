@@ -15,7 +15,14 @@ pub fn fact(out: &mut dyn Write, label: &str, value: Text, charset: Charset, wid
     let mut value = value;
     value.truncate(MOST_COLUMNS, charset);
     let mut label = label;
-    for line in folded(value.as_str(), width.map(|width| width.saturating_sub(LABEL))) {
+    let room = width.map(|width| width.saturating_sub(LABEL));
+    let lines = folded(value.as_str(), room);
+    // A path that is too long to stand beside its label has a line of its own.
+    if !label.is_empty() && room.is_some_and(|room| lines.iter().any(|line| columns(line) > room)) {
+        writeln!(out, "{label}")?;
+        return indented(out, value.as_str(), 2, width);
+    }
+    for line in lines {
         writeln!(out, "{}", format!("{label:<LABEL$}{line}").trim_end())?;
         label = "";
     }
@@ -49,10 +56,13 @@ pub fn hanging(text: &str, indent: usize, width: Option<usize>) -> Vec<String> {
     lines
 }
 
+fn columns(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
 /// Breaks the text at blanks. A word that is wider than the width stands alone on its line, which the terminal breaks.
 pub fn folded(text: &str, width: Option<usize>) -> Vec<&str> {
     let Some(width) = width else { return vec![text] };
-    let columns = unicode_width::UnicodeWidthStr::width;
     let mut lines = Vec::new();
     let mut rest = text;
     while columns(rest) > width {

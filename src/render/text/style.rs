@@ -36,19 +36,26 @@ pub struct Style {
     pub color: bool,
     /// Which characters may be used.
     pub charset: Charset,
-    /// The columns of the terminal; absent where there is no limit (a pipe, a file).
+    /// The columns that a line may take; absent where there is no limit (a pipe, a file).
     pub width: Option<usize>,
 }
 
 impl Style {
-    /// Decides from the flag, the environment and the terminal.
-    pub fn new(choice: ColorChoice, environment: &Environment, terminal: Terminal) -> Style {
-        let fallback =
-            || environment.text("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|width| *width > 0);
-        let of_terminal = || terminal.size.map(|(width, _)| usize::from(width)).filter(|width| *width > 0);
-        let width = terminal.is_tty.then(|| of_terminal().or_else(fallback).unwrap_or(80));
-        Style { color: wants_color(choice, environment, terminal), charset: charset(environment, terminal), width }
+    /// Decides from `--color` and `--width`, the environment and the terminal.
+    pub fn new(choice: ColorChoice, width: Option<usize>, environment: &Environment, terminal: Terminal) -> Style {
+        let of_terminal = terminal.size.map(|(width, _)| usize::from(width)).filter(|width| *width > 0);
+        let of_terminal = terminal.is_tty.then(|| of_terminal.unwrap_or(80));
+        Style {
+            color: wants_color(choice, environment, terminal),
+            charset: charset(environment, terminal),
+            width: width.or_else(|| columns(environment)).or(of_terminal),
+        }
     }
+}
+
+/// The width that `COLUMNS` gives, as `watch` does for the programs that it runs.
+pub fn columns(environment: &Environment) -> Option<usize> {
+    environment.text("COLUMNS")?.parse().ok().filter(|width| *width > 0)
 }
 
 /// The order is `--color`, `NO_COLOR`, `CLICOLOR_FORCE`/`FORCE_COLOR`, terminal and `TERM`; a console of Windows has none.
@@ -91,7 +98,7 @@ mod tests {
     #[test]
     fn colour_is_decided_in_the_documented_order() {
         let decided = |choice, pairs: &[(&'static str, &str)], terminal| {
-            Style::new(choice, &Environment::of(pairs), terminal).color
+            Style::new(choice, None, &Environment::of(pairs), terminal).color
         };
         let xterm = ("TERM", "xterm");
         for (choice, pairs, terminal, color) in [
@@ -125,14 +132,24 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_has_no_width_and_a_terminal_always_has_one() {
-        let width = |pairs: &[(&'static str, &str)], terminal| {
-            Style::new(ColorChoice::Auto, &Environment::of(pairs), terminal).width
+    fn the_width_is_that_of_the_flag_then_of_columns_then_of_the_terminal_and_a_pipe_has_none() {
+        let decided = |flag, pairs: &[(&'static str, &str)], terminal| {
+            Style::new(ColorChoice::Auto, flag, &Environment::of(pairs), terminal).width
         };
         let unsized_tty = Terminal { is_tty: true, size: Some((0, 0)), ..TTY };
-        assert_eq!(width(&[("COLUMNS", "40")], PIPE), None);
-        assert_eq!(width(&[("COLUMNS", "40")], TTY), Some(80));
-        assert_eq!(width(&[("COLUMNS", "40")], unsized_tty), Some(40));
-        assert_eq!(width(&[("COLUMNS", "0")], unsized_tty), Some(80));
+        let forty = [("COLUMNS", "40")];
+        for (flag, pairs, terminal, width) in [
+            (Some(60), &forty[..], TTY, Some(60)),
+            (Some(60), &forty, PIPE, Some(60)),
+            (None, &forty, TTY, Some(40)),
+            (None, &forty, PIPE, Some(40)),
+            (None, &[], TTY, Some(80)),
+            (None, &[], unsized_tty, Some(80)),
+            (None, &[("COLUMNS", "0")], unsized_tty, Some(80)),
+            (None, &[("COLUMNS", "wide")], PIPE, None),
+            (None, &[], PIPE, None),
+        ] {
+            assert_eq!(decided(flag, pairs, terminal), width, "{flag:?} {pairs:?} {terminal:?}");
+        }
     }
 }

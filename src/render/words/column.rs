@@ -193,50 +193,6 @@ impl Column {
         matches!(self, Column::Port | Column::Pid | Column::Inode | Column::Uid)
     }
 
-    /// The width that it may be shortened to; absent when it holds numbers, which are never cut.
-    pub const fn may_shrink_to(self) -> Option<usize> {
-        match self {
-            Column::Service | Column::Process | Column::User => Some(8),
-            Column::Project | Column::Runs => Some(8),
-            Column::Cwd | Column::Exe | Column::Argv | Column::Description | Column::Unit | Column::Container => {
-                Some(12)
-            }
-            _ => None,
-        }
-    }
-
-    /// How early it leaves a table that is too wide; the lowest leaves first, 0 never leaves.
-    pub const fn expendable(self) -> Option<u8> {
-        match self {
-            Column::Port | Column::Protocol | Column::Address => None,
-            Column::Source => Some(1),
-            Column::Family => Some(2),
-            Column::Inode => Some(3),
-            Column::Fd => Some(4),
-            Column::Uid => Some(5),
-            Column::Queue => Some(6),
-            Column::Description => Some(7),
-            Column::Started => Some(8),
-            Column::Device => Some(9),
-            Column::Argv => Some(10),
-            Column::Cwd => Some(10),
-            Column::Exe => Some(11),
-            Column::Container => Some(12),
-            Column::Unit => Some(13),
-            Column::Project => Some(13),
-            Column::Runs => Some(13),
-            Column::User => Some(14),
-            Column::Exposure => Some(15),
-            Column::Peer => Some(16),
-            Column::Category => Some(17),
-            Column::Space => Some(18),
-            Column::State => Some(19),
-            Column::Service => Some(20),
-            Column::Pid => Some(21),
-            Column::Process => Some(22),
-        }
-    }
-
     /// The cell as a person reads it: the foremost holder, and how many more there are.
     pub fn cell(self, row: &Row<'_>, charset: Charset) -> Text {
         match self {

@@ -109,7 +109,7 @@ const WHOLE: &str = "`portscope snapshot` writes a whole one";
 /// Says which columns had no room.
 pub fn columns_left(left: &[Column]) -> String {
     let names: Vec<&str> = left.iter().map(|column| column.name()).collect();
-    format!("no room for: {} (a wider terminal, --columns or a pipe shows them)", names.join(", "))
+    format!("hidden columns: {} (widen the terminal or use --columns)", names.join(", "))
 }
 
 /// Says how many owners are hidden in these rows, why, and what would show them; nothing when none are.

@@ -1,5 +1,7 @@
 //! A listing as a table: which columns fit, what stands out, what is said above and below.
 
+mod columns;
+
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -7,6 +9,7 @@ use crate::model::{Listing, Owner, Row, State};
 use crate::render::table::draw::{self, Emphasis, Frame, Head};
 use crate::render::table::fit::{self, Wish};
 use crate::render::table::in_order;
+use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::words::column::Column;
@@ -30,29 +33,30 @@ pub struct TableOptions {
 /// Writes the listing as a table with a line above that says whose numbers these are, and one below that counts.
 pub fn write(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<()> {
     let with_text = !options.bare && options.frame == Frame::Plain;
+    let width = options.style.width;
     if with_text {
-        writeln!(out, "{}", summary::title(listing.snapshot, options.style.charset).as_str())?;
+        paragraph::sentence(out, summary::title(listing.snapshot, options.style.charset).as_str(), width)?;
     }
     if listing.rows.is_empty() && options.frame == Frame::Plain {
         if with_text {
             writeln!(out, "no open socket matches")?;
-            write_further(out, listing)?;
+            write_further(out, listing, width)?;
         }
         return Ok(());
     }
     let left = write_rows(out, listing, options)?;
     if with_text {
-        writeln!(out, "{}", summary::counts(listing))?;
-        write_further(out, listing)?;
+        paragraph::sentence(out, &summary::counts(listing), width)?;
+        write_further(out, listing, width)?;
         if !left.is_empty() {
-            writeln!(out, "{}", summary::columns_left(&left))?;
+            paragraph::sentence(out, &summary::columns_left(&left), width)?;
         }
     }
     Ok(())
 }
 
-fn write_further(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
-    summary::further_spaces(listing.snapshot).map_or(Ok(()), |line| writeln!(out, "{line}"))
+fn write_further(out: &mut dyn Write, listing: &Listing<'_>, width: Option<usize>) -> io::Result<()> {
+    summary::further_spaces(listing.snapshot).map_or(Ok(()), |line| paragraph::sentence(out, &line, width))
 }
 
 /// Some rows as text.
@@ -60,71 +64,66 @@ struct Block<'a> {
     rows: &'a [Row<'a>],
     /// The cells of each row, one row after the other.
     texts: Vec<Text>,
-    wishes: Vec<Wish>,
+    /// The width of the widest cell of each column.
+    widest: Vec<usize>,
 }
 
 fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
     let charset = options.style.charset;
     let blocks = in_order::map(&in_order::blocks(&listing.rows), |rows| block(rows, options));
     let width = options.style.width.filter(|_| options.fitted);
-    let (placed, left) = fit::fit(&wishes(&blocks, options), width);
-    let shape: Vec<Head> = placed
+    let fitted = fit::fit(&wishes(&blocks, options, width), width);
+    let shape: Vec<Head> = fitted
+        .placed
         .iter()
-        .map(|(column, width)| Head { title: column.header(), width: *width, is_number: column.is_number() })
+        .map(|placed| {
+            let column = options.columns[placed.index];
+            Head { title: column.header(), width: placed.width, is_number: column.is_number() }
+        })
         .collect();
-    let place_of = |column| options.columns.iter().position(|other| *other == column).unwrap_or_default();
-    let chosen: Vec<usize> = placed.iter().map(|(column, _)| place_of(*column)).collect();
     let heads = (!options.bare).then_some(&shape[..]);
     in_order::write(out, &blocks, |number, block, text| {
         let texts = block.texts.chunks(options.columns.len());
         let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
-            chosen.iter().zip(&placed).map(move |(place, (column, width))| {
-                let mut text = Cow::Borrowed(&texts[*place]);
-                if column.may_shrink_to().is_some() && text.width() > *width {
-                    text.to_mut().truncate(*width, charset);
+            let cells = fitted.placed.iter().map(move |placed| {
+                let mut text = Cow::Borrowed(&texts[placed.index]);
+                if text.width() > placed.width {
+                    text.to_mut().truncate(placed.width, charset);
                 }
-                (text, emphasis(*column, row))
-            })
+                (text, emphasis(options.columns[placed.index], row))
+            });
+            let below = fitted.below.iter().flat_map(|index| draw::below(texts[*index].as_str(), width));
+            (cells, below.collect())
         });
         draw::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
     })?;
-    Ok(left)
+    Ok(fitted.left.into_iter().map(|index| options.columns[index]).collect())
 }
 
 fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
-    let mut wishes = no_wishes(options);
-    let mut texts = Vec::with_capacity(rows.len() * wishes.len());
+    let mut widest = vec![0; options.columns.len()];
+    let mut texts = Vec::with_capacity(rows.len() * widest.len());
     for row in rows {
-        for wish in &mut wishes {
-            let mut text = wish.column.cell(row, options.style.charset);
+        for (column, widest) in options.columns.iter().zip(&mut widest) {
+            let mut text = column.cell(row, options.style.charset);
             if options.frame == Frame::Markdown {
                 text = text.for_markdown();
             }
-            wish.is_empty &= text.as_str() == "-";
-            wish.natural = wish.natural.max(text.width());
+            *widest = text.width().max(*widest);
             texts.push(text);
         }
     }
-    Block { rows, texts, wishes }
+    Block { rows, texts, widest }
 }
 
-/// How wide each column would like to be.
-fn wishes(blocks: &[Block<'_>], options: &TableOptions) -> Vec<Wish> {
-    blocks.iter().fold(no_wishes(options), |mut whole, block| {
-        for (wish, other) in whole.iter_mut().zip(&block.wishes) {
-            wish.is_empty &= other.is_empty;
-            wish.natural = wish.natural.max(other.natural);
-        }
-        whole
-    })
-}
-
-fn no_wishes(options: &TableOptions) -> Vec<Wish> {
-    let wish = |column: &Column| {
-        let natural = if options.bare { 1 } else { column.header().len() };
-        Wish { column: *column, natural, is_empty: true }
+/// How wide each column would like to be, and what it gives up.
+fn wishes(blocks: &[Block<'_>], options: &TableOptions, width: Option<usize>) -> Vec<Wish> {
+    let wish = |(index, column): (usize, &Column)| {
+        let widest = blocks.iter().map(|block| block.widest[index]).max().unwrap_or(0);
+        let head = if options.bare { 1 } else { column.header().len() };
+        Wish { natural: widest.max(head), yields: columns::yields(*column, width), ..Wish::default() }
     };
-    options.columns.iter().map(wish).collect()
+    options.columns.iter().enumerate().map(wish).collect()
 }
 
 fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
