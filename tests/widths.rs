@@ -80,7 +80,7 @@ fn no_line_of_a_page_about_services_and_rules_is_longer_than_the_terminal() {
         &["services", "http"],
         &["services", "no-such-service"],
         &["audit", "--list"],
-        &["audit", "--explain", "exposed-database"],
+        &["audit", "--explain", "exposed-service"],
         &["--colunms", "port"],
         &["--columns", "prot"],
     ] {
@@ -108,7 +108,7 @@ fn the_flag_goes_before_the_environment_and_json_has_no_width() {
     assert!(widest(&run(&[])) > 40);
     assert_eq!(run(&["--json", "--width", "40"]).lines().count(), run(&["--json"]).lines().count());
     let refused = portscope(["--width", "0"]).stderr_contains("`0` is not a width: expected 1 to 65535 columns");
-    refused.exits(2);
+    let _ = refused.exits(2);
 }
 
 #[test]
@@ -123,9 +123,9 @@ fn wide_output_is_paged_sideways_on_a_terminal_and_cut_where_it_is_not_paged() {
         let run = portscope(["-o", "wide", "--width", "60"]).arg(&port).env("PORTSCOPE_PAGER", pager);
         run.env("TERM", "dumb").at_terminal().ends().1
     };
-    let paged = wide(&format!("{} -R", pager.display()));
-    assert!(paged.contains("arguments: -R -S."), "{paged}");
-    assert!(paged.lines().any(|line| line.width() > 60 && line.contains(&port)), "{paged}");
+    let seen = wide(&format!("{} -R", pager.display()));
+    assert!(seen.contains("arguments: -R -S."), "{seen}");
+    assert!(seen.lines().any(|line| line.width() > 60 && line.contains(&port)), "{seen}");
     let cut = wide("cat");
     assert!(cut.lines().any(|line| line.contains(&port)), "{cut}");
     assert_eq!(too_long(&cut, 60), [""; 0], "{cut}");

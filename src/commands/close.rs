@@ -87,7 +87,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Ok(ExitStatus::No);
     }
     for row in &chosen {
-        context.say(&format!("{}", socket::socket_and_holders(row, charset)))?;
+        context.say(&socket::socket_and_holders(row, charset))?;
     }
     context.stdout.flush()?;
     let noun = if chosen.len() == 1 { "socket" } else { "sockets" };

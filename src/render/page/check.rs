@@ -313,7 +313,7 @@ mod tests {
     fn words(text: &str) -> Vec<&str> {
         let words = text.split_whitespace().filter(|word| !["ERROR", "WHY", "-"].contains(word));
         let mut words: Vec<&str> = words.collect();
-        words.sort();
+        words.sort_unstable();
         words
     }
 

@@ -148,7 +148,7 @@ mod tests {
         let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), false);
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         for (width, room) in
-            [(80, ""), (60, ""), (30, " hidden columns: SPACE, PROTO (widen the terminal or use a pipe)")]
+            [(80, ""), (60, ""), (20, " hidden columns: SPACE (widen the terminal or use a pipe)")]
         {
             let text = drawn(&found, &before, &after, false, Some(width));
             let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";

@@ -118,9 +118,10 @@ pub struct Fitted {
 
 /// Fits the columns into the width, if there is one.
 ///
-/// First what can be written in short is. Long names are cut and long texts folded to a fair width; then columns leave
-/// by their rank; then names are cut to the least; last, cells move below their rows. What never yields stays whole, even
-/// where a line is then longer than the terminal.
+/// First what can be written in short is. Long names are cut and long texts folded to a fair width, and a text that does
+/// not fit even so moves below its row, because that loses nothing; then columns leave by their rank; then names are cut
+/// to the least; last, other cells move below. What never yields stays whole, even where a line is then longer than the
+/// terminal.
 pub fn fit(wishes: &[Wish], width: Option<usize>) -> Fitted {
     let placed = |(index, wish): (usize, &Wish)| Placed { index, width: wish.natural, is_short: false };
     let mut fitted = Fitted { placed: wishes.iter().enumerate().map(placed).collect(), ..Fitted::default() };
@@ -134,6 +135,12 @@ pub fn fit(wishes: &[Wish], width: Option<usize>) -> Fitted {
         }
     }
     let least = |placed: &[Placed], effort| total(placed.iter().map(|it| floor(&wishes[it.index], it.width, effort)));
+    let moves = |placed: &Placed| wishes[placed.index].yields.gives_way == GivesWay::MovesBelow;
+    let folds = |placed: &Placed| wishes[placed.index].yields.may_fold();
+    while least(&fitted.placed, Effort::Fair) > width {
+        let Some(at) = fitted.placed.iter().rposition(|placed| moves(placed) && folds(placed)) else { break };
+        fitted.below.push(fitted.placed.remove(at).index);
+    }
     while least(&fitted.placed, Effort::Fair) > width {
         let ranks = fitted.placed.iter().enumerate().filter_map(|(at, placed)| {
             let rank = wishes[placed.index].yields.rank()?;
@@ -143,10 +150,10 @@ pub fn fit(wishes: &[Wish], width: Option<usize>) -> Fitted {
         fitted.left.push(fitted.placed.remove(at).index);
     }
     while least(&fitted.placed, Effort::Last) > width {
-        let moves = |placed: &Placed| wishes[placed.index].yields.gives_way == GivesWay::MovesBelow;
         let Some(at) = fitted.placed.iter().rposition(moves) else { break };
-        fitted.below.insert(0, fitted.placed.remove(at).index);
+        fitted.below.push(fitted.placed.remove(at).index);
     }
+    fitted.below.sort_unstable();
     narrow(&mut fitted.placed, wishes, width);
     fitted
 }
@@ -257,9 +264,10 @@ mod tests {
         let text = Wish { word: 17, ..wish(60, Yields::folds(12).or_moves_below()) };
         let wishes = [wish(6, Yields::NEVER), wish(3, Yields::leaves(0)), wish(4, Yields::leaves(0)), text];
         assert_eq!(fitted(&wishes, 49), (vec![(0, 6), (1, 3), (2, 4), (3, 30)], vec![], vec![]));
-        assert_eq!(fitted(&wishes, 35), (vec![(0, 6), (1, 3), (3, 22)], vec![], vec![2]));
-        assert_eq!(fitted(&wishes, 25), (vec![(0, 6), (3, 17)], vec![], vec![2, 1]));
-        assert_eq!(fitted(&wishes, 24), (vec![(0, 6)], vec![3], vec![2, 1]));
+        assert_eq!(fitted(&wishes, 36), (vec![(0, 6), (1, 3), (2, 4), (3, 17)], vec![], vec![]));
+        assert_eq!(fitted(&wishes, 35), (vec![(0, 6), (1, 3), (2, 4)], vec![3], vec![]));
+        assert_eq!(fitted(&wishes, 16), (vec![(0, 6), (1, 3)], vec![3], vec![2]));
+        assert_eq!(fitted(&wishes, 6), (vec![(0, 6)], vec![3], vec![2, 1]));
     }
 
     fn any_wish() -> impl Strategy<Value = Wish> {

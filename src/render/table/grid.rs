@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_column_is_folded_then_others_are_cut_then_they_leave() {
+    fn the_last_column_is_folded_then_others_are_cut_then_it_moves_below_and_they_leave() {
         let row = ["opened", "tcp", "a-space-of-some-name", "0.0.0.0 (any) by /usr/bin/python3, user root"];
         for (width, text, left) in [
             (82, "opened  tcp  a-space-of-some-name  0.0.0.0 (any) by /usr/bin/python3, user root\n", vec![]),
@@ -213,18 +213,19 @@ mod tests {
             ),
             (
                 30,
-                "opened  tcp  0.0.0.0 (any) by\n\
-                 \u{20}            /usr/bin/python3,\n\
-                 \u{20}            user root\n",
-                vec!["SPACE"],
+                "opened  tcp  a-space-of-some-~\n\
+                 \u{20} 0.0.0.0 (any) by\n\
+                 \u{20}   /usr/bin/python3, user\n\
+                 \u{20}   root\n",
+                vec![],
             ),
             (
                 20,
-                "opened\n\
+                "opened  tcp\n\
                  \u{20} 0.0.0.0 (any) by\n\
                  \u{20}   /usr/bin/python3,\n\
                  \u{20}   user root\n",
-                vec!["SPACE", "PROTO"],
+                vec!["SPACE"],
             ),
         ] {
             assert_eq!(drawn(row, width), (text.to_owned(), left), "{width}");
