@@ -118,8 +118,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let style = args.style.style(context);
     match form {
         Form::Text => page::write(&mut text, &audit, style)?,
-        Form::Json => json::write(&mut text, &AuditReport::new(&audit), style.width.is_some())?,
-        Form::Sarif => json::write(&mut text, &sarif::document(&audit), style.width.is_some())?,
+        Form::Json => json::write(&mut text, &AuditReport::new(&audit), context.terminal.is_tty)?,
+        Form::Sarif => json::write(&mut text, &sarif::document(&audit), context.terminal.is_tty)?,
         Form::Junit => junit::write(&mut text, &audit)?,
     }
     pager::show(&text, form == Form::Text && !args.style.no_pager, context)?;

@@ -147,9 +147,7 @@ mod tests {
         let before = testing::snapshot();
         let found = analyse::diff::diff(&join::listing(&before, None), &join::listing(&after, None), false);
         let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-        for (width, room) in
-            [(80, ""), (60, ""), (20, " hidden columns: SPACE (widen the terminal or use a pipe)")]
-        {
+        for (width, room) in [(80, ""), (60, ""), (20, " hidden columns: SPACE (widen the terminal or use a pipe)")] {
             let text = drawn(&found, &before, &after, false, Some(width));
             let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";
             assert!(words(&text).contains(answer), "{text}");
