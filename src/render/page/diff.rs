@@ -152,7 +152,8 @@ mod tests {
             let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";
             assert!(words(&text).contains(answer), "{text}");
             assert!(words(&text).ends_with(&format!("are hidden before, after, or both{room}")), "{text}");
-            let mut table = text.lines().skip(2).take_while(|line| *line != "1 difference");
+            let mut table =
+                text.lines().skip_while(|line| !line.starts_with("CHANGE")).take_while(|line| *line != "1 difference");
             assert!(table.all(|line| line.chars().count() <= width), "{text}");
         }
     }
