@@ -251,7 +251,7 @@ fn of_path(path: &str) -> Option<Managed> {
     // The name is used as it is: what looks like an escape is part of the unit's name.
     let (unit, user) = cgroup::unit_of_host(path)?;
     // A virtual machine has its own ways to be stopped.
-    if unit.ends_with(".scope") {
+    if unit.strip_suffix(".scope").is_some() {
         return None;
     }
     if user.is_some() { of_user(path) } else { Managed::new(Manager::Systemd, unit) }
