@@ -89,6 +89,7 @@ pub fn snapshot() -> Snapshot {
         }],
         own: SPACE,
         further_spaces: None,
+        redirects: BTreeMap::new(),
         sockets: vec![
             over,
             connection,

@@ -292,7 +292,7 @@ mod tests {
         let to = snapshot.sockets[3].local.into();
         for (by, state) in [(ForwardedBy::Proxy, State::Listen), (ForwardedBy::Nat, State::Redirect)] {
             let socket = &mut snapshot.sockets[3];
-            socket.forward = Some(Box::new(Forward { by, to, container: Some(container.clone()) }));
+            socket.forward = Some(Box::new(Forward { by, to, container: Some(container.clone()), service: None }));
             socket.state = Some(state);
             let listing = join::listing(&snapshot, None);
             let plan = plan(&listing, &[&listing.rows[3]], &known(&[(700, PLAIN)]));

@@ -136,23 +136,11 @@ pub enum RulesUnread {
         /// What the system answered.
         problem: String,
     },
-    /// The tool that knows them did not tell them all.
-    Tool {
-        /// What went wrong with it.
-        problem: String,
-    },
-    /// Rules whose form is not known here.
+    /// Rules that leave it open where some connections go.
     NotUnderstood {
-        /// How many.
-        count: usize,
+        /// What of them is not understood.
+        reasons: Vec<String>,
     },
-    /// Rules for so many ports that they are not listed one by one.
-    TooWide {
-        /// The ports in words: `tcp 7056-65535`.
-        ports: Vec<String>,
-    },
-    /// Chains that lead to chains more often than is followed.
-    TooDeep,
 }
 
 /// Something that exists, or may exist, and was not seen.
@@ -398,12 +386,9 @@ impl Gap {
             Gap::Redirects { why, .. } => match why {
                 RulesUnread::NotWanted | RulesUnread::Unsupported | RulesUnread::NotAsked => GapReason::NotLookedFor,
                 RulesUnread::Refused { .. } => GapReason::Refused,
-                RulesUnread::TooLate
-                | RulesUnread::Failed { .. }
-                | RulesUnread::Tool { .. }
-                | RulesUnread::NotUnderstood { .. }
-                | RulesUnread::TooWide { .. }
-                | RulesUnread::TooDeep => GapReason::Backend,
+                RulesUnread::TooLate | RulesUnread::Failed { .. } | RulesUnread::NotUnderstood { .. } => {
+                    GapReason::Backend
+                }
             },
             Gap::MalformedLines { .. }
             | Gap::SocketTables { .. }
@@ -462,7 +447,9 @@ impl Gap {
             }
             // What a report leaves out by choice is told by its scope.
             Answer::Comparison => reason != GapReason::LeftOut,
-            Answer::Complete => missing == Missing::Sockets || self.matters_to(Answer::Spaces),
+            Answer::Complete => {
+                missing == Missing::Sockets || self.matters_to(Answer::Spaces) || self.matters_to(Answer::Redirects)
+            }
         }
     }
 

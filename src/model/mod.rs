@@ -14,6 +14,7 @@ mod port;
 mod process;
 mod project;
 mod runtime;
+mod reachability;
 mod service;
 mod snapshot;
 mod socket;
@@ -32,6 +33,9 @@ pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use project::{Project, ProjectSource};
 pub use runtime::{Runtime, StoppedBy};
+pub use reachability::{
+    Destination, Lead, Reachability, Redirect, Redirection, Redirects, RuleName, Senders, ToPort, any_address,
+};
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{

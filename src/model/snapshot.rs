@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::{
-    Answer, Belonging, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Service, ServiceSource, Socket, Space,
-    SpaceId, Uid,
+    Answer, Belonging, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Reachability, Redirects, Service,
+    ServiceSource, Socket, Space, SpaceId, Uid,
 };
 
 /// The version of the JSON report; it changes only when a field changes its meaning or leaves.
@@ -169,6 +169,8 @@ pub struct Snapshot {
     pub users: BTreeMap<Uid, String>,
     /// What the cgroups that made the sockets belong to, by id, where their paths say.
     pub cgroups: BTreeMap<u64, Belonging>,
+    /// What the firewall's rules do in each listed space in which there are some. A saved report does not tell it.
+    pub redirects: BTreeMap<SpaceId, Redirects>,
     /// What was not seen.
     pub gaps: Vec<Gap>,
     /// The names of services that came with a saved report; absent where this machine was looked at.
@@ -198,6 +200,12 @@ impl Snapshot {
     /// Returns the space with that id, when it was listed.
     pub fn space(&self, id: SpaceId) -> Option<&Space> {
         self.spaces.iter().find(|space| space.id == id)
+    }
+
+    /// What happens to what is sent to a socket's port.
+    pub fn reachability(&self, socket: &Socket) -> Reachability {
+        let redirects = self.redirects.get(&socket.space);
+        redirects.map(|redirects| redirects.of(socket.protocol, socket.reach(), socket.local.port)).unwrap_or_default()
     }
 
     /// The processes that a process descends from as far as they are known, its parent first.

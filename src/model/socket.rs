@@ -56,6 +56,11 @@ pub enum Family {
 }
 
 impl Family {
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Family {
+        if address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 }
+    }
+
     /// Both families.
     pub const ALL: [Family; 2] = [Family::Ipv4, Family::Ipv6];
 
@@ -259,6 +264,8 @@ pub struct Forward {
     pub to: ForwardTarget,
     /// The container that has this address.
     pub container: Option<Container>,
+    /// The service of Kubernetes that the rules name: `default/web`.
+    pub service: Option<String>,
 }
 
 /// One socket and its holders, as far as this run could see.

@@ -212,6 +212,7 @@ mod tests {
                 name: Some("web".to_owned()),
                 ..Container::of_id(crate::model::Runtime::Docker, "0123".to_owned())
             }),
+            service: None,
         };
         let proxy = |local: &str| {
             let mut host = Host::new().listens(local, "/usr/bin/docker-proxy", 0);

@@ -210,7 +210,7 @@ fn a_published_port_is_bound_in_vain_except_on_loopback() {
     published.state = Some(State::Redirect);
     published.owner = Owner::Nobody(Nobody::Redirected);
     let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
-    published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None }));
+    published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None, service: None }));
     snapshot.sockets.push(published);
     let listing = join::listing(&snapshot, None);
     let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };

@@ -60,7 +60,8 @@ fn each_kind_of_change_is_told_apart() {
     owner.processes.get_mut(&Pid(700)).unwrap().uid = Some(Uid(33));
     assert_eq!(kinds(&before, &owner), [(5432, "owner-changed")]);
     let forward = with(5432, |socket| {
-        socket.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to: socket.local.into(), container: None }));
+        socket.forward =
+            Some(Box::new(Forward { by: ForwardedBy::Nat, to: socket.local.into(), container: None, service: None }));
     });
     assert_eq!(kinds(&before, &forward), [(5432, "forward-changed")]);
 }
@@ -159,7 +160,8 @@ fn with_further() -> Snapshot {
     redirected.local.port = Port::new(8080);
     redirected.state = Some(State::Redirect);
     redirected.owner = Owner::Nobody(Nobody::Redirected);
-    redirected.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to: redirected.local.into(), container: None }));
+    redirected.forward =
+        Some(Box::new(Forward { by: ForwardedBy::Nat, to: redirected.local.into(), container: None, service: None }));
     snapshot.sockets.extend([further, redirected]);
     snapshot
 }
@@ -387,7 +389,12 @@ fn happen(snapshot: &mut Snapshot, place: usize, event: Event) {
             socket.owner = Owner::Processes(vec![crate::model::Holder { pid: Pid(811), fd: None }]);
         }
         Event::IsForwarded => {
-            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to: socket.local.into(), container: None }));
+            socket.forward = Some(Box::new(Forward {
+                by: ForwardedBy::Nat,
+                to: socket.local.into(),
+                container: None,
+                service: None,
+            }));
         }
         Event::IsHidden => socket.owner = Owner::Hidden(HiddenBecause::Permission),
         Event::ConnectsElsewhere => socket.peer = Some(Endpoint::new("192.0.2.77".parse().unwrap(), 7)),

@@ -1,6 +1,6 @@
 //! The port spaces that are listed, and what was read of each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::kernel_socket::KernelSocket;
 use super::owners;
@@ -10,7 +10,7 @@ use super::spaces::Namespace;
 use super::tables::Tables;
 use crate::collect::CollectError;
 use crate::collect::background::Background;
-use crate::model::{Family, Gap, Inode, Missing, Need, Socket, SocketSource, Space, SpaceChoice, SpaceId, State};
+use crate::model::{self, Family, Gap, Inode, Missing, Need, Socket, SocketSource, Space, SpaceChoice, SpaceId, State};
 
 /// What was listed so far.
 #[derive(Default)]
@@ -107,6 +107,12 @@ impl Collection {
             Some(problem) => Err(CollectError::SpaceOutOfReach { names: names.join(", "), problem }),
             None => Ok(()),
         }
+    }
+
+    /// What the rules of each listed space do, where there are some.
+    pub fn known_redirects(&mut self) -> BTreeMap<SpaceId, model::Redirects> {
+        let known = self.redirects.iter_mut().map(|(space, redirects)| (*space, std::mem::take(&mut redirects.known)));
+        known.filter(|(_, known)| *known != model::Redirects::default()).collect()
     }
 
     fn gaps_of_redirects(&mut self) -> Vec<Gap> {

@@ -27,15 +27,16 @@ pub fn add(
         let user = holders.filter(|process| is_called_publisher(process)).find_map(|process| process.uid);
         let published = user.and_then(|user| names.published(socket.protocol, socket.local, user));
         if let Some((container, to)) = published {
-            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: Some(container) }));
+            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: Some(container), service: None }));
         }
     }
     // The space may have been removed after its rules were read.
     let is_listed = |id: SpaceId| collection.spaces.iter().any(|space| space.id == id);
-    let of_listed = collection.redirects.iter().filter(|(space, redirects)| !redirects.is_empty() && is_listed(*space));
+    let of_listed =
+        collection.redirects.iter().filter(|(space, redirects)| !redirects.known.found.is_empty() && is_listed(*space));
     for (space, redirects) in of_listed {
         let others = collection.tables.left_out(*space, need)?;
-        redirects.add_to(sockets, &others, *space);
+        redirects.add_to(sockets, &others, *space, *space == own.id);
     }
     // A rule of another space means addresses as they are there.
     let is_seen = |socket: &&mut Socket| socket.space == own.id;

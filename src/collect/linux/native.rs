@@ -50,6 +50,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         users,
         cgroups: owners.cgroups,
         further_spaces: collection.further,
+        redirects: collection.known_redirects(),
         own: own.id,
         spaces: collection.spaces,
         sockets: collection.sockets,

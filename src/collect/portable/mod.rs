@@ -63,6 +63,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         own: space.id,
         spaces: vec![space],
         further_spaces: None,
+        redirects: BTreeMap::new(),
         sockets,
         processes,
         cgroups: BTreeMap::new(),

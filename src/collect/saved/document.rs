@@ -115,6 +115,8 @@ pub struct Forward {
     pub by: String,
     pub to: Target,
     pub container: Option<Container>,
+    #[serde(default)]
+    pub service: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -62,6 +62,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         own: spaces[0].id,
         spaces,
         further_spaces: document.visibility.further_spaces,
+        redirects: BTreeMap::new(),
         sockets,
         processes,
         users,
@@ -163,6 +164,7 @@ fn forward(forward: saved::Forward) -> Result<Forward, String> {
         by: named(&ForwardedBy::ALL, ForwardedBy::name, &forward.by, "way to forward")?,
         to: target(&forward.to)?,
         container: forward.container.map(container).transpose()?,
+        service: forward.service,
     })
 }
 

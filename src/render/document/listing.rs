@@ -175,6 +175,8 @@ pub struct ForwardReport<'a> {
     pub to: TargetReport,
     /// The container that has this address.
     pub container: Option<ContainerReport<'a>>,
+    /// The service of Kubernetes that the rules name: `default/web`.
+    pub service: Option<&'a str>,
 }
 
 /// The end that answers for a published port.
@@ -323,6 +325,7 @@ fn forward(forward: &Forward) -> ForwardReport<'_> {
         by: forward.by.name(),
         to: target(forward.to),
         container: forward.container.as_ref().map(container),
+        service: forward.service.as_deref(),
     }
 }
 

@@ -300,7 +300,7 @@ mod tests {
             ..Container::of_id(crate::model::Runtime::Docker, "a".repeat(64))
         };
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
-        let forward = Forward { by: ForwardedBy::Proxy, to: to.into(), container: Some(container) };
+        let forward = Forward { by: ForwardedBy::Proxy, to: to.into(), container: Some(container), service: None };
         snapshot.sockets[3].forward = Some(Box::new(forward));
         snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some("docker-proxy".into());
         let space = Space::new(SpaceId(7), SpaceKind::Container, NAME.to_owned(), snapshot.socket_source);

@@ -334,7 +334,8 @@ mod tests {
         published.owner = Owner::Nobody(Nobody::Redirected);
         let container = Container { name: Some("web".to_owned()), ..testing_container() };
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
-        published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: Some(container) }));
+        published.forward =
+            Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: Some(container), service: None }));
         snapshot.sockets.push(published);
         let text = text(&snapshot, 8080, PIPE);
         assert!(text.contains("tcp 0.0.0.0:8080 REDIRECT, on every interface\n"), "{text}");

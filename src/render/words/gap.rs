@@ -128,7 +128,6 @@ fn hidden_owners(because: HiddenBecause, coverage: &Coverage) -> String {
 }
 
 fn rules_unread(why: &RulesUnread) -> String {
-    let not_all = |reason: &str| format!("rules that forward ports were not all read: {reason}");
     match why {
         RulesUnread::NotWanted => {
             "ports forwarded without a socket were not looked for, since they were not asked for".to_owned()
@@ -143,13 +142,9 @@ fn rules_unread(why: &RulesUnread) -> String {
         RulesUnread::Refused { problem } | RulesUnread::Failed { problem } => {
             format!("ports forwarded without a socket were not looked for: {problem}")
         }
-        RulesUnread::Tool { problem } => not_all(problem),
-        RulesUnread::NotUnderstood { count: 1 } => not_all("1 rule has a form that is not known"),
-        RulesUnread::NotUnderstood { count } => not_all(&format!("{count} rules have a form that is not known")),
-        RulesUnread::TooWide { ports } => {
-            format!("rules forward {}, which are not listed one by one", ports.join(", "))
+        RulesUnread::NotUnderstood { reasons } => {
+            format!("firewall rules were not all understood: {}", reasons.join("; "))
         }
-        RulesUnread::TooDeep => not_all("chains lead to chains too often"),
     }
 }
 
@@ -172,14 +167,14 @@ mod tests {
     fn what_several_spaces_miss_is_said_once() {
         let gap = |space: &str| Gap::Redirects {
             space: Some(space.to_owned()),
-            why: RulesUnread::NotUnderstood { count: 1 },
+            why: RulesUnread::NotUnderstood { reasons: vec!["the target X is not known".to_owned()] },
             further_spaces: 0,
         };
         let mut first = gap("a");
         assert!(first.absorb(&gap("b")) && first.absorb(&gap("c")));
         assert_eq!(
             sentence(&first),
-            "space a: rules that forward ports were not all read: 1 rule has a form that is not known; the same in 2 \
+            "space a: firewall rules were not all understood: the target X is not known; the same in 2 \
              more port spaces"
         );
         assert!(!first.absorb(&Gap::OtherSpaces { wanted: false }));

@@ -1,32 +1,37 @@
-//! Ports that are forwarded without a socket: rules of the firewall that change where a packet goes (DNAT).
+//! What the firewall does to what is sent to this host's ports.
 //!
-//! Containers are published so where no proxy runs, and so are the NodePorts of Kubernetes. Reading the rules takes
-//! CAP_NET_ADMIN. That there are none is learnt from the kernel itself; only where there are some are the firewall's
-//! own tools asked for them.
+//! Containers are published by such rules where no proxy runs, and so are the NodePorts of Kubernetes. Reading the rules
+//! takes CAP_NET_ADMIN. That there are none is learned from the kernel itself; only where there are some are the
+//! firewall's own tools run. Their answers become one model of the rules (`ruleset`), and `evaluate` judges by it.
 
-mod chains;
-pub mod iptables;
-mod matching;
-pub mod nft;
+mod evaluate;
+mod host;
+mod iptables;
+mod ipvs;
+mod kernel;
+mod netlink;
+mod nft;
 mod rows;
-mod rules;
+mod ruleset;
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Instant;
 
-use super::spaces;
 use crate::collect::runtime;
-use crate::model::{Family, Gap, Need, Port, Protocol, RulesUnread};
-use chains::{Nat, Packets};
-use rules::{Answer, Question, Redirect, Rules};
+use crate::model::{self, Family, Gap, Need, Port, PortRange, Redirection, RulesUnread};
+use host::HostFacts;
+use kernel::{Packets, Present};
+use ruleset::{Ruleset, Table};
 
-/// What was learnt of redirects in a namespace.
+/// What was learned of the rules of a namespace.
 #[derive(Debug, Default)]
 pub struct Redirects {
-    found: Vec<Redirect>,
-    /// Why some may be missing.
+    /// What they do.
+    pub known: model::Redirects,
+    /// Why some of it may be missing.
     pub gaps: Vec<Gap>,
+    /// Whether the ports of wide ranges have rows too, since just these were asked for.
+    lists_all: bool,
 }
 
 impl Redirects {
@@ -37,10 +42,11 @@ impl Redirects {
 
     /// Nothing, for this reason.
     pub fn missing(why: RulesUnread) -> Redirects {
-        Redirects { found: Vec::new(), gaps: vec![gap(why)] }
+        let known = model::Redirects { is_unread: true, ..model::Redirects::default() };
+        Redirects { known, gaps: vec![gap(why)], lists_all: false }
     }
 
-    /// Nothing, because nobody could look.
+    /// Nothing, because the rules could not be looked for.
     pub fn not_looked_for(error: &std::io::Error) -> Redirects {
         let is_refused = error.kind() == std::io::ErrorKind::PermissionDenied;
         let problem = error.to_string();
@@ -57,16 +63,48 @@ impl Redirects {
         self
     }
 
-    /// Says whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.found.is_empty()
+    fn of(ruleset: &Ruleset, host: &HostFacts, need: &Need) -> Redirects {
+        let found = evaluate::redirects(ruleset, host, &need.protocols, &wanted_ports(need));
+        let whys: BTreeSet<&str> = found
+            .iter()
+            .flat_map(|redirect| [&redirect.reachability.outside, &redirect.reachability.local])
+            .filter_map(|redirection| match redirection {
+                Redirection::Unknown(why) => Some(why.as_str()),
+                _ => None,
+            })
+            .collect();
+        let reasons: Vec<String> = whys.into_iter().map(str::to_owned).collect();
+        let gaps = if reasons.is_empty() { Vec::new() } else { vec![gap(RulesUnread::NotUnderstood { reasons })] };
+        let known = model::Redirects { found, is_unread: false };
+        Redirects { known, gaps, lists_all: need.ports.is_some() }
     }
 }
 
-/// Reads the redirects of the namespace that this process is in.
+fn gap(why: RulesUnread) -> Gap {
+    Gap::Redirects { space: None, why, further_spaces: 0 }
+}
+
+/// The ports that are asked for, as few ranges as they make.
+fn wanted_ports(need: &Need) -> Vec<PortRange> {
+    let Some(ports) = &need.ports else {
+        return PortRange::new(Port::new(1), Port::new(u16::MAX)).into_iter().collect();
+    };
+    let mut ranges: Vec<PortRange> = Vec::new();
+    for port in ports.iter().copied() {
+        match ranges.last_mut() {
+            Some(last) if last.last().get().checked_add(1) == Some(port.get()) => {
+                *last = PortRange::new(last.first(), port).unwrap_or(*last);
+            }
+            _ => ranges.push(PortRange::single(port)),
+        }
+    }
+    ranges
+}
+
+/// Reads the rules of the namespace that this process is in.
 pub fn read(need: &Need) -> Redirects {
-    match chains::with_nat(Packets::All) {
-        Ok(nat) => of_tables(nat, need),
+    match kernel::look(Packets::All) {
+        Ok(present) => of_rules(present, need),
         Err(error) => Redirects::not_looked_for(&error),
     }
 }
@@ -75,106 +113,100 @@ pub fn read(need: &Need) -> Redirects {
 /// to packets that are sent in it does not concern who looks from outside: the engines of containers make such rules in
 /// each for the names of the others.
 pub fn read_entered(label: &str, need: &Need, end: Instant) -> Redirects {
-    let redirects = match chains::with_nat(Packets::Incoming) {
-        Ok(nat) if nat.any() && Instant::now() > end => Redirects::missing(RulesUnread::TooLate),
-        Ok(nat) => of_tables(nat, need),
+    let redirects = match kernel::look(Packets::Incoming) {
+        Ok(present) if present.any() && Instant::now() > end => Redirects::missing(RulesUnread::TooLate),
+        Ok(present) => of_rules(present, need),
         Err(error) => Redirects::not_looked_for(&error),
     };
     redirects.of_space(label)
 }
 
-fn of_tables(nat: Nat, need: &Need) -> Redirects {
-    if !nat.any() {
+fn of_rules(present: Present, need: &Need) -> Redirects {
+    if !present.any() {
         return Redirects::default();
     }
     if !need.helpers {
         return Redirects::missing(RulesUnread::NotAsked);
     }
-    let mut asked = Asked::new(need.ports.as_ref());
-    if nat.by_nftables {
-        match asked.of("nft", &["-j", "list", "ruleset"], &nft::parse) {
-            // Rules that iptables made are written in its own language; nft does not translate all of them.
-            Ok(answer) if answer.has_extensions => {
-                // The tool of the older iptables, where only that is there, knows nothing of them.
-                if !asked.iptables_of_today() {
-                    let problem = "iptables-save does not show those that iptables made".to_owned();
-                    asked.unread.push(RulesUnread::Tool { problem });
+    match HostFacts::read() {
+        Ok(host) => Redirects::of(&ruleset(present), &host, need),
+        Err(error) => Redirects::missing(RulesUnread::Failed { problem: error.to_string() }),
+    }
+}
+
+/// Asks the tools for the rules.
+fn ruleset(present: Present) -> Ruleset {
+    let mut ruleset = Ruleset::default();
+    if present.nftables() {
+        let missing = match asked("nft", &["-j", "list", "ruleset"], &|text| nft::parse(text, &present.dormant)) {
+            Ok(read) => {
+                ruleset = read.ruleset;
+                read.foreign
+            }
+            // Without it only those tables are known that iptables made.
+            Err(error) => {
+                let families = |name: &str| match name {
+                    "ip" => Some(Family::Ipv4),
+                    "ip6" => Some(Family::Ipv6),
+                    _ => None,
+                };
+                for (family, name) in &present.tables {
+                    if families(family).is_none() {
+                        ruleset.holes.push(format!("the table {family} {name} was not read: {error}"));
+                    }
                 }
+                let of_iptables =
+                    present.tables.iter().filter_map(|(family, name)| Some((families(family)?, name.clone())));
+                of_iptables.collect()
             }
-            Ok(_) => {}
-            Err(error) => {
-                asked.unread.push(RulesUnread::Tool { problem: error });
-                asked.iptables_of_today();
-            }
-        }
-    }
-    if nat.by_older_ipv4 {
-        asked.iptables(["iptables-legacy-save", "iptables-save"], Family::Ipv4);
-    }
-    if nat.by_older_ipv6 {
-        asked.iptables(["ip6tables-legacy-save", "ip6tables-save"], Family::Ipv6);
-    }
-    Redirects { found: asked.found.into_iter().collect(), gaps: asked.unread.into_iter().map(gap).collect() }
-}
-
-fn gap(why: RulesUnread) -> Gap {
-    Gap::Redirects { space: None, why, further_spaces: 0 }
-}
-
-/// The tools that were asked, and what they told together.
-struct Asked<'a> {
-    addresses: BTreeSet<std::net::IpAddr>,
-    ports: Option<&'a BTreeSet<Port>>,
-    found: BTreeSet<Redirect>,
-    unread: Vec<RulesUnread>,
-}
-
-impl Asked<'_> {
-    fn new(ports: Option<&BTreeSet<Port>>) -> Asked<'_> {
-        let addresses = spaces::addresses(Path::new("/proc/thread-self/net"));
-        Asked { addresses, ports, found: BTreeSet::new(), unread: Vec::new() }
-    }
-
-    fn of(
-        &mut self,
-        name: &'static str,
-        arguments: &[&str],
-        parse: &dyn Fn(&[u8]) -> Option<Rules>,
-    ) -> Result<Answer, String> {
-        let text = runtime::output(name, arguments).map_err(|error| error.to_string())?;
-        let rules = parse(&text).ok_or_else(|| format!("the answer of {name} is not understood"))?;
-        let mut answer = rules.redirects(Question { addresses: &self.addresses, ports: self.ports });
-        self.found.append(&mut answer.redirects.drain(..).collect());
-        self.unread.extend(answer.unread());
-        Ok(answer)
-    }
-
-    /// Asks for the rules that today's iptables keeps in nftables; says whether there are any.
-    fn iptables_of_today(&mut self) -> bool {
-        let ipv4 = self.iptables(["iptables-nft-save", "iptables-save"], Family::Ipv4);
-        let ipv6 = self.iptables(["ip6tables-nft-save", "ip6tables-save"], Family::Ipv6);
-        ipv4 || ipv6
-    }
-
-    /// Asks the first of the tools that is there; says whether it shows any rules.
-    fn iptables(&mut self, names: [&'static str; 2], family: Family) -> bool {
-        let mut ask = |name| self.of(name, &["-t", "nat"], &|text| iptables::parse(text, family));
-        match ask(names[0]).or_else(|_| ask(names[1])) {
-            Ok(answer) => answer.steps > 0,
-            Err(error) => {
-                self.unread.push(RulesUnread::Tool { problem: error });
-                false
+        };
+        for family in Family::ALL {
+            let names: Vec<&str> =
+                missing.iter().filter(|(of, _)| *of == family).map(|(_, name)| name.as_str()).collect();
+            if !names.is_empty() {
+                add_iptables_of_nft(&mut ruleset, family, &names);
             }
         }
     }
+    for (is_there, family) in [(present.older_ipv4, Family::Ipv4), (present.older_ipv6, Family::Ipv6)] {
+        if is_there {
+            match save(family, "legacy") {
+                Ok(tables) => ruleset.tables.extend(tables),
+                Err(error) => ruleset.holes.push(format!("the rules of the older iptables were not read: {error}")),
+            }
+        }
+    }
+    ruleset.services = present.ipvs.as_deref().map(ipvs::parse).unwrap_or_default();
+    ruleset
 }
 
-/// Reads the name of a protocol with ports.
-fn protocol(name: &str) -> Option<Protocol> {
-    Protocol::REGISTERED.into_iter().find(|protocol| protocol.name() == name)
+/// Replaces tables that nft does not show whole by what iptables shows of them.
+fn add_iptables_of_nft(ruleset: &mut Ruleset, family: Family, names: &[&str]) {
+    let tables = save(family, "nft").unwrap_or_default();
+    for table in tables.into_iter().filter(|table| names.contains(&table.short_name.as_str())) {
+        ruleset.tables.retain(|known| known.families != [family] || known.short_name != table.short_name);
+        ruleset.tables.push(table);
+    }
+    let is_shown =
+        |name: &&&str| ruleset.tables.iter().any(|table| table.families == [family] && table.short_name == **name);
+    let hidden: Vec<String> =
+        names.iter().filter(|name| !is_shown(name)).map(|name| format!("the table {name} was not read")).collect();
+    ruleset.holes.extend(hidden);
 }
 
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-use tests::told;
+/// The tables of the iptables that keeps its rules in this way, by its own tool or by the one that is called so.
+fn save(family: Family, way: &str) -> Result<Vec<Table>, String> {
+    let names = match (family, way) {
+        (Family::Ipv4, "nft") => ["iptables-nft-save", "iptables-save"],
+        (Family::Ipv6, "nft") => ["ip6tables-nft-save", "ip6tables-save"],
+        (Family::Ipv4, _) => ["iptables-legacy-save", "iptables-save"],
+        (Family::Ipv6, _) => ["ip6tables-legacy-save", "ip6tables-save"],
+    };
+    let ask = |name| asked(name, &[], &|text| iptables::parse(text, family));
+    ask(names[0]).or_else(|_| ask(names[1]))
+}
+
+fn asked<T>(name: &'static str, arguments: &[&str], parse: &dyn Fn(&[u8]) -> Option<T>) -> Result<T, String> {
+    let text = runtime::output(name, arguments).map_err(|error| error.to_string())?;
+    parse(&text).ok_or_else(|| format!("the output of {name} is not understood"))
+}

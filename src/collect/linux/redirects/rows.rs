@@ -1,89 +1,85 @@
-//! What redirects are among the sockets: where a listener's port leads, and rows for ports that have none.
+//! Rows for ports whose connections go elsewhere without any socket on this host.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Redirects;
-use super::rules::Redirect;
-use crate::model::{Endpoint, Family, Forward, ForwardedBy, Nobody, Owner, Socket, SpaceId, State};
+use crate::model::{
+    Endpoint, Family, Forward, ForwardedBy, Lead, Nobody, Owner, Port, Protocol, Redirect, Socket, SpaceId, State,
+    any_address,
+};
 
 impl Redirects {
-    /// Says of sockets that their port leads elsewhere, and adds a row for each redirected port on which none waits.
+    /// Adds a row for each port whose connections are sure to go elsewhere and on which no socket waits for them.
     ///
-    /// `others` are sockets of the space that wait too, and were not asked for.
-    pub fn add_to(&self, sockets: &mut Vec<Socket>, others: &[Socket], space: SpaceId) {
-        for redirect in &self.found {
-            let forward = || Box::new(Forward { by: ForwardedBy::Nat, to: redirect.to, container: None });
-            let mut is_listed = others.iter().any(|socket| waits(socket) && redirect.share_of(socket) == Share::All);
-            for socket in sockets.iter_mut().filter(|socket| socket.space == space) {
-                let share = redirect.share_of(socket);
-                // One that is only bound is no port that can be reached.
-                is_listed |= share == Share::All && waits(socket);
-                if share != Share::None {
-                    socket.forward.get_or_insert_with(forward);
+    /// `others` are sockets of the space that wait too, and were not asked for. With `is_own`, ports of which only this
+    /// host's own connections go elsewhere have rows as well.
+    pub fn add_to(&self, sockets: &mut Vec<Socket>, others: &[Socket], space: SpaceId, is_own: bool) {
+        let mut waiting: std::collections::HashMap<(Protocol, Port), Vec<Socket>> = std::collections::HashMap::new();
+        for socket in sockets.iter().filter(|socket| socket.space == space).chain(others) {
+            if matches!(socket.state, Some(State::Listen | State::Unconnected)) {
+                waiting.entry((socket.protocol, socket.local.port)).or_default().push(socket.clone());
+            }
+        }
+        let mut added = Vec::new();
+        for redirect in &self.known.found {
+            let Some((address, lead)) = self.shown(redirect, is_own) else { continue };
+            for port in redirect.listed_ports(self.lists_all) {
+                let serves = |socket: &Socket| {
+                    let reach = socket.reach();
+                    let own = match redirect.family {
+                        Family::Ipv4 => reach.ipv4.map(IpAddr::V4),
+                        Family::Ipv6 => reach.ipv6.map(IpAddr::V6),
+                    };
+                    own.is_some_and(|own| own.is_unspecified() || own == address)
+                };
+                let is_served = waiting.get(&(redirect.protocol, port)).is_some_and(|all| all.iter().any(serves));
+                if !is_served {
+                    added.push(row(redirect, address, port, lead, space));
                 }
             }
-            if !is_listed {
-                sockets.push(row(redirect, space, forward()));
-            }
         }
+        sockets.extend(added);
     }
-}
 
-fn waits(socket: &Socket) -> bool {
-    matches!(socket.state, Some(State::Listen | State::Unconnected))
-}
-
-/// How much of what the rule takes would come to a socket.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Share {
-    None,
-    Some,
-    All,
-}
-
-impl Redirect {
-    fn share_of(&self, socket: &Socket) -> Share {
-        let is_open = waits(socket) || socket.state == Some(State::Bound);
-        if !is_open || socket.protocol != self.protocol || socket.local.port != self.port {
-            return Share::None;
-        }
-        let reach = socket.reach();
-        let own: Option<IpAddr> = match self.family {
-            Family::Ipv4 => reach.ipv4.map(IpAddr::V4),
-            Family::Ipv6 => reach.ipv6.map(IpAddr::V6),
+    /// The address of the row of a redirect, where it has one.
+    fn shown<'a>(&'a self, redirect: &'a Redirect, is_own: bool) -> Option<(IpAddr, &'a Lead)> {
+        let reachability = &redirect.reachability;
+        let of_others = reachability.outside.certain();
+        let of_own = reachability.local.certain().filter(|_| is_own && of_others.is_none());
+        let lead = of_others.or(of_own)?;
+        let loopback = match redirect.family {
+            Family::Ipv4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Family::Ipv6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
         };
-        match (own, self.address) {
-            (None, _) => Share::None,
-            (Some(own), _) if own.is_unspecified() => Share::All,
-            (Some(own), Some(address)) => {
-                if own == address {
-                    Share::All
-                } else {
-                    Share::None
-                }
-            }
-            // What is sent to loopback does not come in, and most rules let it be.
-            (Some(own), None) => {
-                if own.is_loopback() {
-                    Share::None
-                } else {
-                    Share::Some
-                }
+        match redirect.addresses {
+            None if of_others.is_some() => Some((any_address(redirect.family), lead)),
+            // What this host sends to itself goes through loopback.
+            None => Some((loopback, lead)),
+            Some((first, last)) => {
+                let general = self.known.found.iter().filter(|other| other.addresses.is_none()).find(|other| {
+                    (other.protocol, other.family) == (redirect.protocol, redirect.family)
+                        && other.ports.contains(redirect.ports.first())
+                });
+                // One row for every address says it all.
+                let is_said = general.is_some_and(|general| {
+                    let of_general =
+                        if of_others.is_some() { &general.reachability.outside } else { &general.reachability.local };
+                    of_general.certain().is_some_and(|other| other.to == lead.to)
+                });
+                (!is_said && first == last).then_some((first, lead))
             }
         }
     }
 }
 
-fn row(redirect: &Redirect, space: SpaceId, forward: Box<Forward>) -> Socket {
-    let any = match redirect.family {
-        Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    };
+fn row(redirect: &Redirect, address: IpAddr, port: Port, lead: &Lead, space: SpaceId) -> Socket {
+    let forward =
+        Forward { by: ForwardedBy::Nat, to: lead.to.of(port), container: None, service: lead.service.clone() };
     Socket {
         space,
         protocol: redirect.protocol,
         family: redirect.family,
-        local: Endpoint { address: redirect.address.unwrap_or(any), port: redirect.port },
+        local: Endpoint { address, port },
         peer: None,
         state: Some(State::Redirect),
         device: None,
@@ -95,42 +91,8 @@ fn row(redirect: &Redirect, space: SpaceId, forward: Box<Forward>) -> Socket {
         autobound: None,
         time_left: None,
         cgroup: None,
-        forward: Some(forward),
+        forward: Some(Box::new(forward)),
         activation: None,
         owner: Owner::Nobody(Nobody::Redirected),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{ForwardTarget, Port, PortRange, Protocol};
-    use crate::testing;
-
-    #[test]
-    fn issue_4_only_a_socket_that_has_all_that_a_rule_takes_stands_for_it() {
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let share = |local: &str, rule_for: Option<&str>| {
-            let mut socket = testing::snapshot().sockets[0].clone();
-            (socket.local, socket.v6only) = (Endpoint::new(address(local), 80), Some(false));
-            (socket.protocol, socket.state) = (Protocol::Tcp, Some(State::Listen));
-            let to = ForwardTarget { address: address("10.9.9.1"), ports: Some(PortRange::single(Port::new(80))) };
-            let address = rule_for.map(address);
-            let (family, port) = (Family::Ipv4, Port::new(80));
-            Redirect { protocol: Protocol::Tcp, family, address, port, to }.share_of(&socket)
-        };
-        for (local, rule_for, expected) in [
-            ("0.0.0.0", None, Share::All),
-            ("0.0.0.0", Some("10.0.0.1"), Share::All),
-            ("::", None, Share::All),
-            ("10.0.0.1", Some("10.0.0.1"), Share::All),
-            ("::ffff:10.0.0.1", Some("10.0.0.1"), Share::All),
-            ("10.0.0.1", None, Share::Some),
-            ("10.0.0.1", Some("10.0.0.2"), Share::None),
-            ("127.0.0.1", None, Share::None),
-            ("fd00::1", None, Share::None),
-        ] {
-            assert_eq!(share(local, rule_for), expected, "{local} {rule_for:?}");
-        }
     }
 }
