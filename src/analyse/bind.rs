@@ -6,7 +6,9 @@
 //! devices. Nobody tells which options other sockets have set, so an answer may depend on what is not known; the
 //! kernel itself then has the word.
 
-use crate::model::{Bind, BindError, Caller, Family, Platform, Protocol, Reach, Row, Socket, Space, State, Uid};
+use crate::model::{
+    Bind, BindError, Caller, Family, Platform, Protocol, Reach, Reachability, Redirects, Row, Socket, Space, State, Uid,
+};
 
 /// What the rule says of a bind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -81,6 +83,8 @@ pub struct Facts<'a> {
     pub caller: Caller,
     /// Why the address cannot be bound at any port.
     pub address: Option<&'a BindError>,
+    /// What the firewall's rules do in the space, where that is known.
+    pub redirects: Option<&'a Redirects>,
 }
 
 /// What the rule says of a bind, and the sockets that it goes by.
@@ -90,7 +94,9 @@ pub struct Judgement<'a> {
     pub answer: Answer,
     /// The sockets in the way, the foremost first; also where another error comes before them.
     pub blockers: Vec<Blocker<'a>>,
-    /// Rules of the firewall that take what comes for the port, so that a socket there gets nothing.
+    /// What the firewall does to what is sent to the port.
+    pub reachability: Reachability,
+    /// The rows of ports that are published without a socket and would be this one.
     pub redirects: Vec<&'a Row<'a>>,
     /// Sockets on the same number in other port spaces, which are not in the way.
     pub elsewhere: Vec<&'a Row<'a>>,
@@ -113,7 +119,8 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
     Judgement {
         answer: answer(bind, facts, &blockers),
         blockers,
-        redirects: redirects.into_iter().filter(|row| takes_from(row.socket, bind)).collect(),
+        reachability: reachability(bind, facts),
+        redirects: redirects.into_iter().filter(|row| row.socket.reach().meets(bind.reach())).collect(),
         elsewhere,
     }
 }
@@ -264,11 +271,10 @@ fn is_shared(socket: &Socket, others: &[&Row<'_>]) -> bool {
     socket.state == Some(State::Listen) && others.iter().filter(is_twin).count() > 1
 }
 
-/// Says whether the rule takes what comes for the address. Rules for published ports leave loopback alone unless they
-/// name it.
-fn takes_from(redirect: &Socket, bind: &Bind) -> bool {
-    let is_loopback = |address: std::net::IpAddr| address.to_canonical().is_loopback();
-    redirect.reach().meets(bind.reach()) && (!is_loopback(bind.address) || is_loopback(redirect.local.address))
+/// What the firewall would do to what is sent to the socket.
+fn reachability(bind: &Bind, facts: &Facts<'_>) -> Reachability {
+    let of = |redirects: &Redirects| redirects.of(bind.protocol, bind.reach(), bind.port);
+    facts.redirects.map(of).unwrap_or_default()
 }
 
 /// Listeners stand for the connections that they accepted; what is over comes last.

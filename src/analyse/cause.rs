@@ -136,7 +136,11 @@ impl<'a> Verdict<'a> {
         let outcome = match (&probe, &judgement.answer) {
             (Some(Err(refusal)), _) | (None, Answer::Refused(refusal)) => Outcome::Refused(refusal.clone()),
             (None, Answer::Depends) => Outcome::Unknown,
-            (Some(Ok(())), _) | (None, Answer::Bindable) if judgement.redirects.is_empty() => Outcome::Bindable,
+            (Some(Ok(())), _) | (None, Answer::Bindable)
+                if judgement.reachability.instead_of(bind.address).is_none() =>
+            {
+                Outcome::Bindable
+            }
             (Some(Ok(())), _) | (None, Answer::Bindable) => Outcome::Shadowed,
         };
         let cause = cause(&bind, &outcome, &judgement, facts);
@@ -244,7 +248,7 @@ mod tests {
 
     fn cause_of(snapshot: &Snapshot, address: &str, port: u16, probe: Option<Probe>, caller: Caller) -> Option<Cause> {
         let listing = join::listing(snapshot, None);
-        let facts = Facts { space: &snapshot.spaces[0], caller, address: None };
+        let facts = Facts { space: &snapshot.spaces[0], caller, address: None, redirects: None };
         let bind = Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port));
         Verdict::new(bind.clone(), judge(&bind, &listing.rows.iter().collect::<Vec<_>>(), &facts), probe, &facts).cause
     }

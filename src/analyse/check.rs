@@ -67,7 +67,16 @@ impl Question<'_> {
                 let bind = Bind { port, ..(*bind).clone() };
                 let space = &listing.snapshot.spaces[0];
                 let rows = rows.get(&port).map_or(&[][..], Vec::as_slice);
-                self.verdict(bind, rows, &Facts { space, caller: self.caller, address: address.as_ref() })
+                self.verdict(
+                    bind,
+                    rows,
+                    &Facts {
+                        space,
+                        caller: self.caller,
+                        address: address.as_ref(),
+                        redirects: listing.snapshot.redirects_of(space.id),
+                    },
+                )
             };
             let service = |protocol: &Protocol| Some((*protocol, catalogue.service(port, *protocol)?));
             Checked {

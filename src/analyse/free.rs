@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::order::Order;
 use crate::catalogue::{self, Catalogue};
-use crate::model::{BindError, Listing, Port, PortRange, Protocol, Row, Service, Space, State};
+use crate::model::{
+    BindError, ForwardTarget, Lead, Listing, Port, PortRange, Protocol, Redirects, Row, Service, Space, State,
+};
 
 /// Where the system does not tell its ephemeral range, every range that a system has by default counts as one: from
 /// 32768 (Linux) to the end of the dynamic category.
@@ -30,8 +32,8 @@ pub enum Reason<'a> {
     Reserved,
     /// Browsers refuse it.
     Bad,
-    /// A rule of the firewall takes what comes for it.
-    Published(&'a Row<'a>),
+    /// A rule of the firewall takes what comes for it, at least from some senders.
+    Published(ForwardTarget),
     /// A socket has it, in any state.
     Used(&'a Row<'a>),
     /// The kernel refuses it.
@@ -63,6 +65,8 @@ pub struct Rules<'a> {
     catalogue: &'a Catalogue,
     space: &'a Space,
     used: HashMap<Port, Vec<&'a Row<'a>>>,
+    /// Where connections go instead, by port; the list of ports is empty where none do.
+    redirected: Vec<Option<&'a Lead>>,
 }
 
 impl<'a> Rules<'a> {
@@ -79,7 +83,8 @@ impl<'a> Rules<'a> {
         for row in listing.rows.iter().filter(|row| row.socket.space == space.id && !may_be_a_probe(row)) {
             used.entry(row.socket.local.port).or_default().push(row);
         }
-        Rules { range, allow_registered, catalogue, space, used }
+        let redirected = listing.snapshot.redirects_of(space.id).map(redirected).unwrap_or_default();
+        Rules { range, allow_registered, catalogue, space, used, redirected }
     }
 
     /// Why the port is not offered; empty when it is, as far as can be said without asking the kernel.
@@ -92,11 +97,11 @@ impl<'a> Rules<'a> {
             self.allow_registered && matches!(reason, Reason::Registered(..) | Reason::KeptBack(_))
         };
         reasons.extend(against(port, self.catalogue, self.space).into_iter().filter(|reason| !is_allowed(reason)));
-        let row = |row: &&'a Row<'a>| match row.socket.state {
-            Some(State::Redirect) => Reason::Published(row),
-            _ => Reason::Used(row),
-        };
-        reasons.extend(self.used.get(&port).into_iter().flatten().map(row));
+        let lead = self.redirected.get(usize::from(port.get())).copied().flatten();
+        reasons.extend(lead.map(|lead| Reason::Published(lead.to.of(port))));
+        let sockets = self.used.get(&port).into_iter().flatten();
+        let is_socket = |row: &&&'a Row<'a>| row.socket.state != Some(State::Redirect);
+        reasons.extend(sockets.filter(is_socket).map(|row| Reason::Used(row)));
         reasons
     }
 
@@ -133,6 +138,20 @@ impl<'a> Rules<'a> {
         };
         order.ports(self.range).filter_map(block).find(|ports| prove(ports)).unwrap_or_default()
     }
+}
+
+/// The ports from which rules lead away, by their numbers: all connections or those of some senders.
+fn redirected(redirects: &Redirects) -> Vec<Option<&Lead>> {
+    let mut by_port = Vec::new();
+    for redirect in &redirects.found {
+        let reachability = &redirect.reachability;
+        let Some(lead) = reachability.outside.lead().or_else(|| reachability.local.lead()) else { continue };
+        by_port.resize(usize::from(u16::MAX) + 1, None);
+        for port in redirect.ports.first().get()..=redirect.ports.last().get() {
+            by_port[usize::from(port)].get_or_insert(lead);
+        }
+    }
+    by_port
 }
 
 /// What speaks against the number itself in the space, whether or not somebody has it: what `free` and `info` go by.

@@ -34,7 +34,7 @@ pub use process::Process;
 pub use project::{Project, ProjectSource};
 pub use runtime::{Runtime, StoppedBy};
 pub use reachability::{
-    Destination, Lead, Reachability, Redirect, Redirection, Redirects, RuleName, Senders, ToPort, any_address,
+    Destination, Lead, Reachability, Redirect, Redirection, Redirects, RuleName, Senders, ToPort, UNREAD, any_address,
 };
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};

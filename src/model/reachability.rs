@@ -20,9 +20,6 @@ pub enum Redirection {
 }
 
 impl Redirection {
-    /// The answers by their names in JSON.
-    pub const NAMES: [&str; 4] = ["certain", "some", "not", "unknown"];
-
     /// The name in JSON.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -222,6 +219,9 @@ impl Redirect {
     }
 }
 
+/// Why nothing is known where the rules were not read.
+pub const UNREAD: &str = "the rules of the firewall were not read";
+
 /// What the rules of a port space do.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Redirects {
@@ -235,7 +235,7 @@ impl Redirects {
     /// Answers for a socket with this protocol, reach and port.
     pub fn of(&self, protocol: Protocol, reach: Reach, port: Port) -> Reachability {
         if self.is_unread {
-            let unknown = || Redirection::Unknown("the rules of the firewall were not read".to_owned());
+            let unknown = || Redirection::Unknown(UNREAD.to_owned());
             return Reachability { outside: unknown(), local: unknown(), filtered: None };
         }
         let ipv4 = reach.ipv4.map(|address| self.at(protocol, IpAddr::V4(address), port));

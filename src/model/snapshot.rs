@@ -202,10 +202,17 @@ impl Snapshot {
         self.spaces.iter().find(|space| space.id == id)
     }
 
-    /// What happens to what is sent to a socket's port.
-    pub fn reachability(&self, socket: &Socket) -> Reachability {
-        let redirects = self.redirects.get(&socket.space);
-        redirects.map(|redirects| redirects.of(socket.protocol, socket.reach(), socket.local.port)).unwrap_or_default()
+    /// What the firewall's rules do in a space; nothing where nobody looks for rules, and for a saved report.
+    pub fn redirects_of(&self, space: SpaceId) -> Option<&Redirects> {
+        static NONE: Redirects = Redirects { found: Vec::new(), is_unread: false };
+        let has_looked = self.saved.is_none() && self.backend == Backend::Native;
+        self.redirects.get(&space).or_else(|| has_looked.then_some(&NONE))
+    }
+
+    /// What happens to what is sent to a socket's port, where that is known.
+    pub fn reachability(&self, socket: &Socket) -> Option<Reachability> {
+        let redirects = self.redirects_of(socket.space)?;
+        Some(redirects.of(socket.protocol, socket.reach(), socket.local.port))
     }
 
     /// The processes that a process descends from as far as they are known, its parent first.

@@ -5,7 +5,8 @@ use super::*;
 use crate::collect::probe;
 use crate::join;
 use crate::model::{
-    Endpoint, Forward, ForwardedBy, Listing, Nobody, Owner, Pid, Port, Reach, Snapshot, SpaceId, SpaceKind,
+    Destination, Family, Lead, Listing, Pid, Port, PortRange, Reach, Redirect, Redirection, RuleName, Snapshot,
+    SpaceId, SpaceKind, ToPort,
 };
 
 /// That of all tests, with the numbers that need a privilege on Linux.
@@ -32,7 +33,8 @@ fn rows<'a>(listing: &'a Listing<'a>) -> Vec<&'a Row<'a>> {
 /// What the rule says of a bind on the host of `testing`, and how many sockets are in the way.
 fn judged(snapshot: &Snapshot, bind: &Bind, caller: Caller, address: Option<&BindError>) -> (Answer, usize) {
     let listing = join::listing(snapshot, None);
-    let judgement = judge(bind, &rows(&listing), &Facts { space: &snapshot.spaces[0], caller, address });
+    let judgement =
+        judge(bind, &rows(&listing), &Facts { space: &snapshot.spaces[0], caller, address, redirects: None });
     (judgement.answer, judgement.blockers.len())
 }
 
@@ -196,7 +198,7 @@ fn the_same_number_in_another_space_is_no_conflict() {
         socket.space = SpaceId(7);
     }
     let listing = join::listing(&snapshot, None);
-    let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };
+    let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None, redirects: None };
     let judgement = judge(&bind("0.0.0.0", 5432), &rows(&listing), &facts);
     assert_eq!((judgement.answer, judgement.blockers.len()), (Answer::Bindable, 0));
     assert_eq!(judgement.elsewhere.len(), 2);
@@ -204,20 +206,29 @@ fn the_same_number_in_another_space_is_no_conflict() {
 
 #[test]
 fn a_published_port_is_bound_in_vain_except_on_loopback() {
-    let mut snapshot = testing::snapshot();
-    let mut published = snapshot.sockets[2].clone();
-    published.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
-    published.state = Some(State::Redirect);
-    published.owner = Owner::Nobody(Nobody::Redirected);
-    let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
-    published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None, service: None }));
-    snapshot.sockets.push(published);
+    let snapshot = testing::snapshot();
+    let to = Destination { address: "172.17.0.2".parse().unwrap(), port: ToPort::Same };
+    let rule = RuleName { table: "iptables nat".to_owned(), chain: "DOCKER".to_owned(), number: 2 };
+    let outside = Redirection::Certain(Lead { to, rule, service: None });
+    let redirect = |family| Redirect {
+        protocol: Protocol::Tcp,
+        family,
+        addresses: None,
+        ports: PortRange::single(Port::new(8080)),
+        reachability: Reachability { outside: outside.clone(), ..Reachability::default() },
+    };
+    let both = Redirects { found: vec![redirect(Family::Ipv4), redirect(Family::Ipv6)], is_unread: false };
+    let one = Redirects { found: vec![redirect(Family::Ipv4)], is_unread: false };
     let listing = join::listing(&snapshot, None);
-    let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None };
-    for (address, redirects) in [("0.0.0.0", 1), ("192.0.2.7", 1), ("::", 1), ("127.0.0.1", 0), ("::1", 0)] {
+    let is_in_vain = |redirects, address: &str| {
+        let facts = Facts { space: &snapshot.spaces[0], caller: CALLER, address: None, redirects: Some(redirects) };
         let judgement = judge(&bind(address, 8080), &rows(&listing), &facts);
-        assert_eq!((judgement.answer, judgement.redirects.len()), (Answer::Bindable, redirects), "{address}");
-    }
+        assert_eq!(judgement.answer, Answer::Bindable, "{address}");
+        judgement.reachability.instead_of(address.parse().unwrap()).is_some()
+    };
+    let addresses = ["0.0.0.0", "192.0.2.7", "::", "127.0.0.1", "::1"];
+    assert_eq!(addresses.map(|address| is_in_vain(&both, address)), [true, true, true, false, false]);
+    assert_eq!(addresses.map(|address| is_in_vain(&one, address)), [true, true, false, false, false]);
 }
 
 #[test]

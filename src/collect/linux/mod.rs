@@ -66,7 +66,7 @@ pub mod fuzzing {
 
     /// Reads what `nft --json` prints.
     pub fn nft(bytes: &[u8]) {
-        let _ = super::redirects::nft::parse(bytes);
+        let _ = super::redirects::nft::parse(bytes, &std::collections::BTreeSet::new());
     }
 
     /// Reads what `iptables-save` and `ip6tables-save` print.

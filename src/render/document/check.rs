@@ -7,7 +7,7 @@ use crate::analyse::bind::Blocker;
 use crate::analyse::cause::{Checked, Probe, Verdict};
 use crate::model::{BindError, Caller, Category, Listing, Row, Uid};
 use crate::render::document::envelope::Envelope;
-use crate::render::document::listing::{self, ServiceReport, SocketReport, SpaceReport};
+use crate::render::document::listing::{self, ReachabilityReport, ServiceReport, SocketReport, SpaceReport};
 use crate::render::text::safe::Charset;
 use crate::render::words::fix;
 
@@ -81,8 +81,8 @@ pub struct BindReport<'a> {
     pub with_reuseport: Option<bool>,
     /// The sockets in the way, the foremost first.
     pub blockers: Vec<BlockerReport<'a>>,
-    /// What takes the port's traffic without a socket.
-    pub redirects: Vec<SocketReport<'a>>,
+    /// What the firewall does to what is sent to the port.
+    pub reachability: ReachabilityReport,
     /// Sockets on the same number in other port spaces, which are not in the way.
     pub elsewhere: Vec<SocketReport<'a>>,
     /// What helps, in words.
@@ -177,7 +177,7 @@ pub fn bind<'a>(verdict: &'a Verdict<'a>, caller: Caller) -> BindReport<'a> {
         with_reuseaddr: works(&verdict.with_reuseaddr),
         with_reuseport: works(&verdict.with_reuseport),
         blockers: judgement.blockers.iter().map(blocker).collect(),
-        redirects: judgement.redirects.iter().map(socket).collect(),
+        reachability: listing::reachability(&judgement.reachability, bind.port),
         elsewhere: judgement.elsewhere.iter().map(socket).collect(),
         fixes: fix::fixes(verdict, caller, Charset::Unicode),
     }

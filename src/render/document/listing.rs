@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use crate::model::{
-    Container, Endpoint, Forward, ForwardTarget, Host, Listing, Owner, Pid, Port, PortRange, Process, Row, Service,
-    Space, Uid,
+    Container, Endpoint, Forward, ForwardTarget, Host, Listing, Owner, Pid, Port, PortRange, Process, Reachability,
+    Redirection, Row, Service, Space, Uid,
 };
 use crate::render::document::envelope::Envelope;
 use crate::render::document::process::{ProcessReport, process_report};
@@ -159,6 +159,9 @@ pub struct SocketReport<'a> {
     pub time_left_ms: Option<u64>,
     /// Where a published port leads.
     pub forward: Option<ForwardReport<'a>>,
+    /// What the firewall does to what is sent to the port of a listener; null for other sockets, and where nobody looks
+    /// for its rules.
+    pub reachability: Option<ReachabilityReport>,
     /// The units of systemd that a listener of process 1 is held for.
     pub activation: Option<ActivationReport<'a>>,
     /// Who holds it.
@@ -177,6 +180,35 @@ pub struct ForwardReport<'a> {
     pub container: Option<ContainerReport<'a>>,
     /// The service of Kubernetes that the rules name: `default/web`.
     pub service: Option<&'a str>,
+}
+
+/// What the firewall does to what is sent to a port.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Reachability")]
+pub struct ReachabilityReport {
+    /// To connections of other hosts.
+    pub outside: RedirectionReport,
+    /// To connections of this host.
+    pub local: RedirectionReport,
+    /// The rule that is sure to drop everything from other hosts; null where none is known to.
+    pub filtered: Option<String>,
+}
+
+/// What it does to the connections of one class of senders.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Redirection")]
+pub struct RedirectionReport {
+    /// `not` (they reach the port), `certain` (all of them go elsewhere), `some` (those of some senders do), or
+    /// `unknown`.
+    pub answer: &'static str,
+    /// Where they go; of several targets the first.
+    pub to: Option<TargetReport>,
+    /// By which rule: its table, chain and place.
+    pub rule: Option<String>,
+    /// Which senders, for `some`: `via tun0, from 10.0.0.0/8`.
+    pub senders: Option<String>,
+    /// Why it is not known.
+    pub reason: Option<String>,
 }
 
 /// The end that answers for a published port.
@@ -329,6 +361,28 @@ fn forward(forward: &Forward) -> ForwardReport<'_> {
     }
 }
 
+/// Turns what happens to a port into its object.
+pub(super) fn reachability(reachability: &Reachability, port: Port) -> ReachabilityReport {
+    let redirection = |redirection: &Redirection| RedirectionReport {
+        answer: redirection.name(),
+        to: redirection.lead().map(|lead| target(lead.to.of(port))),
+        rule: redirection.lead().map(|lead| lead.rule.to_string()),
+        senders: match redirection {
+            Redirection::Some(_, senders) => Some(senders.to_string()),
+            _ => None,
+        },
+        reason: match redirection {
+            Redirection::Unknown(why) => Some(why.clone()),
+            _ => None,
+        },
+    };
+    ReachabilityReport {
+        outside: redirection(&reachability.outside),
+        local: redirection(&reachability.local),
+        filtered: reachability.filtered.as_ref().map(ToString::to_string),
+    }
+}
+
 fn target(to: ForwardTarget) -> TargetReport {
     let port = to.port();
     let ports = to.ports.filter(|_| port.is_none()).map(pair);
@@ -362,6 +416,11 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         autobound: socket.autobound,
         time_left_ms: socket.time_left.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         forward: socket.forward.as_deref().map(forward),
+        reachability: row
+            .snapshot
+            .reachability(socket)
+            .filter(|_| row.is_listener)
+            .map(|known| reachability(&known, socket.local.port)),
         activation: socket
             .activation
             .as_ref()

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
-use crate::model::{BindError, Caller, Listing, Protocol, Row};
+use crate::model::{BindError, Caller, Lead, Listing, Protocol, Row};
 use crate::render::table::draw::Emphasis;
 use crate::render::table::fit::Yields;
 use crate::render::table::grid::{Column, Grid, Row as GridRow};
@@ -13,6 +13,7 @@ use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::words::blocker;
 use crate::render::words::fix;
+use crate::render::words::reachability;
 use crate::render::words::socket;
 use crate::render::words::summary;
 
@@ -150,10 +151,11 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
         Cause::Multicast => {
             format!("a multicast address, which is not for {}", verdict.bind.protocol.name())
         }
-        Cause::Redirected => match verdict.judgement.redirects.first() {
-            Some(row) => format!("the firewall sends what comes for it to {}", target(row, style)),
-            None => String::new(),
-        },
+        Cause::Redirected => {
+            let lead = verdict.judgement.reachability.instead_of(verdict.bind.address);
+            let to = lead.map(|lead| target(lead, verdict, style)).unwrap_or_default();
+            format!("the firewall sends what comes for it to {to}")
+        }
         Cause::Unseen => "nothing that this run can see is in the way".to_owned(),
         Cause::Other if verdict.outcome == Outcome::Refused(BindError::Invalid) => {
             "the kernel does not take the address together with the options that are asked for".to_owned()
@@ -192,13 +194,14 @@ fn in_the_way(blocker: &Blocker<'_>, verdict: &Verdict<'_>, style: Style) -> Str
     format!("{what}{relation}{doubt}")
 }
 
-fn target(row: &Row<'_>, style: Style) -> String {
-    let Some(forward) = &row.socket.forward else { return "somewhere else".to_owned() };
-    match &forward.container {
+fn target(lead: &Lead, verdict: &Verdict<'_>, style: Style) -> String {
+    let to = lead.to.of(verdict.bind.port);
+    let forwards = verdict.judgement.redirects.iter().filter_map(|row| row.socket.forward.as_ref());
+    match forwards.filter(|forward| forward.to == to).find_map(|forward| forward.container.as_ref()) {
         Some(container) => {
-            format!("{} (container {})", forward.to, Text::of(container.short_name(), style.charset).as_str())
+            format!("{to} (container {})", Text::of(container.short_name(), style.charset).as_str())
         }
-        None => forward.to.to_string(),
+        None => to.to_string(),
     }
 }
 
@@ -235,8 +238,10 @@ fn notes(port: &Checked<'_>, caller: Caller, style: Style) -> Vec<String> {
             let label = Text::of(&row.space.label, style.charset);
             say(format!("no conflict: {} in port space {}", blocker::in_full(row, style.charset), label.as_str()));
         }
-        for row in verdict.judgement.redirects.iter().filter(|_| verdict.outcome != Outcome::Shadowed) {
-            say(format!("the firewall also sends what comes for it to {}", target(row, style)));
+        if verdict.outcome != Outcome::Shadowed {
+            for note in reachability::notes(&verdict.judgement.reachability, verdict.bind.port) {
+                say(Text::of(&note, style.charset).as_str().to_owned());
+            }
         }
     }
     lines
@@ -274,9 +279,9 @@ mod tests {
 
     fn text(snapshot: &Snapshot, port: u16, addresses: &[&str], width: Option<usize>) -> String {
         let listing = join::listing(snapshot, None);
-        let rows: Vec<&Row<'_>> = listing.rows.iter().collect();
+        let rows: Vec<_> = listing.rows.iter().collect();
         let caller = Caller { platform: Platform::Linux, uid: Some(Uid(0)), is_privileged: Some(true) };
-        let facts = Facts { space: &snapshot.spaces[0], caller, address: None };
+        let facts = Facts { space: &snapshot.spaces[0], caller, address: None, redirects: None };
         let verdict = |address: &&str| {
             let bind = Bind::plain(Protocol::Tcp, address.parse().unwrap(), Port::new(port));
             let judgement = judge(&bind, &rows, &facts);

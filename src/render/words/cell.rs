@@ -99,6 +99,10 @@ fn forward_cell(forward: &Forward, charset: Charset) -> Text {
                 parts.push(Text::join(&[Text::plain("("), Text::of(image, charset), Text::plain(")")], ""));
             }
         }
+        None if forward.service.is_some() => {
+            parts.extend(forward.service.as_ref().map(|service| Text::of(service, charset)));
+            parts.push(Text::plain(forward.to.to_compact_string()));
+        }
         None if forward.to.address.is_unspecified() => parts.push(port.unwrap_or_else(Text::unknown)),
         None => parts.push(Text::plain(forward.to.to_compact_string())),
     }

@@ -11,6 +11,7 @@ pub mod fix;
 pub mod gap;
 pub mod owner;
 pub mod process;
+pub mod reachability;
 pub mod reason;
 pub mod registered;
 pub mod socket;

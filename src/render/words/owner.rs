@@ -12,6 +12,7 @@ use crate::render::text::time;
 use crate::render::words::cell;
 use crate::render::words::column;
 use crate::render::words::process;
+use crate::render::words::reachability;
 use crate::render::words::socket;
 
 /// `3 from 2 addresses: 2 ESTABLISHED, 1 TIME_WAIT`.
@@ -82,6 +83,9 @@ fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
             ("starts", Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " }))
         }));
         facts.extend(open.socket.forward.as_ref().map(|forward| ("leads to", leads_to(forward, charset))));
+        let reachability = open.snapshot.reachability(open.socket).filter(|_| open.socket.forward.is_none());
+        let notes = reachability.map(|known| reachability::notes(&known, open.socket.local.port)).unwrap_or_default();
+        facts.extend(notes.iter().map(|note| ("firewall", Text::of(note, charset))));
     }
     // A server on UDP talks to peers without being connected to any.
     let is_told = |peers: &&Peers| {

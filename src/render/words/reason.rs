@@ -1,7 +1,7 @@
 //! Why a port is not offered.
 
 use crate::analyse::free::Reason;
-use crate::model::{Port, Row};
+use crate::model::Port;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::blocker;
 
@@ -29,15 +29,11 @@ pub fn words(reason: &Reason<'_>, charset: Charset) -> String {
             "the system sets it apart (ip_local_reserved_ports; on Windows an excluded range)".to_owned()
         }
         Reason::Bad => "browsers refuse to connect to it (WHATWG bad ports)".to_owned(),
-        Reason::Published(row) => format!("the firewall sends what comes for it elsewhere: {}", target(row)),
+        Reason::Published(to) => format!("the firewall sends what comes for it elsewhere: {to}"),
         Reason::Used(row) => blocker::in_full(row, charset),
         Reason::Refused(protocol, refusal) => {
             let refusal = Text::of(refusal.name(), charset);
             format!("a bind of {} fails with {}", protocol.name(), refusal.as_str())
         }
     }
-}
-
-fn target(row: &Row<'_>) -> String {
-    row.socket.forward.as_ref().map_or_else(|| "it does not say where".to_owned(), |forward| forward.to.to_string())
 }

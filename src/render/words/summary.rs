@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::model::{Answer, Gap, GapReason, Listing, Snapshot, State};
+use crate::model::{Answer, Gap, GapReason, Listing, Redirect, Snapshot, State, ToPort};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
 use crate::render::words::gap;
@@ -140,10 +140,48 @@ pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
 }
 
-/// Says which rules of the firewall were asked for and have no rows; nothing when there are none.
+/// Says which ports that rules of the firewall lead away have no rows, and why; nothing when there are none.
 pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
-    gap::sentences(snapshot.gaps_of(Answer::Redirects)).map(|why| format!("redirected ports are missing: {why}"))
+    let why = gap::sentences(snapshot.gaps_of(Answer::Redirects));
+    let missing = why.map(|why| format!("redirected ports may be missing: {why}"));
+    let lines: Vec<String> = missing.into_iter().chain(wide_redirects(snapshot)).collect();
+    (!lines.is_empty()).then(|| lines.join("; "))
 }
+
+/// Names the ranges of ports that are too wide for a row each: `tcp 20000-40000 to 10.0.0.1`.
+fn wide_redirects(snapshot: &Snapshot) -> Option<String> {
+    let mut ranges: Vec<String> = Vec::new();
+    for redirect in snapshot.redirects.values().flat_map(|redirects| &redirects.found) {
+        let reachability = &redirect.reachability;
+        let lead = reachability.outside.certain().filter(|_| redirect.is_wide() && redirect.addresses.is_none());
+        let Some(lead) = lead.filter(|_| !has_rows(snapshot, redirect)) else { continue };
+        let to = lead.to.of(redirect.ports.first());
+        let to = match lead.to.port {
+            ToPort::In(_) => to.to_string(),
+            ToPort::Same | ToPort::Unknown => to.address.to_string(),
+        };
+        let range = format!("{} {} to {to}", redirect.protocol.name(), redirect.ports);
+        if !ranges.contains(&range) {
+            ranges.push(range);
+        }
+    }
+    let shown = ranges.len().min(MOST_WIDE);
+    let more = if ranges.len() > shown { format!(" and {} more", ranges.len() - shown) } else { String::new() };
+    let list = || ranges[..shown].join(", ");
+    (!ranges.is_empty()).then(|| format!("firewall rules also forward {}{more}; name a port to list it", list()))
+}
+
+/// Whether the ports of a range have rows, since just these were asked for.
+fn has_rows(snapshot: &Snapshot, redirect: &Redirect) -> bool {
+    snapshot.sockets.iter().any(|socket| {
+        socket.state == Some(State::Redirect)
+            && socket.protocol == redirect.protocol
+            && socket.local.port == redirect.ports.first()
+    })
+}
+
+/// Wide ranges that are named.
+const MOST_WIDE: usize = 4;
 
 /// Says what may be on a port without having been seen: nothing is called free without that.
 pub fn not_seen(snapshot: &Snapshot) -> Option<String> {

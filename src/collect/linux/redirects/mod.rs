@@ -6,11 +6,11 @@
 
 mod evaluate;
 mod host;
-mod iptables;
+pub mod iptables;
 mod ipvs;
 mod kernel;
 mod netlink;
-mod nft;
+pub mod nft;
 mod rows;
 mod ruleset;
 

@@ -170,6 +170,3 @@ fn words(line: &str) -> Vec<String> {
 fn unclear(module: &str, option: &str) -> Test {
     Test::Unclear(format!("a match is not followed: {} {option}", if module.is_empty() { "iptables" } else { module }))
 }
-
-#[cfg(test)]
-mod tests;

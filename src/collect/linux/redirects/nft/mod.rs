@@ -169,6 +169,3 @@ impl<'a> Sets<'a> {
         Sets(sets)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -61,11 +61,6 @@ impl Ranges {
         self.0.iter().copied()
     }
 
-    /// The lowest number.
-    pub fn first(&self) -> Option<u128> {
-        self.0.first().map(|(first, _)| *first)
-    }
-
     /// The numbers that both have.
     pub fn and(&self, other: &Ranges) -> Ranges {
         let (few, many) = if self.0.len() <= other.0.len() { (self, other) } else { (other, self) };
@@ -94,11 +89,6 @@ impl Ranges {
             self.0.splice(start..end, left.into_iter().chain(right));
         }
         self
-    }
-
-    /// Every number that is none of these.
-    pub fn complement(&self) -> Ranges {
-        Ranges::all().without(self)
     }
 
     /// Whether the other has all of them.
