@@ -22,6 +22,7 @@ use crate::render::document::json;
 use crate::render::page::free;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::reason::Explained;
+use crate::render::words::summary;
 
 /// Print free ports for your own service
 ///
@@ -118,6 +119,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         context.stdout.flush()?;
         let listener = args.listener(ports[0], &mut held)?;
         return exec::exec(&args.exec, ports[0], listener);
+    }
+    // JSON has it in `visibility`.
+    if !args.document.json
+        && let Some(line) = summary::unread_rules(&snapshot, context.program.as_deref())
+    {
+        context.note(&line);
     }
     Ok(if is_enough { ExitStatus::Yes } else { ExitStatus::No })
 }

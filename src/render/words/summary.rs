@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::model::{Answer, Gap, GapReason, Listing, Redirect, Snapshot, State, ToPort};
+use crate::model::{Answer, Gap, GapReason, Listing, Missing, Redirect, Snapshot, State, ToPort};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
 use crate::render::words::gap;
@@ -146,6 +146,17 @@ pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
     let missing = why.map(|why| format!("redirected ports may be missing: {why}"));
     let lines: Vec<String> = missing.into_iter().chain(wide_redirects(snapshot)).collect();
     (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+/// Says that a port may be published although it looks free, since the rules were not read; nothing when they were.
+pub fn unread_rules(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+    let mut gaps = snapshot.gaps.iter().filter(|gap| gap.missing() == Missing::Redirects);
+    let gap = gaps.next()?;
+    let line = format!("a firewall rule may already publish this port: {}", gap::sentence(gap));
+    Some(match hint(gap.reason(), snapshot, program) {
+        Some(hint) => format!("{line}; {hint}"),
+        None => line,
+    })
 }
 
 /// Names the ranges of ports that are too wide for a row each: `tcp 20000-40000 to 10.0.0.1`.

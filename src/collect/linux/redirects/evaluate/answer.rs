@@ -75,9 +75,12 @@ pub fn assemble(question: &Question<'_>, outside: &[Vec<Final>], local: &[Vec<Fi
     found.redirects
 }
 
+/// A part of the addresses, with what happens to other hosts' connections to it, and to this host's.
+type AtPort<'a> = (&'a Part, Option<[Fate; 2]>, [Fate; 2]);
+
 /// Answers for a range of ports that all rules treat alike.
 fn one(question: &Question<'_>, all: &[(Part, Option<Fates>, Fates)], port: u128, ports: PortRange, found: &mut Found) {
-    let fates: Vec<(&Part, Option<[Fate; 2]>, [Fate; 2])> = all
+    let fates: Vec<AtPort<'_>> = all
         .iter()
         .map(|(part, outside, local)| (part, outside.as_ref().map(|fates| fates.at(port)), local.at(port)))
         .collect();
@@ -239,7 +242,7 @@ enum Own {
     No,
 }
 
-fn own(question: &Question<'_>, to: &To, port: u128, part: &Part, class: Class, is_general: bool) -> Own {
+fn own(question: &Question<'_>, to: &To, number: u128, part: &Part, class: Class, is_general: bool) -> Own {
     let is_here = match to.address {
         None if is_general => true,
         None if class == Class::Local => part.number == first_loopback(question.family),
@@ -252,15 +255,26 @@ fn own(question: &Question<'_>, to: &To, port: u128, part: &Part, class: Class, 
     match to.port {
         _ if !is_here => Own::No,
         ToPort::Same => Own::Yes,
-        ToPort::Between(first, last) if first == last && u128::from(first) == port => Own::Yes,
-        ToPort::Between(first, last) if u128::from(first) <= port && port <= last.into() => Own::ByChance,
+        ToPort::Between(first, last) if first == last && u128::from(first) == number => Own::Yes,
+        ToPort::Between(first, last) if u128::from(first) <= number && number <= last.into() => Own::ByChance,
         ToPort::Between(..) => Own::No,
         ToPort::Unknown => Own::ByChance,
     }
 }
 
+/// What is not understood about these ends.
+fn doubt<'a>(mut ends: impl Iterator<Item = &'a Final>) -> String {
+    let why = ends.find_map(|end| {
+        end.state.conditions.iter().find_map(|condition| match condition {
+            Condition::Unclear(why) => Some(why.clone()),
+            Condition::Sender(_) => None,
+        })
+    });
+    why.unwrap_or_default()
+}
+
 /// Weighs the ends that packets for one port and address may come to.
-fn judge(question: &Question<'_>, ends: &[&Final], port: u128, part: &Part, class: Class, is_general: bool) -> Fate {
+fn judge(question: &Question<'_>, ends: &[&Final], number: u128, part: &Part, class: Class, is_general: bool) -> Fate {
     let present = Ranges::between(0, question.present as u128 - 1);
     let is_counted =
         |end: &&&Final| class == Class::Local || !end.state.area.of(Dimension::Input).and(&present).is_empty();
@@ -280,7 +294,7 @@ fn judge(question: &Question<'_>, ends: &[&Final], port: u128, part: &Part, clas
             Outcome::Own if is_counted(&end) => owns.push(end),
             Outcome::Own => {}
             Outcome::To(to, rule, service) => {
-                let own = own(question, to, port, part, class, is_general);
+                let own = own(question, to, number, part, class, is_general);
                 if own != Own::No && is_counted(&end) {
                     owns.push(end);
                 }
@@ -299,10 +313,10 @@ fn judge(question: &Question<'_>, ends: &[&Final], port: u128, part: &Part, clas
                 };
                 let lead = Lead { to, rule: (**rule).clone(), service: service.clone() };
                 if is_counted(&end) {
-                    leads.push((end, lead))
+                    leads.push((end, lead));
                 } else {
-                    further.push((end, lead))
-                };
+                    further.push((end, lead));
+                }
             }
         }
     }
@@ -313,25 +327,21 @@ fn judge(question: &Question<'_>, ends: &[&Final], port: u128, part: &Part, clas
     let is_sure = |(end, _): &&(&Final, Lead)| !is_unclear(end);
     let sure = leads.iter().find(is_sure).map(|(_, lead)| lead.clone());
     let redirection = match (leads.first(), owns.is_empty()) {
-        (None, is_dropped) => match further.iter().find(is_sure).map(|(_, lead)| lead.clone()) {
-            Some(lead) => some(&further, lead),
-            None => {
+        (None, is_dropped) => {
+            let Some(lead) = further.iter().find(is_sure).map(|(_, lead)| lead.clone()) else {
                 let filtered = dropped.filter(|_| is_dropped).filter(|_| class == Class::Outside).cloned();
                 return Fate { redirection: Redirection::Not, filtered };
-            }
-        },
+            };
+            some(&further, lead)
+        }
         (Some((_, first)), true) => Redirection::Certain(sure.unwrap_or_else(|| first.clone())),
-        (Some(_), false) => match (sure, owns.iter().any(|end| !is_unclear(end))) {
-            (Some(lead), true) => some(&leads, lead),
-            _ => {
-                let all = leads.iter().map(|(end, _)| *end).chain(owns.iter().copied());
-                let mut why = all.flat_map(|end| &end.state.conditions).filter_map(|condition| match condition {
-                    Condition::Unclear(why) => Some(why.clone()),
-                    Condition::Sender(_) => None,
-                });
-                Redirection::Unknown(why.next().unwrap_or_default())
+        (Some(_), false) => {
+            let sure = sure.filter(|_| owns.iter().any(|end| !is_unclear(end)));
+            match sure {
+                Some(lead) => some(&leads, lead),
+                None => Redirection::Unknown(doubt(leads.iter().map(|(end, _)| *end).chain(owns.iter().copied()))),
             }
-        },
+        }
     };
     Fate { redirection, filtered: None }
 }

@@ -90,9 +90,9 @@ impl Place<'_> {
     }
 }
 
-fn marked(mark: Option<u32>, mask: u32, values: &Ranges) -> Truth {
+fn marked(mark: Option<u32>, bits: u32, values: &Ranges) -> Truth {
     match mark {
-        Some(mark) => values.contains((mark & mask).into()).into(),
+        Some(mark) => values.contains((mark & bits).into()).into(),
         None => Truth::Maybe(Condition::Unclear("it asks for a mark that is not known".to_owned())),
     }
 }

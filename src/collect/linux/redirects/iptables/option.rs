@@ -7,6 +7,7 @@ use crate::collect::linux::redirects::ruleset::{Dimension, Ranges, Test, Tracked
 
 /// Reads an option of a module; the second value is whether the test is met where the option is not. Nothing when it asks
 /// for nothing.
+#[expect(clippy::too_many_lines, reason = "one line an option, as in the manual page")]
 pub fn read(module: &str, option: &str, words: &mut Words<'_>) -> Option<(Test, bool)> {
     let mut is_inverted = false;
     let test = match (module, option) {
@@ -59,8 +60,8 @@ pub fn read(module: &str, option: &str, words: &mut Words<'_>) -> Option<(Test, 
         ("addrtype", _) => Some(Test::Unclear("a match asks for the addresses of one interface".to_owned())),
         ("mark", "--mark") => words.take().and_then(mark).map(|(mask, values)| Test::Mark(mask, values)),
         ("connmark", "--mark") => words.take().and_then(mark).map(|(mask, values)| Test::ConnectionMark(mask, values)),
-        ("owner", "--uid-owner") => owner(Dimension::User, words.take()?),
-        ("owner", "--gid-owner") => owner(Dimension::Group, words.take()?),
+        ("owner", "--uid-owner") => Some(owner(Dimension::User, words.take()?)),
+        ("owner", "--gid-owner") => Some(owner(Dimension::Group, words.take()?)),
         ("owner", "--socket-exists") => Some(Test::FromThisHost),
         ("owner", "--suppl-groups") => return None,
         ("cgroup", _) => {
@@ -309,10 +310,10 @@ pub fn number(text: &str) -> Option<u32> {
 }
 
 /// `1000`, `1000-1010`; a name is no number.
-fn owner(dimension: Dimension, text: &str) -> Option<Test> {
+fn owner(dimension: Dimension, text: &str) -> Test {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (first.parse::<u32>(), last.parse::<u32>()) {
-        (Ok(first), Ok(last)) => Some(Test::Within(dimension, Ranges::between(first.into(), last.into()))),
-        _ => Some(Test::Sender("by its user")),
+        (Ok(first), Ok(last)) => Test::Within(dimension, Ranges::between(first.into(), last.into())),
+        _ => Test::Sender("by its user"),
     }
 }

@@ -29,6 +29,8 @@ enum Field {
     Unclear(String),
 }
 
+/// The flags of TCP by their bits.
+const TCP_FLAGS: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"];
 /// The flags of the first packet of a connection.
 const SYN: u8 = 2;
 
@@ -204,8 +206,7 @@ fn tcp_flags(value: &Value) -> Option<u8> {
     if let Some(parts) = parts.as_array() {
         return parts.iter().map(tcp_flags).try_fold(0, |all, flag| Some(all | flag?));
     }
-    const NAMES: [&str; 8] = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"];
-    NAMES.iter().position(|name| parts == name).map(|bit| 1 << bit)
+    TCP_FLAGS.iter().position(|name| parts == name).map(|bit| 1 << bit)
 }
 
 fn one(field: &Field, wanted: &[&Value], operator: &str, right: &Value) -> Option<Test> {
