@@ -104,7 +104,7 @@ fn wanted_ports(need: &Need) -> Vec<PortRange> {
 /// Reads the rules of the namespace that this process is in.
 pub fn read(need: &Need) -> Redirects {
     match kernel::look(Packets::All) {
-        Ok(present) => of_rules(present, need),
+        Ok(present) => of_rules(&present, need),
         Err(error) => Redirects::not_looked_for(&error),
     }
 }
@@ -115,13 +115,13 @@ pub fn read(need: &Need) -> Redirects {
 pub fn read_entered(label: &str, need: &Need, end: Instant) -> Redirects {
     let redirects = match kernel::look(Packets::Incoming) {
         Ok(present) if present.any() && Instant::now() > end => Redirects::missing(RulesUnread::TooLate),
-        Ok(present) => of_rules(present, need),
+        Ok(present) => of_rules(&present, need),
         Err(error) => Redirects::not_looked_for(&error),
     };
     redirects.of_space(label)
 }
 
-fn of_rules(present: Present, need: &Need) -> Redirects {
+fn of_rules(present: &Present, need: &Need) -> Redirects {
     if !present.any() {
         return Redirects::default();
     }
@@ -135,7 +135,7 @@ fn of_rules(present: Present, need: &Need) -> Redirects {
 }
 
 /// Asks the tools for the rules.
-fn ruleset(present: Present) -> Ruleset {
+fn ruleset(present: &Present) -> Ruleset {
     let mut ruleset = Ruleset::default();
     if present.nftables() {
         let missing = match asked("nft", &["-j", "list", "ruleset"], &|text| nft::parse(text, &present.dormant)) {

@@ -400,7 +400,11 @@ fn virtual_servers_take_what_is_for_them() {
 fn thousands_of_rules_stay_ranges_and_are_quick() {
     let mut text = "*nat\n:PREROUTING ACCEPT [0:0]\n".to_owned();
     for port in 10_000..15_000 {
-        text += &format!("-A PREROUTING -p tcp -m tcp --dport {port} -j DNAT --to-destination 10.0.0.2:80\n");
+        text.extend([
+            "-A PREROUTING -p tcp -m tcp --dport ",
+            &port.to_string(),
+            " -j DNAT --to-destination 10.0.0.2:80\n",
+        ]);
     }
     text += "-A PREROUTING -p tcp -m tcp --dport 20000:40000 -j DNAT --to-destination 10.0.0.3\nCOMMIT\n";
     let all = PortRange::new(Port::new(1), Port::new(u16::MAX)).unwrap();
