@@ -50,7 +50,7 @@ fn rules_for_sets_ranges_and_comparisons_have_rows() {
     let rules = "meta l4proto { tcp, udp } th dport 7050 redirect to :5300; \
                  ip daddr { 127.0.0.1, 10.9.0.1 } tcp dport 7061 redirect to :1; \
                  ip daddr 10.9.0.2 udp dport < 3 redirect to :2; \
-                 tcp dport 7070 accept; tcp dport 7069-7071 redirect to :3; tcp dport 7053 redirect to :7053;";
+                 tcp dport 7070 accept; tcp dport 7069-7071 redirect to :3; ip daddr 10.9.0.1 tcp dport 7053 redirect to :7053;";
     let Some(space) = space_with(rules) else { return };
     let report = inside(&space, &["-tu4", "--json"]).success().json();
     assert_eq!(

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::expression::Expression;
 use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, State};
 use crate::render::document::listing;
-use crate::select::{Filter, Pattern, Peer, StateSet, Target, TargetKind, TargetList, UserName, Wanted};
+use crate::select::{Filter, Pattern, Peer, Ports, StateSet, Target, TargetKind, TargetList, UserName, Wanted};
 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
 #[derive(Args, Clone, Debug)]
@@ -112,6 +112,7 @@ impl SelectionArgs {
             protocols: self.need_protocols(),
             families: if families.is_empty() { Family::ALL.to_vec() } else { families },
             states: self.states(),
+            named_ports: self.named_ports(),
             argv: output.wants_argv(),
             runs: output.wants_runs() || has_word || !self.conditions.is_empty(),
             project: output.wants_project() || !self.projects.is_empty() || !self.conditions.is_empty(),
@@ -120,6 +121,15 @@ impl SelectionArgs {
             spaces: self.space.choice(),
             ..Need::default()
         })
+    }
+
+    /// The ports that were named by number.
+    fn named_ports(&self) -> Vec<PortRange> {
+        let of_targets = self.targets().filter_map(|target| match &target.kind {
+            TargetKind::Ports(Ports::Range(range)) | TargetKind::Endpoint(_, Ports::Range(range)) => Some(*range),
+            _ => None,
+        });
+        of_targets.chain(self.ports.iter().copied()).collect()
     }
 
     /// The targets, in the order in which they were typed.

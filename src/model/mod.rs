@@ -13,8 +13,8 @@ mod owner;
 mod port;
 mod process;
 mod project;
-mod runtime;
 mod reachability;
+mod runtime;
 mod service;
 mod snapshot;
 mod socket;
@@ -32,10 +32,10 @@ pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid,
 pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use project::{Project, ProjectSource};
-pub use runtime::{Runtime, StoppedBy};
 pub use reachability::{
     Destination, Lead, Reachability, Redirect, Redirection, Redirects, RuleName, Senders, ToPort, UNREAD, any_address,
 };
+pub use runtime::{Runtime, StoppedBy};
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{

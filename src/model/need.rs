@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Family, Port, Protocol, Socket, Space, SpaceKind, State};
+use super::{Family, Port, PortRange, Protocol, Socket, Space, SpaceKind, State};
 
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -74,6 +74,8 @@ pub struct Need {
     pub states: Option<Vec<State>>,
     /// The local ports whose sockets are wanted; all of them when absent.
     pub ports: Option<BTreeSet<Port>>,
+    /// Ports that were named while others are wanted too: they have a row even in a wide range of redirects.
+    pub named_ports: Vec<PortRange>,
     /// Whether the arguments of owners are wanted.
     pub argv: bool,
     /// Whether the units and containers of owners are wanted.
@@ -108,6 +110,7 @@ impl Default for Need {
             families: Family::ALL.to_vec(),
             states: None,
             ports: None,
+            named_ports: Vec::new(),
             argv: false,
             belonging: false,
             exe: false,

@@ -211,11 +211,11 @@ impl Redirect {
         self.ports.last().get() - self.ports.first().get() >= MOST_LISTED
     }
 
-    /// The ports that have rows of their own: those of a wide range only with `lists_all`.
-    pub fn listed_ports(&self, lists_all: bool) -> impl Iterator<Item = Port> {
+    /// The ports that have rows of their own: of a wide range only those that were named.
+    pub fn listed_ports(&self, named: &[PortRange]) -> impl Iterator<Item = Port> {
         let (first, last) = (self.ports.first().get(), self.ports.last().get());
-        let is_listed = lists_all || !self.is_wide();
-        (first..=last).filter(move |_| is_listed).map(Port::new)
+        let lists_all = !self.is_wide();
+        (first..=last).map(Port::new).filter(move |port| lists_all || named.iter().any(|range| range.contains(*port)))
     }
 }
 

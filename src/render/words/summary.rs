@@ -182,12 +182,12 @@ fn wide_redirects(snapshot: &Snapshot) -> Option<String> {
     (!ranges.is_empty()).then(|| format!("firewall rules also forward {}{more}; name a port to list it", list()))
 }
 
-/// Whether the ports of a range have rows, since just these were asked for.
+/// Whether some ports of a range have rows, since they were named.
 fn has_rows(snapshot: &Snapshot, redirect: &Redirect) -> bool {
     snapshot.sockets.iter().any(|socket| {
         socket.state == Some(State::Redirect)
-            && socket.protocol == redirect.protocol
-            && socket.local.port == redirect.ports.first()
+            && (socket.protocol, socket.family) == (redirect.protocol, redirect.family)
+            && redirect.ports.contains(socket.local.port)
     })
 }
 

@@ -30,8 +30,8 @@ pub struct Redirects {
     pub known: model::Redirects,
     /// Why some of it may be missing.
     pub gaps: Vec<Gap>,
-    /// Whether the ports of wide ranges have rows too, since just these were asked for.
-    lists_all: bool,
+    /// The ports that have rows even in wide ranges, since just these were asked for.
+    named: Vec<PortRange>,
 }
 
 impl Redirects {
@@ -43,7 +43,7 @@ impl Redirects {
     /// Nothing, for this reason.
     pub fn missing(why: RulesUnread) -> Redirects {
         let known = model::Redirects { is_unread: true, ..model::Redirects::default() };
-        Redirects { known, gaps: vec![gap(why)], lists_all: false }
+        Redirects { known, gaps: vec![gap(why)], named: Vec::new() }
     }
 
     /// Nothing, because the rules could not be looked for.
@@ -76,7 +76,8 @@ impl Redirects {
         let reasons: Vec<String> = whys.into_iter().map(str::to_owned).collect();
         let gaps = if reasons.is_empty() { Vec::new() } else { vec![gap(RulesUnread::NotUnderstood { reasons })] };
         let known = model::Redirects { found, is_unread: false };
-        Redirects { known, gaps, lists_all: need.ports.is_some() }
+        let named = if need.ports.is_some() { wanted_ports(need) } else { need.named_ports.clone() };
+        Redirects { known, gaps, named }
     }
 }
 

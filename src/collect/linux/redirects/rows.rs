@@ -23,7 +23,7 @@ impl Redirects {
         let mut added = Vec::new();
         for redirect in &self.known.found {
             let Some((address, lead)) = self.shown(redirect, is_own) else { continue };
-            for port in redirect.listed_ports(self.lists_all) {
+            for port in redirect.listed_ports(&self.named) {
                 let serves = |socket: &Socket| {
                     let reach = socket.reach();
                     let own = match redirect.family {

@@ -334,7 +334,15 @@ fn judge(question: &Question<'_>, ends: &[&Final], number: u128, part: &Part, cl
             };
             some(&further, lead)
         }
-        (Some((_, first)), true) => Redirection::Certain(sure.unwrap_or_else(|| first.clone())),
+        (Some((_, first)), true) => {
+            let mut lead = sure.unwrap_or_else(|| first.clone());
+            // Chance chooses among the ports of one rule.
+            let is_like = |other: &Lead| other.rule == lead.rule && other.to.address == lead.to.address;
+            if leads.iter().any(|(_, other)| is_like(other) && other.to.port != lead.to.port) {
+                lead.to.port = ToPorts::Unknown;
+            }
+            Redirection::Certain(lead)
+        }
         (Some(_), false) => {
             let sure = sure.filter(|_| owns.iter().any(|end| !is_unclear(end)));
             match sure {
