@@ -27,7 +27,8 @@ pub fn add(
         let user = holders.filter(|process| is_called_publisher(process)).find_map(|process| process.uid);
         let published = user.and_then(|user| names.published(socket.protocol, socket.local, user));
         if let Some((container, to)) = published {
-            socket.forward = Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: Some(container), service: None }));
+            socket.forward =
+                Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: Some(container), service: None }));
         }
     }
     // The space may have been removed after its rules were read.

@@ -21,7 +21,7 @@ impl Redirects {
             }
         }
         let mut added = Vec::new();
-        for redirect in &self.known.found {
+        for redirect in self.known.found.iter().filter(|found| Protocol::REGISTERED.contains(&found.protocol)) {
             let Some((address, lead)) = self.shown(redirect, is_own) else { continue };
             for port in redirect.listed_ports(&self.named) {
                 let serves = |socket: &Socket| {

@@ -111,5 +111,6 @@ pub fn number_of(protocol: Protocol) -> u128 {
     match protocol {
         Protocol::Tcp => 6,
         Protocol::Udp => 17,
+        Protocol::UdpLite => 136,
     }
 }

@@ -25,7 +25,7 @@ pub fn read(module: &str, option: &str, words: &mut Words<'_>) -> Option<(Test, 
         ("tcp" | "udp" | "multiport", "--sport" | "--sports" | "--source-port") => {
             within(Dimension::SourcePort, words.take().and_then(ports))
         }
-        ("sctp" | "dccp" | "udplite" | "icmp" | "icmp6" | "icmpv6" | "ah" | "esp", _) => {
+        ("sctp" | "dccp" | "icmp" | "icmp6" | "icmpv6" | "ah" | "esp", _) => {
             while words.value().is_some() {}
             Some(Test::Always(false))
         }
