@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
-use crate::model::{BindError, Caller, Lead, Listing, Protocol, Row};
+use crate::model::{BindError, Caller, Lead, Listing, Protocol};
 use crate::render::table::draw::Emphasis;
 use crate::render::table::fit::Yields;
 use crate::render::table::grid::{Column, Grid, Row as GridRow};
