@@ -292,7 +292,8 @@ fn a_policy_that_could_not_be_read_again_is_not_written() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut report = portscope(["--json"]).arg(port).success().json();
-    report["scope"] = serde_json::json!({"protocols": ["tcp", "udp"], "families": ["ipv4", "ipv6"], "filtered": false});
+    report["scope"] =
+        serde_json::json!({"protocols": ["tcp", "udp", "udplite"], "families": ["ipv4", "ipv6"], "filtered": false});
     let socket = report["sockets"][0].clone();
     let folder = Folder::new();
     let file = folder.join("report.json");
@@ -349,7 +350,7 @@ fn the_rules_of_a_policy_are_held_against_what_is_open() {
         (format!("[[require]]\nexe = \"{sleep}\"\nport = 8080\nuser = \"999\"\n"), &[]),
         (format!("[[require]]\nexe = \"{sleep}\"\nport = 8080\nuser = \"0\"\n"), &["policy-missing high line 1"]),
         ("default = \"deny\"\n[[allow]]\nuser = \"9*\"\nexposure = \"loopback\"\n".to_owned(), &[]),
-        ("default = \"deny\"\n[[allow]]\nport = 8080\nexpires = 2999-12-31\n[[allow]]\nport = 8081\nexpires = 2001-01-01\n".to_owned(), &["policy-unlisted high udp 127.0.0.1 8081", "policy-expired medium line 5"]),
+        ("default = \"deny\"\n[[allow]]\nport = 8080\nexpires = 2999-12-31\n[[allow]]\nport = 8081\nexpires = 2001-01-01\n".to_owned(), &["policy-unlisted high udp 127.0.0.1 8081", "policy-expired medium line 5", "policy-hint info line 2"]),
     ] {
         assert_eq!(by_policy(&room, &text), expected, "{text}");
     }

@@ -66,7 +66,7 @@ fn a_snapshot_is_whole_private_and_read_by_every_command() {
     assert_eq!(
         report["scope"],
         serde_json::json!({
-            "protocols": ["tcp", "udp"], "families": ["ipv4", "ipv6"], "filtered": false
+            "protocols": ["tcp", "udp", "udplite"], "families": ["ipv4", "ipv6"], "filtered": false
         })
     );
     let schema = portscope(["schema"]).success().json();

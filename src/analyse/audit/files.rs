@@ -18,6 +18,7 @@ pub fn writable<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a
             let Some(path) = exe(process) else { continue };
             if path.starts_with(MEMORY) {
                 found.insert((Severity::High, format!("it runs {path}, which is in memory alone")));
+                continue;
             }
             let executable = process.executable.as_deref();
             for way in executable.iter().flat_map(|executable| &executable.replaceable) {
