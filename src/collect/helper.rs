@@ -13,7 +13,7 @@ const MOST_BYTES: u64 = 64 * 1024 * 1024;
 /// Why a program that could know was not of help.
 #[derive(Debug, thiserror::Error)]
 pub enum HelperError {
-    /// There is none of this name in the places where systems keep them.
+    /// It is in none of the folders where systems keep programs.
     #[error("{0} is not installed")]
     Missing(&'static str),
     /// It could not be started, or did not end well.

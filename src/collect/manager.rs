@@ -1,4 +1,5 @@
-//! The managers of units and containers: asked what they run, and told to stop it. Only `kill --via-manager` comes here.
+//! Asks the managers of units and containers what they run, and has them stop it. Only `kill --via-manager` uses this
+//! module.
 //!
 //! Each is run by absolute path from a fixed list and with an empty environment: under sudo neither PATH nor DOCKER_HOST
 //! may lead anywhere else. What a cgroup is called is its user's choice, so the manager itself must say that the

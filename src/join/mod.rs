@@ -60,7 +60,7 @@ fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'
 
 /// TCP LISTEN, a UDP socket that has no peer and whose port the kernel did not choose, or a port that is redirected.
 ///
-/// If the system does not report a UDP socket's state, the socket counts as having no peer. If it does not report who
+/// If the system does not report a UDP socket's state, the socket counts as having no peer. If it does not report what
 /// chose the port, a port in the ephemeral range counts as chosen by the kernel.
 fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
     match (socket.protocol, socket.state) {

@@ -45,7 +45,7 @@ pub struct Row<'a> {
     pub category: Category,
     /// What its local port is assigned to.
     pub service: Option<Service<'a>>,
-    /// Who can reach it.
+    /// From where it can be reached.
     pub exposure: Exposure,
     /// Whether it waits for others: TCP LISTEN, an unconnected UDP socket outside the ephemeral range, a redirect.
     pub is_listener: bool,

@@ -1,4 +1,4 @@
-//! What starts a process again when it ends, and the command that stops it for good.
+//! The managers that start a process again when it ends, and the commands that stop it for good.
 //!
 //! The one place where a name becomes part of a command line. A name that its manager could not have given makes none.
 
@@ -25,8 +25,8 @@ pub struct Managed {
     name: String,
 }
 
-/// Says whether the unit is that of a manager of containers or virtual machines itself. It is never what to stop for a
-/// port: everything that it runs would go, or lose its network.
+/// Returns whether the unit is a manager of containers or virtual machines itself. It is never stopped to free a port,
+/// because everything that it runs would stop too, or lose its network.
 fn is_of_manager(unit: &str) -> bool {
     const MANAGERS: [&str; 22] = [
         "docker",
@@ -94,7 +94,7 @@ impl Managed {
         Managed::new(manager, unit)
     }
 
-    /// Who runs it.
+    /// The manager that runs it.
     pub fn manager(&self) -> Manager {
         self.manager
     }

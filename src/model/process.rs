@@ -22,11 +22,12 @@ pub struct Process {
     /// What it runs as an interpreter: a script, a module, a jar, a class or a task, read out of its arguments (a claim).
     /// Absent for other programs, and where nobody looked.
     pub runs: Option<OsString>,
-    /// The project of the folder that it works in; absent where it is in none, or nobody looked or may look.
+    /// The project of the folder that it works in; absent if it is in none, or if it was not or could not be read.
     pub project: Option<Project>,
     /// The folder that it works in, read only when asked for; absent when this user may not know.
     pub cwd: Option<PathBuf>,
-    /// Whether the file that it runs is no longer there, as after an upgrade; absent when nobody looked, or may look.
+    /// Whether the file that it runs no longer exists, as after an upgrade; absent if that was not or could not be
+    /// read.
     pub exe_deleted: Option<bool>,
     /// When it started, to the second.
     pub started_at: Option<SystemTime>,

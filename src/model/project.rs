@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// A project: a folder with a repository or a manifest, or a service of Compose. Whoever may write there chooses the
+/// A project: a folder with a repository or a manifest, or a service of Compose. Users who may write there choose the
 /// names, so it is a claim.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Project {
@@ -17,7 +17,7 @@ pub struct Project {
     pub source: ProjectSource,
 }
 
-/// What tells that there is a project.
+/// What marks a project.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ProjectSource {
     /// `.git`: a repository, or a file that leads to one (worktrees, submodules).

@@ -94,8 +94,8 @@ pub fn lines(text: &str) -> Vec<&str> {
     lines.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Reads the innermost container of a path, the outermost where they are nested, and the last unit of this host;
-/// nothing when there is none of them.
+/// Reads the innermost container of a path, also the outermost if containers are nested, and the last unit of this
+/// host; `None` if the path names none of them.
 pub fn belonging(path: &str) -> Option<Belonging> {
     let parts = parts(path);
     let mut containers = (0..parts.len()).filter_map(|index| container(&parts, index));
@@ -221,7 +221,7 @@ fn engine(name: &str) -> Option<Runtime> {
     Runtime::ALL.into_iter().find(|runtime| names_in_paths(*runtime).contains(&name))
 }
 
-/// The names by which paths tell an engine whose containers have ids.
+/// The names that identify an engine in a path.
 fn names_in_paths(runtime: Runtime) -> &'static [&'static str] {
     match runtime {
         Runtime::Docker => &["docker"],

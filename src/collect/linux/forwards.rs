@@ -39,7 +39,7 @@ pub fn add(
         let others = collection.tables.left_out(*space, need)?;
         redirects.add_to(sockets, &others, *space, *space == own.id);
     }
-    // A rule of another space means addresses as they are there.
+    // The addresses in a rule of another space are addresses of that space.
     let is_seen = |socket: &&mut Socket| socket.space == own.id;
     let forwards = sockets.iter_mut().filter(is_seen).filter_map(|socket| socket.forward.as_mut());
     for forward in forwards.filter(|forward| forward.container.is_none()) {

@@ -108,7 +108,7 @@ pub fn nobody(state: State) -> Nobody {
     match state {
         State::TimeWait | State::FinWait2 => Nobody::TimeWait,
         State::SynReceived => Nobody::Handshake,
-        // Only a connection that nobody has accepted is open without a file.
+        // Only a connection that has not been accepted is open without a file.
         State::Established | State::CloseWait => Nobody::Unaccepted,
         _ => Nobody::Closing,
     }

@@ -26,7 +26,8 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let mut names = ContainerNames::new(need.helpers);
 
     let (mut collection, namespaces) = reading::read_all(&own, search, &mut names, need)?;
-    // Sockets on other ports were needed until here, to tell which spaces are listed.
+    // Sockets on other ports were needed until here, because the search for further spaces skips sockets that are
+    // listed.
     collection.sockets.retain(|socket| need.wants_port(socket.local.port));
     let (coverage, facts) =
         owners::assign(&mut collection.sockets, &mut finder, |in_doubt| collection.tables.again(in_doubt, need))?;
@@ -77,7 +78,7 @@ fn redirects_of(own: &Space, need: &Need) -> Option<Background<Redirects>> {
     })
 }
 
-/// What is known of those who hold the sockets, or made them.
+/// What is known of the processes that hold the sockets, and of the cgroups that made them.
 struct Owners {
     processes: BTreeMap<Pid, Process>,
     cgroups: BTreeMap<u64, Belonging>,

@@ -9,9 +9,8 @@ use std::path::Path;
 use super::kernel_socket::{KernelSocket, address};
 use crate::model::{Endpoint, Family, Protocol};
 
-/// Appends the rows of the table below a `net` directory such as `/proc/self/net`; says how many lines were not
-/// understood. A table of IPv6 or of UDP-Lite that does not exist beside the others means that the kernel does
-/// not have it.
+/// Appends the rows of the table below a `net` directory such as `/proc/self/net`; returns how many lines could not be
+/// parsed. A table of IPv6 or of UDP-Lite that does not exist beside the others means that the kernel does not have it.
 pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<KernelSocket>) -> io::Result<usize> {
     let suffix = if family == Family::Ipv6 { "6" } else { "" };
     let path = directory.join(format!("{}{suffix}", protocol.name()));

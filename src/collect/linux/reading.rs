@@ -94,7 +94,7 @@ pub fn read_all(
     collection.count_processes(&found, own);
     let mut left = usize::from(!need.wants_own(own));
     left += list(choose(&found, own, need), need, &mut collection);
-    // The sockets that are listed by now tell which ones are of a space that is not known yet.
+    // Sockets of processes that are not listed by now may belong to a space that is not known yet.
     if let Some(links) = &mut links {
         let mut by_sockets = spaces::by_sockets(links, &collection.inodes(), &found);
         labels.distinguish(&mut by_sockets);

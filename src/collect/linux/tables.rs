@@ -184,7 +184,7 @@ impl Tables {
         rows.extend(read.into_iter().filter(|entry| states & (1 << entry.state) != 0 && wants(entry)));
     }
 
-    /// What the way that was taken does not tell; `label` names the space.
+    /// Returns the gaps of the way in which the tables were read; `label` names the space.
     pub fn gaps(&self, label: &str) -> Vec<Gap> {
         let mut gaps = Vec::new();
         if let Err(error) = &self.netlink {

@@ -13,7 +13,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 ///
 /// Source: getpwuid_r(3), user_namespaces(7).
 ///
-/// In a user namespace every user of the host that is not part of it has the same number, which is nobody's name.
+/// In a user namespace all users of the host that are not mapped into it have the same number, which is not the number
+/// of any of them.
 pub fn names(uids: &BTreeSet<Uid>) -> (BTreeMap<Uid, String>, Option<Gap>) {
     let unmapped = unmapped();
     let asked: Vec<Uid> = uids.iter().copied().filter(|uid| Some(*uid) != unmapped).collect();
@@ -46,7 +47,8 @@ fn gap(why: &NoAnswer) -> Gap {
     }
 }
 
-/// The number that stands for users who are not mapped into this process's user namespace; none in the first one.
+/// The number that stands for users that are not mapped into this process's user namespace; `None` in the initial one,
+/// where all are mapped.
 fn unmapped() -> Option<Uid> {
     let map = std::fs::read_to_string("/proc/self/uid_map").ok()?;
     if maps_everybody(&map) {

@@ -41,7 +41,7 @@ impl ProcessHandle {
         Ok(listed.iter().any(|other| is_same(other) && is_holder(other)))
     }
 
-    /// What it is, as far as that can be told here.
+    /// Returns what is known here of whether it may be signalled.
     pub fn standing(&self) -> Result<Standing, ControlError> {
         Ok(Standing {
             is_kernel: system::is_kernel(self.pid),

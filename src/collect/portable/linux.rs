@@ -28,7 +28,7 @@ pub fn user_names(uids: &BTreeSet<Uid>, gaps: &mut Vec<Gap>) -> BTreeMap<Uid, St
     names
 }
 
-/// Lists the sockets and finds who holds them.
+/// Lists the sockets and finds their holders.
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut sockets = list(need, space.id)?;
     let mut finder = owners::Finder::by_fd_scan();

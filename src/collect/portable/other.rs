@@ -76,7 +76,7 @@ fn missing(unread: usize) -> Vec<Gap> {
     gaps
 }
 
-/// Windows has a table of all sockets, which anybody may read.
+/// Windows has a table of all sockets, which every user may read.
 #[cfg(not(unix))]
 fn missing(_: usize) -> Vec<Gap> {
     Vec::new()

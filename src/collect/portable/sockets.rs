@@ -32,7 +32,7 @@ pub fn list(protocol: Protocol, space: SpaceId) -> Result<List, CollectError> {
         Protocol::UdpLite => return Ok(List::default()),
     };
     let mut list = List::default();
-    // One family at a time, because its flags are the only thing that tells the family of a socket.
+    // One family at a time, because the family of a socket is known only from the flags of the request.
     for (family, of_family) in [(Family::Ipv4, AddressFamilyFlags::IPV4), (Family::Ipv6, AddressFamilyFlags::IPV6)] {
         for info in iterate(of_family, flags).map_err(failed)? {
             match info {

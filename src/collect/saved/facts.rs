@@ -73,7 +73,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
     })
 }
 
-/// Numbers for what sockets belong to: a report tells it without the number of the cgroup.
+/// Makes up numbers for cgroups, because a report names what a socket belongs to without the number of the cgroup.
 #[derive(Default)]
 struct Cgroups {
     known: HashMap<(Option<String>, Option<String>), u64>,
@@ -244,7 +244,8 @@ fn project(saved: &saved::Project) -> Result<Project, String> {
     })
 }
 
-/// A text in which U+FFFD stands for what was no text: something that is none either, so that it is told as such again.
+/// Turns a text in which U+FFFD stands for invalid bytes into bytes that are invalid too, so that it is reported as
+/// such again.
 fn undecodable(text: &str) -> OsString {
     #[cfg(unix)]
     {

@@ -30,7 +30,7 @@ fn is_in_pid_namespace() -> bool {
     std::fs::metadata("/proc/self/ns/pid").is_ok_and(|metadata| metadata.ino() != FIRST_PID_NAMESPACE)
 }
 
-/// Says whether /proc leaves out processes of other users, so that no refusal tells of them.
+/// Returns whether /proc leaves out processes of other users, so that they are not even counted as refused.
 pub fn leaves_out() -> bool {
     hidden_by_mount().is_some()
 }

@@ -53,7 +53,8 @@ impl Links {
         self.in_flight
     }
 
-    /// Notes that a file could not be opened for want of descriptors. That it is gone or refused is no news.
+    /// Notes that a file could not be opened for lack of descriptors. A file that no longer exists or may not be opened
+    /// is ignored.
     fn note(&mut self, error: Errno) {
         if is_shortage(error) {
             self.problem = Some(io::Error::from(error).to_string());

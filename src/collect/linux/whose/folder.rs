@@ -74,7 +74,7 @@ struct Search<'a> {
     directory: BorrowedFd<'a>,
     root: &'a OwnedFd,
     top: Identity,
-    /// Whose files count. Anybody may put a file into a folder such as /tmp.
+    /// The users whose files count. Every user may put files into a folder such as /tmp.
     owners: Vec<u32>,
     mounts: &'a mut Mounts,
 }
@@ -118,7 +118,7 @@ impl Search<'_> {
                     };
                 }
                 Ok(Some(Marker::Manifest(name))) => {
-                    // What a package manager has put there is nobody's project.
+                    // A folder that a package manager installed is not a project of its own.
                     if found.is_none() && !is_installed(&path_of(folder.as_fd())?) {
                         found = Some(project(folder.as_fd(), ProjectSource::Manifest(name), None)?);
                     }

@@ -1,7 +1,7 @@
-//! Whose a socket is: what its owner runs, and the project of the folder that it works in.
+//! What the owners of sockets run, and the projects of the folders that they work in.
 //!
-//! Reading may wait for a file system that never answers, so workers of their own read, beside everything else, and are
-//! given up after a while. What was not read by then is unknown.
+//! Reading may wait for a file system that never answers, so threads in the background do it, and are abandoned after a
+//! while. What was not read by then is unknown.
 
 mod folder;
 mod mounts;
@@ -25,13 +25,13 @@ use crate::model::{Holder, Inode, Need, Pid, Process, Project, ProjectSource, Pr
 const PATIENCE: Duration = Duration::from_millis(200);
 /// No run waits longer than this for all the answers together.
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
-/// How many workers may be given up: each is a thread that waits for ever.
+/// How many workers may be abandoned; each of them is a thread that waits forever.
 const MOST_LOST: usize = 4;
 /// With fewer processes a worker is not worth its start.
 const WORTH_A_WORKER: usize = 128;
 /// More workers gain nothing.
 const MOST_WORKERS: usize = 4;
-/// Descriptors by which a process is proved to be the one that was seen.
+/// How many descriptors are kept to prove later that the process is the one that was seen.
 const MOST_PROOFS: usize = 16;
 
 /// One process to be asked.
@@ -49,7 +49,7 @@ struct Answer {
     project: Option<Project>,
 }
 
-/// Workers that read beside everything else.
+/// Workers that read in the background.
 pub struct Looking {
     jobs: Arc<Vec<Job>>,
     next: Arc<AtomicUsize>,
@@ -59,7 +59,8 @@ pub struct Looking {
 }
 
 impl Looking {
-    /// Starts to look at the owners of these sockets, where that is needed: at the projects only of those that listen.
+    /// Starts reading about the owners of these sockets, if that is needed. Projects are read only for processes that
+    /// listen.
     pub fn start(sockets: &[Socket], need: &Need) -> Option<Looking> {
         if !need.runs && !need.project {
             return None;
@@ -144,7 +145,7 @@ pub fn prefer_compose(processes: &mut BTreeMap<Pid, Process>) {
     }
 }
 
-/// Says whether others can begin to talk to the socket.
+/// Returns whether other programs can start a conversation with the socket.
 fn listens(socket: &Socket) -> bool {
     match socket.protocol {
         Protocol::Tcp => socket.state == Some(State::Listen),
@@ -181,7 +182,7 @@ fn runs_of(directory: BorrowedFd<'_>) -> Option<OsString> {
             let exe = exe.to_str().map_or(exe.as_os_str(), |exe| OsStr::new(exe.trim_end_matches(" (deleted)")));
             Path::new(exe).file_name().is_some_and(is_interpreter)
         }
-        // Another user's: its name is told all the same.
+        // The process belongs to another user; its name is readable all the same.
         None => of_comm(),
     };
     if !of_file {

@@ -1,8 +1,8 @@
 //! Which mounts may be asked for files.
 //!
-//! A file system that a program serves (FUSE, autofs) answers when that program likes, and a thread that waits for it
-//! cannot always be ended: the whole run would hang. So these are not asked at all. Those that wait for a server on the
-//! network let a thread end, and the deadline of the reader is enough.
+//! A file system that is served by a program (FUSE, autofs) may never answer, and a thread that waits for it cannot
+//! always be killed: the whole run would hang. So such file systems are not read at all. A thread that waits for a
+//! network file system can be killed, and the reader's deadline is enough.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -39,7 +39,7 @@ pub struct Entry {
     pub identity: Identity,
     /// What kind of file.
     pub kind: FileType,
-    /// Whose.
+    /// The user that owns it.
     pub owner: u32,
 }
 

@@ -1,7 +1,7 @@
 //! The file rights of another process, taken on by the calling thread for a while.
 //!
-//! Root must not be led anywhere by what users put into their folders: what a process's own user may not read is not
-//! read for that user's project either.
+//! Files that users put into their folders must not make root read anything else: what a process's own user may not
+//! read is not read for that user's project either.
 
 use std::os::fd::BorrowedFd;
 
@@ -11,7 +11,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::collect::linux::process::read;
 
-/// As whom a process reads files.
+/// The user and the groups that decide what files a process may read.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Rights {
     /// The user.

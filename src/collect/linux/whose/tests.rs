@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use super::*;
 use crate::model::ProjectSource;
 
-/// A folder of its own for each test, which everybody may enter.
+/// A folder of its own for each test, which every user may enter.
 struct Place(tempfile::TempDir);
 
 impl Place {
