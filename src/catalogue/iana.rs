@@ -37,11 +37,11 @@ pub fn all() -> impl Iterator<Item = Registration> {
 pub fn find(port: Port, protocol: Protocol) -> Option<Registration> {
     let group = usize::from(port.get()) / GROUP;
     let (wanted, end) = (key(port.get(), protocol), STARTS[group + 1]);
-    let place = first_from(wanted, STARTS[group], end);
-    if place == end || key_at(place) != wanted {
+    let index = first_from(wanted, STARTS[group], end);
+    if index == end || key_at(index) != wanted {
         return None;
     }
-    registration(TABLE[place..].lines().next()?)
+    registration(TABLE[index..].lines().next()?)
 }
 
 /// How many ports share one entry of [`STARTS`].
@@ -69,11 +69,11 @@ fn entries() -> &'static str {
 
 /// Where the first line begins.
 const fn after_comment() -> usize {
-    let mut place = 0;
-    while TABLE.as_bytes()[place] == b'#' {
-        place = after_line(place);
+    let mut index = 0;
+    while TABLE.as_bytes()[index] == b'#' {
+        index = after_line(index);
     }
-    place
+    index
 }
 
 /// What the lines are ordered by.
@@ -98,21 +98,21 @@ const fn first_from(wanted: u32, mut low: usize, mut high: usize) -> usize {
 }
 
 /// The key of the line that begins here; no more of it is read.
-const fn key_at(mut place: usize) -> u32 {
+const fn key_at(mut index: usize) -> u32 {
     let text = TABLE.as_bytes();
     let mut port = 0;
-    while text[place] != b'\t' {
-        port = port * 10 + (text[place] - b'0') as u16;
-        place += 1;
+    while text[index] != b'\t' {
+        port = port * 10 + (text[index] - b'0') as u16;
+        index += 1;
     }
-    key(port, if text[place + 1] == b't' { Protocol::Tcp } else { Protocol::Udp })
+    key(port, if text[index + 1] == b't' { Protocol::Tcp } else { Protocol::Udp })
 }
 
-const fn after_line(mut place: usize) -> usize {
-    while TABLE.as_bytes()[place] != b'\n' {
-        place += 1;
+const fn after_line(mut index: usize) -> usize {
+    while TABLE.as_bytes()[index] != b'\n' {
+        index += 1;
     }
-    place + 1
+    index + 1
 }
 
 fn registration(line: &'static str) -> Option<Registration> {

@@ -57,10 +57,10 @@ impl Catalogue {
     /// The name in the host's services file, unless that only repeats IANA's.
     fn registered(&self, port: Port, protocol: Protocol) -> Option<Service<'_>> {
         let iana = iana::find(port, protocol).and_then(|entry| entry.service());
-        let Ok(place) = self.host.binary_search_by_key(&(port, protocol), |entry| (entry.port, entry.protocol)) else {
+        let Ok(index) = self.host.binary_search_by_key(&(port, protocol), |entry| (entry.port, entry.protocol)) else {
             return iana;
         };
-        let own = &self.host[place];
+        let own = &self.host[index];
         if iana.is_some_and(|iana| iana.name == own.name) {
             return iana;
         }

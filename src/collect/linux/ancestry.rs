@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::process::{Stat, open_process};
+use super::process_files::{Stat, open_process};
 use crate::model::{Pid, Process};
 
 /// How many generations are followed at most. There can be no cycle, but a user can make the chain arbitrarily long.

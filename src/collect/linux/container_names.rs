@@ -42,8 +42,8 @@ impl ContainerNames {
         if !self.may_ask || self.local.is_some() {
             return;
         }
-        let (told, errors) = containers::list();
-        self.local = Some(told);
+        let (running, errors) = containers::list();
+        self.local = Some(running);
         self.errors.extend(errors);
     }
 
@@ -52,7 +52,7 @@ impl ContainerNames {
             return;
         }
         self.pods = Some(match cri::list() {
-            Ok(told) => told,
+            Ok(named) => named,
             // Without crictl the containers of pods are shown by their ids, which is no gap.
             Err(HelperError::Missing(_)) => Vec::new(),
             Err(error) => {
@@ -68,14 +68,14 @@ impl ContainerNames {
             return;
         }
         self.ask(container);
-        let local = self.local.iter().flatten().map(|told| &told.container);
-        let told = local.chain(self.pods.iter().flatten()).find(|told| told.id == container.id);
-        match told {
-            Some(told) => {
-                container.name.clone_from(&told.name);
-                container.image.clone_from(&told.image);
-                container.compose.clone_from(&told.compose);
-                container.pod = told.pod.clone().or(container.pod.take());
+        let local = self.local.iter().flatten().map(|running| &running.container);
+        let named = local.chain(self.pods.iter().flatten()).find(|named| named.id == container.id);
+        match named {
+            Some(named) => {
+                container.name.clone_from(&named.name);
+                container.image.clone_from(&named.image);
+                container.compose.clone_from(&named.compose);
+                container.pod = named.pod.clone().or(container.pod.take());
             }
             None => self.unnamed |= container.has_long_id(),
         }
@@ -104,19 +104,20 @@ impl ContainerNames {
     /// called and what its arguments say is its own choice.
     pub fn published(&mut self, protocol: Protocol, local: Endpoint, user: Uid) -> Option<(Container, ForwardTarget)> {
         self.ask_local();
-        let of_user = self.local.iter().flatten().filter(|told| told.runtime_user == user);
-        let mut all = of_user.flat_map(|told| told.published.iter().map(move |port| (told, port)));
-        let (told, port) = all.find(|(_, port)| port.is(protocol, local))?;
-        let address = told.addresses.iter().find(|address| address.is_ipv4() == local.address.to_canonical().is_ipv4());
-        let address = address.or(told.addresses.first()).copied().unwrap_or(local.address);
-        Some((told.container.clone(), ForwardTarget::from(Endpoint { address, port: port.private })))
+        let of_user = self.local.iter().flatten().filter(|running| running.runtime_user == user);
+        let mut all = of_user.flat_map(|running| running.published.iter().map(move |port| (running, port)));
+        let (running, port) = all.find(|(_, port)| port.is(protocol, local))?;
+        let address =
+            running.addresses.iter().find(|address| address.is_ipv4() == local.address.to_canonical().is_ipv4());
+        let address = address.or(running.addresses.first()).copied().unwrap_or(local.address);
+        Some((running.container.clone(), ForwardTarget::from(Endpoint { address, port: port.private })))
     }
 
     /// The container that has this address.
     pub fn at(&mut self, address: IpAddr) -> Option<Container> {
         self.ask_local();
-        let mut told = self.local.iter().flatten();
-        told.find(|told| told.addresses.contains(&address)).map(|told| told.container.clone())
+        let mut running = self.local.iter().flatten();
+        running.find(|running| running.addresses.contains(&address)).map(|running| running.container.clone())
     }
 
     /// Returns gaps for names that could not be found out.

@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 use rustix::io::Errno;
 
 use super::deadline::within;
-use super::process::{PATIENCE, arguments, link, read};
+use super::process_files::{PATIENCE, arguments, link, read};
 use crate::model::{Executable, Part, Replaceable, Replacer, Uid, is_interpreter, is_loader};
 
 /// More of the list of a process's mappings is not read.
@@ -152,7 +152,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::collect::linux::process::open_process;
+    use crate::collect::linux::process_files::open_process;
     use crate::model::Pid;
 
     #[test]

@@ -24,6 +24,7 @@ mod parallel;
 pub mod probe;
 mod proc_net;
 mod process;
+mod process_files;
 mod procfs;
 mod reading;
 mod redirects;

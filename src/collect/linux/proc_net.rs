@@ -75,8 +75,8 @@ fn end(text: &str, family: Family) -> Option<Endpoint> {
         return None;
     }
     let mut octets = [0; 16];
-    for (place, octets) in octets.chunks_exact_mut(4).take(count).enumerate() {
-        let word = u32::from_str_radix(&words[place * 8..place * 8 + 8], 16).ok()?;
+    for (index, octets) in octets.chunks_exact_mut(4).take(count).enumerate() {
+        let word = u32::from_str_radix(&words[index * 8..index * 8 + 8], 16).ok()?;
         octets.copy_from_slice(&word.to_ne_bytes());
     }
     let port = if port.len() == 4 { u16::from_str_radix(port, 16).ok()? } else { return None };

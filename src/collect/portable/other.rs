@@ -54,7 +54,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
                     places.insert(key, merged.len());
                     merged.push(socket);
                 }
-                Some(place) => join(&mut merged[*place], socket.owner),
+                Some(index) => join(&mut merged[*index], socket.owner),
             }
         }
     }

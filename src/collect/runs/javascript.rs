@@ -31,10 +31,10 @@ const NODE_VALUES: [&str; 21] = [
 
 /// What Node.js runs: a script, or the task of a task runner that is written for it.
 pub fn node(rest: &mut Arguments<'_>) -> Option<OsString> {
-    if let Some(place) = rest.0.iter().position(|argument| *argument == "--run")
-        && rest.0.iter().take(place).all(|argument| option(argument).is_some())
+    if let Some(index) = rest.0.iter().position(|argument| *argument == "--run")
+        && rest.0.iter().take(index).all(|argument| option(argument).is_some())
     {
-        return words(&["--run", simple(rest.0.get(place + 1)?)?]);
+        return words(&["--run", simple(rest.0.get(index + 1)?)?]);
     }
     let mut path = rest.positional(&NODE_VALUES, &["-e", "--eval", "-p", "--print", "-pe", "-i"])?;
     if path == "inspect" {

@@ -155,8 +155,8 @@ fn python(rest: &mut Arguments<'_>) -> Option<OsString> {
         if text.starts_with("--") {
             continue;
         }
-        for (place, letter) in text.char_indices().skip(1) {
-            let attached = &text[place + letter.len_utf8()..];
+        for (index, letter) in text.char_indices().skip(1) {
+            let attached = &text[index + letter.len_utf8()..];
             match letter {
                 'c' => return None,
                 'm' => {
@@ -219,8 +219,8 @@ fn clustered(rest: &mut Arguments<'_>, letters: &Letters) -> Option<OsString> {
             _ if letters.long.contains(&text) => drop(rest.next()),
             _ if text.starts_with("--") => {}
             _ => {
-                for (place, letter) in text.char_indices().skip(1) {
-                    let attached = &text[place + letter.len_utf8()..];
+                for (index, letter) in text.char_indices().skip(1) {
+                    let attached = &text[index + letter.len_utf8()..];
                     if letters.code.contains(letter) {
                         return None;
                     }
@@ -302,8 +302,8 @@ fn dotnet(rest: &mut Arguments<'_>) -> Option<OsString> {
 /// module that is started first.
 fn beam(rest: &Arguments<'_>) -> Option<OsString> {
     let after = |flag: &str| {
-        let place = rest.0.iter().position(|argument| *argument == flag)?;
-        Some(rest.0.iter().skip(place + 1).copied())
+        let index = rest.0.iter().position(|argument| *argument == flag)?;
+        Some(rest.0.iter().skip(index + 1).copied())
     };
     if let Some(mut extra) = after("-extra")
         && let Some(program) = extra.next().map(base).and_then(simple)

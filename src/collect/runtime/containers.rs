@@ -54,15 +54,15 @@ impl Published {
 
 /// Asks every engine whose socket exists. Returns the containers, and an error for each engine that did not answer.
 pub fn list() -> (Vec<RunningContainer>, Vec<HelperError>) {
-    let mut told: Vec<RunningContainer> = Vec::new();
+    let mut running: Vec<RunningContainer> = Vec::new();
     let mut errors = Vec::new();
     for (runtime, socket) in sockets() {
         match ask(runtime, &socket) {
-            Ok(containers) => told.extend(containers),
+            Ok(containers) => running.extend(containers),
             Err(error) => errors.push(error),
         }
     }
-    (told, errors)
+    (running, errors)
 }
 
 /// The sockets of the system's engines; for other users than root also those of the user's own engines, which need no
@@ -197,14 +197,14 @@ mod tests {
                     {"IPAddress":"172.17.0.2","GlobalIPv6Address":""}}}}]"#,
             ],
         );
-        let told = ask(Runtime::Docker, &path).unwrap();
+        let running = ask(Runtime::Docker, &path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(told[0].container.short_name(), "web");
-        assert_eq!(told[0].container.image.as_deref(), Some("httpd:2"));
-        assert_eq!(told[0].container.compose.as_deref(), Some("shop/web"));
-        assert_eq!(told[0].addresses, ["172.17.0.2".parse::<IpAddr>().unwrap()]);
+        assert_eq!(running[0].container.short_name(), "web");
+        assert_eq!(running[0].container.image.as_deref(), Some("httpd:2"));
+        assert_eq!(running[0].container.compose.as_deref(), Some("shop/web"));
+        assert_eq!(running[0].addresses, ["172.17.0.2".parse::<IpAddr>().unwrap()]);
         let end = |text: &str, port| Endpoint::new(text.parse().unwrap(), port);
-        let [published] = told[0].published[..] else { panic!("{told:?}") };
+        let [published] = running[0].published[..] else { panic!("{running:?}") };
         assert!(published.is(Protocol::Tcp, end("127.0.0.1", 8080)) && published.private == Port::new(80));
         assert!(
             !published.is(Protocol::Tcp, end("0.0.0.0", 8080)) && !published.is(Protocol::Tcp, end("127.0.0.1", 80))

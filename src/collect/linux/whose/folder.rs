@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::mounts::{Entry, Identity, Mounts};
 use super::rights::Rights;
-use crate::collect::linux::process::link;
+use crate::collect::linux::process_files::link;
 use crate::model::{Project, ProjectSource};
 
 /// More folders are not climbed.

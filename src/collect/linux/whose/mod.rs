@@ -17,7 +17,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use self::folder::Folders;
-use super::process::{MOST_ARGV, link, open_process, read, split_arguments, still_holds};
+use super::process_files::{MOST_ARGV, link, open_process, read, split_arguments, still_holds};
 use crate::collect::runs;
 use crate::model::{Holder, Inode, Need, Pid, Process, Project, ProjectSource, Protocol, Socket, State};
 

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, openat, statx};
 use rustix::io::Errno;
 
 use crate::collect::linux::mountinfo;
-use crate::collect::linux::process::open_process;
+use crate::collect::linux::process_files::open_process;
 use crate::model::Pid;
 
 /// More of the list of mounts is not read.

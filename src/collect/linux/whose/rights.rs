@@ -9,7 +9,7 @@ use rustix::fs::{Gid, Uid};
 use rustix::process::{getegid, geteuid, getgroups};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::collect::linux::process::read;
+use crate::collect::linux::process_files::read;
 
 /// The user and the groups that decide what files a process may read.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

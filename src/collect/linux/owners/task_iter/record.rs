@@ -137,8 +137,8 @@ impl Records {
 /// Reads the fields in the order of [`at`].
 fn decoded(record: &[u8; SIZE]) -> OpenFile {
     let (words, _) = record.as_chunks::<4>();
-    let word = |place: usize| words.get(place).copied().unwrap_or_default();
-    let two = |place| u64::from_ne_bytes([word(place), word(place + 1)].concat().try_into().unwrap_or_default());
+    let word = |index: usize| words.get(index).copied().unwrap_or_default();
+    let two = |index| u64::from_ne_bytes([word(index), word(index + 1)].concat().try_into().unwrap_or_default());
     OpenFile {
         inode: two(0),
         tgid: u32::from_ne_bytes(word(2)),
