@@ -24,7 +24,7 @@ pub struct HeaderArgs {
 /// `--space`.
 #[derive(Args, Clone, Debug)]
 pub struct SpaceArgs {
-    /// Port space (network namespace), by label or id; `all` for every one
+    /// Port space (network namespace), by label or ID; `all` for every one
     #[arg(long = "space", value_name = "SPACE", value_delimiter = ',')]
     pub spaces: Vec<String>,
 }

@@ -52,37 +52,37 @@ impl Format {
 /// How the answer looks.
 #[derive(Args, Clone, Debug)]
 pub struct OutputArgs {
-    /// Form of the output
+    /// Output format
     #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Format::ALL, Format::name), default_value = "table", conflicts_with = "json", help_heading = "Output")]
     pub format: Format,
 
     #[command(flatten, next_help_heading = "Output")]
     pub document: JsonArgs,
 
-    /// Print process numbers only, one a line, each once
+    /// Print only process IDs, one per line
     #[arg(long = "pids", conflicts_with_all = ["format", "json", "columns"], help_heading = "Output")]
     pub pids_only: bool,
 
-    /// Columns: A,B for just these, +C,-D to add and drop
+    /// Columns to show: A,B for only these, +C,-D to add and remove some
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
     pub columns: Vec<ColumnChange>,
 
-    /// Order: COLUMN or COLUMN:desc
+    /// Column to sort by; COLUMN:desc for descending order
     #[arg(long, value_name = "COLUMN[:desc]", value_parser = parse_sorting, help_heading = "Output")]
     pub sort: Option<Sorting>,
 
-    /// Numbers only: no service names
+    /// Do not show service names
     #[arg(short = 'n', long, help_heading = "Output")]
     pub numeric: bool,
 
     #[command(flatten, next_help_heading = "Output")]
     pub header: HeaderArgs,
 
-    /// Show the arguments of processes, the usual secrets masked
+    /// Show command lines, with the usual secrets masked
     #[arg(long, help_heading = "Output")]
     pub argv: bool,
 
-    /// Say on stderr how the facts were collected
+    /// Report on stderr how data was collected
     #[arg(short = 'v', long, help_heading = "Output")]
     pub verbose: bool,
 

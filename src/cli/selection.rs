@@ -14,7 +14,7 @@ use crate::select::{Filter, Pattern, Peer, Ports, StateSet, Target, TargetKind, 
 /// Which sockets are meant: values of one flag are OR-ed, flags are AND-ed.
 #[derive(Args, Clone, Debug)]
 pub struct SelectionArgs {
-    /// Ports, addresses or names: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, :http, nginx
+    /// Ports, addresses, or names: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, :http, nginx
     ///
     /// A port `8080` or `:8080`, several `3000,5173`, a range `8000-8100`, a port with its protocol `53/udp`, a service
     /// `:http`, an address and port `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `*:8080` or `localhost:8080`,
@@ -27,11 +27,11 @@ pub struct SelectionArgs {
     #[command(flatten, next_help_heading = "Which sockets")]
     pub protocols: ProtocolArgs,
 
-    /// Only listeners: TCP LISTEN, UDP without a peer outside the ephemeral range
+    /// Only listeners: TCP LISTEN, and UDP without a peer outside the ephemeral range
     #[arg(short = 'l', long, visible_alias = "listen", help_heading = "Which sockets")]
     pub listening: bool,
 
-    /// Sockets in every state (the default), also with -l
+    /// Sockets in every state, even with -l
     #[arg(short = 'a', long, help_heading = "Which sockets")]
     pub all: bool,
 
@@ -51,51 +51,51 @@ pub struct SelectionArgs {
     #[arg(short = 'e', long, hide = true)]
     pub extended: bool,
 
-    /// Local port or range
+    /// Only this local port or range
     #[arg(long = "port", value_name = "PORT|LOW-HIGH", value_delimiter = ',', help_heading = "Filters")]
     pub ports: Vec<PortRange>,
 
-    /// State: listen, established, time-wait, ..., or connected for every state of a connection
+    /// Only this state: listen, established, time-wait, ...; `connected` is every state of a connection
     #[arg(long = "state", value_name = "STATE", value_delimiter = ',', help_heading = "Filters")]
     pub states: Vec<StateSet>,
 
-    /// Process whose name begins so
+    /// Only processes whose name starts with NAME
     #[arg(long = "process", value_name = "NAME", value_delimiter = ',', value_parser = parse_name, help_heading = "Filters")]
     pub process_names: Vec<String>,
 
-    /// Process number
+    /// Only sockets of this process
     #[arg(long = "pid", value_name = "PID", value_delimiter = ',', value_parser = parse_pid, help_heading = "Filters")]
     pub pids: Vec<Pid>,
 
-    /// Only processes whose project's name starts with NAME: a folder, or PROJECT/SERVICE of Compose
+    /// Only processes whose project starts with NAME: a folder, or PROJECT/SERVICE of Compose
     #[arg(long = "project", value_name = "NAME", value_delimiter = ',', value_parser = parse_name, help_heading = "Filters")]
     pub projects: Vec<String>,
 
-    /// User, by name or number, that made the socket or runs its process
+    /// Only sockets of this user, by name or number: the one that created the socket or runs its process
     #[arg(long = "user", value_name = "USER", value_delimiter = ',', value_parser = parse_user, help_heading = "Filters")]
     pub users: Vec<String>,
 
-    /// Category of the local port
+    /// Only local ports in this category
     #[arg(long = "category", value_name = "CATEGORY", value_delimiter = ',', value_parser = one_of(&Category::ALL, Category::name), help_heading = "Filters")]
     pub categories: Vec<Category>,
 
-    /// Who can reach the local address
+    /// Only sockets that this part of the network can reach, judged by the local address
     #[arg(long = "exposure", value_name = "EXPOSURE", value_delimiter = ',', value_parser = one_of(&Exposure::ALL, Exposure::name), help_heading = "Filters")]
     pub exposures: Vec<Exposure>,
 
     #[command(flatten, next_help_heading = "Filters")]
     pub space: SpaceArgs,
 
-    /// The other end: ADDR, ADDR/BITS, ADDR:PORT or :PORT
+    /// Only connections to this peer: ADDR, ADDR/BITS, ADDR:PORT, or :PORT
     #[arg(long = "peer", value_name = "PEER", value_delimiter = ',', help_heading = "Filters")]
     pub peers: Vec<Peer>,
 
-    /// Condition in CEL over the fields of the JSON, such as 'local.port > 1023 && owner.tier == "process"'
+    /// Only sockets for which a CEL condition holds, such as 'local.port > 1023 && owner.tier == "process"'
     ///
     /// The fields of a socket are variables: space, protocol, family, local.address, local.port, peer, state, category,
     /// service, exposure, device, v6only, queue, inode, uid, user, cookie, autobound, time_left_ms, forward, activation, owner (`portscope schema` describes them). A
-    /// field that is not known is null: it equals only null, and looking into it is an error, so ask first:
-    /// `peer != null && peer.port == 443`. Several are AND-ed.
+    /// field that is not known is null. Null equals only null, and looking into it is an error, so test it first:
+    /// `peer != null && peer.port == 443`. If the option is repeated, every condition must hold.
     #[arg(long = "where", value_name = "CEL", help_heading = "Filters")]
     pub conditions: Vec<Expression>,
 

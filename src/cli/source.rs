@@ -10,7 +10,7 @@ use crate::model::{BackendChoice, Need};
 /// Where the facts come from.
 #[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
-    /// Read a report that `snapshot` or --json has written instead of this machine; - for standard input
+    /// Read this snapshot instead of this host; - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub from: Option<PathBuf>,
 

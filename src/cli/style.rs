@@ -9,11 +9,11 @@ use crate::render::text::style::{ColorChoice, Style};
 /// How a table looks.
 #[derive(Args, Clone, Debug)]
 pub struct StyleArgs {
-    /// Name a port: 8080=web or 5353/udp=mdns
+    /// Label a port, such as 8080=web or 5353/udp=mdns
     #[arg(long = "label", value_name = "PORT[/PROTO]=NAME", help_heading = "Output")]
     pub labels: Vec<String>,
 
-    /// Use of colour
+    /// When to use color
     #[arg(long, value_name = "WHEN", value_parser = one_of(&ColorChoice::ALL, ColorChoice::name), default_value = "auto", help_heading = "Output")]
     pub color: ColorChoice,
 
@@ -21,7 +21,7 @@ pub struct StyleArgs {
     #[arg(long, value_name = "N", value_parser = parse_width, help_heading = "Output")]
     pub width: Option<usize>,
 
-    /// Do not page a long table
+    /// Do not use a pager for long output
     #[arg(long, help_heading = "Output")]
     pub no_pager: bool,
 }

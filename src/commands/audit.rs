@@ -25,38 +25,38 @@ const POLICY: &str = "/etc/portscope/policy.toml";
 /// Find what should not be open, by built-in rules and your own policy
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Policy to hold the host against; without one /etc/portscope/policy.toml, when there is one
+    /// Policy to check the host against; /etc/portscope/policy.toml if it is missing and that file exists
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
-    /// No policy, also when there is one in /etc
+    /// Use no policy, even if there is one in /etc
     #[arg(long, conflicts_with = "policy")]
     no_policy: bool,
 
-    /// Print the policy that fits what is open now, and stop
+    /// Print a policy that allows what is open now, and exit
     #[arg(long, conflicts_with_all = ["policy", "form", "json", "fail_on", "strict"])]
     init: bool,
 
-    /// Print the rules, and stop
+    /// List the rules, and exit
     #[arg(long, conflicts_with_all = ["init", "explain", "policy", "form", "json"])]
     list: bool,
 
-    /// Print what a rule looks at and why, and stop
+    /// Explain what a rule looks for and why, and exit
     #[arg(long, value_name = "ID", value_parser = parse_rule, conflicts_with_all = ["init", "policy", "form", "json"])]
     explain: Option<&'static Rule>,
 
-    /// Severity from which on a finding makes the audit fail
+    /// Lowest severity that makes the audit fail
     #[arg(long, value_name = "SEVERITY", value_parser = one_of(&Severity::ALL, Severity::name), default_value = "high")]
     fail_on: Severity,
 
-    /// Leave out a rule; see --list
+    /// Do not apply a rule; see --list
     #[arg(long = "disable", value_name = "ID", value_delimiter = ',', value_parser = parse_rule)]
     disabled: Vec<&'static Rule>,
 
     #[command(flatten)]
     space: SpaceArgs,
 
-    /// Form of the output
+    /// Output format
     #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "text", conflicts_with = "json")]
     form: Form,
 

@@ -32,43 +32,43 @@ pub struct Args {
     #[command(flatten)]
     protocols: ProtocolArgs,
 
-    /// Of the usual addresses only those of IPv4
+    /// Only the IPv4 addresses of the default ones
     #[arg(short = '4', long, conflicts_with = "addresses")]
     ipv4: bool,
 
-    /// Of the usual addresses only those of IPv6
+    /// Only the IPv6 addresses of the default ones
     #[arg(short = '6', long, conflicts_with = "addresses")]
     ipv6: bool,
 
-    /// The address to bind, instead of the usual ones: ADDR, or ADDR%INTERFACE for a link-local one
+    /// Check this address instead of the default ones: ADDR, or ADDR%INTERFACE for a link-local one
     #[arg(short = 'a', long = "address", value_name = "ADDR", value_delimiter = ',', value_parser = parse_address)]
     addresses: Vec<Address>,
 
-    /// With IPV6_V6ONLY: an IPv6 bind leaves IPv4 alone
+    /// Check a bind with IPV6_V6ONLY, which does not include IPv4
     #[arg(long)]
     v6only: bool,
 
-    /// With SO_REUSEADDR, as most servers do
+    /// Check a bind with SO_REUSEADDR, which most servers set
     #[arg(long)]
     reuseaddr: bool,
 
-    /// With SO_REUSEPORT, which shares a port among sockets of one user
+    /// Check a bind with SO_REUSEPORT, which shares a port among the sockets of one user
     #[arg(long)]
     reuseport: bool,
 
-    /// Bound to an interface (SO_BINDTODEVICE)
+    /// Check a bind to an interface (SO_BINDTODEVICE)
     #[arg(long, value_name = "INTERFACE")]
     device: Option<String>,
 
-    /// As this user, by number, without any capability unless it is 0
+    /// Check for this user ID, without capabilities unless it is 0
     #[arg(long, value_name = "UID", value_parser = parse_uid)]
     user: Option<Uid>,
 
-    /// Judge by the open sockets only, and bind nothing to the port
+    /// Do not try a real bind; judge only by the open sockets
     #[arg(long)]
     no_probe: bool,
 
-    /// Print nothing: the exit code is the answer
+    /// Print nothing; the exit status is the answer
     #[arg(short = 'q', long, conflicts_with = "json")]
     quiet: bool,
 

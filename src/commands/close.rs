@@ -19,9 +19,9 @@ use crate::select::{Peer, TargetList};
 
 /// Destroy the sockets on a port and leave their processes running
 ///
-/// Only Linux can (SOCK_DESTROY), and only for who has CAP_NET_ADMIN. The process reads ECONNABORTED from the socket; a
-/// peer is sent a reset. Without more flags the listeners are destroyed. A process that had bound its socket to the port
-/// by number keeps the port until it closes the descriptor: that is checked afterwards and said.
+/// Needs Linux (SOCK_DESTROY) and CAP_NET_ADMIN. The process gets ECONNABORTED from the socket, and a peer is sent a reset.
+/// Without other options, the listeners are destroyed. A process that bound the port keeps it bound until it closes the
+/// descriptor; that is checked afterwards and reported.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service
@@ -31,11 +31,11 @@ pub struct Args {
     #[command(flatten)]
     protocols: ProtocolArgs,
 
-    /// The connections on the port instead of its listeners
+    /// Destroy the connections on the port instead of its listeners
     #[arg(long)]
     clients: bool,
 
-    /// The connections with this other end: ADDR, ADDR/BITS, ADDR:PORT or :PORT
+    /// Destroy the connections to this peer: ADDR, ADDR/BITS, ADDR:PORT, or :PORT
     #[arg(long = "peer", value_name = "PEER", value_delimiter = ',')]
     peers: Vec<Peer>,
 
@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short = 'y', long)]
     yes: bool,
 }

@@ -17,21 +17,21 @@ use crate::render::words::doubt::doubts;
 
 /// Show what changed since a snapshot, or between two of them
 ///
-/// A listener is known by its space, protocol and port, and its owner by program, unit, container and user: a restart is
-/// no change. Only what both sides could have seen is compared.
+/// Identifies a listener by its port space, protocol, and port, and its owner by program, unit, container, and user, so a
+/// restart is no change. Compares only what both sides could see.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The report to compare with
+    /// The snapshot to compare with
     #[arg(value_name = "BEFORE")]
     before: PathBuf,
 
-    /// The later report; without one, this machine as it is now
+    /// The later snapshot; this host as it is now if it is missing
     #[arg(value_name = "AFTER", conflicts_with = "from")]
     after: Option<PathBuf>,
 
-    /// Connections, UDP sockets whose port the kernel chose, and TCP ones that do not listen too
+    /// Include connections, UDP sockets whose port the kernel chose, and TCP sockets that do not listen
     ///
-    /// For TCP the kernel does not tell whether it chose a listener's port: a listener is always compared.
+    /// TCP listeners are always compared, because the kernel does not report whether it chose their port.
     #[arg(long)]
     all: bool,
 

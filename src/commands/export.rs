@@ -14,11 +14,11 @@ use crate::system::file;
 
 /// Print metrics for Prometheus in the OpenMetrics text format
 ///
-/// Listeners by exposure, connections by state, how full the ephemeral range and the accept queues are, what was hidden.
-/// With --textfile a cron job or timer feeds the textfile collector of node_exporter.
+/// Reports listeners by exposure, connections by state, how full the ephemeral range and the accept queues are, and what was
+/// hidden. With --textfile, a cron job or timer feeds the textfile collector of node_exporter.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Replace this file at once instead, readable by all: a name ending in .prom in the collector's folder
+    /// Replace this file instead, readable by everyone: a name ending in .prom in the collector's folder
     #[arg(long, value_name = "FILE")]
     textfile: Option<PathBuf>,
 

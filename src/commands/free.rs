@@ -26,56 +26,56 @@ use crate::render::words::summary;
 
 /// Print free ports for your own service
 ///
-/// None that is registered with IANA, in /etc/services or by a label of yours; handed out to clients (the ephemeral
-/// range) or kept back by the administrator; privileged; refused by browsers; published by the firewall; or used by any
-/// socket in any state. Each has been bound for real, TCP and UDP, IPv4 and IPv6. Prints bare numbers, so that
-/// PORT=$(portscope free) works; nothing when there are not enough.
+/// Leaves out ports that are registered with IANA, in /etc/services, or by a label of yours; that are in the ephemeral
+/// range, reserved, or privileged; that browsers refuse or the firewall publishes; and that any socket uses in any state.
+/// Each port was bound for real, with TCP and UDP, IPv4 and IPv6. Prints only the ports, so PORT=$(portscope free) works,
+/// and nothing if there are not enough.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// How many, each another one
+    /// Number of ports to print
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "explain")]
     count: u16,
 
-    /// As one block of numbers in a row
+    /// Print consecutive ports
     #[arg(long)]
     contiguous: bool,
 
-    /// Of these, instead of the registered category
+    /// Choose from this range instead of 1024-49151
     #[arg(long, value_name = "LOW-HIGH")]
     range: Option<PortRange>,
 
-    /// As near to this one as can be
+    /// Prefer ports close to this one
     #[arg(long, value_name = "PORT", conflicts_with = "seed")]
     near: Option<Port>,
 
-    /// The same text gives the same port while that stays free; `.` or a path with a slash stands for the folder's full name
+    /// Print the same port for the same text while it stays free; `.` or a path with a slash means that folder
     #[arg(long, value_name = "TEXT|PATH")]
     seed: Option<OsString>,
 
-    /// Ports that are registered for something else too
+    /// Include ports that are registered for other services
     #[arg(long)]
     allow_registered: bool,
 
-    /// Say why a port is not offered
+    /// Explain why a port is or is not offered
     #[arg(long, value_name = "PORT", conflicts_with_all = ["contiguous", "near", "seed", "exec"])]
     explain: Option<Port>,
 
-    /// Run a command in portscope's place, {} being the port, which is held until then; everything after it is its own
+    /// Run a command instead, with {} replaced by the port, which stays taken until then; takes the rest of the line
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, conflicts_with = "json")]
     exec: Vec<OsString>,
 
-    /// With --exec: pass a TCP listener on the port to the command, as systemd does (LISTEN_FDS)
+    /// With --exec: pass the command a TCP listener on the port, as systemd does (LISTEN_FDS)
     #[arg(long, requires = "exec")]
     listen_fds: bool,
 
-    /// With --listen-fds: the address to listen on, instead of every one
+    /// With --listen-fds: the address to listen on instead of every address
     #[arg(long, value_name = "ADDR", requires = "listen_fds")]
     address: Option<IpAddr>,
 
     #[command(flatten)]
     document: JsonArgs,
 
-    /// Name a port, which is then not offered: 8080=web or 5353/udp=mdns
+    /// Label a port, such as 8080=web or 5353/udp=mdns; it is then not offered
     #[arg(long = "label", value_name = "PORT[/PROTO]=NAME")]
     labels: Vec<String>,
 

@@ -23,18 +23,18 @@ use crate::{join, select};
 
 /// Show everything about a port, or everything that a process holds
 ///
-/// A name is shown port by port. Owners are told in full: what they descend from, unit, container, user, start, file,
-/// folder and arguments, the usual secrets masked.
+/// Shows a name port by port, and each owner in full: parents, unit, container, user, start time, executable, folder, and
+/// command line, with the usual secrets masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A port, a service, or the name of a process, unit or container: all the ports that it holds
+    /// A port, a service, or the name of a process, unit, or container to show all its ports
     #[arg(value_name = "PORT|NAME")]
     subject: Target,
 
     #[command(flatten)]
     document: JsonArgs,
 
-    /// Judge by the open sockets alone whether the port can be bound, and bind nothing to it
+    /// Do not try a real bind; judge only by the open sockets
     #[arg(long)]
     no_probe: bool,
 

@@ -38,7 +38,7 @@ const DOCUMENTS: &[(&str, Writer)] = &[
 /// Print the JSON Schema of a JSON document
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Which document: the report of a listing, or the answer of a command
+    /// The document: `report` is that of the listing, the others are named after their command
     #[arg(value_name = "DOCUMENT", value_parser = PossibleValuesParser::new(DOCUMENTS.iter().map(|(name, _)| *name)), default_value = "report")]
     document: String,
 }

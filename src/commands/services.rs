@@ -15,18 +15,18 @@ use crate::render::text::paragraph;
 /// Print the well-known ports, or look up a port or service in the whole registry
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A port, a range LOW-HIGH, a name or alias, a part of a name, or words of a description
+    /// A port, a range LOW-HIGH, a name or part of one, or words from a description
     #[arg(value_name = "QUERY")]
     query: Option<String>,
 
-    /// The whole registry: IANA, /etc/services and your labels
+    /// Print the whole registry: IANA, /etc/services, and your labels
     #[arg(long, conflicts_with = "query")]
     all: bool,
 
     #[command(flatten)]
     protocols: OnlyProtocolArgs,
 
-    /// Form of the output
+    /// Output format
     #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "table", conflicts_with = "json")]
     form: Form,
 

@@ -16,18 +16,18 @@ use crate::{config, join, select};
 /// two of them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The file, replaced at once when it is whole, readable by you only; without one, or as -, standard output
+    /// The file to write, readable only by you; standard output if it is missing or -
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
-    /// Leave out peer addresses, users, arguments, what interpreters run, projects and working folders
+    /// Leave out peers, users, command lines, scripts, projects, and working folders
     ///
-    /// They are null then, not replaced by others. Names of files, units and containers are kept, though a user's name
-    /// may be part of them.
+    /// They are null in the snapshot. Names of files, units, and containers are kept, though a user's name may be part
+    /// of them.
     #[arg(long)]
     redact: bool,
 
-    /// The arguments of processes too, the usual secrets masked
+    /// Include command lines, with the usual secrets masked
     #[arg(long, conflicts_with = "redact")]
     argv: bool,
 

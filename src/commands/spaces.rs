@@ -19,15 +19,15 @@ use crate::render::words::summary;
 
 /// Show the port spaces (network namespaces) of this host, and the ports they share
 ///
-/// A port number belongs to one network stack: the host's, a container's, a network namespace's. The same number in two
-/// of them is no conflict.
+/// A port number belongs to one network stack: that of the host, a container, or another network namespace. The same port
+/// in two of them is no conflict.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Reports of other hosts, as `snapshot` or --json writes them, to look at together with this one
+    /// Snapshots of other hosts, to show together with this one
     #[arg(value_name = "REPORT")]
     reports: Vec<PathBuf>,
 
-    /// Ports down, spaces across
+    /// Show a matrix: a row for each port, a column for each port space
     #[arg(long, conflicts_with = "json")]
     matrix: bool,
 

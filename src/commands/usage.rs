@@ -16,15 +16,15 @@ use crate::render::words::usage::MARKED_ABOVE;
 
 /// Show whether ports are running out, and which processes use the most
 ///
-/// A number is used up per port space of this host, never by another computer. A TCP client's number is used up for one
-/// destination only (local address, peer address, peer port), so the fullest destinations are shown.
+/// Other computers use no ports of this host. A TCP client's port is used up only for one destination (local address, peer
+/// address, peer port), so the fullest destinations are shown.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Exit with 1 when a category, a destination, UDP's ephemeral range or an accept queue is above this share
+    /// Exit with status 1 if a category, a destination, UDP's ephemeral range, or an accept queue is above this
     #[arg(long, value_name = "PERCENT", value_parser = parse_share)]
     warn: Option<f64>,
 
-    /// How many destinations and queues of each space
+    /// Number of destinations and queues to show for each port space
     #[arg(long, value_name = "NUMBER", default_value = "10", value_parser = parse_count)]
     top: usize,
 

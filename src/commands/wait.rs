@@ -28,8 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Wait until something is listening on a port, or until the port is free
 ///
-/// Judged from the table of sockets: no packet is sent, so no server sees a connection that is none. A TCP port is
-/// listened on when a socket is in LISTEN, a UDP port when one is bound and has no peer.
+/// Reads the socket table and sends nothing, so no server sees a stray connection. A TCP port is ready when a socket is in
+/// LISTEN, a UDP port when a socket without a peer is bound to it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ports: 8080, 53/udp, 8000-8010, localhost:8080, or the name of a service
@@ -39,31 +39,31 @@ pub struct Args {
     #[command(flatten)]
     protocols: ProtocolArgs,
 
-    /// Until no socket listens on it or is bound to it
+    /// Wait until a server can bind the port
     #[arg(long)]
     free: bool,
 
-    /// With --free: until no connection is left on it either, TIME_WAIT included
+    /// With --free: also wait until no connection is left on the port, not even in TIME_WAIT
     #[arg(long, requires = "free")]
     any_state: bool,
 
-    /// Until it is so for one of the ports
+    /// Succeed when any one of the ports is ready
     #[arg(long, conflicts_with = "all")]
     any: bool,
 
-    /// Until it is so for every one of the ports (the default)
+    /// Succeed when all of the ports are ready (the default)
     #[arg(long)]
     all: bool,
 
-    /// How long at most: 500ms, 30s, 5m; 0s to look once
+    /// Give up after this time: 500ms, 30s, 5m; 0s to check once
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
     timeout: Duration,
 
-    /// Until a process listens whose name begins so
+    /// Wait until a process whose name starts with NAME is listening
     #[arg(long = "process", value_name = "NAME", value_delimiter = ',', value_parser = parse_name, conflicts_with = "free")]
     processes: Vec<String>,
 
-    /// Say nothing: only the exit code
+    /// Print nothing; the exit status is the answer
     #[arg(short = 'q', long, conflicts_with = "json")]
     quiet: bool,
 

@@ -27,7 +27,7 @@ The script asks portscope itself at each TAB, so it knows the ports, processes, 
 #[derive(Debug, clap::Args)]
 #[command(after_help = WHERE_TO)]
 pub struct Args {
-    /// The shell
+    /// Shell to complete for
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

@@ -23,9 +23,9 @@ use crate::select::TargetList;
 
 /// Stop the processes that listen on a port
 ///
-/// Shows who would be signalled and everything else that would go with it, and asks. Each process is held by a pidfd and
-/// must still have the socket when it is signalled, so that a number that has passed to another process hits nobody.
-/// Then waits until the port is free.
+/// Shows which processes would be stopped and everything else they have open, and asks. Each process is held by a pidfd and
+/// must still have the socket when it is signaled, so a reused process ID harms no other process. Then waits until the
+/// port is free.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service
@@ -35,15 +35,15 @@ pub struct Args {
     #[command(flatten)]
     protocols: ProtocolArgs,
 
-    /// Also who has any other socket on the port, and this host's clients of it
+    /// Also stop processes with any other socket on the port, and this host's clients of it
     #[arg(long)]
     clients: bool,
 
-    /// Only show who would be signalled
+    /// Only show what would be stopped
     #[arg(long)]
     dry_run: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short = 'y', long)]
     yes: bool,
 
@@ -51,15 +51,15 @@ pub struct Args {
     #[arg(long, value_name = "SIGNAL", default_value = "TERM")]
     signal: Signal,
 
-    /// Send SIGKILL to what has not ended after so long
+    /// Send SIGKILL to processes that have not ended after this time
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     force_after: Option<Duration>,
 
-    /// How long to wait for the port to be free, after the last signal
+    /// How long to wait for the port to be free after the last signal
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10s")]
     timeout: Duration,
 
-    /// Let systemd, docker or podman stop the unit or container instead of sending a signal
+    /// Let systemd, Docker, or Podman stop the unit or container instead of sending a signal
     #[arg(long, conflicts_with_all = ["signal", "force_after", "clients"])]
     via_manager: bool,
 }
