@@ -292,7 +292,7 @@ fn bad_input_is_one_line_and_exit_2() {
         (&["--exec"], "--exec needs a value"),
         (&["--listen-fds"], "the following required arguments were not provided: --exec <CMD>..."),
         (&["--listen-fds", "--address", "192.0.2.1", "--exec", "true"], "--listen-fds: port "),
-        (&["8080"], "`8080` is one argument too many: expected portscope free [OPTIONS]"),
+        (&["8080"], "unexpected argument `8080`: expected portscope free [OPTIONS]"),
     ] {
         let stderr = free(arguments).any_stderr().exits(2).stderr;
         assert_eq!(stderr.lines().count(), 1, "{stderr}");

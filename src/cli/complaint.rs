@@ -21,15 +21,17 @@ pub fn one_line(error: &Error) -> String {
             match flag_of(&argument) {
                 Some(flag) if value.is_empty() && accepted.is_empty() => format!("{flag} needs a value"),
                 Some(flag) if value.is_empty() => format!("{flag} needs a value: expected {accepted}"),
-                Some(flag) => format!("{flag}: `{value}` is not accepted: expected {accepted}"),
+                Some(flag) => {
+                    let suggestion = context(ContextKind::SuggestedValue);
+                    let suggestion =
+                        if suggestion.is_empty() { suggestion } else { format!(" (did you mean `{suggestion}`?)") };
+                    format!("{flag}: unknown value `{value}`{suggestion}: expected {accepted}")
+                }
                 // What clap takes as it is and not empty are the names of files.
                 None if accepted.is_empty() => {
-                    format!(
-                        "{} is empty: expected the name of a file",
-                        argument.trim_matches(['<', '>', '[', ']', '.'])
-                    )
+                    format!("{} is empty: expected a file name", argument.trim_matches(['<', '>', '[', ']', '.']))
                 }
-                None => format!("`{value}` is not accepted: expected {accepted}"),
+                None => format!("unknown value `{value}`: expected {accepted}"),
             }
         }
         ErrorKind::UnknownArgument => {
@@ -37,13 +39,13 @@ pub fn one_line(error: &Error) -> String {
             let suggestion = if suggestion.is_empty() { context(ContextKind::SuggestedSubcommand) } else { suggestion };
             if flag_of(&argument).is_none() {
                 match usage(error) {
-                    Some(usage) => format!("`{argument}` is one argument too many: expected {usage}"),
-                    None => format!("`{argument}` is one argument too many; see --help"),
+                    Some(usage) => format!("unexpected argument `{argument}`: expected {usage}"),
+                    None => format!("unexpected argument `{argument}`; see --help"),
                 }
             } else if suggestion.is_empty() {
-                format!("`{argument}` is not a flag here; see --help for those that are")
+                format!("unknown option `{argument}`; see --help")
             } else {
-                format!("`{argument}` is not a flag here; did you mean `{suggestion}`?")
+                format!("unknown option `{argument}` (did you mean `{suggestion}`?)")
             }
         }
         ErrorKind::ArgumentConflict => {

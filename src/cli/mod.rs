@@ -5,6 +5,7 @@ mod complaint;
 mod duration;
 pub mod habits;
 pub mod handbook;
+mod nearest;
 mod output;
 mod protocols;
 mod selection;

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::nearest::suggesting;
 use super::{HeaderArgs, JsonArgs, StrictArgs, StyleArgs, one_of};
 use crate::error::Error;
 use crate::model::Listing;
@@ -64,7 +65,7 @@ pub struct OutputArgs {
     pub pids_only: bool,
 
     /// Columns to show: A,B for only these, +C,-D to add and remove some
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', allow_hyphen_values = true, help_heading = "Output")]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', value_parser = ColumnChange::parse, allow_hyphen_values = true, help_heading = "Output")]
     pub columns: Vec<ColumnChange>,
 
     /// Column to sort by; COLUMN:desc for descending order
@@ -201,6 +202,12 @@ impl std::str::FromStr for ColumnChange {
     }
 }
 
+impl ColumnChange {
+    fn parse(text: &str) -> Result<ColumnChange, String> {
+        text.parse().map_err(|problem| suggesting(problem, text, Column::ALL.into_iter().map(Column::name)))
+    }
+}
+
 /// What rows can be sorted by, as it is typed.
 pub const SORT_KEYS: [(&str, SortKey); 12] = [
     ("proto", SortKey::Protocol),
@@ -227,7 +234,8 @@ fn parse_sorting(text: &str) -> Result<Sorting, String> {
     let key = SORT_KEYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, key)| *key);
     let key = key.ok_or_else(|| {
         let names = SORT_KEYS.map(|(name, _)| name).join(", ");
-        format!("`{name}` cannot be sorted by: expected {names}, with :desc for the highest first")
+        let problem = format!("`{name}` is not a column to sort by: expected {names}, with :desc for descending order");
+        suggesting(problem, name, SORT_KEYS.map(|(name, _)| name))
     })?;
     Ok(Sorting { key, descending })
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
+use super::nearest::suggesting;
 use super::{OutputArgs, ProtocolArgs, SourceArgs, SpaceArgs, one_of};
 use crate::error::Error;
 use crate::expression::Expression;
@@ -56,7 +57,7 @@ pub struct SelectionArgs {
     pub ports: Vec<PortRange>,
 
     /// Only this state: listen, established, time-wait, ...; `connected` is every state of a connection
-    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', help_heading = "Filters")]
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = parse_state, help_heading = "Filters")]
     pub states: Vec<StateSet>,
 
     /// Only processes whose name starts with NAME
@@ -228,6 +229,11 @@ impl SelectionArgs {
             (true, true) | (false, false) => Vec::new(),
         }
     }
+}
+
+fn parse_state(text: &str) -> Result<StateSet, String> {
+    let names = State::ALL.into_iter().map(|state| state.name().to_ascii_lowercase());
+    text.parse().map_err(|problem| suggesting(problem, text, names.chain(["connected".to_owned()])))
 }
 
 fn parse_pid(text: &str) -> Result<Pid, String> {

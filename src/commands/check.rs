@@ -21,8 +21,8 @@ use crate::select::{self, Place, TargetList};
 
 /// Check whether a program can bind a port; if not, show why and how to fix it
 ///
-/// Each protocol and address is judged by the sockets that are open, and then tried for real: a socket is bound for a
-/// moment, nothing is sent. Without --address these are 0.0.0.0, ::, 127.0.0.1 and ::1, as far as the host has them.
+/// Judges each protocol and address by the open sockets, then tries a real bind for a moment; nothing is sent. Without
+/// --address, checks 0.0.0.0, ::, 127.0.0.1, and ::1, as far as the host has them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ports: 8080, 53/udp, 8000-8010, 127.0.0.1:8080, or the name of a service

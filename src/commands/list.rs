@@ -60,6 +60,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         }
         context.stdout.flush()?;
         super::tell_gaps(&listing, context);
+    } else if listing.rows.is_empty() && !absent.is_empty() && args.output.format() == Format::Table {
+        // The lines below name everything that was looked for; an empty table would say the same again.
+        super::tell_gaps(&listing, context);
     } else {
         show(&listing, &args.output, context)?;
     }

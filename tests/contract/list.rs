@@ -236,7 +236,7 @@ fn a_peer_is_found_by_address_network_and_port() {
 fn an_empty_listing_says_so_and_succeeds() {
     let free = listener("127.0.0.1").1;
     let output = portscope([""; 0]).arg(free).any_stderr().success();
-    assert_eq!(output.stdout.lines().nth(1), Some("no open socket matches"));
+    assert_eq!(output.stdout, "", "the line on stderr says it");
     // That nothing is there is said only as far as this backend can look.
     let is_portable = BACKEND == "portable";
     assert!(output.stderr.starts_with(&format!("portscope: nothing is open on tcp {free}\n")), "{}", output.stderr);

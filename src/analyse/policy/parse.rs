@@ -192,7 +192,7 @@ impl Reader<'_> {
         let text = self.string(key, value)?;
         choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice).ok_or_else(|| {
             let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            self.wrong(value, key, &format!("`{text}` is not accepted: expected {}", names.join(", ")))
+            self.wrong(value, key, &format!("unknown value `{text}`: expected {}", names.join(", ")))
         })
     }
 
@@ -297,9 +297,9 @@ mod tests {
     fn an_error_names_line_column_and_key() {
         for (text, error) in [
             ("defualt = \"deny\"", "line 1, column 1: unknown key `defualt`: expected default, disable, [[allow]]"),
-            ("default = \"maybe\"", "line 1, column 11: `default`: `maybe` is not accepted: expected allow, deny"),
+            ("default = \"maybe\"", "line 1, column 11: `default`: unknown value `maybe`: expected allow, deny"),
             ("default = 1", "line 1, column 11: `default`: a number is not accepted: expected a text in quotes"),
-            ("disable = [\"x\"]", "line 1, column 12: `disable`: `x` is not accepted: expected exposed-service"),
+            ("disable = [\"x\"]", "line 1, column 12: `disable`: unknown value `x`: expected exposed-service"),
             ("[allow]\nport = 1", "line 1, column 1: `allow`: expected tables under `[[allow]]`"),
             ("allow = [1]", "line 1, column 10: `allow`: expected tables under `[[allow]]`"),
             ("[[allow]]\nport = 70000", "line 2, column 8: `port`: `70000` is not a port: expected 1-65535"),
@@ -318,7 +318,7 @@ mod tests {
             ("[[allow]]\nprot = 1", "line 2, column 1: unknown key `prot`: expected one of comment, expires"),
             (
                 "[[allow]]\nprotocol = \"icmp\"",
-                "line 2, column 12: `protocol`: `icmp` is not accepted: expected tcp, udp",
+                "line 2, column 12: `protocol`: unknown value `icmp`: expected tcp, udp",
             ),
             ("[[allow]]\nexe = \"\"", "line 2, column 7: `exe`: an empty text fits nothing"),
             ("[[allow]]\nservice = \"no-such\"", "line 2, column 11: `service`: no service is named `no-such`"),
