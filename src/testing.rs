@@ -90,6 +90,7 @@ pub fn snapshot() -> Snapshot {
         own: SPACE,
         further_spaces: None,
         redirects: BTreeMap::new(),
+        saved_reachability: BTreeMap::new(),
         sockets: vec![
             over,
             connection,

@@ -49,7 +49,7 @@ fn what_is_said_of_a_wrong_command_line() {
     let mut voice = String::new();
     for arguments in [
         &["--from", "tests/data/workstation.json", "kil", "3000"][..],
-        &["--from", "tests/data/workstation.json", "ngin"],
+        &["--from", "tests/data/workstation.json", "ngxin"],
         &["--prto"],
         &["-z"],
         &["--output", "jsn"],

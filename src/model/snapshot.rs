@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::{
-    Answer, Belonging, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Reachability, Redirects, Service,
-    ServiceSource, Socket, Space, SpaceId, Uid,
+    Answer, Belonging, Endpoint, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Reachability, Redirects,
+    Service, ServiceSource, Socket, Space, SpaceId, Uid,
 };
 
 /// The version of the JSON report; it changes only when a field changes its meaning or leaves.
@@ -171,6 +171,8 @@ pub struct Snapshot {
     pub cgroups: BTreeMap<u64, Belonging>,
     /// What the firewall's rules do in each listed space in which there are some. A saved report does not tell it.
     pub redirects: BTreeMap<SpaceId, Redirects>,
+    /// What a saved report says of the rules, for each local end of its sockets.
+    pub saved_reachability: BTreeMap<(SpaceId, Protocol, Endpoint), Reachability>,
     /// What was not seen.
     pub gaps: Vec<Gap>,
     /// The names of services that came with a saved report; absent where this machine was looked at.
@@ -211,6 +213,10 @@ impl Snapshot {
 
     /// What happens to what is sent to a socket's port, where that is known.
     pub fn reachability(&self, socket: &Socket) -> Option<Reachability> {
+        let end = (socket.space, socket.protocol, socket.local);
+        if let Some(known) = self.saved_reachability.get(&end) {
+            return Some(known.clone());
+        }
         let redirects = self.redirects_of(socket.space)?;
         Some(redirects.of(socket.protocol, socket.reach(), socket.local.port))
     }

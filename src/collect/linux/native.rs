@@ -52,6 +52,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         cgroups: owners.cgroups,
         further_spaces: collection.further,
         redirects: collection.known_redirects(),
+        saved_reachability: BTreeMap::new(),
         own: own.id,
         spaces: collection.spaces,
         sockets: collection.sockets,

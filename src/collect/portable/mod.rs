@@ -64,6 +64,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         spaces: vec![space],
         further_spaces: None,
         redirects: BTreeMap::new(),
+        saved_reachability: BTreeMap::new(),
         sockets,
         processes,
         cgroups: BTreeMap::new(),

@@ -69,6 +69,22 @@ pub struct Project {
 }
 
 #[derive(Deserialize)]
+pub struct Reachability {
+    pub outside: Redirection,
+    pub local: Redirection,
+    pub filtered: Option<String>,
+}
+
+#[derive(Deserialize)]
+pub struct Redirection {
+    pub answer: String,
+    pub to: Option<Target>,
+    pub rule: Option<String>,
+    pub senders: Option<String>,
+    pub reason: Option<String>,
+}
+
+#[derive(Deserialize)]
 pub struct Endpoint {
     pub address: IpAddr,
     pub port: u16,
@@ -93,6 +109,7 @@ pub struct Socket {
     pub autobound: Option<bool>,
     pub time_left_ms: Option<u64>,
     pub forward: Option<Forward>,
+    pub reachability: Option<Reachability>,
     pub activation: Option<Activation>,
     pub owner: Owner,
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 
 use super::document as saved;
+use super::reachability::reachability;
 use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
     Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Project, ProjectSource, Protocol,
@@ -27,6 +28,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
     let mut cgroups = Cgroups::default();
     let mut services = BTreeMap::new();
     let mut sockets = Vec::with_capacity(document.sockets.len());
+    let mut saved_reachability = BTreeMap::new();
     for socket in document.sockets {
         users.extend(socket.uid.map(Uid).zip(socket.user.clone()));
         for process in &socket.owner.processes {
@@ -36,6 +38,10 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         let protocol = named(&Protocol::ALL, Protocol::name, &socket.protocol, "protocol")?;
         if let Some(service) = &socket.service {
             services.insert((Port::new(socket.local.port), protocol), self::service(service)?);
+        }
+        if let Some(known) = &socket.reachability {
+            let end = (SpaceId(socket.space), protocol, endpoint(&socket.local));
+            saved_reachability.insert(end, reachability(known)?);
         }
         sockets.push(self::socket(socket, protocol, &mut cgroups)?);
     }
@@ -63,6 +69,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         spaces,
         further_spaces: document.visibility.further_spaces,
         redirects: BTreeMap::new(),
+        saved_reachability,
         sockets,
         processes,
         users,
@@ -168,7 +175,7 @@ fn forward(forward: saved::Forward) -> Result<Forward, String> {
     })
 }
 
-fn target(to: &saved::Target) -> Result<ForwardTarget, String> {
+pub(super) fn target(to: &saved::Target) -> Result<ForwardTarget, String> {
     let range = |(first, last)| {
         let range = PortRange::new(Port::new(first), Port::new(last));
         range.ok_or_else(|| format!("{first}-{last} is no range of ports"))

@@ -2,6 +2,7 @@
 
 mod document;
 mod facts;
+mod reachability;
 
 use std::fs::File;
 use std::io::{self, Read};
