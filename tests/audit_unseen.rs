@@ -25,6 +25,7 @@ fn of_report(words: &[&str], file: &Path, code: i32) -> Output {
 }
 
 const NO_UDP: &str = "the report has no udp sockets";
+const NO_UDPLITE: &str = "the report has no udplite sockets";
 const FILTERS: &str = "the report was written with filters";
 
 #[test]
@@ -39,7 +40,7 @@ fn a_report_that_leaves_something_out_is_never_called_clean() {
     let text = of_report(&audit, &file, 0);
     assert!(text.stdout.contains("MEDIUM    incomplete  this run"), "{}", text.stdout);
     let helps = "so sockets may be missing; `portscope snapshot` writes a whole one";
-    assert_eq!(text.stderr, format!("portscope: {NO_UDP} and {FILTERS}, {helps}\n"));
+    assert_eq!(text.stderr, format!("portscope: {NO_UDP} and {NO_UDPLITE} and {FILTERS}, {helps}\n"));
     let report = of_report(&["audit", "--no-policy", "--json"], &file, 0).json();
     let told = of_rule(&report, "incomplete", "evidence");
     for left_out in [NO_UDP, FILTERS] {
@@ -58,7 +59,7 @@ fn a_report_that_leaves_something_out_is_never_called_clean() {
     }
     let written = of_report(&["snapshot"], &file, 0).json();
     let reasons: Vec<&Value> = written["visibility"]["reasons"].as_array().unwrap().iter().collect();
-    assert_eq!(reasons.iter().filter(|gap| gap["reason"] == "left-out").count(), 2, "{reasons:#?}");
+    assert_eq!(reasons.iter().filter(|gap| gap["reason"] == "left-out").count(), 3, "{reasons:#?}");
     // It is still known of a report that was made of that report, and known once.
     let again = folder.join("again.json");
     std::fs::write(&again, written.to_string()).unwrap();
