@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -81,7 +82,7 @@ fn the_samples_are_what_the_program_prints() {
             assert_eq!(lines.next(), Some("```text"), "{command}");
             for _ in lines.by_ref().take_while(|line| *line != "```") {}
             let printed = about_the_made_up_host(command, "never", "80");
-            wanted.push_str(&format!("```text\n$ {command}\n{}\n```\n", printed.trim_end()));
+            writeln!(wanted, "```text\n$ {command}\n{}\n```", printed.trim_end()).unwrap();
             samples += 1;
         }
     }
