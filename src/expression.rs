@@ -3,6 +3,7 @@
 //! The one door to the crate `cel`.
 
 mod budget;
+mod fields;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,6 +84,7 @@ impl std::str::FromStr for Expression {
                 .join()
                 .unwrap_or_else(|_| Err(format!("`{}` is more than the parser can read", one_line(text))))
         })?;
+        fields::check(program.expression()).map_err(|problem| format!("`{}`: {problem}", one_line(text)))?;
         let expression =
             Expression { text: text.to_owned(), environment, program: Arc::new(program), spent: Arc::default() };
         // Without a socket most expressions fail for want of values. What fails for want of a name always will.
@@ -295,7 +297,7 @@ mod tests {
         for (text, error) in [
             ("peer.port == 443", "cannot be answered"),
             ("uid > 0", "cannot be answered"),
-            ("local.prot == 80", "cannot be answered"),
+            ("local.prot == 80", "no field is called `prot` there: expected address, port"),
             ("local.port", "is not a condition"),
             ("1 + 1", "is not a condition"),
             ("prot == 'tcp'", "`prot` is neither a function nor a field: expected space, protocol"),
@@ -320,7 +322,6 @@ mod tests {
             ("peer.all(p, p == 1)", true),
             ("uid ? true : false", true),
             ("1/0 == 1", false),
-            ("local.prot == 80", false),
             ("local.port.x == 1", false),
             ("protocol.matches('(')", false),
             ("owner.processes[7].name == 'x'", false),

@@ -10,7 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("collect", &["model"]),
     ("join", &["model", "catalogue"]),
     ("select", &["model"]),
-    ("expression", &[]),
+    ("expression", &["model"]),
     ("analyse", &["model", "catalogue", "select", "expression"]),
     ("render", &["model", "environment", "select", "analyse", "system"]),
     ("cli", &["model", "select", "render", "context", "error", "expression"]),

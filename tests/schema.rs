@@ -78,8 +78,18 @@ fn the_documents_fields_are_those_of_the_contract() {
         ],
     );
     same(&report["host"], &["name", "os", "kernel", "boot_id", "captured_at"]);
-    let of_space =
-        ["id", "kind", "label", "source", "processes", "containers", "ephemeral", "reserved", "unprivileged_start"];
+    let of_space = [
+        "id",
+        "kind",
+        "label",
+        "source",
+        "processes",
+        "containers",
+        "ephemeral",
+        "reserved",
+        "unprivileged_start",
+        "time_wait_reuse",
+    ];
     same(&report["spaces"][0], &of_space);
     let fields = [
         "space",

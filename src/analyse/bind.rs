@@ -94,6 +94,9 @@ pub struct Judgement<'a> {
     pub answer: Answer,
     /// The sockets in the way, the foremost first; also where another error comes before them.
     pub blockers: Vec<Blocker<'a>>,
+    /// Sockets that receive on an address of the bind, whether or not they are in its way: where it succeeds all the same,
+    /// it takes from them or shares with them.
+    pub beside: Vec<Blocker<'a>>,
     /// What the firewall does to what is sent to the port.
     pub reachability: Reachability,
     /// The rows of ports that are published without a socket and would be this one.
@@ -116,12 +119,26 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
     };
     let mut blockers: Vec<Blocker<'_>> = here.iter().filter_map(blocker).collect();
     blockers.sort_by_key(|blocker| (prominence(blocker.row), !blocker.is_certain));
+    let receiver = |row: &&'a Row<'a>| {
+        let overlap = overlap(bind, row.socket, facts.caller.platform).filter(|_| receives(row.socket))?;
+        Some(Blocker { row, overlap, is_certain: false })
+    };
+    let beside = here.iter().filter_map(receiver).collect();
     Judgement {
         answer: answer(bind, facts, &blockers),
         blockers,
+        beside,
         reachability: reachability(bind, facts),
         redirects: redirects.into_iter().filter(|row| row.socket.reach().meets(bind.reach())).collect(),
         elsewhere,
+    }
+}
+
+/// Says whether the socket receives what any peer sends, or is about to: a connection keeps what it has, whoever binds.
+fn receives(socket: &Socket) -> bool {
+    match socket.protocol {
+        Protocol::Tcp => matches!(socket.state, Some(State::Listen | State::Bound)),
+        Protocol::Udp | Protocol::UdpLite => matches!(socket.state, None | Some(State::Unconnected)),
     }
 }
 

@@ -12,6 +12,8 @@ pub type Probe = Result<(), BindError>;
 pub enum Outcome {
     /// It succeeds.
     Bindable,
+    /// It succeeds beside another socket that receives there: it takes from that one, or the two share.
+    Shared,
     /// It succeeds, and a rule of the firewall takes what comes for the port.
     Shadowed,
     /// It fails with this error.
@@ -25,6 +27,7 @@ impl Outcome {
     pub const fn name(&self) -> &'static str {
         match self {
             Outcome::Bindable => "bindable",
+            Outcome::Shared => "shared",
             Outcome::Shadowed => "shadowed",
             Outcome::Refused(_) => "refused",
             Outcome::Unknown => "unknown",
@@ -107,6 +110,8 @@ pub struct Verdict<'a> {
     pub judgement: Judgement<'a>,
     /// What the kernel said; absent when it was not asked.
     pub probe: Option<Probe>,
+    /// What it says without `SO_REUSEADDR`; absent when it was not asked or the bind has none, or fails with it.
+    pub without_reuseaddr: Option<Probe>,
     /// What it says when `SO_REUSEADDR` is set; absent when it was not asked or the bind succeeds without.
     pub with_reuseaddr: Option<Probe>,
     /// The same for `SO_REUSEPORT`.
@@ -137,14 +142,30 @@ impl<'a> Verdict<'a> {
             (Some(Err(refusal)), _) | (None, Answer::Refused(refusal)) => Outcome::Refused(refusal.clone()),
             (None, Answer::Depends) => Outcome::Unknown,
             (Some(Ok(())), _) | (None, Answer::Bindable)
-                if judgement.reachability.instead_of(bind.address).is_none() =>
+                if judgement.reachability.instead_of(bind.address).is_some() =>
+            {
+                Outcome::Shadowed
+            }
+            // Each socket of a multicast group gets its own copy.
+            (Some(Ok(())), _) | (None, Answer::Bindable)
+                if judgement.beside.is_empty() || bind.address.is_multicast() =>
             {
                 Outcome::Bindable
             }
-            (Some(Ok(())), _) | (None, Answer::Bindable) => Outcome::Shadowed,
+            (Some(Ok(())), _) | (None, Answer::Bindable) => Outcome::Shared,
         };
         let cause = cause(&bind, &outcome, &judgement, facts);
-        Verdict { bind, judgement, probe, with_reuseaddr: None, with_reuseport: None, is_usual: false, outcome, cause }
+        Verdict {
+            bind,
+            judgement,
+            probe,
+            without_reuseaddr: None,
+            with_reuseaddr: None,
+            with_reuseport: None,
+            is_usual: false,
+            outcome,
+            cause,
+        }
     }
 
     /// Says whether the rule and the kernel agree; nothing when one of them gave no answer.
@@ -163,7 +184,17 @@ impl<'a> Verdict<'a> {
 
     /// Says whether a program can serve the port so.
     pub fn is_good(&self) -> bool {
-        self.outcome == Outcome::Bindable || self.is_beside_the_point()
+        matches!(self.outcome, Outcome::Bindable | Outcome::Shared) || self.is_beside_the_point()
+    }
+
+    /// The sockets that it takes from or shares with when it succeeds.
+    pub fn shares_with(&self) -> &[Blocker<'a>] {
+        if self.outcome == Outcome::Shared { &self.judgement.beside } else { &[] }
+    }
+
+    /// The error of the same bind without `SO_REUSEADDR`, where it succeeds only because of that option.
+    pub fn strict_refusal(&self) -> Option<&BindError> {
+        self.without_reuseaddr.as_ref()?.as_ref().err()
     }
 
     /// The sockets that explain the outcome; none when it has another cause.
@@ -190,7 +221,7 @@ impl<'a> Verdict<'a> {
 fn cause(bind: &Bind, outcome: &Outcome, judgement: &Judgement<'_>, facts: &Facts<'_>) -> Option<Cause> {
     let first = judgement.blockers.first();
     Some(match outcome {
-        Outcome::Bindable => return None,
+        Outcome::Bindable | Outcome::Shared => return None,
         Outcome::Shadowed => Cause::Redirected,
         Outcome::Refused(BindError::InUse) => first.map_or(Cause::Unseen, |blocker| kind_of(blocker.row)),
         // There a socket may have the port for itself (SO_EXCLUSIVEADDRUSE), and no user needs a right for a low one.

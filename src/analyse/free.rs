@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use std::path::Path;
+
 use super::order::Order;
 use crate::catalogue::{self, Catalogue};
 use crate::model::{
-    BindError, ForwardTarget, Lead, Listing, Port, PortRange, Protocol, Redirects, Row, Service, Space, State,
+    BindError, ForwardTarget, Lead, Listing, Nobody, Owner, Port, PortRange, Process, Protocol, Redirects, Row, Service, Space, State, Uid,
 };
 
 /// Where the system does not tell its ephemeral range, every range that a system has by default counts as one: from
@@ -58,10 +60,41 @@ impl Reason<'_> {
     }
 }
 
+/// What is offered although it speaks against a port.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Allowed {
+    /// That it is registered for something else.
+    pub registered: bool,
+    /// That the kernel may give it to a client.
+    pub ephemeral: bool,
+}
+
+/// A folder whose own server keeps its port: the one of this user that works there or below.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnServer<'a> {
+    /// The folder, by its full name.
+    pub folder: &'a Path,
+    /// The user.
+    pub uid: Uid,
+}
+
+impl OwnServer<'_> {
+    fn is(&self, process: &Process) -> bool {
+        process.uid == Some(self.uid) && process.cwd.as_deref().is_some_and(|cwd| cwd.starts_with(self.folder))
+    }
+
+    /// Says whether every process that holds the socket is such a server.
+    fn holds(&self, row: &Row<'_>) -> bool {
+        !row.processes.is_empty()
+            && row.processes.iter().all(|(_, process)| process.is_some_and(|known| self.is(known)))
+    }
+}
+
 /// What decides which ports are offered.
 pub struct Rules<'a> {
     range: PortRange,
-    allow_registered: bool,
+    allowed: Allowed,
+    own: Option<OwnServer<'a>>,
     catalogue: &'a Catalogue,
     space: &'a Space,
     used: HashMap<Port, Vec<&'a Row<'a>>>,
@@ -74,7 +107,8 @@ impl<'a> Rules<'a> {
     /// moment do not count: whether they take a port is for the kernel to say.
     pub fn new(
         range: PortRange,
-        allow_registered: bool,
+        allowed: Allowed,
+        own: Option<OwnServer<'a>>,
         catalogue: &'a Catalogue,
         space: &'a Space,
         listing: &'a Listing<'a>,
@@ -84,7 +118,7 @@ impl<'a> Rules<'a> {
             used.entry(row.socket.local.port).or_default().push(row);
         }
         let redirected = listing.snapshot.redirects_of(space.id).map(redirected).unwrap_or_default();
-        Rules { range, allow_registered, catalogue, space, used, redirected }
+        Rules { range, allowed, own, catalogue, space, used, redirected }
     }
 
     /// Why the port is not offered; empty when it is, as far as can be said without asking the kernel.
@@ -93,16 +127,35 @@ impl<'a> Rules<'a> {
         if !self.range.contains(port) {
             reasons.push(Reason::Outside(self.range));
         }
-        let is_allowed = |reason: &Reason<'_>| {
-            self.allow_registered && matches!(reason, Reason::Registered(..) | Reason::KeptBack(_))
+        let is_allowed = |reason: &Reason<'_>| match reason {
+            Reason::Registered(..) | Reason::KeptBack(_) => self.allowed.registered,
+            Reason::Ephemeral(_) => self.allowed.ephemeral,
+            _ => false,
         };
         reasons.extend(against(port, self.catalogue, self.space).into_iter().filter(|reason| !is_allowed(reason)));
         let lead = self.redirected.get(usize::from(port.get())).copied().flatten();
         reasons.extend(lead.map(|lead| Reason::Published(lead.to.of(port))));
-        let sockets = self.used.get(&port).into_iter().flatten();
-        let is_socket = |row: &&&'a Row<'a>| row.socket.state != Some(State::Redirect);
-        reasons.extend(sockets.filter(is_socket).map(|row| Reason::Used(row)));
+        if self.own_server(port).is_none() {
+            let sockets = self.used.get(&port).into_iter().flatten();
+            let is_socket = |row: &&&'a Row<'a>| row.socket.state != Some(State::Redirect);
+            reasons.extend(sockets.filter(is_socket).map(|row| Reason::Used(row)));
+        }
         reasons
+    }
+
+    /// The listener of the folder's own server, where nothing else is on the port but its connections.
+    pub fn own_server(&self, port: Port) -> Option<&'a Row<'a>> {
+        let own = self.own?;
+        let rows = self.used.get(&port)?;
+        let is_left = |row: &Row<'_>| {
+            let over = matches!(row.socket.owner, Owner::Nobody(why) if why != Nobody::Redirected);
+            over && row.is_connection()
+        };
+        let is_its = |row: &&Row<'_>| own.holds(row) || is_left(row);
+        rows.iter()
+            .copied()
+            .find(|row| row.is_listener && own.holds(row))
+            .filter(|_| rows.iter().all(|row| is_its(row)))
     }
 
     /// How many ports of the range there are not for each first reason; those that the kernel refused are not counted.
@@ -128,7 +181,8 @@ impl<'a> Rules<'a> {
     ) -> Vec<Port> {
         let is_offered = |port: &Port| self.reasons(*port).is_empty();
         if !contiguous {
-            let mut proved = order.ports(self.range).filter(is_offered).filter(|port| prove(&[*port]));
+            let is_had = |port: &Port| self.own_server(*port).is_some() || prove(&[*port]);
+            let mut proved = order.ports(self.range).filter(is_offered).filter(is_had);
             return proved.by_ref().take(usize::from(count)).collect();
         }
         let block = |first: Port| -> Option<Vec<Port>> {
@@ -136,7 +190,11 @@ impl<'a> Rules<'a> {
             let ports: Vec<Port> = (first.get()..=last).map(Port::new).collect();
             ports.iter().all(is_offered).then_some(ports)
         };
-        order.ports(self.range).filter_map(block).find(|ports| prove(ports)).unwrap_or_default()
+        let mut is_had = |ports: &Vec<Port>| {
+            let others: Vec<Port> = ports.iter().copied().filter(|port| self.own_server(*port).is_none()).collect();
+            others.is_empty() || prove(&others)
+        };
+        order.ports(self.range).filter_map(block).find(|ports| is_had(ports)).unwrap_or_default()
     }
 }
 

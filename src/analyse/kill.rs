@@ -20,12 +20,13 @@ pub fn waits_in(protocol: Protocol, state: Option<State>) -> bool {
     }
 }
 
-/// Says whether it keeps a server from its port: for TCP a listener, or a socket that is bound and may become one.
+/// Says whether it keeps a server from its port whatever options it has set: for TCP a listener.
 ///
-/// A connection, or what is left of one, keeps only a program from it that does not set SO_REUSEADDR.
+/// A socket that is bound and does not listen, a connection, or what is left of one is in the way unless it has set
+/// SO_REUSEADDR too, which only the kernel knows.
 pub fn blocks(protocol: Protocol, state: Option<State>) -> bool {
     match protocol {
-        Protocol::Tcp => matches!(state, Some(State::Listen | State::Bound)),
+        Protocol::Tcp => state == Some(State::Listen),
         Protocol::Udp | Protocol::UdpLite => state != Some(State::Redirect),
     }
 }

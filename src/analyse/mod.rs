@@ -11,6 +11,7 @@ pub mod kill;
 pub mod metrics;
 pub mod order;
 pub mod policy;
+pub mod restart;
 pub mod spaces;
 mod squatter;
 pub mod targets;

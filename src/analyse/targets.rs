@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::kill;
+use super::wait::Place;
 use crate::model::{Listing, Need, Protocol, Row, SpaceChoice, State};
 use crate::select::Wanted;
 
@@ -51,6 +52,7 @@ impl PortTargets {
             runs: true,
             project: true,
             belonging: helpers,
+            dossier: helpers,
             spaces: SpaceChoice::Own,
             helpers,
             ..Need::default()
@@ -86,8 +88,24 @@ impl PortTargets {
 
     /// The number of connections that are left on the ports.
     pub fn left(&self, listing: &Listing<'_>) -> usize {
-        let is_left = |row: &&Row<'_>| self.is_on_port(row) && !kill::blocks(row.socket.protocol, row.socket.state);
-        listing.rows.iter().filter(is_left).filter(|row| row.socket.state != Some(State::Redirect)).count()
+        listing.rows.iter().filter(|row| self.is_on_port(row) && row.is_connection()).count()
+    }
+
+    /// Where these listeners are, at the address that was asked for: what a server must be able to bind in the end.
+    pub fn places(&self, rows: &[&Row<'_>]) -> Vec<Place> {
+        let mut places: Vec<Place> = Vec::new();
+        for row in rows.iter().filter(|row| kill::waits(row)) {
+            let (port, protocol) = (row.socket.local.port, row.socket.protocol);
+            let is_meant = |wanted: &Wanted| wanted.means(protocol, &self.protocols) && wanted.matches(row);
+            let targets = self.targets.iter().map(|(_, wanted)| wanted).filter(|wanted| is_meant(wanted));
+            for address in targets.map(|wanted| wanted.address().cloned()) {
+                let place = Place { address, port, protocol };
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+        }
+        places
     }
 
     /// The targets that no socket matches.

@@ -1,15 +1,18 @@
 //! How full a port space is, and what would run out first.
 //!
 //! A connection is told apart by both of its ends, so a client's number is taken for one destination only: the limit of
-//! TCP holds for each local address, peer address and peer port. UDP knows no such thing: there the range as a whole is
-//! the limit. A number that a listener has, or that a program has bound, is left out when the kernel picks one for a
-//! client. Source: Linux, `__inet_hash_connect` and `udp_lib_get_port`.
+//! TCP holds for each local address, peer address and peer port. A program that binds before it connects, or listens on
+//! port 0, needs a number that nothing else uses, as UDP always does: for those the range as a whole is the limit. A number
+//! that a listener has, or that a program has bound, is left out when the kernel picks one for a client. Source: Linux,
+//! `__inet_hash_connect`, `inet_csk_find_open_port` and `udp_lib_get_port`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::model::{
     Category, Endpoint, Listing, Pid, Port, PortRange, Process, Protocol, Queue, Row, Space, SpaceId, State,
+    TimeWaitReuse,
 };
 
 /// So many of so many.
@@ -51,15 +54,9 @@ pub struct Gauge {
     pub measured: Measured,
     /// The lowest and the highest of them.
     pub range: PortRange,
-    /// How many of them are used. Reserved ones are no part of the ephemeral range here.
+    /// How many of them are used. Reserved ones are no part of the ephemeral range here, and TIME_WAIT that the kernel
+    /// gives up for new connections does not use one.
     pub share: Share,
-}
-
-impl Gauge {
-    /// Says whether it runs out when it is full: TCP may use a number of the ephemeral range for many destinations.
-    pub fn is_a_limit(self) -> bool {
-        self.measured != Measured::Ephemeral || self.protocol == Protocol::Udp
-    }
 }
 
 /// Processes, and how many connections each holds.
@@ -80,14 +77,16 @@ pub struct Destination<'a> {
     pub limit: Option<usize>,
     /// How many of the used ones only wait for late packets, held by nobody.
     pub time_wait: usize,
+    /// How many of those the kernel gives up for a new connection.
+    pub reusable: usize,
     /// The processes that hold the others, the one with the most first.
     pub causes: Causes<'a>,
 }
 
 impl Destination<'_> {
-    /// How full it is, where that is known.
+    /// How full it is for a new connection, where that is known.
     pub fn share(&self) -> Option<Share> {
-        self.limit.map(|limit| Share { used: self.used, limit })
+        self.limit.map(|limit| Share { used: self.used - self.reusable, limit })
     }
 }
 
@@ -126,7 +125,7 @@ pub struct SpaceUsage<'a> {
 /// Something that is fuller than it should be.
 #[derive(Clone, Copy, Debug)]
 pub enum Excess<'u, 'a> {
-    /// A category, or the ephemeral range of UDP.
+    /// A category, or the ephemeral range.
     Gauge(Gauge),
     /// The numbers for a destination.
     Destination(&'u Destination<'a>),
@@ -138,7 +137,7 @@ impl<'a> SpaceUsage<'a> {
     /// What is used beyond this part of its limit.
     pub fn above(&self, part: f64) -> Vec<Excess<'_, 'a>> {
         let is_above = |share: Share| share.part() > part;
-        let gauges = self.gauges.iter().filter(|gauge| gauge.is_a_limit() && is_above(gauge.share));
+        let gauges = self.gauges.iter().filter(|gauge| is_above(gauge.share));
         let destinations = self.destinations.iter().filter(|destination| destination.share().is_some_and(is_above));
         let queues = self.queues.iter().filter(|queue| is_above(queue.share()));
         let gauges = gauges.map(|gauge| Excess::Gauge(*gauge));
@@ -171,7 +170,13 @@ fn of_space<'a>(space: &'a Space, rows: &[&'a Row<'a>]) -> SpaceUsage<'a> {
             gauges.push(Gauge { protocol, measured: Measured::Category(category), range, share });
         }
         if let Some(HandedOut { range, ports }) = &handed_out {
-            let share = Share { used: used.intersection(ports).count(), limit: ports.len() };
+            let is_taken =
+                |row: &&&Row<'_>| row.socket.protocol == protocol && !is_reusable(row, space.time_wait_reuse);
+            let taken: BTreeSet<Port> = rows.iter().filter(is_taken).map(|row| row.socket.local.port).collect();
+            let share = Share {
+                used: used.intersection(ports).filter(|port| taken.contains(port)).count(),
+                limit: ports.len(),
+            };
             gauges.push(Gauge { protocol, measured: Measured::Ephemeral, range: *range, share });
         }
     }
@@ -185,9 +190,24 @@ fn of_space<'a>(space: &'a Space, rows: &[&'a Row<'a>]) -> SpaceUsage<'a> {
         space,
         gauges,
         reserved: handed_out.as_ref().map_or(0, |handed_out| size(handed_out.range) - handed_out.ports.len()),
-        destinations: destinations(rows, handed_out.as_ref()),
+        destinations: destinations(rows, handed_out.as_ref(), space.time_wait_reuse),
         queues,
     }
+}
+
+/// Says whether the kernel gives the connection up for a new one from the same port. Source: Linux, `tcp_twsk_unique`:
+/// from the second after the connection ended.
+fn is_reusable(row: &Row<'_>, rule: Option<TimeWaitReuse>) -> bool {
+    const LONGEST_LEFT: Duration = Duration::from_secs(59);
+    let socket = row.socket;
+    let ends = || std::iter::once(socket.local).chain(socket.peer);
+    let is_meant = match rule {
+        Some(TimeWaitReuse::Always) => true,
+        Some(TimeWaitReuse::Loopback) => ends().any(|end| end.address.to_canonical().is_loopback()),
+        Some(TimeWaitReuse::Never) | None => false,
+    };
+    let is_old = socket.time_left.is_none_or(|left| left <= LONGEST_LEFT);
+    socket.state == Some(State::TimeWait) && is_meant && is_old
 }
 
 fn end(row: &Row<'_>) -> (Port, IpAddr) {
@@ -219,10 +239,15 @@ impl HandedOut {
 struct Tally<'a> {
     ports: BTreeSet<Port>,
     time_wait: BTreeSet<Port>,
+    reusable: BTreeSet<Port>,
     causes: BTreeMap<Pid, (Option<&'a Process>, usize)>,
 }
 
-fn destinations<'a>(rows: &[&'a Row<'a>], handed_out: Option<&HandedOut>) -> Vec<Destination<'a>> {
+fn destinations<'a>(
+    rows: &[&'a Row<'a>],
+    handed_out: Option<&HandedOut>,
+    reuse: Option<TimeWaitReuse>,
+) -> Vec<Destination<'a>> {
     let tcp = || rows.iter().copied().filter(|row| row.socket.protocol == Protocol::Tcp);
     let is_taken = |row: &&Row<'_>| matches!(row.socket.state, Some(State::Listen | State::Bound));
     // Such a number is used for no client, and what is connected on it came from outside.
@@ -244,6 +269,9 @@ fn destinations<'a>(rows: &[&'a Row<'a>], handed_out: Option<&HandedOut>) -> Vec
         if row.socket.state == Some(State::TimeWait) {
             tally.time_wait.insert(local.port);
         }
+        if is_reusable(row, reuse) {
+            tally.reusable.insert(local.port);
+        }
         if let Some((pid, process)) = row.processes.first() {
             tally.causes.entry(*pid).or_insert((*process, 0)).1 += 1;
         }
@@ -252,8 +280,8 @@ fn destinations<'a>(rows: &[&'a Row<'a>], handed_out: Option<&HandedOut>) -> Vec
         let mut causes: Causes<'a> =
             tally.causes.into_iter().map(|(pid, (process, count))| (pid, process, count)).collect();
         causes.sort_by_key(|(pid, _, count)| (usize::MAX - count, *pid));
-        let (used, time_wait) = (tally.ports.len(), tally.time_wait.len());
-        Destination { local, peer, device, used, limit, time_wait, causes }
+        let (used, time_wait, reusable) = (tally.ports.len(), tally.time_wait.len(), tally.reusable.len());
+        Destination { local, peer, device, used, limit, time_wait, reusable, causes }
     };
     let mut destinations: Vec<Destination<'a>> = tallies.into_iter().map(destination).collect();
     // The sort is stable: equally full ones stay in the order of their addresses.
@@ -327,8 +355,46 @@ mod tests {
             let ephemeral = space.gauges.iter().find(|gauge| gauge.measured == Measured::Ephemeral).unwrap();
             assert_eq!(ephemeral.share, Share { used: 4, limit: 8 });
             let above = |part: f64| space.above(part).len();
-            assert_eq!((above(0.42), above(0.43)), (1, 0), "3 of 7 is 42.9 %; the TCP range itself is no limit");
+            assert_eq!((above(0.42), above(0.43), above(0.5)), (2, 1, 0), "3 of 7 is 42.9 %, 4 of 8 are half");
         });
+    }
+
+    #[test]
+    fn ports_that_were_bound_first_fill_the_range_for_every_destination() {
+        let mut snapshot = small();
+        for number in [41_000, 41_002, 41_003, 41_004, 41_005, 41_006, 41_007, 41_008] {
+            let (local, peer) = (format!("192.0.2.7:{number}"), format!("203.0.113.9:{number}"));
+            snapshot.sockets.push(client(&snapshot, &local, &peer, State::Established));
+        }
+        measured(&snapshot, |space| {
+            assert!(space.destinations.iter().all(|place| place.used == 1));
+            let above: Vec<Excess<'_, '_>> = space.above(0.9);
+            assert!(matches!(above[..], [Excess::Gauge(Gauge { measured: Measured::Ephemeral, .. })]), "{above:?}");
+        });
+    }
+
+    #[test]
+    fn time_wait_that_the_kernel_gives_up_uses_no_port() {
+        for (reuse, time_left, local, left) in [
+            (TimeWaitReuse::Never, 30, "192.0.2.7", 2),
+            (TimeWaitReuse::Always, 30, "192.0.2.7", 0),
+            (TimeWaitReuse::Always, 60, "192.0.2.7", 2),
+            (TimeWaitReuse::Loopback, 30, "192.0.2.7", 2),
+            (TimeWaitReuse::Loopback, 30, "127.0.0.1", 0),
+        ] {
+            let mut snapshot = small();
+            snapshot.spaces[0].time_wait_reuse = Some(reuse);
+            for number in [41_002, 41_003] {
+                let over = client(&snapshot, &format!("{local}:{number}"), "203.0.113.9:443", State::TimeWait);
+                snapshot.sockets.push(Socket { time_left: Some(Duration::from_secs(time_left)), ..over });
+            }
+            measured(&snapshot, |space| {
+                let place = &space.destinations[0];
+                let gauge = space.gauges.iter().find(|gauge| gauge.measured == Measured::Ephemeral).unwrap();
+                assert_eq!((place.used, place.time_wait, place.reusable), (2, 2, 2 - left), "{reuse:?} {local}");
+                assert_eq!((place.share().unwrap().used, gauge.share.used), (left, left), "{reuse:?} {local}");
+            });
+        }
     }
 
     #[test]

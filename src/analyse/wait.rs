@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::kill;
-use crate::model::{Listing, Port, Protocol, Row, Socket, State};
+use crate::model::{BindError, Listing, Port, Protocol, Row, Socket, State};
 use crate::select::{Address, Pattern};
 
 /// What is waited for.
@@ -12,7 +12,7 @@ use crate::select::{Address, Pattern};
 pub enum Goal {
     /// A socket listens.
     Listening,
-    /// Nothing keeps a server from the port.
+    /// A server can bind the port.
     Free,
 }
 
@@ -39,7 +39,7 @@ pub struct Place {
 
 impl Place {
     /// Says whether the socket is bound there: to the address itself, or to every address.
-    fn has(&self, socket: &Socket) -> bool {
+    pub fn has(&self, socket: &Socket) -> bool {
         socket.local.port == self.port
             && socket.protocol == self.protocol
             && self.address.as_ref().is_none_or(|address| address.is_answered_by(socket))
@@ -64,6 +64,8 @@ pub struct Outcome<'r, 'a> {
     pub place: Place,
     /// Whether it is as it should be.
     pub is_reached: bool,
+    /// Why the kernel refuses the port to a server, where that is what keeps it from being free.
+    pub refusal: Option<BindError>,
     /// The sockets by which that was judged; where it is not reached all that are on the port.
     pub rows: Vec<&'r Row<'a>>,
 }
@@ -90,7 +92,7 @@ impl Condition {
         match self.goal {
             Goal::Listening => Some(vec![State::Listen, State::Unconnected]),
             Goal::Free if self.any_state || has_udp => None,
-            Goal::Free => Some(vec![State::Listen, State::Bound]),
+            Goal::Free => Some(vec![State::Listen]),
         }
     }
 
@@ -110,35 +112,43 @@ impl Condition {
         (self.any_state && socket.state != Some(State::Redirect)) || kill::blocks(socket.protocol, socket.state)
     }
 
-    /// Judges from the sockets alone, without their owners. The answer may only be too hopeful.
-    pub fn may_be_met(&self, sockets: &[Socket]) -> bool {
+    /// Judges from the sockets alone, without their owners. The answer may only be too hopeful. Where the table leaves a
+    /// port free, `refuses` asks the kernel.
+    pub fn may_be_met(&self, sockets: &[Socket], refuses: &dyn Fn(&Place) -> Option<BindError>) -> bool {
         self.is_met(self.ports.iter().map(|place| {
             let mut on_it = sockets.iter().filter(|socket| place.has(socket));
             match self.goal {
                 Goal::Listening => on_it.any(|socket| kill::waits_in(place.protocol, socket.state)),
-                Goal::Free => !on_it.any(|socket| self.blocks(socket)),
+                Goal::Free => !on_it.any(|socket| self.blocks(socket)) && refuses(place).is_none(),
             }
         }))
     }
 
-    /// Judges each port with the owners known.
-    pub fn outcomes<'r, 'a>(&self, listing: &'r Listing<'a>) -> Vec<Outcome<'r, 'a>> {
+    /// Judges each port with the owners known, and asks the kernel with `refuses` as above.
+    ///
+    /// A port that a rule of the firewall publishes is served without a socket.
+    pub fn outcomes<'r, 'a>(
+        &self,
+        listing: &'r Listing<'a>,
+        refuses: &dyn Fn(&Place) -> Option<BindError>,
+    ) -> Vec<Outcome<'r, 'a>> {
         let is_wanted = |row: &&Row<'_>| {
-            kill::waits(row)
-                && (self.processes.is_empty() || self.processes.iter().any(|pattern| pattern.matches_row(row)))
+            let is_served = kill::waits(row) || row.socket.state == Some(State::Redirect);
+            is_served && (self.processes.is_empty() || self.processes.iter().any(|pattern| pattern.matches_row(row)))
         };
         let outcome = |place: &Place| {
             let place = place.clone();
             let rows: Vec<&Row<'_>> = listing.rows.iter().filter(|row| place.has(row.socket)).collect();
             match self.goal {
                 Goal::Free => {
-                    let is_reached = !rows.iter().any(|row| self.blocks(row.socket));
-                    Outcome { place, is_reached, rows }
+                    let is_blocked = rows.iter().any(|row| self.blocks(row.socket));
+                    let refusal = if is_blocked { None } else { refuses(&place) };
+                    Outcome { is_reached: !is_blocked && refusal.is_none(), place, refusal, rows }
                 }
                 Goal::Listening => {
                     let wanted: Vec<&Row<'_>> = rows.iter().copied().filter(is_wanted).collect();
                     let is_reached = !wanted.is_empty();
-                    Outcome { place, is_reached, rows: if is_reached { wanted } else { rows } }
+                    Outcome { place, is_reached, refusal: None, rows: if is_reached { wanted } else { rows } }
                 }
             }
         };

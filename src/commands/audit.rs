@@ -142,6 +142,7 @@ impl Args {
             argv: false,
             exe: true,
             executables: true,
+            runs: true,
             spaces: self.space.choice(),
             belonging: true,
             dossier: true,

@@ -48,9 +48,13 @@ pub struct Args {
     #[arg(long)]
     v6only: bool,
 
-    /// Check a bind with SO_REUSEADDR, which most servers set
+    /// Check a bind with SO_REUSEADDR for UDP too, which takes another program's datagrams
     #[arg(long)]
     reuseaddr: bool,
+
+    /// Check a TCP bind without SO_REUSEADDR, which most servers set
+    #[arg(long, conflicts_with = "reuseaddr")]
+    no_reuseaddr: bool,
 
     /// Check a bind with SO_REUSEPORT, which shares a port among the sockets of one user
     #[arg(long)]
@@ -232,7 +236,8 @@ impl Args {
             Ok(Bind {
                 scope,
                 v6only: self.v6only && wanted.address.is_ipv6(),
-                reuseaddr: self.reuseaddr,
+                // One of both options is what is asked for; servers of TCP set the first unless told otherwise.
+                reuseaddr: self.reuseaddr || (protocol == Protocol::Tcp && !self.no_reuseaddr && !self.reuseport),
                 reuseport: self.reuseport,
                 device: self.device.clone().or(of_scope),
                 user: self.user,

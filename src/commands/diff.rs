@@ -50,7 +50,8 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let before = Saved::open(&args.before)?.into_snapshot();
-    let need = args.source.asked(Need { belonging: true, exe: true, spaces: SpaceChoice::All, ..Need::default() });
+    let need =
+        args.source.asked(Need { belonging: true, exe: true, runs: true, spaces: SpaceChoice::All, ..Need::default() });
     let after = match &args.after {
         Some(path) => Saved::open(path)?.into_snapshot(),
         None => super::snapshot(&need, &args.source, context)?,

@@ -1,13 +1,13 @@
 //! `portscope free`: ports that are safe for a service of one's own.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::exec;
-use crate::analyse::free::{Reason, Rules};
+use crate::analyse::free::{Allowed, OwnServer, Reason, Rules};
 use crate::analyse::order::Order;
 use crate::catalogue::Catalogue;
 use crate::cli::{BackendArgs, JsonArgs};
@@ -48,13 +48,18 @@ pub struct Args {
     #[arg(long, value_name = "PORT", conflicts_with = "seed")]
     near: Option<Port>,
 
-    /// Print the same port for the same text while it stays free; `.` or a path with a slash means that folder
+    /// Print the same port for the same text while it stays free; `.` or a path with a slash means that folder, which keeps its
+    /// port while your own server runs there
     #[arg(long, value_name = "TEXT|PATH")]
     seed: Option<OsString>,
 
     /// Include ports that are registered for other services
     #[arg(long)]
     allow_registered: bool,
+
+    /// Also print ports that the system hands out to clients
+    #[arg(long)]
+    allow_ephemeral: bool,
 
     /// Explain why a port is or is not offered
     #[arg(long, value_name = "PORT", conflicts_with_all = ["contiguous", "near", "seed", "exec"])]
@@ -86,10 +91,13 @@ pub struct Args {
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     args.check()?;
     let catalogue = config::catalogue(&args.labels, &context.environment)?;
-    let order = args.order()?;
+    let folder = args.folder()?;
+    let order = args.order(folder.as_deref());
     let snapshot = context.source.snapshot(&args.need())?;
     let listing = join::listing(&snapshot, Some(&catalogue));
-    let rules = args.rules(&catalogue, &listing);
+    let own = folder.as_deref().filter(|_| args.exec.is_empty()).zip(probe::caller().uid);
+    let own = own.map(|(folder, uid)| OwnServer { folder, uid });
+    let rules = args.rules(own, &catalogue, &listing);
     if let Some(port) = args.explain {
         return explain(args, port, &rules, &listing, context);
     }
@@ -106,14 +114,24 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let ports = rules.pick(order, args.count, args.contiguous, &mut prove);
     let is_enough = ports.len() == usize::from(args.count);
     if args.document.json {
-        let answer = Answer { listing: &listing, range: args.range(), count: args.count, ports: &ports };
+        let own = ports.iter().copied().filter(|port| rules.own_server(*port).is_some()).collect();
+        let answer = Answer { listing: &listing, range: args.range(), count: args.count, ports: &ports, own };
         let report = document::report(&answer, (!is_enough).then(|| rules.census()), None, context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else if !is_enough {
-        context.note(&free::not_enough(args.range(), args.count, args.contiguous, ports.len(), &rules.census()));
+        let census = rules.census();
+        context.note(&free::not_enough(args.range(), args.count, args.contiguous, ports.len(), &census));
+        if let Some(hint) = free::what_would_offer_more(&census) {
+            context.hint(hint);
+        }
     } else if args.exec.is_empty() {
         for port in &ports {
             writeln!(context.stdout, "{port}")?;
+        }
+        context.stdout.flush()?;
+        for row in ports.iter().filter_map(|port| rules.own_server(*port)) {
+            let charset = crate::render::text::style::charset(&context.environment, context.terminal);
+            context.note(&free::own_server(row, charset));
         }
     } else {
         context.stdout.flush()?;
@@ -144,7 +162,7 @@ fn explain(
     }
     let explained = Explained { port, reasons: &reasons };
     if args.document.json {
-        let answer = Answer { listing, range: args.range(), count: 0, ports: &[] };
+        let answer = Answer { listing, range: args.range(), count: 0, ports: &[], own: Vec::new() };
         let report = document::report(&answer, None, Some(&explained), context.program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
@@ -181,28 +199,37 @@ impl Args {
     }
 
     fn need(&self) -> Need {
-        self.backend.asked(Need { spaces: SpaceChoice::Own, ..Need::default() })
+        let has_folder = self.seed.as_deref().is_some_and(looks_like_path);
+        self.backend.asked(Need { spaces: SpaceChoice::Own, project: has_folder, runs: has_folder, ..Need::default() })
     }
 
-    fn rules<'a>(&self, catalogue: &'a Catalogue, listing: &'a Listing<'a>) -> Rules<'a> {
-        Rules::new(self.range(), self.allow_registered, catalogue, &listing.snapshot.spaces[0], listing)
+    fn rules<'a>(&self, own: Option<OwnServer<'a>>, catalogue: &'a Catalogue, listing: &'a Listing<'a>) -> Rules<'a> {
+        let allowed = Allowed { registered: self.allow_registered, ephemeral: self.allow_ephemeral };
+        Rules::new(self.range(), allowed, own, catalogue, &listing.snapshot.spaces[0], listing)
     }
 
-    /// The order that is asked for, if any.
-    fn order(&self) -> Result<Option<Order>, Error> {
-        let Some(seed) = &self.seed else { return Ok(self.near.map(Order::Near)) };
+    /// The full name of the folder that the seed stands for, where it stands for one that is there.
+    fn folder(&self) -> Result<Option<PathBuf>, Error> {
+        let Some(seed) = &self.seed else { return Ok(None) };
         if seed.is_empty() {
             return Err(Error::Usage("--seed: an empty text is no seed: expected a text or a path".to_owned()));
         }
-        // Only what looks like a path is one, so that a text means the same in every folder.
-        let looks_like_path = seed == "." || seed == ".." || seed.as_encoded_bytes().contains(&b'/');
-        let full = looks_like_path.then(|| Path::new(seed).canonicalize().ok()).flatten();
-        let text = full.as_deref().map_or(seed.as_os_str(), Path::as_os_str);
-        if looks_like_path && full.is_none() && (seed == "." || seed == "..") {
+        if !looks_like_path(seed) {
+            return Ok(None);
+        }
+        let full = Path::new(seed).canonicalize().ok();
+        if full.is_none() && (seed == "." || seed == "..") {
             let shown = Text::of_os(seed, Charset::Unicode);
             return Err(Error::Usage(format!("--seed: the folder `{}` has no name any more", shown.as_str())));
         }
-        Ok(Some(Order::of_text(text.as_encoded_bytes())))
+        Ok(full)
+    }
+
+    /// The order that is asked for, if any.
+    fn order(&self, folder: Option<&Path>) -> Option<Order> {
+        let Some(seed) = &self.seed else { return self.near.map(Order::Near) };
+        let text = folder.map_or(seed.as_os_str(), Path::as_os_str);
+        Some(Order::of_text(text.as_encoded_bytes()))
     }
 
     /// The listener for the command; the sockets that held the port for it make room.
@@ -217,6 +244,11 @@ impl Args {
         })?;
         Ok(Some(listener))
     }
+}
+
+/// Only what looks like a path is one, so that a text means the same in every folder.
+fn looks_like_path(seed: &OsStr) -> bool {
+    seed == "." || seed == ".." || seed.as_encoded_bytes().contains(&b'/')
 }
 
 /// An order of this run's own, so that runs at the same moment do not choose the same port.

@@ -187,7 +187,7 @@ fn listing_words(arguments: &[OsString]) -> Option<Vec<String>> {
 }
 
 /// The kernel of this machine, as a judgement asks it.
-const KERNEL: Kernel = Kernel { bind: probe::probe, address: probe::probe_address };
+const KERNEL: Kernel = Kernel { bind: probe::probe, address: probe::probe_address, scope: probe::scope_of };
 
 /// The names of the commands, for who has mistyped one.
 fn command_names() -> Vec<String> {

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::ports;
+use super::{KERNEL, ports};
 use crate::analyse::wait::{Condition, Goal, Place};
 use crate::catalogue::Catalogue;
 use crate::cli::{JsonArgs, ProtocolArgs, parse_duration, parse_name};
+use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
 use crate::environment::{Environment, Terminal};
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{Need, Snapshot, SpaceChoice};
+use crate::model::{BindError, Need, Snapshot, SpaceChoice};
 use crate::render::document::json;
 use crate::render::document::wait::WaitReport;
 use crate::render::page::progress::Spinner;
@@ -25,6 +26,8 @@ use crate::select::{Pattern, TargetList};
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The longest time between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+/// The time between two looks at the rules of the firewall, which take longer.
+const RULES_PAUSE: Duration = Duration::from_secs(1);
 
 /// Wait until something is listening on a port, or until the port is free
 ///
@@ -108,7 +111,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let snapshot = watch(args, &condition, started, context)?;
     let elapsed = context.now().duration_since(started);
     let listing = join::listing(&snapshot, None);
-    let outcomes = condition.outcomes(&listing);
+    let outcomes = condition.outcomes(&listing, &refuses);
     let is_reached = condition.is_met(outcomes.iter().map(|outcome| outcome.is_reached));
     let style = context.style();
     if args.document.json {
@@ -132,6 +135,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     Ok(if is_reached { ExitStatus::Yes } else { ExitStatus::No })
 }
 
+/// Why the kernel does not let a server have the port now, asked with a real bind.
+fn refuses(place: &Place) -> Option<BindError> {
+    KERNEL.refuses_server(place.address.as_ref(), place.port, place.protocol, probe::caller().platform)
+}
+
 /// Looks until it is so, or the time is over; the last look is the answer either way.
 ///
 /// A dump may miss a socket that is there and never shows one that is not. So what is there needs one look, and
@@ -139,15 +147,24 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 fn watch(args: &Args, condition: &Condition, started: Instant, context: &mut Context) -> Result<Snapshot, Error> {
     let need = args.need(condition);
     let often = Need { states: condition.states(), ..need.clone() };
+    let with_rules = Need { helpers: true, ..need.clone() };
+    let mut next_rules = started + RULES_PAUSE;
     let spinner = spinner(args, condition, context);
     let mut pause = FIRST_PAUSE;
     loop {
-        let may_be_reached = condition.may_be_met(&context.source.sockets(&often)?);
-        let left = args.timeout.saturating_sub(context.now().duration_since(started));
-        if may_be_reached || left.is_zero() {
-            let snapshot = context.source.snapshot(&need)?;
+        let may_be_reached = condition.may_be_met(&context.source.sockets(&often)?, &refuses);
+        let now = context.now();
+        let left = args.timeout.saturating_sub(now.duration_since(started));
+        // A port that is published by a rule has no socket.
+        let looks_at_rules = !may_be_reached
+            && condition.goal == Goal::Listening
+            && condition.processes.is_empty()
+            && (left.is_zero() || now >= next_rules);
+        if may_be_reached || left.is_zero() || looks_at_rules {
+            let snapshot = context.source.snapshot(if looks_at_rules { &with_rules } else { &need })?;
+            next_rules = context.now() + RULES_PAUSE;
             let listing = join::listing(&snapshot, None);
-            let outcomes = condition.outcomes(&listing);
+            let outcomes = condition.outcomes(&listing, &refuses);
             if left.is_zero() || condition.is_met(outcomes.iter().map(|outcome| outcome.is_reached)) {
                 return Ok(snapshot);
             }

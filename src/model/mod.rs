@@ -42,5 +42,5 @@ pub use socket::{
     Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Protocol, Queue, Socket, SocketIdentity,
     State,
 };
-pub use space::{Space, SpaceId, SpaceKind};
+pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
 pub use trust::Origin;

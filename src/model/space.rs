@@ -34,6 +34,32 @@ impl SpaceKind {
     }
 }
 
+/// Which connections in TIME_WAIT the kernel gives up for a new one to the same destination, from the second after they
+/// ended. Source: Linux, `tcp_tw_reuse` in Documentation/networking/ip-sysctl.rst.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TimeWaitReuse {
+    /// None.
+    Never,
+    /// Those of loopback.
+    Loopback,
+    /// All.
+    Always,
+}
+
+impl TimeWaitReuse {
+    /// Every rule, in the order of the kernel's numbers for them.
+    pub const ALL: [TimeWaitReuse; 3] = [TimeWaitReuse::Never, TimeWaitReuse::Always, TimeWaitReuse::Loopback];
+
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TimeWaitReuse::Never => "never",
+            TimeWaitReuse::Loopback => "loopback",
+            TimeWaitReuse::Always => "always",
+        }
+    }
+}
+
 /// One port space of the host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Space {
@@ -55,6 +81,8 @@ pub struct Space {
     pub reserved: Option<Vec<PortRange>>,
     /// The lowest port that a process may bind without a privilege.
     pub unprivileged_start: Option<u32>,
+    /// Which connections in TIME_WAIT leave their port to a new one.
+    pub time_wait_reuse: Option<TimeWaitReuse>,
     /// Connections that listeners lost since the space began because their accept queue was full. Source: the counter
     /// `ListenOverflows` of Linux; read only when asked for.
     pub listen_overflows: Option<u64>,
@@ -84,6 +112,7 @@ impl Space {
             ephemeral: None,
             reserved: None,
             unprivileged_start: None,
+            time_wait_reuse: None,
             listen_overflows: None,
         }
     }

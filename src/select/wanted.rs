@@ -116,6 +116,14 @@ impl Wanted {
         self.protocol
     }
 
+    /// The address that the target names.
+    pub fn address(&self) -> Option<&Address> {
+        match &self.kind {
+            Kind::Endpoint(address, _) | Kind::Address(address) => Some(address),
+            Kind::Ports(_) | Kind::Named { .. } => None,
+        }
+    }
+
     /// Says whether the target means sockets of this protocol; one that names none means the default ones.
     pub fn means(&self, protocol: Protocol, default: &[Protocol]) -> bool {
         match self.protocol {

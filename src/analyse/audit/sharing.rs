@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::holders::{exes, summary};
+use super::holders::{exe, exes, summary};
 use super::{Finding, Rule, location};
-use crate::model::{Exposure, Protocol, Row};
+use crate::model::{Exposure, Process, Protocol, Row};
 
 /// Ports of UDP that many programs share by design: each gets its copy of what is sent to the group.
 /// Source: IANA, for SSDP, WS-Discovery, mDNS, LLMNR.
@@ -26,9 +26,8 @@ pub fn unrelated<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
     let mut findings = Vec::new();
     for rows in places.into_values().filter(|rows| rows.len() > 1) {
         // Sockets of which a holder is the same program belong together; so do those that a process hands on.
-        let first: BTreeSet<_> = exes(rows[0]).into_iter().collect();
-        let is_related = |row: &&&Row<'_>| exes(row).iter().any(|exe| first.contains(exe));
-        let strangers: BTreeSet<String> = rows.iter().filter(|row| !is_related(row)).map(|row| summary(row)).collect();
+        let is_related = |row: &&&Row<'_>| are_related(rows[0], row);
+        let strangers: BTreeSet<String> = rows.iter().filter(|row| !is_related(row)).map(|row| running(row)).collect();
         if strangers.is_empty() {
             continue;
         }
@@ -36,12 +35,31 @@ pub fn unrelated<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
         let evidence = format!(
             "{} and {strangers} have a socket each on this address and port (SO_REUSEPORT): the kernel deals out what \
              comes between them",
-            summary(rows[0])
+            running(rows[0])
         );
         let remedy = format!("find out which of them should be there: {}", location::command(rows[0]));
         findings.push(Finding::new(rule, rows[0], evidence, remedy));
     }
     findings
+}
+
+/// Says whether a holder of one runs the same as a holder of the other: the same file and, for an interpreter, the same
+/// script as far as that is known of both.
+fn are_related(one: &Row<'_>, other: &Row<'_>) -> bool {
+    let same = |one: &Process, other: &Process| {
+        exe(one) == exe(other) && (one.runs == other.runs || one.runs.is_none() || other.runs.is_none())
+    };
+    let known = |row: &Row<'_>| row.processes.iter().filter_map(|(_, process)| *process).cloned().collect::<Vec<_>>();
+    let others = known(other);
+    known(one).iter().any(|one| others.iter().any(|other| same(one, other)))
+}
+
+/// Who holds it, with what interpreters run: `/usr/bin/python3 (root) running a.py`.
+fn running(row: &Row<'_>) -> String {
+    let runs = row.processes.iter().filter_map(|(_, process)| process.as_ref()?.runs.as_ref());
+    let runs: BTreeSet<_> = runs.map(|runs| runs.to_string_lossy()).collect();
+    let runs = runs.into_iter().collect::<Vec<_>>().join(", ");
+    if runs.is_empty() { summary(row) } else { format!("{} running {runs}", summary(row)) }
 }
 
 /// Ports that IPv4 has on loopback only and IPv6 has open.
@@ -96,6 +114,24 @@ mod tests {
         let mut devices = Host::new().listens("0.0.0.0:8080", "/opt/a", 33).listens("0.0.0.0:8080", "/opt/b", 33);
         devices.last().device = Some("eth0".to_owned());
         devices.is_clean_for("shared-port");
+    }
+
+    #[test]
+    fn two_scripts_of_one_interpreter_are_two_programs() {
+        let both = |one: &str, other: &str| {
+            let mut host = Host::new();
+            for runs in [one, other] {
+                host = host.listens("0.0.0.0:8080", "/usr/bin/python3", 33);
+                let last = *host.snapshot.processes.keys().max().unwrap();
+                host.snapshot.processes.get_mut(&last).unwrap().runs = (!runs.is_empty()).then(|| runs.into());
+            }
+            host
+        };
+        let found = "high tcp 0.0.0.0:8080: /usr/bin/python3 (www-data) running a.py and /usr/bin/python3 (www-data) \
+                     running b.py have a socket each";
+        both("a.py", "b.py").is_found_by("shared-port", found);
+        both("a.py", "a.py").is_clean_for("shared-port");
+        both("a.py", "").is_clean_for("shared-port");
     }
 
     #[test]

@@ -141,11 +141,21 @@ fn compare(identity: &Identity, was: &Side, is: &Side, diff: &mut Diff) {
     let mut changed = |kind| diff.changes.push(Change::new(kind, identity, Some(was), Some(is)));
     // Where one side cannot tell a device, and the other has one, the addresses alone say nothing of who can reach it.
     let is_in_doubt = was.tells_devices != is.tells_devices && (was.has_device || is.has_device);
-    let exposure = if is_in_doubt { Ordering::Equal } else { is.exposure.cmp(&was.exposure) };
+    let exposure = match (is.covers(was), was.covers(is)) {
+        _ if is_in_doubt => Ordering::Equal,
+        // The addresses alone say who can reach it where not every family of a socket is known.
+        _ if was.is_vague || is.is_vague => is.exposure.cmp(&was.exposure),
+        (true, false) => Ordering::Greater,
+        (false, true) => Ordering::Less,
+        _ => is.exposure.cmp(&was.exposure),
+    };
     match exposure {
         Ordering::Greater => changed(Kind::ExposureWidened),
         Ordering::Less => changed(Kind::ExposureNarrowed),
         Ordering::Equal if is.addresses != was.addresses => changed(Kind::AddressChanged),
+        Ordering::Equal if !is_in_doubt && !(was.is_vague || is.is_vague) && is.doors != was.doors => {
+            changed(Kind::AddressChanged);
+        }
         Ordering::Equal => {}
     }
     let (Some(were), Some(are)) = (&was.holders, &is.holders) else {

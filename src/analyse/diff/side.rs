@@ -1,21 +1,53 @@
 //! One side of a comparison: the sockets of an identity, and who holds them.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::analyse::audit::holders::exe;
-use crate::model::{Exposure, Nobody, Owner, Pid, Process, Row, SocketSource};
+use crate::model::{Exposure, Family, Nobody, Owner, Pid, Process, Row, SocketSource};
 
 /// Who holds a listener, as far as a restart leaves it the same. What is not known is absent.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Holder {
     /// The file that it runs, or its name where that is not known; absent for what systemd holds for a unit.
     pub program: Option<String>,
+    /// What it runs, where the program is an interpreter.
+    pub runs: Option<String>,
     /// The systemd unit.
     pub unit: Option<String>,
     /// The container, by name.
     pub container: Option<String>,
     /// The user that it runs as.
     pub user: Option<String>,
+}
+
+/// Whom one socket lets in.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Door {
+    exposure: Exposure,
+    /// Over which family; absent for loopback, since whoever has one of them there has the other.
+    family: Option<Family>,
+    /// The only interface through which they come.
+    device: Option<String>,
+}
+
+impl Door {
+    fn of(row: &Row<'_>) -> impl Iterator<Item = Door> {
+        let (reach, exposure, device) = (row.socket.reach(), row.exposure, row.socket.device.clone());
+        let families = [(Family::Ipv4, reach.ipv4.is_some()), (Family::Ipv6, reach.ipv6.is_some())];
+        families.into_iter().filter(|(_, is_open)| *is_open).map(move |(family, _)| Door {
+            exposure,
+            family: Some(family).filter(|_| exposure != Exposure::Loopback),
+            device: device.clone(),
+        })
+    }
+
+    /// Says whether whoever the other lets in comes through this too.
+    fn covers(&self, other: &Door) -> bool {
+        self.exposure >= other.exposure
+            && (other.family.is_none() || self.family == other.family)
+            && (self.device.is_none() || self.device == other.device)
+    }
 }
 
 /// The sockets of one identity on one side.
@@ -25,6 +57,10 @@ pub struct Side {
     pub addresses: BTreeSet<String>,
     /// Who can reach the widest of them.
     pub exposure: Option<Exposure>,
+    /// Whom they let in.
+    pub(super) doors: BTreeSet<Door>,
+    /// Whether it is not known of one of them if it takes IPv4 too.
+    pub(super) is_vague: bool,
     /// Whether one of them is bound to a device, or is a link-local address, which has one.
     pub has_device: bool,
     /// Whether a device would have been seen.
@@ -48,6 +84,9 @@ impl Side {
         let socket = row.socket;
         self.addresses.insert(socket.local.address.to_canonical().to_string());
         self.exposure = self.exposure.max(Some(row.exposure));
+        self.doors.extend(Door::of(row));
+        let is_every_ipv6 = matches!(socket.local.address, IpAddr::V6(address) if address.is_unspecified());
+        self.is_vague |= is_every_ipv6 && socket.v6only.is_none();
         self.has_device |= socket.device.is_some();
         self.tells_devices &= row.space.source == SocketSource::Netlink;
         if let Owner::Nobody(why) = socket.owner {
@@ -70,6 +109,18 @@ impl Side {
         };
     }
 
+    /// Says whether a socket has every IPv6 address and no IPv4 one.
+    pub fn is_ipv6_only(&self) -> bool {
+        self.addresses.contains("::")
+            && !self.is_vague
+            && self.doors.iter().all(|door| door.family == Some(Family::Ipv6))
+    }
+
+    /// Says whether whoever could reach the other can reach this.
+    pub(super) fn covers(&self, other: &Side) -> bool {
+        other.doors.iter().all(|wanted| self.doors.iter().any(|door| door.covers(wanted)))
+    }
+
     /// Says whether this and the other are known to be held by the same program: only that tells a move.
     pub(super) fn is_held_as(&self, other: &Side) -> bool {
         let (Some(left), Some(right)) = (&self.holders, &other.holders) else { return false };
@@ -81,10 +132,16 @@ impl Side {
 pub(super) fn are_same(left: &BTreeSet<Holder>, right: &BTreeSet<Holder>) -> bool {
     let is_known = |of: fn(&Holder) -> &Option<String>| left.iter().chain(right).all(|holder| of(holder).is_some());
     let (program, user) = (is_known(|holder| &holder.program), is_known(|holder| &holder.user));
+    // Other programs run nothing; of an interpreter that is not known to run something nothing can be said.
+    let is_interpreter = |program: &Option<String>| {
+        left.iter().chain(right).any(|holder| holder.program == *program && holder.runs.is_some())
+    };
+    let runs = left.iter().chain(right).all(|holder| holder.runs.is_some() || !is_interpreter(&holder.program));
     let known = |holders: &BTreeSet<Holder>| -> BTreeSet<Holder> {
         let known = |holder: &Holder| Holder {
             program: holder.program.clone().filter(|_| program),
             user: holder.user.clone().filter(|_| user),
+            runs: holder.runs.clone().filter(|_| runs && program),
             ..holder.clone()
         };
         holders.iter().map(known).collect()
@@ -111,6 +168,7 @@ fn holders(row: &Row<'_>) -> Option<BTreeSet<Holder>> {
         program: exe(process)
             .map(std::borrow::Cow::into_owned)
             .or_else(|| process.name.as_ref().map(|name| name.to_string_lossy().into_owned())),
+        runs: process.runs.as_ref().map(|runs| runs.to_string_lossy().into_owned()),
         user: process.uid.map(|uid| row.user_name(uid).map_or_else(|| uid.0.to_string(), str::to_owned)),
         ..shared.clone()
     };

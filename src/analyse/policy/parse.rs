@@ -154,7 +154,7 @@ impl Reader<'_> {
             "exe" => conditions.exes = self.wildcards(name, value)?,
             "unit" => conditions.units = self.wildcards(name, value)?,
             "container" => conditions.containers = self.wildcards(name, value)?,
-            "user" => conditions.users = self.wildcards(name, value)?,
+            "user" => conditions.users = self.each(name, value, |item| self.user(name, item))?,
             "when" => {
                 let expression = self.string(name, value)?.parse();
                 let expression = expression.map_err(|problem: String| self.wrong(value, name, &problem))?;
@@ -202,12 +202,25 @@ impl Reader<'_> {
     }
 
     fn wildcards(&self, key: &str, value: &Value<'_>) -> Result<Vec<Wildcard>, PolicyError> {
-        self.each(key, value, |item| match self.string(key, item)? {
+        self.each(key, value, |item| self.wildcard(key, item))
+    }
+
+    fn wildcard(&self, key: &str, value: &Value<'_>) -> Result<Wildcard, PolicyError> {
+        match self.string(key, value)? {
             "" => {
-                Err(self.wrong(item, key, "an empty text fits nothing: expected a name, in which `*` stands for any"))
+                Err(self.wrong(value, key, "an empty text fits nothing: expected a name, in which `*` stands for any"))
             }
             text => Ok(Wildcard::new(text)),
-        })
+        }
+    }
+
+    /// A user by name or, in quotes or not, by number.
+    fn user(&self, key: &str, value: &Value<'_>) -> Result<Wildcard, PolicyError> {
+        let DeValue::Integer(number) = value.get_ref() else { return self.wildcard(key, value) };
+        match u32::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Ok(Wildcard::new(&number.to_string())),
+            Err(_) => Err(self.wrong(value, key, &format!("`{number}` is not a user number: expected 0-4294967295"))),
+        }
     }
 
     fn ports(&self, key: &str, value: &Value<'_>) -> Result<PortRange, PolicyError> {
@@ -280,7 +293,7 @@ mod tests {
             "default = \"deny\"\ndisable = [\"accept-queue\"]\n\n[[allow]]\ncomment = \"web\"\nexpires = 2027-12-31\n\
              suppress = \"unknown-program\"\nprotocol = \"tcp\"\nport = [80, \"443-444\", 0x50]\nservice = [\"http\", \"web*\"]\n\
              exposure = [\"any\", \"public\"]\nspace = \"host\"\nexe = \"/usr/*\"\nunit = \"*.service\"\ncontainer = \"web\"\n\
-             user = [\"root\", \"33\"]\nwhen = \"local.port > 0\"\n\n[[forbid]]\nseverity = \"critical\"\nport = 23\n\n\
+             user = [\"root\", \"33\", 0]\nwhen = \"local.port > 0\"\n\n[[forbid]]\nseverity = \"critical\"\nport = 23\n\n\
              [[require]]\nservice = \"ssh\"\nexpires = \"2027-01-01\"\n",
         )
         .unwrap();
@@ -322,6 +335,7 @@ mod tests {
             ),
             ("[[allow]]\nexe = \"\"", "line 2, column 7: `exe`: an empty text fits nothing"),
             ("[[allow]]\nservice = \"no-such\"", "line 2, column 11: `service`: no service is named `no-such`"),
+            ("[[allow]]\nuser = -1", "line 2, column 8: `user`: `-1` is not a user number: expected 0-4294967295"),
             ("[[allow]]\nexpires = \"2027-13-01\"", "line 2, column 11: `expires`: expected a day, such as 2027-12-31"),
             ("[[allow]]\nexpires = 10:00:00", "line 2, column 11: `expires`: expected a day"),
             ("[[allow]]\nwhen = \"prot == 1\"", "line 2, column 8: `when`: `prot == 1`: `prot` is neither"),

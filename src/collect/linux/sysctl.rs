@@ -4,7 +4,7 @@
 
 use std::fs;
 
-use crate::model::{Port, PortRange};
+use crate::model::{Port, PortRange, TimeWaitReuse};
 
 /// Returns the ports that the namespace hands out for outgoing connections, reserved ones included.
 pub fn ephemeral_range() -> Option<PortRange> {
@@ -19,6 +19,16 @@ pub fn reserved_ports() -> Option<Vec<PortRange>> {
 /// Returns the lowest port that may be bound without CAP_NET_BIND_SERVICE: 0 to 65536.
 pub fn unprivileged_start() -> Option<u32> {
     read("ip_unprivileged_port_start")?.trim().parse().ok()
+}
+
+/// Returns which connections in TIME_WAIT leave their port to a new one: none where there are no timestamps to tell old
+/// packets by.
+pub fn time_wait_reuse() -> Option<TimeWaitReuse> {
+    if read("tcp_timestamps").is_some_and(|text| text.trim() == "0") {
+        return Some(TimeWaitReuse::Never);
+    }
+    let number: usize = read("tcp_tw_reuse")?.trim().parse().ok()?;
+    TimeWaitReuse::ALL.get(number).copied()
 }
 
 fn read(name: &str) -> Option<String> {

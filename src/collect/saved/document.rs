@@ -48,6 +48,7 @@ pub struct Space {
     pub ephemeral: Option<[u16; 2]>,
     pub reserved: Option<Vec<[u16; 2]>>,
     pub unprivileged_start: Option<u32>,
+    pub time_wait_reuse: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
     Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Project, ProjectSource, Protocol,
     Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind,
-    State, Uid,
+    State, TimeWaitReuse, Uid,
 };
 
 /// Finds the value with that name; otherwise returns what was expected.
@@ -118,6 +118,10 @@ fn space(space: saved::Space) -> Result<Space, String> {
         ephemeral: space.ephemeral.map(range).transpose()?,
         reserved: space.reserved.map(|ranges| ranges.into_iter().map(range).collect()).transpose()?,
         unprivileged_start: space.unprivileged_start,
+        time_wait_reuse: space
+            .time_wait_reuse
+            .map(|word| named(&TimeWaitReuse::ALL, TimeWaitReuse::name, &word, "rule for TIME_WAIT"))
+            .transpose()?,
         ..Space::new(
             SpaceId(space.id),
             named(&SpaceKind::ALL, SpaceKind::name, &space.kind, "kind of space")?,

@@ -87,6 +87,12 @@ pub fn parse(text: &[u8]) -> Result<Snapshot, String> {
         /// Only listings of sockets have this field.
         local: Option<serde::de::IgnoredAny>,
     }
+    if text.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(
+            "it is no report of portscope: expected a JSON object, as --json or `portscope snapshot` writes it"
+                .to_owned(),
+        );
+    }
     let malformed = |error: serde_json::Error| format!("it is no report of portscope: {error}");
     let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Kind>();
     let first = values.next().ok_or("it is no report of portscope: it is empty")?;

@@ -4,30 +4,38 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::time::Duration;
 
+use super::super::KERNEL;
 use super::Args;
 use super::handles::Handles;
 use crate::analyse::kill::Plan;
+use crate::analyse::restart;
 use crate::analyse::targets::PortTargets;
-use crate::collect::ProcessHandle;
+use crate::analyse::wait::Place;
 use crate::collect::control::{ControlError, Signal};
+use crate::collect::{ProcessHandle, probe};
 use crate::context::Context;
 use crate::error::Error;
 use crate::join;
-use crate::model::{Pid, Row, Snapshot, SocketIdentity};
+use crate::model::{Listing, Pid, Row, Snapshot, SocketIdentity};
+use crate::render::page::kill as words;
 use crate::render::text::safe::Charset;
 use crate::render::words::socket;
-use crate::render::words::wait::connections_left;
+use crate::render::words::wait::{connections_left, refused};
 
 /// The time between two looks, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// How long a port that is free is still looked at where something may start its process again: systemd and most
+/// supervisors do so after a tenth of a second at most.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// How things stand after a look.
 enum Look {
     /// Nothing keeps a server from the ports, and the sockets that were meant are gone.
     Free(usize),
-    /// A socket that was not there before: somebody was faster.
-    Taken(String),
-    /// What was meant is still there.
+    /// A socket that was not there before: which, and what would stop it for good.
+    Taken(String, Option<String>),
+    /// What was meant is still there, or the kernel refuses the port to a server.
     Held(String),
 }
 
@@ -49,6 +57,11 @@ pub fn settle(
     let spared: BTreeSet<SocketIdentity> = plan.refusals.iter().map(|refusal| refusal.row.socket.identity()).collect();
     let mut meant: BTreeSet<SocketIdentity> = chosen.iter().map(|row| row.socket.identity()).collect();
     meant.retain(|identity| !spared.contains(identity));
+    let spared_rows: Vec<&Row<'_>> =
+        chosen.iter().copied().filter(|row| meant.contains(&row.socket.identity())).collect();
+    let places = targets.places(&spared_rows);
+    let is_restarted = plan.victims.iter().any(|victim| restart::restarter(victim, plan).is_some());
+    let mut is_settled_at = None;
     let started = context.now();
     let mut force = args.force_after;
     let mut limit = args.timeout + args.force_after.unwrap_or_default();
@@ -65,14 +78,21 @@ pub fn settle(
         pause = (pause + pause / 2).min(PAUSES.1);
         let gone = context.now().duration_since(started);
         let snapshot = context.source.snapshot(&PortTargets::need(false))?;
-        let look = look(&snapshot, targets, &meant, &spared, charset);
+        let look = look(&snapshot, plan, targets, &places, (&meant, &spared), charset);
         if let (Look::Free(left), true) = (&look, was_free) {
-            say_free(*left, &running, targets, context)?;
-            return Ok(true);
+            let until = *is_settled_at.get_or_insert(context.now() + MOMENT);
+            if !is_restarted || context.now() >= until {
+                say_free(*left, &running, targets, context)?;
+                return Ok(true);
+            }
+            pause = pause.min(MOMENT / 8);
         }
         was_free = matches!(look, Look::Free(_));
-        if let (Look::Taken(by), true) = (&look, running.is_empty()) {
-            context.note(&format!("{} was taken at once by {by}", targets.names()));
+        if let (Look::Taken(by, for_good), true) = (&look, running.is_empty()) {
+            context.note(&format!("{} was taken again by {by}", targets.names()));
+            if let Some(hint) = for_good {
+                context.hint(hint);
+            }
             return Ok(false);
         }
         if !was_free && force.is_some_and(|at| gone >= at) {
@@ -90,9 +110,10 @@ pub fn settle(
 
 fn look(
     snapshot: &Snapshot,
+    plan: &Plan<'_, '_>,
     targets: &PortTargets,
-    meant: &BTreeSet<SocketIdentity>,
-    spared: &BTreeSet<SocketIdentity>,
+    places: &[Place],
+    (meant, spared): (&BTreeSet<SocketIdentity>, &BTreeSet<SocketIdentity>),
     charset: Charset,
 ) -> Look {
     let listing = join::listing(snapshot, None);
@@ -105,14 +126,27 @@ fn look(
         return Look::Held(say(row));
     }
     if let Some(row) = blocking.first() {
-        return Look::Taken(say(row));
+        return Look::Taken(say(row), words::for_good(row, plan, charset));
     }
     // Connections that were meant: without a process they are the kernel's and end by themselves.
     let still = listing.rows.iter().filter(|row| !row.processes.is_empty());
     match still.into_iter().find(|row| meant.contains(&row.socket.identity())) {
         Some(row) => Look::Held(say(row)),
-        None => Look::Free(targets.left(&listing)),
+        None => match refusal(places, &listing, charset) {
+            Some(why) => Look::Held(why),
+            None => Look::Free(targets.left(&listing)),
+        },
     }
+}
+
+/// Why a server could not have one of the places now.
+fn refusal(places: &[Place], listing: &Listing<'_>, charset: Charset) -> Option<String> {
+    let platform = probe::caller().platform;
+    places.iter().find_map(|place| {
+        let refusal = KERNEL.refuses_server(place.address.as_ref(), place.port, place.protocol, platform)?;
+        let rows: Vec<&Row<'_>> = listing.rows.iter().filter(|row| place.has(row.socket)).collect();
+        Some(refused(&refusal, &rows, charset))
+    })
 }
 
 fn send_kill(running: &[(String, &ProcessHandle)], context: &mut Context) -> Result<(), Error> {
@@ -147,7 +181,7 @@ fn say_held(
     targets: &PortTargets,
     context: &mut Context,
 ) {
-    let (Look::Held(by) | Look::Taken(by)) = look else { return };
+    let (Look::Held(by) | Look::Taken(by, _)) = look else { return };
     let mut line = format!("{} is not free after {:?}: {by}", targets.names(), args.timeout);
     if !running.is_empty() {
         let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();

@@ -55,7 +55,8 @@ pub struct BindReport<'a> {
     pub reuseport: bool,
     /// The user that it is asked for, where that was said.
     pub uid: Option<u32>,
-    /// `bindable`, `refused`, `shadowed` (it succeeds, and the firewall takes what comes for the port), or `unknown` (it
+    /// `bindable`, `refused`, `shared` (it succeeds beside another socket that receives there: it takes from that one, or
+    /// the two share), `shadowed` (it succeeds, and the firewall takes what comes for the port), or `unknown` (it
     /// depends on what no table shows, and the kernel was not asked).
     pub outcome: &'a str,
     /// Whether the outcome counts as success; also true for an address among the usual ones that the host does not have.
@@ -75,12 +76,17 @@ pub struct BindReport<'a> {
     pub probe: Option<ProbeReport<'a>>,
     /// Whether rule and probe agree; null when one of them gave no answer.
     pub agrees: Option<bool>,
-    /// Whether a real bind succeeds with `SO_REUSEADDR`; null when that was not tried.
+    /// Whether a real bind succeeds without `SO_REUSEADDR`; null when that was not tried.
+    pub without_reuseaddr: Option<bool>,
+    /// Whether a real bind succeeds with `SO_REUSEADDR`, for UDP perhaps by taking the datagrams of another socket; null
+    /// when that was not tried.
     pub with_reuseaddr: Option<bool>,
     /// Whether a real bind succeeds with `SO_REUSEPORT`; null when that was not tried.
     pub with_reuseport: Option<bool>,
     /// The sockets in the way, the foremost first.
     pub blockers: Vec<BlockerReport<'a>>,
+    /// The sockets that a bind which succeeds takes from or shares with.
+    pub shares_with: Vec<SocketReport<'a>>,
     /// What the firewall does to what is sent to the port.
     pub reachability: ReachabilityReport,
     /// Sockets on the same number in other port spaces, which are not in the way.
@@ -174,8 +180,10 @@ pub fn bind<'a>(verdict: &'a Verdict<'a>, caller: Caller) -> BindReport<'a> {
         rule: judgement.answer.name(),
         probe: verdict.probe.as_ref().map(probe),
         agrees: verdict.agrees(),
+        without_reuseaddr: works(&verdict.without_reuseaddr),
         with_reuseaddr: works(&verdict.with_reuseaddr),
         with_reuseport: works(&verdict.with_reuseport),
+        shares_with: verdict.shares_with().iter().map(|blocker| listing::socket(blocker.row)).collect(),
         blockers: judgement.blockers.iter().map(blocker).collect(),
         reachability: listing::reachability(&judgement.reachability, bind.port),
         elsewhere: judgement.elsewhere.iter().map(socket).collect(),

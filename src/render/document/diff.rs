@@ -75,6 +75,8 @@ pub struct SideReport<'a> {
 pub struct HolderReport<'a> {
     /// The file that it runs; its name where that is not known.
     pub program: Option<&'a str>,
+    /// What it runs, where the program is an interpreter.
+    pub runs: Option<&'a str>,
     /// The systemd unit.
     pub unit: Option<&'a str>,
     /// The container, by name.
@@ -132,6 +134,7 @@ fn side(side: &Side) -> SideReport<'_> {
 fn holder_report(holder: &Holder) -> HolderReport<'_> {
     HolderReport {
         program: holder.program.as_deref(),
+        runs: holder.runs.as_deref(),
         unit: holder.unit.as_deref(),
         container: holder.container.as_deref(),
         user: holder.user.as_deref(),

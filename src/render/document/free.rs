@@ -14,7 +14,7 @@ use crate::render::text::safe::Charset;
 use crate::render::words::reason::{Explained, words};
 
 /// What was asked for and found.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Answer<'a> {
     /// The sockets that were looked at.
     pub listing: &'a Listing<'a>,
@@ -24,6 +24,8 @@ pub struct Answer<'a> {
     pub count: u16,
     /// Those that were found.
     pub ports: &'a [Port],
+    /// Those of them that the server of the seed's folder has.
+    pub own: Vec<Port>,
 }
 
 /// Ports that are safe for a service of one's own. Absent knowledge is null.
@@ -38,6 +40,8 @@ pub struct FreeReport<'a> {
     pub count: u16,
     /// The ports, in the order in which they were found.
     pub ports: Vec<u16>,
+    /// Those of them that are in use by your own server, which works in the folder that `--seed` names.
+    pub in_use_by_own_server: Vec<u16>,
     /// Where there are not enough, how many ports of the range are not offered, by the first reason of each.
     pub not_offered: Option<BTreeMap<&'static str, usize>>,
     /// The answer of `--explain`.
@@ -82,6 +86,7 @@ pub fn report<'a>(
         range: [answer.range.first().get(), answer.range.last().get()],
         count: answer.count,
         ports: answer.ports.iter().map(|port| port.get()).collect(),
+        in_use_by_own_server: answer.own.iter().map(|port| port.get()).collect(),
         not_offered,
         explained: explained.map(|explained| ExplainedReport {
             port: explained.port.get(),

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::model::{
     Container, Endpoint, Forward, ForwardTarget, Host, Listing, Owner, Pid, Port, PortRange, Process, Reachability,
-    Redirection, Row, Service, Space, Uid,
+    Redirection, Row, Service, Space, TimeWaitReuse, Uid,
 };
 use crate::render::document::envelope::Envelope;
 use crate::render::document::process::{ProcessReport, process_report};
@@ -103,6 +103,9 @@ pub struct SpaceReport<'a> {
     pub reserved: Option<Vec<[u16; 2]>>,
     /// The lowest port that may be bound without a privilege.
     pub unprivileged_start: Option<u32>,
+    /// Which connections in TIME_WAIT leave their port to a new connection to the same destination: `never`, `loopback`
+    /// or `always`.
+    pub time_wait_reuse: Option<&'a str>,
 }
 
 /// One end of a connection.
@@ -345,6 +348,7 @@ pub fn space(space: &Space) -> SpaceReport<'_> {
         ephemeral: space.ephemeral.map(pair),
         reserved: space.reserved.as_ref().map(|ranges| ranges.iter().copied().map(pair).collect()),
         unprivileged_start: space.unprivileged_start,
+        time_wait_reuse: space.time_wait_reuse.map(TimeWaitReuse::name),
     }
 }
 

@@ -66,14 +66,13 @@ pub struct GaugeReport {
     pub first: u16,
     /// The highest of these numbers.
     pub last: u16,
-    /// How many are in use by sockets in any state.
+    /// How many are in use by sockets in any state; of the ephemeral range without those of connections in TIME_WAIT that
+    /// the kernel gives up for a new one.
     pub used: usize,
     /// How many there are, without the reserved ones of the ephemeral range.
     pub limit: usize,
     /// The used part, from 0 to 1.
     pub share: f64,
-    /// Whether it runs out when it is full. TCP can use an ephemeral number for many destinations.
-    pub exhaustible: bool,
 }
 
 /// One end that clients of this space are connected to, from one of its addresses.
@@ -90,10 +89,12 @@ pub struct DestinationReport<'a> {
     pub used: usize,
     /// How many there are: the ephemeral range without reserved numbers and those of listeners.
     pub limit: Option<usize>,
-    /// The used part, from 0 to 1.
+    /// The part that a new connection cannot have, from 0 to 1.
     pub share: Option<f64>,
     /// How many of the used ones are in TIME_WAIT, held by nobody.
     pub time_wait: usize,
+    /// How many of those the kernel gives up for a new connection (`tcp_tw_reuse`); they do not count for `share`.
+    pub reusable: usize,
     /// The processes that hold the others, the one with the most first.
     pub processes: Vec<CauseReport<'a>>,
 }
@@ -194,7 +195,6 @@ fn gauge(gauge: &Gauge) -> GaugeReport {
         used: gauge.share.used,
         limit: gauge.share.limit,
         share: gauge.share.part(),
-        exhaustible: gauge.is_a_limit(),
     }
 }
 
@@ -220,6 +220,7 @@ fn destination<'a>(destination: &Destination<'a>) -> DestinationReport<'a> {
         limit: destination.limit,
         share: destination.share().map(Share::part),
         time_wait: destination.time_wait,
+        reusable: destination.reusable,
         processes: destination.causes.iter().map(cause).collect(),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
-use crate::model::{BindError, Caller, Lead, Listing, Protocol};
+use crate::model::{BindError, Caller, Lead, Listing, Protocol, State};
 use crate::render::table::draw::Emphasis;
 use crate::render::table::fit::Yields;
 use crate::render::table::grid::{Column, Grid, Row as GridRow};
@@ -70,6 +70,7 @@ pub fn write_in_brief(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> 
         for verdict in verdicts {
             let word = match &verdict.outcome {
                 Outcome::Bindable => "yes".to_owned(),
+                Outcome::Shared => "shared".to_owned(),
                 Outcome::Shadowed => "in vain".to_owned(),
                 Outcome::Unknown => "unknown".to_owned(),
                 Outcome::Refused(refusal) => format!("no ({})", refusal.name()),
@@ -109,6 +110,7 @@ fn cells(verdict: &Verdict<'_>, style: Style) -> [(Text, Emphasis); 5] {
     let (word, emphasis) = match &verdict.outcome {
         _ if verdict.is_beside_the_point() => ("-", Emphasis::Dim),
         Outcome::Bindable => ("yes", Emphasis::Green),
+        Outcome::Shared => ("shared", Emphasis::Yellow),
         Outcome::Shadowed => ("in vain", Emphasis::Yellow),
         Outcome::Refused(_) => ("no", Emphasis::Yellow),
         Outcome::Unknown => ("unknown", Emphasis::Yellow),
@@ -138,6 +140,15 @@ fn address(verdict: &Verdict<'_>) -> String {
 
 /// Why it fails, in a few words.
 fn why(verdict: &Verdict<'_>, style: Style) -> String {
+    if let Some(other) = verdict.shares_with().first() {
+        return sharing(verdict, other, style);
+    }
+    if let Some(refusal) = verdict.strict_refusal() {
+        let blocker = verdict.judgement.blockers.first();
+        let because = blocker.map(|blocker| format!(": {}", in_the_way(blocker, verdict, style)));
+        let because = because.unwrap_or_default();
+        return format!("with SO_REUSEADDR, as servers set it; without it {}{because}", refusal.name());
+    }
     let Some(cause) = verdict.cause else { return String::new() };
     match cause {
         Cause::Privileged if verdict.outcome == Outcome::Unknown => {
@@ -165,6 +176,26 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
             _ => String::new(),
         },
         _ => verdict.culprits().first().map(|blocker| in_the_way(blocker, verdict, style)).unwrap_or_default(),
+    }
+}
+
+/// What a bind that succeeds takes from the socket that is there already.
+fn sharing(verdict: &Verdict<'_>, other: &Blocker<'_>, style: Style) -> String {
+    let (name, local) = (blocker::name(other.row, style.charset), socket::local(other.row, style.charset));
+    let holder = format!("{name}, which {} {local}", blocker::verb(other.row));
+    match (verdict.bind.protocol, other.row.socket.state) {
+        (Protocol::Tcp, Some(State::Bound)) => {
+            format!("{name} has bound {local} and does not listen yet; only the first of both to listen gets the port")
+        }
+        // The most exact address gets what comes.
+        _ if other.overlap == Overlap::Covers => {
+            format!("what comes for {} still goes to {holder}", other.row.socket.local)
+        }
+        _ if other.overlap == Overlap::Covered => {
+            format!("takes what comes for {}:{} from {holder}", verdict.bind.address, verdict.bind.port)
+        }
+        (protocol, _) if protocol.is_datagram() && verdict.bind.reuseaddr => format!("takes the datagrams of {holder}"),
+        _ => format!("the kernel divides what comes between it and {holder}"),
     }
 }
 

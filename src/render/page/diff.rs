@@ -104,7 +104,8 @@ fn addresses(side: &Side) -> String {
     let more = side.addresses.len() - addresses.len();
     addresses.extend((more > 0).then(|| format!("{more} more")));
     let exposure = side.exposure.map_or("unknown", crate::model::Exposure::name);
-    format!("{} ({exposure})", addresses.join(", "))
+    let family = if side.is_ipv6_only() { ", IPv6 only" } else { "" };
+    format!("{} ({exposure}{family})", addresses.join(", "))
 }
 
 fn holders(side: &Side) -> String {
@@ -115,6 +116,7 @@ fn holders(side: &Side) -> String {
     }
     let words = |holder: &Holder| {
         let mut words: Vec<String> = holder.program.iter().cloned().collect();
+        words.extend(holder.runs.as_ref().map(|runs| format!("running {runs}")));
         words.extend(holder.unit.as_ref().map(|unit| format!("unit {unit}")));
         words.extend(holder.container.as_ref().map(|container| format!("container {container}")));
         words.extend(holder.user.as_ref().map(|user| format!("user {user}")));

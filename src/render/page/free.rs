@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use crate::model::{PortRange, Snapshot};
+use crate::model::{PortRange, Row, Snapshot};
 use crate::render::text::paragraph;
-use crate::render::text::safe::Text;
+use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
 use crate::render::words::reason::{self, Explained};
-use crate::render::words::summary;
+use crate::render::words::{blocker, summary};
 
 /// Writes why a port is not offered, one reason a line.
 pub fn write_explained(
@@ -31,6 +31,24 @@ pub fn write_explained(
         let line = format!("  {}: {}", reason.name(), reason::words(reason, charset));
         paragraph::item(out, &line, width)
     })
+}
+
+/// Says that a port is in use, and by the server that it is for.
+pub fn own_server(row: &Row<'_>, charset: Charset) -> String {
+    format!("port {} is in use by your own server there: {}", row.socket.local.port, blocker::name(row, charset))
+}
+
+/// The flag that offers more of the ports of which the most are not offered.
+pub fn what_would_offer_more(census: &BTreeMap<&'static str, usize>) -> Option<&'static str> {
+    let count = |names: &[&str]| names.iter().filter_map(|name| census.get(name)).sum::<usize>();
+    let (ephemeral, registered) = (count(&["ephemeral"]), count(&["registered", "kept-back"]));
+    match (ephemeral, registered) {
+        (0, 0) => None,
+        (ephemeral, registered) if ephemeral >= registered => {
+            Some("--allow-ephemeral also offers ports that the system hands out to clients")
+        }
+        _ => Some("--allow-registered also offers ports that are registered for something else"),
+    }
 }
 
 /// Says in one line why there are not enough ports.

@@ -4,12 +4,14 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::analyse::kill::{Obstacle, Plan, Refusal, Victim, activated};
+use crate::analyse::restart::{self, Restarter};
 use crate::model::{GapReason, HiddenBecause, Managed, Row};
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
 use crate::render::text::time;
 use crate::render::words::owner;
+use crate::render::words::process;
 use crate::render::words::socket;
 use crate::render::words::summary;
 
@@ -62,6 +64,19 @@ fn facts(victim: &Victim<'_, '_>, charset: Charset) -> Vec<(&'static str, String
 
 fn may_start_again(managed: &Managed) -> String {
     format!("{}, which may start it again; to stop it for good: {}", managed.title(), managed.stop_line())
+}
+
+/// What would stop a process for good that was started again and has the port now.
+pub fn for_good(row: &Row<'_>, plan: &Plan<'_, '_>, charset: Charset) -> Option<String> {
+    Some(match restart::restarted_by(row, plan)? {
+        Restarter::Manager(managed) => {
+            format!("{} starts it again; stop it with: {}", managed.title(), managed.stop_line())
+        }
+        Restarter::Parent(pid, process) => {
+            let name = process::called(process, charset);
+            format!("{} (pid {}) starts it again; stop that first", name.as_str(), pid.0)
+        }
+    })
 }
 
 /// The line of a socket whose holders are left alone.

@@ -85,12 +85,10 @@ fn number(number: usize) -> Text {
 }
 
 /// The share, marked where it is above.
-fn share_cell(share: Option<Share>, is_a_limit: bool, above: f64) -> (Text, Emphasis) {
+fn share_cell(share: Option<Share>, above: f64) -> (Text, Emphasis) {
     match share {
         None => (Text::unknown(), Emphasis::None),
-        Some(share) if is_a_limit && share.part() > above => {
-            (Text::plain(format!("{} !", percent(share.part()))), Emphasis::Yellow)
-        }
+        Some(share) if share.part() > above => (Text::plain(format!("{} !", percent(share.part()))), Emphasis::Yellow),
         Some(share) => (Text::plain(format!("{}  ", percent(share.part()))), Emphasis::None),
     }
 }
@@ -118,7 +116,7 @@ fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
             plain(&gauge.range.to_string()),
             (number(gauge.share.used), Emphasis::Strong),
             (number(gauge.share.limit), Emphasis::None),
-            share_cell(Some(gauge.share), gauge.is_a_limit(), options.above),
+            share_cell(Some(gauge.share), options.above),
             (bar(gauge.share, style.charset), Emphasis::Dim),
         ]
     };
@@ -144,8 +142,8 @@ fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
         (Some(_), count) => &format!("{count} numbers of the ephemeral range are reserved; "),
     };
     let rule = format!(
-        "{reserved}TCP can use an ephemeral number once for each destination (local address, peer address, peer port), \
-         so a destination runs out, not the range; UDP uses the range as a whole"
+        "{reserved}TCP can use an ephemeral port once for each destination (local address, peer address, peer port); a \
+         program that binds before it connects, or listens on port 0, needs one that nothing else uses, as UDP always does"
     );
     paragraph::sentence(out, &rule, style.width)
 }
@@ -176,7 +174,7 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
             text(destination.peer.port.to_string()),
             (number(destination.used), Emphasis::Strong),
             (destination.limit.map_or_else(Text::unknown, number), Emphasis::None),
-            share_cell(destination.share(), true, options.above),
+            share_cell(destination.share(), options.above),
             (number(destination.time_wait), Emphasis::None),
         ]
     };
@@ -194,7 +192,13 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
         GridColumn::number("SHARE", Yields::leaves(3)),
         GridColumn::number("TIME_WAIT", Yields::leaves(0)),
     ];
+    let reusable: usize = shown.iter().map(|destination| destination.reusable).sum();
     let left = Grid::new(&columns, false).draw(out, &rows, options.style)?;
+    if reusable > 0 {
+        let line =
+            format!("{reusable} of the ports in TIME_WAIT count as free: tcp_tw_reuse lets a new connection take them");
+        paragraph::sentence(out, &line, options.style.width)?;
+    }
     grid::write_no_room(out, &left, options.style)
 }
 
@@ -246,7 +250,7 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
             (Text::plain(local.port.to_string()), Emphasis::Strong),
             (Text::plain(queue.queue.used.to_string()), Emphasis::Strong),
             (Text::plain(queue.queue.limit.to_string()), Emphasis::None),
-            share_cell(Some(queue.share()), true, options.above),
+            share_cell(Some(queue.share()), options.above),
             (pid, Emphasis::None),
             (name, Emphasis::None),
         ]

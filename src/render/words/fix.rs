@@ -200,15 +200,17 @@ fn container_of(row: &Row<'_>) -> Option<Managed> {
 /// Which option of the socket would help.
 fn of_options(cause: Cause, verdict: &Verdict<'_>) -> Vec<String> {
     let mut fixes = Vec::new();
+    let is_udp = verdict.bind.protocol.is_datagram();
+    let is_group = verdict.bind.address.is_multicast();
+    let takes_over = is_udp && !is_group && !verdict.judgement.beside.is_empty();
     if verdict.with_reuseaddr == Some(Ok(())) {
-        fixes.push(match cause {
-            Cause::TimeWait => "set SO_REUSEADDR before bind(2), as servers do: it succeeds now".to_owned(),
-            _ => "SO_REUSEADDR before bind(2) lets it succeed now".to_owned(),
-        });
+        // Whoever binds last gets the datagrams: that is no remedy but a theft.
+        fixes.extend((!takes_over).then(|| "set SO_REUSEADDR before bind, as servers do: it succeeds now".to_owned()));
     }
     if verdict.with_reuseport == Some(Ok(())) && cause != Cause::TimeWait {
         fixes.push(
-            "SO_REUSEPORT before bind(2) lets it share the port: its holder has set it too, as the same user"
+            "set SO_REUSEPORT before bind to share the port with its holder, which has set it too and runs as the same \
+             user: the kernel divides what comes between the two"
                 .to_owned(),
         );
     }

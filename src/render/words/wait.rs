@@ -1,8 +1,7 @@
 //! What came of waiting.
 
-use crate::analyse::kill::blocks;
 use crate::analyse::wait::{Goal, Outcome, Place};
-use crate::model::{Row, State};
+use crate::model::{BindError, Row};
 use crate::render::text::safe::Charset;
 use crate::render::words::socket;
 
@@ -21,8 +20,7 @@ pub fn reached(goal: Goal, outcome: &Outcome<'_, '_>, charset: Charset) -> Vec<S
 /// `tcp 8080 is free`, and what is left of connections.
 pub fn free(place: &Place, rows: &[&Row<'_>]) -> String {
     let line = format!("{place} is free");
-    let is_left = |state| !blocks(place.protocol, state) && state != Some(State::Redirect);
-    let left = rows.iter().filter(|row| is_left(row.socket.state)).count();
+    let left = rows.iter().filter(|row| row.is_connection()).count();
     format!("{line}{}", connections_left(left))
 }
 
@@ -36,12 +34,27 @@ pub fn connections_left(count: usize) -> String {
     }
 }
 
+/// Why a server cannot have a port on which nothing listens.
+pub fn refused(refusal: &BindError, rows: &[&Row<'_>], charset: Charset) -> String {
+    let line = format!("a bind with SO_REUSEADDR fails with {}", refusal.name());
+    match rows.iter().find(|row| row.is_connection()).or_else(|| rows.first()) {
+        Some(row) => {
+            let left = row.socket.time_left.map(|left| format!(" ({} s left)", left.as_secs() + 1)).unwrap_or_default();
+            format!("{line}, because of {}{left}", socket::socket_and_holders(row, charset))
+        }
+        None => format!("{line}, and no socket that this run can see is on it"),
+    }
+}
+
 /// More sockets that were seen instead are only counted.
 const MOST_SEEN: usize = 3;
 
 /// The line of a port that is not as it should be: what was seen instead.
 pub fn missed(goal: Goal, outcome: &Outcome<'_, '_>, wanted: &[String], charset: Charset) -> String {
     let place = &outcome.place;
+    if let Some(refusal) = &outcome.refusal {
+        return format!("{place} is not free: {}", refused(refusal, &outcome.rows, charset));
+    }
     let line = match goal {
         Goal::Listening if wanted.is_empty() => format!("nobody listens on {place}"),
         Goal::Listening => format!("no {} listens on {place}", wanted.join(" or ")),

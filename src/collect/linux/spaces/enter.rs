@@ -69,6 +69,7 @@ fn entered(found: &Namespace, moved: io::Result<()>, need: &Need, end: Instant) 
                 ephemeral: sysctl::ephemeral_range(),
                 reserved: sysctl::reserved_ports(),
                 unprivileged_start: sysctl::unprivileged_start(),
+                time_wait_reuse: sysctl::time_wait_reuse(),
                 listen_overflows: overflows(Path::new("/proc/thread-self/net")),
                 ..found.space.clone()
             };

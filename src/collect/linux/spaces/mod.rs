@@ -72,6 +72,7 @@ pub fn current() -> Space {
         ephemeral: sysctl::ephemeral_range(),
         reserved: sysctl::reserved_ports(),
         unprivileged_start: sysctl::unprivileged_start(),
+        time_wait_reuse: sysctl::time_wait_reuse(),
         ..Space::new(SpaceId(id), kind, label, SocketSource::Netlink)
     }
 }
