@@ -6,6 +6,7 @@
 mod connected;
 mod support;
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
@@ -30,7 +31,7 @@ const PLACES: [Place; 5] = [
 ];
 
 /// No option, `SO_REUSEADDR`, `SO_REUSEPORT`.
-const OPTIONS: [&str; 3] = ["", "--reuseaddr", "--reuseport"];
+const OPTIONS: [&str; 3] = ["--no-reuseaddr", "--reuseaddr", "--reuseport"];
 
 fn bind(kind: Type, place: Place, option: &str, port: u16) -> std::io::Result<Socket> {
     let address = SocketAddr::new(place.address.parse().unwrap(), port);
@@ -50,6 +51,23 @@ fn port_of(socket: &Socket) -> u16 {
 
 fn plain(address: &'static str, port: u16) -> Socket {
     bind(Type::STREAM, Place { address, v6only: false }, "", port).unwrap()
+}
+
+/// Says whether a server can take the port now: with `SO_REUSEADDR` for TCP and plainly for UDP, at every address of both
+/// families, and for TCP listen there.
+fn can_serve(kind: Type, port: u16) -> bool {
+    let option = if kind == Type::STREAM { "--reuseaddr" } else { "" };
+    ["0.0.0.0", "::"].into_iter().all(|address| {
+        let socket = bind(kind, Place { address, v6only: false }, option, port);
+        socket.is_ok_and(|socket| kind == Type::DGRAM || socket.listen(1).is_ok())
+    })
+}
+
+/// What `wait --free` says of each port at this moment.
+fn waited_for(flag: &str, ports: &[u16]) -> Vec<bool> {
+    let run = portscope(["wait", "--free", "--json", "--timeout", "0s", flag]).args(ports);
+    let report = run.exits_with([0, 1]).json();
+    report["ports"].as_array().unwrap().iter().map(|port| port["reached"].as_bool().unwrap()).collect()
 }
 
 /// The answers of a report for its first port.
@@ -88,27 +106,40 @@ fn every_pair_of_addresses_and_options_gives_the_kernels_answer() {
             .collect();
         let ports: Vec<u16> = older.iter().map(|(.., socket)| port_of(socket)).collect();
         let mut compared = 0;
+        let mut refused: BTreeSet<(usize, &str, &str, bool)> = BTreeSet::new();
         for (option, v6only) in OPTIONS.into_iter().flat_map(|option| ["", "--v6only"].map(|v6only| (option, v6only))) {
             let flags: Vec<&str> = [flag, option, v6only].into_iter().filter(|flag| !flag.is_empty()).collect();
             let run = portscope(["check", "--json", "-a", "0.0.0.0,127.0.0.1,::,::1"]).args(&ports).args(&flags);
             let report = run.exits(1).json();
             // No child of another test may keep one of the sockets that are opened and closed here.
             let _alone = support::alone();
-            for (answer, (place, older_option, socket)) in report["ports"].as_array().unwrap().iter().zip(&older) {
+            let answers = report["ports"].as_array().unwrap().iter().zip(&older).enumerate();
+            for (index, (answer, (place, older_option, socket))) in answers {
                 assert_eq!(answer["port"], port_of(socket));
                 for answer in answer["binds"].as_array().unwrap() {
                     let address = PLACES.iter().find(|place| answer["address"] == place.address).unwrap().address;
                     let newer = Place { address, v6only: !v6only.is_empty() && address.contains(':') };
                     let real = bind(kind, newer, option, port_of(socket));
                     let case = format!("{place:?} {older_option} listens: {listens}; {newer:?} {option}\n{answer:#}");
+                    let is_shared = !answer["shares_with"].as_array().unwrap().is_empty();
                     let (outcome, error) = match &real {
+                        Ok(_) if is_shared => ("shared", Value::Null),
                         Ok(_) => ("bindable", Value::Null),
                         Err(_) => ("refused", Value::from("EADDRINUSE")),
                     };
                     assert_eq!((&answer["outcome"], &answer["error"]), (&Value::from(outcome), &error), "{case}");
                     assert_ne!(answer["agrees"], false, "{case}");
-                    if option.is_empty() {
+                    if option == "--no-reuseaddr" {
                         assert_eq!(answer["rule"], outcome, "without options nothing is in doubt: {case}");
+                    }
+                    if real.is_err() {
+                        let blockers = answer["blockers"].as_array().unwrap();
+                        let is_it = |blocker: &Value| {
+                            let local = &blocker["socket"]["local"];
+                            local["port"] == port_of(socket) && local["address"] == place.address
+                        };
+                        assert!(!blockers.is_empty() && blockers.iter().all(is_it), "{case}");
+                        refused.insert((index, address, option, newer.v6only));
                     }
                     assert_eq!(
                         answer["blockers"].as_array().unwrap().is_empty(),
@@ -120,7 +151,70 @@ fn every_pair_of_addresses_and_options_gives_the_kernels_answer() {
             }
         }
         assert_eq!(compared, 15 * 6 * 4);
+        // Beside each, what waits for a free port agrees with a server that would take it.
+        let waited = waited_for(flag, &ports);
+        let _alone = support::alone();
+        for ((place, option, socket), waited) in older.iter().zip(&waited) {
+            assert_eq!(*waited, can_serve(kind, port_of(socket)), "{place:?} {option} listens: {listens}");
+        }
+        // What was named as in the way was all of it: where it is closed, the same bind succeeds.
+        drop(older);
+        for (index, address, option, v6only) in &refused {
+            let real = bind(kind, Place { address, v6only: *v6only }, option, ports[*index]);
+            assert!(real.is_ok(), "{address} {option} on {} after what blocked it is closed", ports[*index]);
+        }
+        let free = waited.iter().filter(|free| **free).count();
+        println!(
+            "{flag} listens: {listens}: {compared} binds compared, {} refused and then granted, {free} of {} ports free \
+             for a server",
+            refused.len(),
+            ports.len()
+        );
+        assert!(refused.len() > 100, "only {} binds were refused", refused.len());
     }
+}
+
+#[test]
+fn a_bind_beside_another_socket_is_never_a_bare_yes() {
+    let place = PLACES[1];
+    let old = bind(Type::DGRAM, place, "--reuseaddr", 0).unwrap();
+    let port = port_of(&old);
+    let answer = verdict(port, &["-u", "-a", "127.0.0.1"], 1);
+    assert_eq!(answer["with_reuseaddr"], true, "{answer:#}");
+    let fixes = answer["fixes"].to_string();
+    assert!(!fixes.contains("SO_REUSEADDR"), "it takes the datagrams of the other: {fixes}");
+    let answer = verdict(port, &["-u", "-a", "127.0.0.1", "--reuseaddr"], 0);
+    assert_eq!((&answer["outcome"], pids(&answer["shares_with"][0])), (&"shared".into(), vec![std::process::id()]));
+    let text = portscope(["check", "-u", "-a", "127.0.0.1", "--reuseaddr"]).arg(port).success().stdout;
+    assert!(text.contains("shared") && text.contains("takes the datagrams of check-"), "{text}");
+    // The kernel gives them to the newer one.
+    let new = bind(Type::DGRAM, place, "--reuseaddr", port).unwrap();
+    let sender = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    sender.send_to(b"x", ("127.0.0.1", port)).unwrap();
+    let new: UdpSocket = new.into();
+    assert_eq!(new.recv(&mut [0; 8]).unwrap(), 1);
+
+    let listener = bind(Type::STREAM, place, "--reuseport", 0).unwrap();
+    listener.listen(1).unwrap();
+    let text = portscope(["check", "-a", "127.0.0.1", "--reuseport"]).arg(port_of(&listener)).success().stdout;
+    assert!(text.contains("shared") && text.contains("the kernel divides what comes between it and"), "{text}");
+}
+
+#[test]
+fn in_a_user_namespace_without_the_network_a_right_is_not_taken_for_granted() {
+    let own = ["unshare", "--user", "--map-root-user"];
+    let can = support::output(Command::new(own[0]).args(&own[1..]).arg("true")).status.success();
+    if !can {
+        return skip("no user namespace can be made here");
+    }
+    let check = |arguments: &[&str], prefix: &[&str]| {
+        let run = portscope(["check", "81", "-a", "127.0.0.1", "--json"]).args(arguments).under(prefix);
+        binds(&run.exits_with([0, 1]).json())[0].clone()
+    };
+    assert_eq!(check(&["--no-probe"], &own)["outcome"], "unknown");
+    assert_eq!(check(&[], &own)["error"], "EACCES");
+    let both = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", "ip link set lo up; exec \"$0\" \"$@\""];
+    assert_eq!(check(&["--no-probe"], &both)["outcome"], "bindable", "there the right counts");
 }
 
 #[test]
@@ -262,9 +356,9 @@ fn sharing_by_reuseport_is_offered_to_the_same_user_only() {
     let first = bind(Type::STREAM, place, "--reuseport", 0).unwrap();
     first.listen(1).unwrap();
     let port = port_of(&first);
-    let answer = verdict(port, &["-a", "127.0.0.1"], 1);
+    let answer = verdict(port, &["-a", "127.0.0.1", "--no-reuseaddr"], 1);
     assert_eq!((&answer["with_reuseport"], &answer["with_reuseaddr"]), (&true.into(), &false.into()));
-    assert!(text(port, &["-a", "127.0.0.1"]).contains("fix: SO_REUSEPORT before bind(2) lets it share the port"));
+    assert!(text(port, &["-a", "127.0.0.1"]).contains("fix: set SO_REUSEPORT before bind to share the port"));
     assert_eq!(verdict(port, &["-a", "127.0.0.1", "--reuseport"], 0)["rule"], "depends");
     // Two on the very same address show that both have set it.
     let second = bind(Type::STREAM, place, "--reuseport", port).unwrap();
@@ -296,16 +390,21 @@ fn time_wait_is_told_with_its_seconds_and_with_what_helps() {
     support::close(listener.accept().unwrap());
     drop(client);
     drop(listener);
+    let strict = ["-a", "127.0.0.1", "--no-reuseaddr"];
     let answer = eventually("TIME_WAIT", || {
-        let answer = verdict(port, &["-a", "127.0.0.1"], 1);
+        let answer = verdict(port, &strict, 1);
         (answer["cause"] == "time-wait").then_some(answer)
     });
     assert_eq!((&answer["with_reuseaddr"], &answer["error"]), (&true.into(), &"EADDRINUSE".into()));
-    let text = text(port, &["-a", "127.0.0.1"]);
+    let text = text(port, &strict);
     let seconds = text.split("fix: wait ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
     assert!((1..=61).contains(&seconds.parse::<u32>().unwrap()), "{text}");
-    assert!(text.contains("fix: set SO_REUSEADDR before bind(2)"), "{text}");
-    assert_eq!(verdict(port, &["-a", "127.0.0.1", "--reuseaddr"], 0)["outcome"], "bindable");
+    assert!(text.contains("fix: set SO_REUSEADDR before bind, as servers do"), "{text}");
+    // A server sets it, and what differs without it is said.
+    let answer = verdict(port, &["-a", "127.0.0.1"], 0);
+    assert_eq!((&answer["outcome"], &answer["without_reuseaddr"]), (&"bindable".into(), &false.into()));
+    let text = portscope(["check", "-a", "127.0.0.1"]).arg(port).success().stdout;
+    assert!(text.contains("with SO_REUSEADDR, as servers set it; without it EADDRINUSE: a connection of "), "{text}");
 }
 
 #[test]
@@ -331,7 +430,8 @@ fn a_connection_outlives_the_listener_that_accepted_it() {
         let client = TcpStream::connect(("127.0.0.1", 8080)).unwrap();
         (client, listener.accept().unwrap())
     });
-    let report = portscope(["check", "8080", "-a", "127.0.0.1", "--json"]).under(space.inside()).exits(1).json();
+    let report = portscope(["check", "8080", "-a", "127.0.0.1", "--no-reuseaddr", "--json"]);
+    let report = report.under(space.inside()).exits(1).json();
     assert_eq!(binds(&report)[0]["cause"], "connection", "{report}");
 }
 

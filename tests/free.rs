@@ -299,3 +299,38 @@ fn bad_input_is_one_line_and_exit_2() {
         assert!(stderr.starts_with(&format!("portscope: {message}")), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn a_folder_keeps_its_port_while_its_own_server_runs() {
+    let folder = Folder::new();
+    let run = |flags: &[&str]| free(&["--seed"]).arg(folder.join(".").display()).args(flags);
+    let port: u16 = run(&[]).success().stdout.trim().parse().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let inside = folder.join("src");
+    std::fs::create_dir(&inside).unwrap();
+    let server = support::hold(std::process::Command::new("sleep").arg("1000").current_dir(&inside), listener);
+    let output = run(&[]).any_stderr().success();
+    assert_eq!(output.stdout, format!("{port}\n"));
+    let note = format!("portscope: port {port} is in use by your own server there: sleep (pid {})\n", server.pid());
+    assert_eq!(output.stderr, note);
+    let report = run(&["--json"]).success().json();
+    assert_eq!((&report["ports"][0], &report["in_use_by_own_server"][0]), (&port.into(), &port.into()));
+    // A command that is to have it cannot.
+    let other = run(&["--exec", "echo", "{}"]).success().stdout;
+    assert_ne!(other, format!("{port}\n"));
+    drop(server);
+    // Whoever else has it makes the folder move on.
+    let _stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let moved = run(&[]).success().stdout;
+    assert_ne!(moved, format!("{port}\n"));
+}
+
+#[test]
+fn where_every_port_may_go_to_clients_the_flag_that_offers_them_is_named() {
+    let Some(space) = OwnSpace::new("echo 1024 65535 > /proc/sys/net/ipv4/ip_local_port_range") else { return };
+    let hint = "hint: --allow-ephemeral also offers ports that the system hands out to clients";
+    let output = free(&[]).under(space.inside()).stderr_contains(hint).exits(1);
+    assert_eq!(output.stdout, "");
+    let port = free(&["--allow-ephemeral"]).under(space.inside()).success().stdout;
+    assert_eq!(ports(&port).len(), 1);
+}

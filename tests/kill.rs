@@ -58,6 +58,42 @@ fn the_listeners_owner_ends_and_the_port_is_said_to_be_free() {
 }
 
 #[test]
+fn a_port_that_no_server_can_have_yet_is_not_called_free() {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let port = listener.local_addr().unwrap().as_socket().unwrap().port();
+    let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // A connection that outlives its listener has not set SO_REUSEADDR, as the listener had not.
+    let (accepted, _) = listener.accept().unwrap();
+    let server = holding(listener);
+    let refused = format!("tcp {port} is not free after 200ms: a bind with SO_REUSEADDR fails with EADDRINUSE");
+    let _ = portscope(["kill", "--yes", "--timeout", "200ms"]).arg(port).stderr_contains(&refused).exits(1);
+    assert_eq!(ended_by(server), Some(TERM));
+    drop((client, accepted));
+}
+
+#[test]
+fn a_server_that_its_supervisor_starts_again_is_not_called_gone() {
+    let (listener, port) = listener();
+    support::close(listener);
+    let server =
+        format!("import socket, time\ns = socket.create_server(('127.0.0.1', {port}))\nwhile True: time.sleep(100)");
+    let folder = Folder::new();
+    std::fs::write(folder.join("server.py"), server).unwrap();
+    let script = format!("while :; do python3 {}; done", folder.join("server.py").display());
+    let supervisor = Kept(support::start(Command::new("bash").args(["-c", &script]).stderr(Stdio::null())));
+    let _ = portscope(["wait", "-q"]).arg(port).success();
+    let output = portscope(["kill", "--yes"]).arg(port).any_stderr().exits(1);
+    let again = format!("portscope: tcp {port} was taken again by ");
+    assert!(output.stderr.starts_with(&again) && output.stderr.contains("python3 server.py"), "{}", output.stderr);
+    let hint = format!("hint: bash (pid {}) starts it again; stop that first\n", supervisor.pid());
+    assert!(output.stderr.contains(&hint), "{}", output.stderr);
+    drop(supervisor);
+    let _ = portscope(["kill", "--yes"]).arg(port).any_stderr().output();
+}
+
+#[test]
 fn a_client_of_the_port_survives() {
     let (listener, port) = listener();
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -575,7 +611,7 @@ fn reuse_of_a_number() {
     run.types("y\n");
     let (code, shown) = run.ends();
     assert!(shown.contains(&format!("{pid} sleep: has ended by itself")), "{shown}");
-    assert!(shown.contains(&format!("tcp {port} was taken at once by {pid} sleep")), "{shown}");
+    assert!(shown.contains(&format!("tcp {port} was taken by {pid} sleep")), "{shown}");
     assert_eq!(code, 1, "{shown}");
     assert!(is_alive(&mut other), "{shown}");
 }

@@ -73,7 +73,9 @@ fn a_timeout_says_what_was_seen_instead() {
 #[test]
 fn a_socket_that_is_bound_keeps_a_port_from_being_free() {
     let (_socket, port) = bound();
-    let not = format!("tcp {port} is not free: tcp 127.0.0.1:{port} BOUND");
+    let not = format!(
+        "tcp {port} is not free: a bind with SO_REUSEADDR fails with EADDRINUSE, because of tcp 127.0.0.1:{port} BOUND"
+    );
     let _ = portscope(["wait", "--free", "--timeout", "0s"]).arg(port).stderr_contains(&not).exits(1);
 }
 
@@ -91,6 +93,28 @@ fn what_is_left_of_connections_counts_only_when_it_is_asked_for() {
     assert_eq!(output.stdout, line);
     let seen = format!("tcp {port} is not free: tcp 127.0.0.1:{port} TIME_WAIT");
     let _ = portscope(["wait", "--free", "--any-state", "--timeout", "0s"]).arg(port).stderr_contains(&seen).exits(1);
+}
+
+#[test]
+fn a_port_is_free_only_when_a_server_can_have_it() {
+    let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    listener.listen(1).unwrap();
+    let port = listener.local_addr().unwrap().as_socket().unwrap().port();
+    let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    support::close(listener);
+    // Neither the server nor the client has set SO_REUSEADDR, which both sides of a bind must.
+    for port in [port, client.local_addr().unwrap().port()] {
+        let refused =
+            format!("tcp {port} is not free: a bind with SO_REUSEADDR fails with EADDRINUSE, because of tcp ");
+        let _ = portscope(["wait", "--free", "--timeout", "0s"]).arg(port).stderr_contains(&refused).exits(1);
+        assert!(TcpListener::bind(("127.0.0.1", port)).is_err());
+    }
+    support::close(accepted);
+    drop(client);
+    let refused = "is not free: a bind with SO_REUSEADDR fails with EADDRINUSE, because of tcp ";
+    let _ = portscope(["wait", "--free", "--timeout", "0s"]).arg(port).stderr_contains(refused).exits(1);
 }
 
 #[test]

@@ -42,6 +42,11 @@ fn what_cannot_be_answered_is_one_line_and_exit_2() {
         ("1 + 1", "--where: `1 + 1` is not a condition: expected an expression that is true or false".into()),
         ("local.port", format!("--where, for tcp {end}: `local.port` is not a condition: expected ")),
         ("port == 1", "--where: `port == 1`: `port` is neither a function nor a field: expected space, ".into()),
+        ("true || nope", "--where: `true || nope`: `nope` is neither a function nor a field: expected space, ".into()),
+        (
+            "state == 'listen'",
+            "--where: `state == 'listen'`: no value is ever 'listen' there (did you mean 'LISTEN'?): expected ".into(),
+        ),
         ("1 +", "--where: `1 +` is not an expression: column ".into()),
         ("", "--where: `` is not an expression: ".into()),
     ] {

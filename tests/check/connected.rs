@@ -83,7 +83,8 @@ fn every_socket_that_is_connected_is_in_the_way_of_what_the_kernel_says() {
         let ports: Vec<u16> = older.iter().map(|older| older.port).collect();
         for v6only in [&[][..], &["--v6only"]] {
             let addresses = newer.join(",");
-            let run = portscope(["check", "--json", flag, "-a", &addresses]).args(&ports).args(v6only);
+            let run =
+                portscope(["check", "--json", "--no-reuseaddr", flag, "-a", &addresses]).args(&ports).args(v6only);
             let report = run.under(space.inside()).exits(1).json();
             let _alone = support::alone();
             for (answer, older) in report["ports"].as_array().unwrap().iter().zip(&older) {
@@ -180,11 +181,12 @@ fn a_connection_that_nobody_holds_can_be_waited_for_or_destroyed() {
         support::close(listener.accept().unwrap());
         client
     });
-    let shown = portscope(["check", "8080", "-a", "127.0.0.1"]).under(space.inside()).exits(1).stdout;
+    let shown = portscope(["check", "8080", "-a", "127.0.0.1", "--no-reuseaddr"]).under(space.inside()).exits(1).stdout;
     assert!(shown.contains("fix: no process holds it any more: wait until "), "{shown}");
     let _ = portscope(["close", "8080", "--clients", "--yes"]).under(space.inside()).any_stderr().output();
     eventually("the port is free", || {
-        let output = portscope(["check", "8080", "-q", "-a", "127.0.0.1"]).under(space.inside()).output();
+        let output = portscope(["check", "8080", "-q", "-a", "127.0.0.1", "--no-reuseaddr"]);
+        let output = output.under(space.inside()).output();
         output.status.success().then_some(())
     });
 }

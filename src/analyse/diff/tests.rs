@@ -467,3 +467,46 @@ proptest! {
         prop_assert_eq!(mirror, back.changes);
     }
 }
+
+#[test]
+fn whoever_can_reach_a_listener_by_more_or_fewer_ways_is_a_change_of_exposure() {
+    let bound = |address: &str, v6only: Option<bool>, device: Option<&str>| {
+        with(443, |socket| {
+            socket.local.address = address.parse().unwrap();
+            socket.family = if socket.local.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
+            (socket.v6only, socket.device) = (v6only, device.map(str::to_owned));
+        })
+    };
+    let only_ipv6 = bound("::", Some(true), None);
+    let both = bound("::", Some(false), None);
+    let not_told = bound("::", None, None);
+    let ipv4 = bound("0.0.0.0", None, None);
+    let through_one = bound("0.0.0.0", None, Some("eth0"));
+    let through_other = bound("0.0.0.0", None, Some("eth1"));
+    for (before, after, kind) in [
+        (&only_ipv6, &both, Some("exposure-widened")),
+        (&both, &only_ipv6, Some("exposure-narrowed")),
+        (&ipv4, &both, Some("exposure-widened")),
+        (&both, &ipv4, Some("exposure-narrowed")),
+        (&ipv4, &only_ipv6, Some("address-changed")),
+        (&through_one, &ipv4, Some("exposure-widened")),
+        (&ipv4, &through_one, Some("exposure-narrowed")),
+        (&through_one, &through_other, Some("address-changed")),
+        (&only_ipv6, &not_told, None),
+    ] {
+        let expected: Vec<(u16, &str)> = kind.into_iter().map(|kind| (443, kind)).collect();
+        assert_eq!(kinds(before, after), expected);
+    }
+}
+
+#[test]
+fn another_script_of_the_same_interpreter_is_another_owner() {
+    let running = |runs: Option<&str>| {
+        let mut snapshot = testing::snapshot();
+        snapshot.processes.get_mut(&Pid(700)).unwrap().runs = runs.map(Into::into);
+        snapshot
+    };
+    assert_eq!(kinds(&running(Some("a.py")), &running(Some("b.py"))), [(5432, "owner-changed")]);
+    assert_eq!(kinds(&running(Some("a.py")), &running(Some("a.py"))), []);
+    assert_eq!(kinds(&running(Some("a.py")), &running(None)), [], "one side does not tell it");
+}

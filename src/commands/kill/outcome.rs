@@ -89,7 +89,8 @@ pub fn settle(
         }
         was_free = matches!(look, Look::Free(_));
         if let (Look::Taken(by, for_good), true) = (&look, running.is_empty()) {
-            context.note(&format!("{} was taken again by {by}", targets.names()));
+            let again = if for_good.is_some() { " again" } else { "" };
+            context.note(&format!("{} was taken{again} by {by}", targets.names()));
             if let Some(hint) = for_good {
                 context.hint(hint);
             }
