@@ -13,7 +13,7 @@ use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
 use cel::{Context, Env, ExecutionError, Program, Value};
 
 /// The fields of the object, which an expression names as variables.
-pub const FIELDS: [&str; 21] = [
+pub const FIELDS: [&str; 22] = [
     "space",
     "protocol",
     "family",
@@ -33,6 +33,7 @@ pub const FIELDS: [&str; 21] = [
     "autobound",
     "time_left_ms",
     "forward",
+    "reachability",
     "activation",
     "owner",
 ];

@@ -7,7 +7,8 @@ use std::path::Path;
 use super::order::Order;
 use crate::catalogue::{self, Catalogue};
 use crate::model::{
-    BindError, ForwardTarget, Lead, Listing, Nobody, Owner, Port, PortRange, Process, Protocol, Redirects, Row, Service, Space, State, Uid,
+    BindError, ForwardTarget, Lead, Listing, Nobody, Owner, Port, PortRange, Process, Protocol, Redirects, Row,
+    Service, Space, State, Uid,
 };
 
 /// Where the system does not tell its ephemeral range, every range that a system has by default counts as one: from

@@ -24,6 +24,7 @@ use Kind::{Any, List, Object, Word};
 const ENDPOINT: Kind = Object(&[("address", Any), ("port", Any)]);
 const CONTAINER: Kind =
     Object(&[("runtime", Any), ("id", Any), ("name", Any), ("image", Any), ("pod", Any), ("compose", Any)]);
+const REDIRECTION: Kind = Object(&[("answer", Any), ("to", Any), ("rule", Any), ("senders", Any), ("reason", Any)]);
 const PROJECT: Kind = Object(&[("name", Any), ("branch", Any), ("folder", Any), ("source", Any)]);
 const PROCESS: Kind = Object(&[
     ("pid", Any),
@@ -63,6 +64,7 @@ fn kind_of(field: &str) -> Kind {
             ("to", Object(&[("address", Any), ("port", Any), ("ports", Any)])),
             ("container", CONTAINER),
         ]),
+        "reachability" => Object(&[("outside", REDIRECTION), ("local", REDIRECTION), ("filtered", Any)]),
         "activation" => Object(&[("socket", Any), ("service", Any)]),
         "owner" => Object(&[
             ("tier", Word(TIERS)),
