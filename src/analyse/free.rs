@@ -152,11 +152,8 @@ impl<'a> Rules<'a> {
             let over = matches!(row.socket.owner, Owner::Nobody(why) if why != Nobody::Redirected);
             over && row.is_connection()
         };
-        let is_its = |row: &&Row<'_>| own.holds(row) || is_left(row);
-        rows.iter()
-            .copied()
-            .find(|row| row.is_listener && own.holds(row))
-            .filter(|_| rows.iter().all(|row| is_its(row)))
+        let is_its = |row: &&'a Row<'a>| own.holds(row) || is_left(row);
+        rows.iter().copied().find(|row| row.is_listener && own.holds(row)).filter(|_| rows.iter().all(is_its))
     }
 
     /// How many ports of the range there are not for each first reason; those that the kernel refused are not counted.

@@ -232,7 +232,9 @@ mod tests {
                     }
                 }
                 serde_json::Value::Array(values) => {
-                    values.iter().for_each(|value| all(value, &format!("{path}[0]"), paths));
+                    for value in values {
+                        all(value, &format!("{path}[0]"), paths);
+                    }
                 }
                 _ => {}
             }

@@ -153,7 +153,7 @@ fn compare(identity: &Identity, was: &Side, is: &Side, diff: &mut Diff) {
         Ordering::Greater => changed(Kind::ExposureWidened),
         Ordering::Less => changed(Kind::ExposureNarrowed),
         Ordering::Equal if is.addresses != was.addresses => changed(Kind::AddressChanged),
-        Ordering::Equal if !is_in_doubt && !(was.is_vague || is.is_vague) && is.doors != was.doors => {
+        Ordering::Equal if !(is_in_doubt || was.is_vague || is.is_vague) && is.doors != was.doors => {
             changed(Kind::AddressChanged);
         }
         Ordering::Equal => {}
