@@ -518,7 +518,7 @@ fn a_port_that_the_firewall_redirects_is_bound_in_vain() {
     let every = of("0.0.0.0");
     assert_eq!((&every["outcome"], &every["cause"]), (&"shadowed".into(), &"redirected".into()));
     assert_eq!((&every["probe"]["bound"], &every["error"]), (&true.into(), &Value::Null), "bind(2) succeeds");
-    assert_eq!(every["redirects"][0]["forward"]["to"]["port"], 42101);
+    assert_eq!(every["reachability"]["outside"]["to"]["port"], 42101);
     assert_eq!(of("127.0.0.1")["outcome"], "bindable", "the rule is not for what the host sends to itself");
     let text = run(&[]).exits(1).stdout;
     assert!(text.contains("in vain") && text.contains("the firewall sends what comes for it to "), "{text}");
