@@ -71,7 +71,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         // The lines below name everything that was looked for; an empty table would say the same again.
         super::tell_gaps(&listing, context);
     } else {
-        show(&listing, leftovers, &args.output, context)?;
+        show(&listing, &leftovers, &args.output, context)?;
     }
     // A document says itself what it is about, and that it is empty.
     let is_document = args.output.format() == Format::Json;
@@ -97,7 +97,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     Ok(status)
 }
 
-fn show(listing: &Listing<'_>, leftovers: Leftovers, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
+fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
     let style = output.style.style(context);
     let is_for_person = style.width.is_some();
     let table = |frame, fitted| TableOptions {
