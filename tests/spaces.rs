@@ -348,7 +348,7 @@ fn a_redirected_port_without_a_socket_has_a_row() {
     let table = portscope(["-l", "42100-42101"]).under(["ip", "netns", "exec", &named.0]).success().stdout;
     let row = table.lines().find(|line| line.contains("42100")).unwrap_or_else(|| panic!("{table}"));
     assert!(row.contains("REDIRECT") && row.contains("→ :42101"), "{table}");
-    assert!(table.contains("1 listening, 1 redirected"), "{table}");
+    assert!(table.contains("1 listening · 1 redirected"), "{table}");
 
     let report = inside().arg("--no-helpers").success().json();
     assert_eq!(report["visibility"]["redirects_checked"], false);

@@ -6,6 +6,7 @@ use super::nearest::suggesting;
 use super::{HeaderArgs, JsonArgs, StrictArgs, StyleArgs, one_of};
 use crate::error::Error;
 use crate::model::Listing;
+use crate::render::page::listing::SPARE;
 use crate::render::words::column::Column;
 use crate::select::{SortKey, Sorting};
 
@@ -108,6 +109,32 @@ impl OutputArgs {
             columns.insert(0, Column::Space);
         }
         columns
+    }
+
+    /// The columns that a table for a person has: those that were asked for, and where none was chosen what is shown where
+    /// there is room.
+    pub fn columns_for_person(&self, listing: &Listing<'_>) -> Vec<Column> {
+        let mut columns = self.columns_of(listing);
+        if self.shows_spare() {
+            let before_user = columns.iter().position(|column| *column == Column::User).unwrap_or(columns.len());
+            let spare: Vec<Column> = SPARE.into_iter().filter(|column| !columns.contains(column)).collect();
+            columns.splice(before_user..before_user, spare);
+        }
+        columns
+    }
+
+    /// Says whether columns are added where there is room for them.
+    pub fn shows_spare(&self) -> bool {
+        self.format() == Format::Table && !self.pids_only && self.columns.is_empty()
+    }
+
+    /// The columns that were asked for by name.
+    pub fn named(&self) -> Vec<Column> {
+        let named = |change: &ColumnChange| match change {
+            ColumnChange::Only(column) | ColumnChange::Add(column) => Some(*column),
+            ColumnChange::Drop(_) => None,
+        };
+        self.columns.iter().filter_map(named).chain(self.argv.then_some(Column::Argv)).collect()
     }
 
     /// The columns that were asked for.

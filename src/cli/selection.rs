@@ -173,6 +173,11 @@ impl SelectionArgs {
     }
 
     /// The states that can pass the filters.
+    /// Says whether sockets that no process holds are only counted for a person: nothing was asked for that they are.
+    pub fn folds_leftovers(&self) -> bool {
+        !self.all && self.states.is_empty() && self.targets.is_empty() && !self.is_specific()
+    }
+
     fn states(&self) -> Option<Vec<State>> {
         if self.listening && !self.all {
             return Some(vec![State::Listen, State::Unconnected, State::Redirect]);

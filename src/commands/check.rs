@@ -142,7 +142,7 @@ fn show(
     let style = args.style.style(context);
     let mut text = Vec::new();
     check::write(&mut text, checked, listing, caller, style)?;
-    super::pager::show(&text, !args.style.no_pager, context)
+    super::pager::show(&text, !args.style.no_pager, context).map(|_| ())
 }
 
 /// Ports at which the same binds are checked.

@@ -15,6 +15,7 @@ use crate::render::document::json;
 use crate::render::page::listing::{self, TableOptions};
 use crate::render::table::draw::Frame;
 use crate::render::words::summary;
+use crate::select::leftovers::{self, Leftovers};
 use crate::{join, select};
 
 /// List open sockets (the default)
@@ -31,7 +32,10 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let catalogue = config::catalogue(&args.output.style.labels, &context.environment)?;
     let filter = args.selection.filter(|word| catalogue.ports_named(word));
     let names = (!args.output.numeric).then_some(&catalogue);
-    let need = args.selection.need(&args.output);
+    let mut need = args.selection.need(&args.output);
+    if args.output.shows_spare() && args.output.style.style(context).width.is_some() {
+        (need.project, need.belonging) = (true, true);
+    }
     let mut snapshot = super::snapshot(&need, &args.selection.source, context)?;
     if args.selection.is_specific() && !join::listing(&snapshot, names).rows.iter().any(|row| filter.admits(row)) {
         // The kernel's table is not read in one moment; that nothing is there needs two agreeing looks.
@@ -48,6 +52,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     }
     listing.retain(|row| filter.admits(row));
     args.selection.keep_where(&mut listing)?;
+    let is_page = context.terminal.is_tty && args.output.format() == Format::Table && !args.output.pids_only;
+    let leftovers =
+        if is_page && args.selection.folds_leftovers() { leftovers::take(&mut listing) } else { Leftovers::new() };
     match args.output.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => select::in_default_order(&mut listing.rows),
@@ -64,7 +71,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         // The lines below name everything that was looked for; an empty table would say the same again.
         super::tell_gaps(&listing, context);
     } else {
-        show(&listing, &args.output, context)?;
+        show(&listing, &leftovers, &args.output, context)?;
     }
     // A document says itself what it is about, and that it is empty.
     let is_document = args.output.format() == Format::Json;
@@ -90,10 +97,14 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     Ok(status)
 }
 
-fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
+fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
     let style = output.style.style(context);
+    let is_for_person = style.width.is_some();
     let table = |frame, fitted| TableOptions {
-        columns: output.columns_of(listing),
+        columns: if is_for_person { output.columns_for_person(listing) } else { output.columns_of(listing) },
+        named: output.named(),
+        leftovers: leftovers.clone(),
+        verbose: output.verbose,
         bare: output.header.no_header,
         fitted,
         frame,
@@ -113,8 +124,12 @@ fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Re
         Format::Table if !context.terminal.is_tty => listing::write(out, listing, &table(Frame::Plain, true))?,
         Format::Table => {
             let mut text = Vec::new();
-            listing::write(&mut text, listing, &table(Frame::Plain, true))?;
-            pager::show(&text, !output.style.no_pager, context)?;
+            let options = table(Frame::Plain, true);
+            listing::write(&mut text, listing, &options)?;
+            if pager::show(&text, !output.style.no_pager, context)? && !options.bare {
+                // The line above the table has left the screen.
+                listing::write_title(&mut context.stdout, listing, &options)?;
+            }
         }
         Format::Wide if style.width.is_none() => listing::write(out, listing, &table(Frame::Plain, false))?,
         Format::Wide => {

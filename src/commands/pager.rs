@@ -15,14 +15,15 @@ const USUAL: &str = "less -FRX";
 /// The same for lines that are wider than the screen. With -F it would not wait where only the width is too small.
 const SIDEWAYS: &str = "less -RSX";
 
-/// Writes the text, through a pager when it does not fit on the terminal.
-pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<(), Error> {
+/// Writes the text, through a pager when it does not fit on the terminal; returns whether it was paged.
+pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<bool, Error> {
     let height = context.terminal.size.map_or(24, |(_, height)| usize::from(height));
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
-    if wanted && context.terminal.is_tty && lines >= height && page(text, USUAL, context)? {
-        return Ok(());
+    if wanted && context.terminal.is_tty && lines > height && page(text, USUAL, context)? {
+        return Ok(true);
     }
-    Ok(context.stdout.write_all(text)?)
+    context.stdout.write_all(text)?;
+    Ok(false)
 }
 
 /// Writes a text whose lines are not fitted to any width: through a pager that scrolls sideways when it does not fit on
@@ -32,7 +33,7 @@ pub fn show_wide(text: &[u8], wanted: bool, width: Option<usize>, context: &mut 
     let whole = String::from_utf8_lossy(text);
     let cut = clip::lines(&whole, width);
     if cut.len() == whole.len() {
-        return show(text, wanted, context);
+        return show(text, wanted, context).map(|_| ());
     }
     if wanted && context.terminal.is_tty && page(text, SIDEWAYS, context)? {
         return Ok(());

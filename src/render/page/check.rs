@@ -109,11 +109,11 @@ fn heading(port: &Checked<'_>, style: Style) -> String {
 fn cells(verdict: &Verdict<'_>, style: Style) -> [(Text, Emphasis); 5] {
     let (word, emphasis) = match &verdict.outcome {
         _ if verdict.is_beside_the_point() => ("-", Emphasis::Dim),
-        Outcome::Bindable => ("yes", Emphasis::Green),
-        Outcome::Shared => ("shared", Emphasis::Yellow),
-        Outcome::Shadowed => ("in vain", Emphasis::Yellow),
-        Outcome::Refused(_) => ("no", Emphasis::Yellow),
-        Outcome::Unknown => ("unknown", Emphasis::Yellow),
+        Outcome::Bindable => ("yes", Emphasis::Good),
+        Outcome::Shared => ("shared", Emphasis::Attention),
+        Outcome::Shadowed => ("in vain", Emphasis::Attention),
+        Outcome::Refused(_) => ("no", Emphasis::Attention),
+        Outcome::Unknown => ("unknown", Emphasis::Attention),
     };
     let error = match &verdict.outcome {
         Outcome::Refused(BindError::Other(_)) => Text::unknown(),

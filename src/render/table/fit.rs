@@ -28,6 +28,8 @@ enum Narrows {
 enum GivesWay {
     #[default]
     Never,
+    /// It is shown only where there is room for all others as they are.
+    IsSpare,
     /// It leaves the table, the lowest rank first; of equal ranks the last column first.
     Leaves(u8),
     /// Its cells go to lines of their own below their rows.
@@ -40,6 +42,9 @@ const FAIR_LINE: usize = 30;
 impl Yields {
     /// It stays as it is.
     pub const NEVER: Yields = Yields { narrows: Narrows::Never, gives_way: GivesWay::Never };
+
+    /// It is shown only where there is room for all other columns as they are.
+    pub const SPARE: Yields = Yields { narrows: Narrows::Never, gives_way: GivesWay::IsSpare };
 
     /// It leaves; the lowest rank first.
     pub const fn leaves(rank: u8) -> Yields {
@@ -118,7 +123,7 @@ pub struct Fitted {
 
 /// Fits the columns into the width, if there is one.
 ///
-/// First what can be written in short is. Long names are cut and long texts folded to a fair width, and a text that does
+/// Spare columns go first, and what can be written in short is. Long names are cut and long texts folded to a fair width, and a text that does
 /// not fit even so moves below its row, because that loses nothing; then columns leave by their rank; then names are cut
 /// to the least; last, other cells move below. What never yields stays whole, even where a line is then longer than the
 /// terminal.
@@ -126,10 +131,16 @@ pub fn fit(wishes: &[Wish], width: Option<usize>) -> Fitted {
     let placed = |(index, wish): (usize, &Wish)| Placed { index, width: wish.natural, is_short: false };
     let mut fitted = Fitted { placed: wishes.iter().enumerate().map(placed).collect(), ..Fitted::default() };
     let Some(width) = width else { return fitted };
+    let whole = |placed: &[Placed]| total(placed.iter().map(|placed| placed.width));
+    while whole(&fitted.placed) > width {
+        let is_spare = |placed: &Placed| wishes[placed.index].yields.gives_way == GivesWay::IsSpare;
+        let Some(at) = fitted.placed.iter().rposition(is_spare) else { break };
+        fitted.left.push(fitted.placed.remove(at).index);
+    }
     for at in 0..fitted.placed.len() {
         let placed = fitted.placed[at];
         if let Some(short) = wishes[placed.index].short.filter(|short| *short < placed.width)
-            && total(fitted.placed.iter().map(|placed| placed.width)) > width
+            && whole(&fitted.placed) > width
         {
             fitted.placed[at] = Placed { width: short, is_short: true, ..placed };
         }
@@ -154,6 +165,14 @@ pub fn fit(wishes: &[Wish], width: Option<usize>) -> Fitted {
         fitted.below.push(fitted.placed.remove(at).index);
     }
     fitted.below.sort_unstable();
+    // What left may have made more room than was needed.
+    for at in (0..fitted.placed.len()).rev().filter(|at| fitted.placed[*at].is_short).collect::<Vec<_>>() {
+        let placed = fitted.placed[at];
+        let natural = wishes[placed.index].natural;
+        if whole(&fitted.placed) - placed.width + natural <= width {
+            fitted.placed[at] = Placed { width: natural, is_short: false, ..placed };
+        }
+    }
     narrow(&mut fitted.placed, wishes, width);
     fitted
 }
@@ -270,9 +289,20 @@ mod tests {
         assert_eq!(fitted(&wishes, 6), (vec![(0, 6)], vec![3], vec![2, 1]));
     }
 
+    #[test]
+    fn a_spare_column_is_shown_only_where_all_others_are_whole_and_room_that_is_left_is_used() {
+        let category = Wish { short: Some(5), ..wish(10, Yields::NEVER) };
+        let wishes = [category, wish(20, Yields::leaves(1)), wish(8, Yields::SPARE)];
+        assert_eq!(fitted(&wishes, 42), (vec![(0, 10), (1, 20), (2, 8)], vec![], vec![]));
+        assert_eq!(fitted(&wishes, 41), (vec![(0, 10), (1, 20)], vec![], vec![2]));
+        assert_eq!(fitted(&wishes, 31), (vec![(0, 5), (1, 20)], vec![], vec![2]));
+        assert_eq!(fitted(&wishes, 26), (vec![(0, 10)], vec![], vec![2, 1]));
+    }
+
     fn any_wish() -> impl Strategy<Value = Wish> {
         let yields = prop_oneof![
             Just(Yields::NEVER),
+            Just(Yields::SPARE),
             (0u8..9).prop_map(Yields::leaves),
             Just(Yields::NEVER.or_moves_below()),
             Just(Yields::is_cut(12, 8)),

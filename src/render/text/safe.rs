@@ -101,6 +101,17 @@ impl Text {
         width(&self.0)
     }
 
+    /// Shortens it as [`truncate`](Text::truncate) does, but not the count at its end: `postgres +3` becomes `postg… +3`.
+    pub fn shorten(&mut self, columns: usize, charset: Charset) {
+        let counts = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        let at = self.0.rfind(" +").filter(|at| counts(&self.0[at + 2..]) && self.0.len() - at < columns);
+        let Some(at) = at.filter(|_| self.width() > columns) else { return self.truncate(columns, charset) };
+        let count = CompactString::from(&self.0[at..]);
+        self.0.truncate(at);
+        self.truncate(columns - count.len(), charset);
+        self.0.push_str(&count);
+    }
+
     /// Shortens it to so many columns, the last of them a mark that something is missing.
     pub fn truncate(&mut self, columns: usize, charset: Charset) {
         if self.width() <= columns {
@@ -168,6 +179,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_count_is_never_cut() {
+        let shortened = |text: &str, columns| {
+            let mut text = Text::plain(text);
+            text.shorten(columns, Charset::Ascii);
+            text.into_string()
+        };
+        assert_eq!(shortened("postgres +13", 12), "postgres +13");
+        assert_eq!(shortened("postgres +13", 9), "post~ +13");
+        assert_eq!(shortened("postgres +13", 4), "pos~");
+        assert_eq!(shortened("c++ +x", 5), "c++ ~");
+    }
 
     #[test]
     fn hostile_names_become_visible() {

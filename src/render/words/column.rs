@@ -1,10 +1,11 @@
 //! The columns of a listing: one enum, one match per question.
 
 use std::ffi::OsStr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;
 use std::str::FromStr;
 
-use compact_str::{ToCompactString, format_compact};
+use compact_str::{CompactString, ToCompactString, format_compact};
 
 use crate::model::{Container, Holder, Pid, Process, Row, Uid};
 use crate::render::text::safe::{Charset, Text};
@@ -71,11 +72,13 @@ pub enum Column {
     Description,
     /// Where the service's name comes from.
     Source,
+    /// Whether a listener on an IPv6 address leaves IPv4 alone.
+    V6only,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 28] = [
+    pub const ALL: [Column; 29] = [
         Column::Space,
         Column::Protocol,
         Column::Address,
@@ -104,6 +107,7 @@ impl Column {
         Column::Cwd,
         Column::Description,
         Column::Source,
+        Column::V6only,
     ];
 
     /// The columns that are shown unless others are asked for.
@@ -177,13 +181,14 @@ impl Column {
             Column::Cwd => "cwd",
             Column::Description => "description",
             Column::Source => "source",
+            Column::V6only => "v6only",
         }
     }
 
     /// The head of the column in a table.
     pub fn header(self) -> String {
         match self {
-            Column::Address => "LOCAL ADDRESS".to_owned(),
+            Column::Address => "ADDRESS".to_owned(),
             column => column.name().to_ascii_uppercase(),
         }
     }
@@ -197,6 +202,8 @@ impl Column {
     pub fn cell(self, row: &Row<'_>, charset: Charset) -> Text {
         match self {
             Column::Process => process_cell(row, charset),
+            Column::Address => address_cell(row, charset),
+            Column::Peer => peer_cell(row, charset).unwrap_or_else(Text::unknown),
             Column::Project => project_cell(row, charset).unwrap_or_else(Text::unknown),
             Column::Pid => row.processes.first().map_or_else(Text::unknown, |(pid, _)| number(pid.0)),
             Column::Fd => {
@@ -246,6 +253,7 @@ impl Column {
             Column::Cwd => foremost(row)?.cwd.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
             Column::Description => row.service?.description.map(|text| Text::of(text, charset)),
             Column::Source => row.service.and_then(|service| plain(service.source.name())),
+            Column::V6only => socket.v6only.and_then(|v6only| plain(if v6only { "true" } else { "false" })),
         }
     }
 }
@@ -287,11 +295,34 @@ fn descriptor(holder: &Holder) -> Option<Text> {
     holder.fd.map(|fd| Text::plain(format!("{pid}:{fd}")))
 }
 
+/// Every address of both families is `*`, as ss has it, so that it is not taken for IPv6 only.
+fn address_cell(row: &Row<'_>, charset: Charset) -> Text {
+    let socket = row.socket;
+    let is_of_both = socket.v6only == Some(false) && socket.local.address == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let address = if is_of_both { "*".into() } else { socket.local.address.to_canonical().to_compact_string() };
+    with_device(address, row, charset)
+}
+
 fn address(row: &Row<'_>, charset: Charset) -> Text {
-    let address = Text::plain(row.socket.local.address.to_compact_string());
+    with_device(row.socket.local.address.to_compact_string(), row, charset)
+}
+
+fn with_device(address: CompactString, row: &Row<'_>, charset: Charset) -> Text {
+    let address = Text::plain(address);
     match row.socket.device.as_deref() {
         Some(device) => Text::join(&[address, Text::of(device, charset)], "%"),
         None => address,
+    }
+}
+
+/// The other end; an IPv4 address that an IPv6 socket talks to is shown as such.
+fn peer_cell(row: &Row<'_>, charset: Charset) -> Option<Text> {
+    let peer = row.socket.peer?;
+    match peer.address.to_canonical() {
+        address @ IpAddr::V4(_) if peer.address.is_ipv6() => {
+            Some(Text::plain(crate::model::Endpoint { address, ..peer }.to_compact_string()))
+        }
+        _ => self::peer(row, charset),
     }
 }
 

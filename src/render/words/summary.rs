@@ -1,11 +1,13 @@
 //! The lines around a listing: whose numbers these are, how many there are, and what was not seen.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::model::{Answer, Gap, GapReason, Listing, Missing, Redirect, Snapshot, State, ToPort};
+use crate::model::{Answer, Gap, GapReason, Listing, Missing, Redirect, Snapshot, SpaceKind, State, ToPort};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
 use crate::render::words::gap;
+use crate::select::leftovers::Leftovers;
 
 /// Spaces that the title names.
 const MOST_NAMED: usize = 4;
@@ -24,46 +26,80 @@ pub fn sources(snapshot: &Snapshot) -> String {
     }
 }
 
-/// Names the host and the port space: a number means nothing without them.
+/// Names the host, and the port spaces unless there is only that of the host: a port means nothing without them.
 pub fn title(snapshot: &Snapshot, charset: Charset) -> Text {
-    let host = &snapshot.host;
-    let name = Text::of(host.name.as_deref().unwrap_or("unknown"), charset);
-    let mut parts = vec![Text::join(&[Text::plain("host"), name], " ")];
+    joined(&whose(snapshot, charset), charset)
+}
+
+/// The same with what a listing counts: `web-1 · 6 listening · 3 established · 2,500 TIME_WAIT (list them with -a)`.
+pub fn title_of_listing(listing: &Listing<'_>, leftovers: &Leftovers, verbose: bool, charset: Charset) -> Text {
+    let mut parts = whose(listing.snapshot, charset);
+    if let [space] = &listing.snapshot.spaces[..]
+        && verbose
+        && space.id.0 != 0
+    {
+        parts.push(Text::plain(format!("net:[{}]", space.id.0)));
+    }
+    parts.extend(counts(listing).into_iter().map(Text::plain));
+    let folded: Vec<String> =
+        leftovers.iter().map(|(state, count)| format!("{} {}", grouped(*count), state.name())).collect();
+    if !folded.is_empty() {
+        parts.push(Text::plain(format!("{} (list them with -a)", folded.join(", "))));
+    }
+    joined(&parts, charset)
+}
+
+fn joined(parts: &[Text], charset: Charset) -> Text {
+    Text::join(parts, if charset == Charset::Unicode { " · " } else { " - " })
+}
+
+fn whose(snapshot: &Snapshot, charset: Charset) -> Vec<Text> {
+    let mut parts = vec![Text::of(snapshot.host.name.as_deref().unwrap_or("unknown"), charset)];
     let mut spaces: Vec<Text> =
         snapshot.spaces.iter().take(MOST_NAMED).map(|space| Text::of(&space.label, charset)).collect();
     if snapshot.spaces.len() > MOST_NAMED {
         spaces.push(Text::plain(format!("{} more", snapshot.spaces.len() - MOST_NAMED)));
     }
     let heading = if spaces.len() == 1 { "port space" } else { "port spaces" };
-    parts.push(Text::join(&[Text::plain(heading), Text::join(&spaces, ", ")], " "));
-    if let [space] = &snapshot.spaces[..]
-        && space.id.0 != 0
-    {
-        parts.push(Text::plain(format!("net:[{}]", space.id.0)));
+    if snapshot.spaces.iter().any(|space| space.kind != SpaceKind::Host) {
+        parts.push(Text::join(&[Text::plain(heading), Text::join(&spaces, ", ")], " "));
     }
-    Text::join(&parts, if charset == Charset::Unicode { " · " } else { " - " })
+    parts
 }
 
-/// Counts the rows: `12 sockets: 5 listening, 6 connected, 1 other`.
-pub fn counts(listing: &Listing<'_>) -> String {
-    let rows = &listing.rows;
-    let listening = rows.iter().filter(|row| row.is_listener).count();
-    let connected = rows.iter().filter(|row| row.is_connection()).count();
-    let redirected = rows.iter().filter(|row| row.socket.state == Some(State::Redirect)).count();
-    let other = rows.len() - listening - connected;
-    let listening = listening - redirected;
-    let mut parts = vec![format!("{listening} listening")];
-    if redirected > 0 {
-        parts.push(format!("{redirected} redirected"));
+/// Counts the rows by state, listeners first: `12 listening`, `6 established`, `1 CLOSE_WAIT`.
+fn counts(listing: &Listing<'_>) -> Vec<String> {
+    let mut counts: BTreeMap<(bool, Option<State>), usize> = BTreeMap::new();
+    for row in &listing.rows {
+        let listens = row.is_listener && row.socket.state != Some(State::Redirect);
+        *counts.entry((!listens, row.socket.state.filter(|_| !listens))).or_default() += 1;
     }
-    if connected > 0 {
-        parts.push(format!("{connected} connected"));
+    let words = |((does_not, state), count): ((bool, Option<State>), usize)| {
+        let what = match state {
+            None if does_not => "other",
+            None => "listening",
+            Some(State::Established) => "established",
+            Some(State::Redirect) => "redirected",
+            Some(State::Bound) => "bound",
+            Some(State::Unconnected) => "unconnected",
+            Some(state) => state.name(),
+        };
+        format!("{} {what}", grouped(count))
+    };
+    counts.into_iter().map(words).collect()
+}
+
+/// A count for people: `2,500`.
+pub fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
     }
-    if other > 0 {
-        parts.push(format!("{other} other"));
-    }
-    let noun = if rows.len() == 1 { "socket" } else { "sockets" };
-    format!("{} {noun}: {}", rows.len(), parts.join(", "))
+    grouped
 }
 
 /// Says how many spaces were found and not listed; nothing when none were.

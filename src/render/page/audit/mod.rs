@@ -78,8 +78,8 @@ pub fn write(out: &mut dyn Write, audit: &Audit<'_>, style: Style) -> io::Result
 fn color(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical | Severity::High => "\x1b[1;31m",
-        Severity::Medium => "\x1b[33m",
-        Severity::Low | Severity::Info => "\x1b[36m",
+        Severity::Medium => "\x1b[35m",
+        Severity::Low | Severity::Info => "",
     }
 }
 

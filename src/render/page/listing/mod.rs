@@ -5,7 +5,7 @@ mod columns;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use crate::model::{Listing, Owner, Row, State};
+use crate::model::{Exposure, Listing, Owner, Row, ServiceSource, State};
 use crate::render::table::draw::{self, Emphasis, Frame, Head};
 use crate::render::table::fit::{self, Wish};
 use crate::render::table::in_order;
@@ -14,6 +14,10 @@ use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::words::column::Column;
 use crate::render::words::summary;
+use crate::select::leftovers::Leftovers;
+
+/// Columns that a person sees where there is room for them.
+pub const SPARE: [Column; 2] = [Column::Project, Column::Exposure];
 
 /// What a table of a listing shows.
 #[derive(Clone, Debug)]
@@ -22,8 +26,14 @@ pub struct TableOptions {
     pub columns: Vec<Column>,
     /// Whether the lines above and below, and the heads, are left out.
     pub bare: bool,
+    /// Those of them that were asked for by name, which stay even where they say nothing.
+    pub named: Vec<Column>,
     /// Whether the columns are fitted to the terminal.
     pub fitted: bool,
+    /// What is counted above the table and not listed.
+    pub leftovers: Leftovers,
+    /// Whether the line above the table has the number of the network namespace.
+    pub verbose: bool,
     /// The lines around the cells.
     pub frame: Frame,
     /// The look.
@@ -35,24 +45,31 @@ pub fn write(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions)
     let with_text = !options.bare && options.frame == Frame::Plain;
     let width = options.style.width;
     if with_text {
-        paragraph::sentence(out, summary::title(listing.snapshot, options.style.charset).as_str(), width)?;
+        write_title(out, listing, options)?;
     }
     if listing.rows.is_empty() && options.frame == Frame::Plain {
         if with_text {
-            writeln!(out, "no open socket matches")?;
+            if options.leftovers.is_empty() {
+                writeln!(out, "no open socket matches")?;
+            }
             write_further(out, listing, width)?;
         }
         return Ok(());
     }
     let left = write_rows(out, listing, options)?;
     if with_text {
-        paragraph::sentence(out, &summary::counts(listing), width)?;
         write_further(out, listing, width)?;
         if !left.is_empty() {
             paragraph::sentence(out, &summary::columns_left(&left), width)?;
         }
     }
     Ok(())
+}
+
+/// Writes the line above the table: the host, and how many sockets there are in each state.
+pub fn write_title(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<()> {
+    let title = summary::title_of_listing(listing, &options.leftovers, options.verbose, options.style.charset);
+    paragraph::sentence(out, title.as_str(), options.style.width)
 }
 
 fn write_further(out: &mut dyn Write, listing: &Listing<'_>, width: Option<usize>) -> io::Result<()> {
@@ -64,21 +81,40 @@ struct Block<'a> {
     rows: &'a [Row<'a>],
     /// The cells of each row, one row after the other.
     texts: Vec<Text>,
-    /// The width of the widest cell of each column.
-    widest: Vec<usize>,
+    /// The cells of each column.
+    columns: Vec<Cells>,
+}
+
+/// What is known of the cells of one column.
+#[derive(Clone, Copy, Default)]
+struct Cells {
+    /// The width of the widest.
+    widest: usize,
+    /// The same in short, where there is such a form.
+    short: Option<usize>,
+    /// Whether one says something.
+    has_known: bool,
+    /// Whether two differ.
+    differ: bool,
 }
 
 fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
     let charset = options.style.charset;
     let blocks = in_order::map(&in_order::blocks(&listing.rows), |rows| block(rows, options));
     let width = options.style.width.filter(|_| options.fitted);
-    let fitted = fit::fit(&wishes(&blocks, options, width), width);
+    let wishes = wishes(&blocks, options, width);
+    let indices: Vec<usize> = wishes.iter().map(|(index, _)| *index).collect();
+    let wishes: Vec<Wish> = wishes.into_iter().map(|(_, wish)| wish).collect();
+    let mut fitted = fit::fit(&wishes, width);
+    fitted.placed.iter_mut().for_each(|placed| placed.index = indices[placed.index]);
+    fitted.below.iter_mut().for_each(|index| *index = indices[*index]);
     let shape: Vec<Head> = fitted
         .placed
         .iter()
         .map(|placed| {
             let column = options.columns[placed.index];
-            Head { title: column.header(), width: placed.width, is_number: column.is_number() }
+            let title = if placed.is_short { columns::short_title(column) } else { column.header() };
+            Head { title, width: placed.width, is_number: column.is_number() }
         })
         .collect();
     let heads = (!options.bare).then_some(&shape[..]);
@@ -86,57 +122,83 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
         let texts = block.texts.chunks(options.columns.len());
         let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
             let cells = fitted.placed.iter().map(move |placed| {
+                let column = options.columns[placed.index];
                 let mut text = Cow::Borrowed(&texts[placed.index]);
-                if text.width() > placed.width {
-                    text.to_mut().truncate(placed.width, charset);
+                if placed.is_short {
+                    text = Cow::Owned(columns::in_short(column, row).map_or_else(Text::unknown, Text::plain));
+                } else if text.width() > placed.width {
+                    text.to_mut().shorten(placed.width, charset);
                 }
-                (text, emphasis(options.columns[placed.index], row))
+                (text, emphasis(column, row))
             });
             let below = fitted.below.iter().flat_map(|index| draw::below(texts[*index].as_str(), width));
             (cells, below.collect())
         });
         draw::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
     })?;
-    Ok(fitted.left.into_iter().map(|index| options.columns[index]).collect())
+    let left = fitted.left.into_iter().map(|index| options.columns[indices[index]]);
+    // What is shown only where there is room is not missed.
+    Ok(left.filter(|column| options.named.contains(column) || !SPARE.contains(column)).collect())
 }
 
 fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
-    let mut widest = vec![0; options.columns.len()];
-    let mut texts = Vec::with_capacity(rows.len() * widest.len());
+    let mut columns = vec![Cells::default(); options.columns.len()];
+    let mut texts: Vec<Text> = Vec::with_capacity(rows.len() * columns.len());
     for row in rows {
-        for (column, widest) in options.columns.iter().zip(&mut widest) {
+        for (index, (column, cells)) in options.columns.iter().zip(&mut columns).enumerate() {
             let mut text = column.cell(row, options.style.charset);
             if options.frame == Frame::Markdown {
                 text = text.for_markdown();
             }
-            *widest = text.width().max(*widest);
+            cells.widest = text.width().max(cells.widest);
+            cells.short = columns::in_short(*column, row).map(|short| short.len().max(cells.short.unwrap_or(0)));
+            cells.has_known |= text.as_str() != "-";
+            // The first row has the first texts.
+            cells.differ |= texts.get(index).is_some_and(|first| *first != text);
             texts.push(text);
         }
     }
-    Block { rows, texts, widest }
+    Block { rows, texts, columns }
 }
 
-/// How wide each column would like to be, and what it gives up.
-fn wishes(blocks: &[Block<'_>], options: &TableOptions, width: Option<usize>) -> Vec<Wish> {
+/// How wide each column would like to be, and what it gives up; those that say nothing are left out.
+fn wishes(blocks: &[Block<'_>], options: &TableOptions, width: Option<usize>) -> Vec<(usize, Wish)> {
+    let rows = blocks.iter().map(|block| block.rows.len()).sum();
     let wish = |(index, column): (usize, &Column)| {
-        let widest = blocks.iter().map(|block| block.widest[index]).max().unwrap_or(0);
-        let head = if options.bare { 1 } else { column.header().len() };
-        Wish { natural: widest.max(head), yields: columns::yields(*column, width), ..Wish::default() }
+        let cells = || blocks.iter().map(|block| &block.columns[index]);
+        let first = |block: &Block<'_>| block.texts.get(index).cloned();
+        let is_alike =
+            !cells().any(|cells| cells.differ) && blocks.windows(2).all(|two| first(&two[0]) == first(&two[1]));
+        let is_empty = !cells().any(|cells| cells.has_known);
+        let is_named = options.named.contains(column);
+        if width.is_some() && !is_named && columns::is_silent(*column, is_empty, is_alike, rows) {
+            return None;
+        }
+        let head = |title: String| if options.bare { 1 } else { title.len() };
+        let natural = cells().map(|cells| cells.widest).max().unwrap_or(0).max(head(column.header()));
+        let short = cells().filter_map(|cells| cells.short).max();
+        let short = short.map(|short| short.max(head(columns::short_title(*column))));
+        Some((index, Wish { natural, short, word: 0, yields: columns::yields(*column, width, is_named) }))
     };
-    options.columns.iter().enumerate().map(wish).collect()
+    options.columns.iter().enumerate().filter_map(wish).collect()
 }
 
 fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
     match column {
         Column::Port => Emphasis::Strong,
         Column::State => match row.socket.state {
-            Some(State::Listen | State::Redirect) => Emphasis::Green,
             Some(State::TimeWait) | None => Emphasis::Dim,
-            Some(State::CloseWait) => Emphasis::Yellow,
+            Some(State::CloseWait) => Emphasis::Attention,
             _ => Emphasis::None,
         },
         Column::Process if row.socket.forward.is_some() => Emphasis::None,
         Column::Process if !matches!(row.socket.owner, Owner::Processes(_)) => Emphasis::Dim,
+        // The address says the same in words.
+        Column::Address if row.is_listener && matches!(row.exposure, Exposure::Any | Exposure::Public) => {
+            Emphasis::Attention
+        }
+        // That a name is registered for a port is no fact about what uses it.
+        Column::Service if row.service.is_some_and(|service| service.source == ServiceSource::Iana) => Emphasis::Dim,
         Column::Category | Column::Source => Emphasis::Dim,
         _ => Emphasis::None,
     }
@@ -160,7 +222,16 @@ mod tests {
     fn table(width: Option<usize>, charset: Charset, columns: &[Column], frame: Frame) -> String {
         let (snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
         let style = Style { color: false, charset, width };
-        let options = TableOptions { columns: columns.to_vec(), bare: false, fitted: true, frame, style };
+        let options = TableOptions {
+            columns: columns.to_vec(),
+            named: Vec::new(),
+            bare: false,
+            fitted: true,
+            leftovers: Leftovers::new(),
+            verbose: false,
+            frame,
+            style,
+        };
         let mut text = Vec::new();
         write(&mut text, &listing_of(&snapshot, &catalogue), &options).unwrap();
         String::from_utf8(text).unwrap()

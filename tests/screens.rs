@@ -1,0 +1,94 @@
+//! The listing as a person sees it: a made-up workstation at four widths of the terminal.
+
+mod support;
+
+use serde_json::Value;
+use support::{Folder, portscope};
+use unicode_width::UnicodeWidthStr;
+
+/// The report of the made-up workstation, with 2,500 connections that are over.
+fn workstation(folder: &Folder) -> String {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workstation.json");
+    let mut report: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let sockets = report["sockets"].as_array_mut().unwrap();
+    let over = sockets.last().unwrap().clone();
+    for port in 20_000..22_500 {
+        let mut over = over.clone();
+        (over["state"], over["peer"]["port"]) = ("TIME_WAIT".into(), port.into());
+        for unknown in ["uid", "user", "inode"] {
+            over[unknown] = Value::Null;
+        }
+        over["owner"]["tier"] = "none".into();
+        over["owner"]["reason"] = "time-wait".into();
+        over["owner"]["processes"] = Value::Array(Vec::new());
+        sockets.push(over);
+    }
+    let file = folder.join("workstation.json");
+    std::fs::write(&file, report.to_string()).unwrap();
+    file.to_str().unwrap().to_owned()
+}
+
+/// What a terminal of this width shows.
+fn screen(report: &str, arguments: &[&str], width: usize) -> String {
+    let run = portscope(["--from", report, "--no-pager", "--color", "never", "--width"]).arg(width);
+    let (code, seen) = run.args(arguments).env("TERM", "xterm").at_terminal().ends();
+    assert_eq!(code, 0, "{seen}");
+    seen.replace("\r\n", "\n")
+}
+
+#[test]
+fn the_listing_shows_what_is_worth_most_at_each_width() {
+    let folder = Folder::new();
+    let report = workstation(&folder);
+    for width in [60, 80, 120, 200] {
+        for (name, arguments) in [("all", &[][..]), ("listening", &["-l"])] {
+            let seen = screen(&report, arguments, width);
+            assert!(seen.lines().all(|line| line.width() <= width), "{seen}");
+            assert!(seen.contains("nginx +4") && seen.contains("postgres +3"), "{seen}");
+            insta::assert_snapshot!(format!("{name}_{width}"), seen);
+        }
+    }
+}
+
+#[test]
+fn what_no_process_holds_is_counted_and_listed_when_it_is_asked_for() {
+    let folder = Folder::new();
+    let report = workstation(&folder);
+    let lines = |arguments: &[&str]| screen(&report, arguments, 120).lines().count();
+    assert!(screen(&report, &[], 120).contains(" · 2,500 TIME_WAIT (list them with -a)"));
+    assert!(lines(&[]) < 15);
+    for arguments in [&["-a"][..], &["--state", "TIME_WAIT"], &["51034"]] {
+        assert!(lines(arguments) > 2_500, "{arguments:?}");
+    }
+    let piped = portscope(["--from", &report]).success().stdout;
+    assert!(piped.lines().count() > 2_500 && !piped.contains("list them"), "a pipe gets every socket");
+}
+
+#[test]
+fn a_table_that_fits_is_not_paged_and_what_is_above_one_that_does_not_is_said_again() {
+    let folder = Folder::new();
+    let report = workstation(&folder);
+    let run = |arguments: &[&str]| {
+        let run = portscope(["--from", &report, "--color", "never", "--width", "120"]).args(arguments);
+        let run = run.env("TERM", "xterm").env("PORTSCOPE_PAGER", "sed s/^/paged:/");
+        run.at_terminal().ends().1.replace("\r\n", "\n")
+    };
+    assert!(!run(&[]).contains("paged:"));
+    let seen = run(&["-a"]);
+    let last = seen.lines().last().unwrap();
+    assert!(last.starts_with("web-1 · 6 listening · 3 established · 2,500 TIME_WAIT"), "{last}");
+    assert!(seen.starts_with("paged:web-1 · 6 listening"));
+}
+
+#[test]
+fn columns_that_were_asked_for_stay_even_where_they_say_nothing() {
+    let folder = Folder::new();
+    let report = workstation(&folder);
+    let heads = |arguments: &[&str]| {
+        let seen = screen(&report, arguments, 120);
+        seen.lines().nth(1).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(heads(&["-l", "--columns", "port,state,peer,device"]), ["PORT", "STATE", "PEER", "DEVICE"]);
+    assert!(heads(&["-l", "--columns", "+v6only"]).contains(&"V6ONLY".to_owned()));
+    assert!(!heads(&["-l"]).contains(&"STATE".to_owned()));
+}
