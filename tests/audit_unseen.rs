@@ -24,8 +24,8 @@ fn of_report(words: &[&str], file: &Path, code: i32) -> Output {
     portscope(words.iter().copied()).arg("--from").arg(file.display()).any_stderr().exits(code)
 }
 
-const NO_UDP: &str = "the report has no udp sockets";
-const NO_UDPLITE: &str = "the report has no udplite sockets";
+const NO_UDP: &str = "the report does not include udp sockets";
+const NO_UDPLITE: &str = "the report does not include udplite sockets";
 const FILTERS: &str = "the report was written with filters";
 
 #[test]
@@ -76,7 +76,7 @@ fn a_family_that_a_report_leaves_out_is_said_and_a_whole_report_is_not_blamed() 
     let file = folder.join("report.json");
     std::fs::write(&file, portscope(["-t", "-u", "-4", "--json"]).any_stderr().success().stdout).unwrap();
     let lines = of_report(&["export"], &file, 0).stderr;
-    assert!(lines.contains("the report has no ipv6 sockets, so sockets may be missing"), "{lines}");
+    assert!(lines.contains("the report does not include ipv6 sockets, so sockets may be missing"), "{lines}");
     let whole = portscope(["snapshot"]).any_stderr().success().stdout;
     std::fs::write(&file, whole).unwrap();
     for words in [&["export"][..], &["audit", "--no-policy", "--fail-on", "critical"], &["usage"]] {
@@ -171,7 +171,7 @@ fn what_helps_in_another_space_acts_there() {
         let found = portscope(words).any_stderr().success().sockets();
         assert!(found.iter().any(|socket| socket["space"].as_u64() == space.parse().ok()), "{found:#?}");
         let remedies = of_ports("ephemeral-listener", "remedy");
-        let there = format!("inside of the port space {label}, since each has its own list (nsenter --net): ");
+        let there = format!("inside port space {label}, since each has its own list (nsenter --net): ");
         let command = "sysctl -w net.ipv4.ip_local_reserved_ports=40001,40003";
         assert!(remedies.contains(&format!("{there}{command}")), "{remedies:?}");
     }

@@ -225,7 +225,7 @@ fn root_is_not_sent_to_root() {
     let socket = plain("127.0.0.1", 0);
     let arguments = ["-a", "127.0.0.1", "--backend", "portable"];
     let shown = text(port_of(&socket), &arguments);
-    assert!(shown.contains("fix: run again: a holder may come and go"), "{shown}");
+    assert!(shown.contains("fix: try again: the owner may be short-lived"), "{shown}");
     let binary = support::ReachableBinary::new();
     let run = portscope(["check"]).arg(port_of(&socket)).args(arguments).any_stderr().run_by_nobody(&binary);
     let shown = run.exits(1).stdout;
@@ -242,7 +242,7 @@ fn nobody_is_told_to_stop_a_process_that_he_cannot_see() {
     let (binary, port) = (support::ReachableBinary::new(), port_of(&socket));
     let run = portscope(["check", "-a", "127.0.0.1"]).arg(port).any_stderr().run_by_nobody(&binary);
     let shown = run.exits(1).stdout;
-    let fix = format!("fix: find out who holds it, to stop that: portscope {port} says why it is hidden");
+    let fix = format!("fix: find out which process holds it: portscope {port} shows why it is hidden");
     assert!(shown.contains(&fix) && !shown.contains("portscope kill"), "{shown}");
 }
 
@@ -314,7 +314,7 @@ fn a_listener_is_named_with_its_process_and_since_when() {
         &format!("held by: tcp LISTEN 127.0.0.1:{port}: sleep (pid {}), user ", holder.pid()),
         ", started 20",
         &format!("fix: stop sleep (pid {}): portscope kill {port}\n", holder.pid()),
-        &format!("fix: take another port: portscope free --near {port}\n"),
+        &format!("fix: use another port: portscope free --near {port}\n"),
     ] {
         assert!(text.contains(part), "no {part}: {text}");
     }
@@ -418,7 +418,7 @@ fn a_client_that_got_the_port_from_the_ephemeral_range_is_one() {
     let is_ours = |blocker: &Value| blocker["socket"]["peer"]["port"] == listener.local_addr().unwrap().port();
     assert!(answer["blockers"].as_array().unwrap().iter().any(is_ours), "{answer:#}");
     let shown = text(port, &["-a", "127.0.0.1"]);
-    assert!(shown.contains("fix: wait until its program closes it, or stop "), "{shown}");
+    assert!(shown.contains("fix: wait until the program closes it, or stop "), "{shown}");
     assert!(shown.contains(&format!("ip_local_reserved_ports={port}")), "{shown}");
 }
 

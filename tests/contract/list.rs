@@ -215,7 +215,7 @@ fn is_in_host_space() -> bool {
 
 #[test]
 fn a_space_that_does_not_exist_is_a_mistake() {
-    let output = portscope(["--space", "elsewhere"]).stderr_contains("no port space is called `elsewhere`").exits(1);
+    let output = portscope(["--space", "elsewhere"]).stderr_contains("no port space is named `elsewhere`").exits(1);
     assert!(output.stdout.is_empty() && output.stderr.lines().count() == 1, "{output:?}");
 }
 
