@@ -363,7 +363,7 @@ fn a_mistake_in_a_policy_is_one_line_and_exit_2() {
     let path = folder.join("policy.toml");
     let fails = |path: &PathBuf, message: &str| {
         let stderr = portscope(["audit", "--policy"]).arg(path.display()).any_stderr().exits(2).stderr;
-        assert_eq!(stderr, format!("portscope: {}: {message}\n", path.display()));
+        assert_eq!(stderr, format!("portscope: cannot read {}: {message}\n", path.display()));
     };
     fails(&folder.join("nothing"), "No such file or directory (os error 2)");
     fails(&folder.join(""), "cannot be read: expected a regular file of 4 MiB at most");
@@ -404,7 +404,7 @@ fn the_machines_own_policy_counts_and_under_sudo_only_roots() {
     let sudo = || room.look(portscope(["audit"])).env("SUDO_UID", "1000");
     let _ = sudo().exits(1);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
-    let _ = sudo().stderr_contains("under sudo it must belong to root and be writable by nobody else").exits(2);
+    let _ = sudo().stderr_contains("under sudo it must be owned by root and writable by root only").exits(2);
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn root_is_not_sent_to_root() {
     let binary = support::ReachableBinary::new();
     let run = portscope(["check"]).arg(port_of(&socket)).args(arguments).any_stderr().run_by_nobody(&binary);
     let shown = run.exits(1).stdout;
-    assert!(shown.contains("fix: run again as root: a holder may come and go"), "{shown}");
+    assert!(shown.contains("fix: try again as root: the owner may be short-lived"), "{shown}");
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_specific_address_is_in_the_way_of_every_address_and_the_other_way_round() {
     specific.listen(1).unwrap();
     let answer = verdict(port_of(&specific), &["-a", "0.0.0.0"], 1);
     assert_eq!(answer["blockers"][0]["overlap"], "covers-specific");
-    assert!(text(port_of(&specific), &["-a", "0.0.0.0"]).contains("fix: bind one address that is not taken"));
+    assert!(text(port_of(&specific), &["-a", "0.0.0.0"]).contains("fix: bind one address that is free"));
     assert_eq!(verdict(port_of(&specific), &["-a", "127.0.0.54"], 0)["outcome"], "bindable");
     let every = plain("0.0.0.0", 0);
     every.listen(1).unwrap();
@@ -340,7 +340,9 @@ fn dual_stack_is_told_from_both_sides() {
     dual.listen(1).unwrap();
     let answer = verdict(port_of(&dual), &["-a", "127.0.0.1"], 1);
     assert_eq!(answer["blockers"][0]["overlap"], "their-dual-stack");
-    assert!(text(port_of(&dual), &["-a", "0.0.0.0"]).contains("fix: let the holder of :: set IPV6_V6ONLY"));
+    assert!(
+        text(port_of(&dual), &["-a", "0.0.0.0"]).contains("fix: set IPV6_V6ONLY in the program that is bound to ::")
+    );
 
     let ipv4 = plain("127.0.0.1", 0);
     ipv4.listen(1).unwrap();
@@ -376,7 +378,7 @@ fn a_socket_that_is_bound_and_does_not_listen_takes_the_port() {
     let answer = verdict(port_of(&socket), &["-a", "127.0.0.1"], 1);
     assert_eq!((&answer["cause"], &answer["blockers"][0]["socket"]["state"]), (&"bound".into(), &"BOUND".into()));
     assert_eq!(pids(&answer["blockers"][0]["socket"]), [std::process::id()]);
-    assert!(text(port_of(&socket), &["-a", "127.0.0.1"]).contains("has not called listen(2)"));
+    assert!(text(port_of(&socket), &["-a", "127.0.0.1"]).contains("the process that bound it is not listening"));
 }
 
 #[test]
@@ -716,7 +718,7 @@ fn bad_input_is_one_line_and_exit_2() {
         (&["80", "-a", "ff05::1%lo"], "--address: `ff05::1%lo`: only a link-local address has an interface"),
         (&["80", "-a", "fe80::1%nothing"], "--address: `nothing` is not an interface here"),
         (&["80", "-a", "::1%lo"], "--address: `::1%lo`: only a link-local address has an interface; see --device"),
-        (&["80", "--user", "root"], "--user: `root` is not a user number: expected 0-4294967294"),
+        (&["80", "--user", "root"], "--user: `root` is not a user ID: expected 0-4294967294"),
         (&["80", "-q", "--json"], "`--quiet` cannot be used with `--json`"),
         (&["80", "-4", "-a", "::1"], "`--ipv4` cannot be used with `--address <ADDR>`"),
     ] {

@@ -132,7 +132,7 @@ fn spaces_of_several_hosts_are_looked_at_together() {
     assert_eq!(only_files["hosts"].as_array().unwrap().len(), 2);
     let boots = only_files["spaces"].as_array().unwrap().iter().map(|space| space["boot_id"].as_str().unwrap());
     assert_eq!(boots.collect::<std::collections::BTreeSet<_>>().len(), 2);
-    let twice = portscope(["spaces"]).arg(own.display()).stderr_contains("expected one report a host").exits(2);
+    let twice = portscope(["spaces"]).arg(own.display()).stderr_contains("expected one report per host").exits(2);
     assert!(twice.stderr.contains("portscope diff"), "{}", twice.stderr);
 }
 
@@ -159,7 +159,7 @@ fn what_a_report_could_not_have_is_no_difference_and_is_said() {
         of_port(run.exits_with([0, 1]))
     };
     let warnings = compare(&only("four.json", &["-4", "-tu", "--json"]));
-    assert!(warnings[0].as_str().unwrap().contains("the run before did not look there"), "{warnings}");
+    assert!(warnings[0].as_str().unwrap().contains("out of scope on the before side"), "{warnings}");
     // Nobody is known in a redacted report, and so nobody is another one.
     let warnings = compare(&only("redacted.json", &["snapshot", "--redact"]));
     let warnings = warnings.as_array().unwrap();
@@ -184,7 +184,7 @@ fn owners_that_are_hidden_on_both_sides_are_no_silent_agreement() {
     let report = portscope(["snapshot"]).any_stderr().run_by_nobody(&reachable).success().stdout;
     std::fs::write(&file, report).unwrap();
     let text = portscope(["diff"]).arg(file.display()).arg(file.display()).success().stdout;
-    assert!(text.contains("no differences\nowners of "), "{text}");
+    assert!(text.contains("no differences\nthe owners of "), "{text}");
     let hidden = portscope(["diff", "--json"]).arg(file.display()).any_stderr().exits_with([0, 1]).json();
     assert!(hidden["incomparable_owners"].as_u64().unwrap() >= 1);
     assert!(
@@ -270,7 +270,7 @@ fn a_program_that_listens_in_another_space_now_has_moved() {
     assert_eq!(kind(&moved), ["moved-space"], "{moved:#?}");
     assert_ne!(moved[0]["space"], moved[0]["to_space"]);
     let text = portscope(["diff"]).arg(before.display()).any_stderr().exits(1).stdout;
-    assert!(text.lines().any(|line| line.starts_with("moved-space") && line.contains("now in space")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("moved-space") && line.contains("now in port space")), "{text}");
 }
 
 #[test]

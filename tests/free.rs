@@ -184,7 +184,7 @@ fn each_reason_against_a_port_is_explained() {
     let line = "  used: udp UNCONN [::1]:14512: free-";
     assert!(text.contains("14512 is not offered:\n") && text.contains(line), "{text}");
     let text = free(&["--explain", "14513"]).under(space.inside()).success().stdout;
-    assert!(text.contains("14513 is offered: nothing speaks against it"), "{text}");
+    assert!(text.contains("14513 is offered: no conflicts were found"), "{text}");
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn bad_input_is_one_line_and_exit_2() {
         (&["--near", "80", "--seed", "x"], "`--near <PORT>` cannot be used with `--seed <TEXT|PATH>`"),
         (&["--seed", ""], "--seed: the seed is empty: expected a text or a path"),
         (&["--explain", "x"], "--explain: `x` is not a port: expected 1-65535"),
-        (&["--exec", "true"], "--exec: the command has no `{}` for the port: expected it in one of its arguments"),
+        (&["--exec", "true"], "--exec: the command has no `{}`, which stands for the port: add it to an argument"),
         (&["--count", "2", "--exec", "echo", "{}"], "--exec runs the command with one port: expected --count 1"),
         (&["--exec", "/nonexistent/command", "{}"], "cannot run /nonexistent/command: No such file or directory"),
         (&["--exec"], "--exec needs a value"),

@@ -50,7 +50,7 @@ fn a_number_is_told_with_its_category_rule_services_and_settings() {
     let port = &report["ports"][0];
     assert_eq!(port["port"], 5432);
     assert_eq!((&port["category"]["name"], &port["category"]["first"]), (&json!("registered"), &json!(1024)));
-    assert!(port["category"]["rule"].as_str().unwrap().contains("choose an unregistered one"));
+    assert!(port["category"]["rule"].as_str().unwrap().contains("choose an unassigned port"));
     for (place, protocol) in ["tcp", "udp"].into_iter().enumerate() {
         let registration = &port["registrations"][place];
         assert_eq!(registration["protocol"], protocol);
@@ -225,7 +225,7 @@ fn what_nobody_holds_is_named_for_what_it_is() {
     let Some(scene) = Scene::start("time-wait") else { return };
     let text = info(&scene.socket("time-wait")["port"]).success().stdout;
     assert!(text.contains(" TIME_WAIT with 127.0.0.1:"), "{text}");
-    assert!(text.contains("  owner     nobody: the connection is over"), "{text}");
+    assert!(text.contains("  owner     none: the connection is over"), "{text}");
 }
 
 #[test]

@@ -275,7 +275,7 @@ fn who_listens_on_every_address_is_named_where_nobody_has_the_one_that_is_meant(
         let client = TcpStream::connect(format!("{target}:{port}")).unwrap();
         let hint = format!(
             "portscope: nothing is listening on tcp {target}:{port}; its traffic goes to tcp {wildcard}:{port} LISTEN \
-             ({} sleep): {wildcard}:{port} means that\n",
+             ({} sleep): use {wildcard}:{port} to select that\n",
             server.pid()
         );
         let run = portscope(["kill", "--yes"]).arg(format!("{target}:{port}")).stderr_contains(&hint);
@@ -303,7 +303,7 @@ fn nobody_to_stop_is_no() {
     let told =
         format!("portscope: nothing is listening on tcp {port}; there is tcp 127.0.0.1:{port} ESTABLISHED with ");
     assert!(output.stderr.starts_with(&told) && output.stderr.contains(&format!("({pid} sleep)")), "{}", output.stderr);
-    assert!(output.stderr.ends_with("--clients means them too\n"), "{}", output.stderr);
+    assert!(output.stderr.ends_with("use --clients to include it\n"), "{}", output.stderr);
     assert!(is_alive(&mut connected));
     drop(client);
 }

@@ -77,7 +77,7 @@ fn a_user_who_may_have_no_thread_gets_the_same_answers() {
     // The name service may never answer, so it is asked on a thread of its own or not at all.
     assert_eq!(socket["user"], Value::Null);
     let told = missing(&report, "processes").join("\n");
-    assert!(told.contains("names of users") && told.contains("no thread"), "{report:#}");
+    assert!(told.contains("user names") && told.contains("cannot start a thread"), "{report:#}");
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn a_full_accept_queue_is_marked_and_lost_connections_are_counted() {
         text.contains("accept queues: connections are waiting in 1 of 2; connections lost to full queues"),
         "{text}"
     );
-    assert!(text.contains("5   4  125.0 % !"), "{text}");
+    assert!(text.contains("5   4  125.0% !"), "{text}");
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn a_connection_that_nobody_holds_can_be_waited_for_or_destroyed() {
         client
     });
     let shown = portscope(["check", "8080", "-a", "127.0.0.1", "--no-reuseaddr"]).under(space.inside()).exits(1).stdout;
-    assert!(shown.contains("fix: no process holds it any more: wait until "), "{shown}");
+    assert!(shown.contains("fix: no process holds it anymore: wait for "), "{shown}");
     let _ = portscope(["close", "8080", "--clients", "--yes"]).under(space.inside()).any_stderr().output();
     eventually("the port is free", || {
         let output = portscope(["check", "8080", "-q", "-a", "127.0.0.1", "--no-reuseaddr"]);
