@@ -55,7 +55,7 @@ fn labels_of_file(path: &Path, must_exist: bool) -> Result<Vec<Label>, Error> {
         Err(problem) if must_exist => return Err(error(problem.to_string())),
         Err(_) => return Ok(Vec::new()),
     };
-    let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8".to_owned()))?;
+    let text = String::from_utf8(bytes).map_err(|_| error("it is not valid UTF-8".to_owned()))?;
     parse(&text).map_err(error)
 }
 

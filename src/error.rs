@@ -76,7 +76,7 @@ pub enum Error {
         /// What the system answered.
         error: io::Error,
     },
-    /// The command that should take portscope's place.
+    /// The command that portscope should run cannot be run.
     #[error("cannot run {command}: {problem}")]
     Exec {
         /// The command, as it was typed.
@@ -85,7 +85,7 @@ pub enum Error {
         problem: String,
     },
     /// A file of the user's or the host's configuration.
-    #[error("{}: {problem}", .path.display())]
+    #[error("cannot read {}: {problem}", .path.display())]
     Config {
         /// The file.
         path: PathBuf,

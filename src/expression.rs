@@ -81,9 +81,9 @@ impl std::str::FromStr for Expression {
             let parser =
                 std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, || parse(text, &environment));
             parser
-                .map_err(|error| format!("no thread to read the expression: {error}"))?
+                .map_err(|error| format!("cannot start a thread to parse the expression: {error}"))?
                 .join()
-                .unwrap_or_else(|_| Err(format!("`{}` is more than the parser can read", one_line(text))))
+                .unwrap_or_else(|_| Err(format!("`{}` is too complex to parse", one_line(text))))
         })?;
         fields::check(program.expression()).map_err(|problem| format!("`{}`: {problem}", one_line(text)))?;
         let expression =
@@ -105,7 +105,7 @@ impl std::str::FromStr for Expression {
 }
 
 /// What helps where a field is null.
-const ASK_FIRST: &str = "; ask first whether a field is null, as in `peer != null && peer.port == 443`";
+const ASK_FIRST: &str = "; first check that the field is not null, as in `peer != null && peer.port == 443`";
 
 /// Says whether a value was null where another was needed.
 fn is_about_null(error: &ExecutionError) -> bool {
@@ -134,7 +134,7 @@ impl Expression {
             }
             Err(error) => {
                 let remedy = if is_about_null(&error) { ASK_FIRST } else { "" };
-                Err(format!("`{}` cannot be answered: {}{remedy}", one_line(&self.text), one_line(&error.to_string())))
+                Err(format!("`{}` cannot be evaluated: {}{remedy}", one_line(&self.text), one_line(&error.to_string())))
             }
         }
     }
@@ -153,10 +153,10 @@ impl Expression {
     fn answer(&self, object: &serde_json::Value) -> Result<Value, ExecutionError> {
         let too_much = |message: &str| ExecutionError::function_error(BUDGET, message);
         if budget::steps(self.program.expression(), budget::Size::of(object)) > budget::MOST_STEPS {
-            return Err(too_much("would take too long: use fewer macros inside of each other"));
+            return Err(too_much("would take too long: nest fewer macros"));
         }
         if self.spent.load(Ordering::Relaxed) > u64::try_from(MOST_TIME.as_micros()).unwrap_or(u64::MAX) {
-            return Err(too_much("has taken too long for so many sockets: use a simpler expression"));
+            return Err(too_much("took too long for so many sockets: use a simpler expression"));
         }
         let start = Instant::now();
         let answer = self.evaluate(object);
@@ -196,7 +196,7 @@ fn parse(text: &str, environment: &Env) -> Result<Program, String> {
     let program = environment.compile(text).map_err(|errors| {
         let first = errors.errors.first();
         let problem = first.map_or_else(String::new, |error| format!("column {}: {}", error.pos.1, error.msg));
-        format!("`{}` is not an expression: {}", one_line(text), one_line(&problem))
+        format!("`{}` is not a valid expression: {}", one_line(text), one_line(&problem))
     })?;
     if depth(program.expression()) > MOST_NESTED {
         return Err(format!("`{}` is nested too deeply: expected at most {MOST_NESTED} levels", one_line(text)));
@@ -260,7 +260,7 @@ mod tests {
         for text in [all, doubled] {
             let start = Instant::now();
             let error = holds(&text).unwrap_err();
-            assert!(error.ends_with("would take too long: use fewer macros inside of each other"), "{error}");
+            assert!(error.ends_with("would take too long: nest fewer macros"), "{error}");
             assert!(start.elapsed() < Duration::from_secs(5));
         }
         for text in [
@@ -296,15 +296,15 @@ mod tests {
     #[test]
     fn what_cannot_be_answered_is_an_error_and_never_false() {
         for (text, error) in [
-            ("peer.port == 443", "cannot be answered"),
-            ("uid > 0", "cannot be answered"),
+            ("peer.port == 443", "cannot be evaluated"),
+            ("uid > 0", "cannot be evaluated"),
             ("local.prot == 80", "no field is called `prot` there: expected address, port"),
             ("local.port", "is not a condition"),
             ("1 + 1", "is not a condition"),
             ("prot == 'tcp'", "`prot` is neither a function nor a field: expected space, protocol"),
             ("nonsense(protocol)", "`nonsense` is neither a function nor a field"),
-            ("protocol ==", "is not an expression: column "),
-            ("", "is not an expression"),
+            ("protocol ==", "is not a valid expression: column "),
+            ("", "is not a valid expression"),
         ] {
             let message = holds(text).unwrap_err();
             assert!(message.contains(error) && !message.contains('\n'), "{text}: {message}");
@@ -328,8 +328,8 @@ mod tests {
             ("owner.processes[7].name == 'x'", false),
         ] {
             let message = holds(text).unwrap_err();
-            let is_plain = message.contains("cannot be answered: ") && !message.contains('\n');
-            assert!(is_plain && message.contains("ask first whether a field is null") == is_advised, "{message}");
+            let is_plain = message.contains("cannot be evaluated: ") && !message.contains('\n');
+            assert!(is_plain && message.contains("first check that the field is not null") == is_advised, "{message}");
         }
     }
 
@@ -372,7 +372,7 @@ mod tests {
             let text = |times: usize| format!("{first}{}{last}", part.repeat(times));
             // The parser itself takes `--` away.
             if let Err(longest) = holds(&text((MOST_BYTES - 20) / part.len())) {
-                let told = ["nested too deeply", "is not an expression"].iter().any(|told| longest.contains(told));
+                let told = ["nested too deeply", "is not a valid expression"].iter().any(|told| longest.contains(told));
                 assert!(told, "{part}: {longest}");
             }
             // As deep as may be: what evaluates it has a stack of 2 MiB in this test, and twice to ten times the need of

@@ -311,7 +311,7 @@ fn a_policy_that_could_not_be_read_again_is_not_written() {
     };
     let many = init(600).exits(2);
     assert!(many.stdout.is_empty());
-    let problem = "portscope: the policy would have 600 rules and 5 MiB, and --policy reads 4 MiB at most: ";
+    let problem = "portscope: the policy would have 600 rules and 5 MiB, but --policy reads at most 4 MiB: ";
     assert!(many.stderr.starts_with(problem) && many.stderr.lines().count() == 1, "{}", many.stderr);
     let policy = folder.join("policy.toml");
     std::fs::write(&policy, init(400).success().stdout).unwrap();
@@ -363,12 +363,12 @@ fn a_mistake_in_a_policy_is_one_line_and_exit_2() {
     let path = folder.join("policy.toml");
     let fails = |path: &PathBuf, message: &str| {
         let stderr = portscope(["audit", "--policy"]).arg(path.display()).any_stderr().exits(2).stderr;
-        assert_eq!(stderr, format!("portscope: {}: {message}\n", path.display()));
+        assert_eq!(stderr, format!("portscope: cannot read {}: {message}\n", path.display()));
     };
     fails(&folder.join("nothing"), "No such file or directory (os error 2)");
     fails(&folder.join(""), "cannot be read: expected a regular file of 4 MiB at most");
     std::fs::write(&path, b"\xff").unwrap();
-    fails(&path, "is not UTF-8");
+    fails(&path, "it is not valid UTF-8");
     for (text, message) in [
         ("[[allow]]\nport = 0\n", "line 2, column 8: `port`: `0` is not a port: expected 1-65535"),
         (
@@ -383,7 +383,7 @@ fn a_mistake_in_a_policy_is_one_line_and_exit_2() {
     let stderr = portscope(["audit", "--policy"]).arg(path.display()).any_stderr().exits(2).stderr;
     assert!(stderr.contains("policy.toml: line 2, column 8: `when`, for ") && stderr.lines().count() == 1, "{stderr}");
     let stderr = portscope(["audit", "--no-policy", "--space", "moon"]).any_stderr().exits(1).stderr;
-    assert!(stderr.starts_with("portscope: no port space is called `moon`: expected all or one of "), "{stderr}");
+    assert!(stderr.starts_with("portscope: no port space is named `moon`: expected all or one of "), "{stderr}");
     let stderr = portscope(["audit", "--disable", "x"]).any_stderr().exits(2).stderr;
     assert!(stderr.starts_with("portscope: --disable: `x` is not a rule: expected exposed-service, "), "{stderr}");
 }
@@ -404,7 +404,7 @@ fn the_machines_own_policy_counts_and_under_sudo_only_roots() {
     let sudo = || room.look(portscope(["audit"])).env("SUDO_UID", "1000");
     let _ = sudo().exits(1);
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
-    let _ = sudo().stderr_contains("under sudo it must belong to root and be writable by nobody else").exits(2);
+    let _ = sudo().stderr_contains("under sudo it must be owned by root and writable by root only").exits(2);
 }
 
 #[test]

@@ -225,11 +225,11 @@ fn root_is_not_sent_to_root() {
     let socket = plain("127.0.0.1", 0);
     let arguments = ["-a", "127.0.0.1", "--backend", "portable"];
     let shown = text(port_of(&socket), &arguments);
-    assert!(shown.contains("fix: run again: a holder may come and go"), "{shown}");
+    assert!(shown.contains("fix: try again: the owner may be short-lived"), "{shown}");
     let binary = support::ReachableBinary::new();
     let run = portscope(["check"]).arg(port_of(&socket)).args(arguments).any_stderr().run_by_nobody(&binary);
     let shown = run.exits(1).stdout;
-    assert!(shown.contains("fix: run again as root: a holder may come and go"), "{shown}");
+    assert!(shown.contains("fix: try again as root: the owner may be short-lived"), "{shown}");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn nobody_is_told_to_stop_a_process_that_he_cannot_see() {
     let (binary, port) = (support::ReachableBinary::new(), port_of(&socket));
     let run = portscope(["check", "-a", "127.0.0.1"]).arg(port).any_stderr().run_by_nobody(&binary);
     let shown = run.exits(1).stdout;
-    let fix = format!("fix: find out who holds it, to stop that: portscope {port} says why it is hidden");
+    let fix = format!("fix: find out which process holds it: portscope {port} shows why it is hidden");
     assert!(shown.contains(&fix) && !shown.contains("portscope kill"), "{shown}");
 }
 
@@ -314,7 +314,7 @@ fn a_listener_is_named_with_its_process_and_since_when() {
         &format!("held by: tcp LISTEN 127.0.0.1:{port}: sleep (pid {}), user ", holder.pid()),
         ", started 20",
         &format!("fix: stop sleep (pid {}): portscope kill {port}\n", holder.pid()),
-        &format!("fix: take another port: portscope free --near {port}\n"),
+        &format!("fix: use another port: portscope free --near {port}\n"),
     ] {
         assert!(text.contains(part), "no {part}: {text}");
     }
@@ -327,7 +327,7 @@ fn a_specific_address_is_in_the_way_of_every_address_and_the_other_way_round() {
     specific.listen(1).unwrap();
     let answer = verdict(port_of(&specific), &["-a", "0.0.0.0"], 1);
     assert_eq!(answer["blockers"][0]["overlap"], "covers-specific");
-    assert!(text(port_of(&specific), &["-a", "0.0.0.0"]).contains("fix: bind one address that is not taken"));
+    assert!(text(port_of(&specific), &["-a", "0.0.0.0"]).contains("fix: bind one address that is free"));
     assert_eq!(verdict(port_of(&specific), &["-a", "127.0.0.54"], 0)["outcome"], "bindable");
     let every = plain("0.0.0.0", 0);
     every.listen(1).unwrap();
@@ -340,7 +340,9 @@ fn dual_stack_is_told_from_both_sides() {
     dual.listen(1).unwrap();
     let answer = verdict(port_of(&dual), &["-a", "127.0.0.1"], 1);
     assert_eq!(answer["blockers"][0]["overlap"], "their-dual-stack");
-    assert!(text(port_of(&dual), &["-a", "0.0.0.0"]).contains("fix: let the holder of :: set IPV6_V6ONLY"));
+    assert!(
+        text(port_of(&dual), &["-a", "0.0.0.0"]).contains("fix: set IPV6_V6ONLY in the program that is bound to ::")
+    );
 
     let ipv4 = plain("127.0.0.1", 0);
     ipv4.listen(1).unwrap();
@@ -376,7 +378,7 @@ fn a_socket_that_is_bound_and_does_not_listen_takes_the_port() {
     let answer = verdict(port_of(&socket), &["-a", "127.0.0.1"], 1);
     assert_eq!((&answer["cause"], &answer["blockers"][0]["socket"]["state"]), (&"bound".into(), &"BOUND".into()));
     assert_eq!(pids(&answer["blockers"][0]["socket"]), [std::process::id()]);
-    assert!(text(port_of(&socket), &["-a", "127.0.0.1"]).contains("has not called listen(2)"));
+    assert!(text(port_of(&socket), &["-a", "127.0.0.1"]).contains("the process that bound it is not listening"));
 }
 
 #[test]
@@ -418,7 +420,7 @@ fn a_client_that_got_the_port_from_the_ephemeral_range_is_one() {
     let is_ours = |blocker: &Value| blocker["socket"]["peer"]["port"] == listener.local_addr().unwrap().port();
     assert!(answer["blockers"].as_array().unwrap().iter().any(is_ours), "{answer:#}");
     let shown = text(port, &["-a", "127.0.0.1"]);
-    assert!(shown.contains("fix: wait until its program closes it, or stop "), "{shown}");
+    assert!(shown.contains("fix: wait until the program closes it, or stop "), "{shown}");
     assert!(shown.contains(&format!("ip_local_reserved_ports={port}")), "{shown}");
 }
 
@@ -716,7 +718,7 @@ fn bad_input_is_one_line_and_exit_2() {
         (&["80", "-a", "ff05::1%lo"], "--address: `ff05::1%lo`: only a link-local address has an interface"),
         (&["80", "-a", "fe80::1%nothing"], "--address: `nothing` is not an interface here"),
         (&["80", "-a", "::1%lo"], "--address: `::1%lo`: only a link-local address has an interface; see --device"),
-        (&["80", "--user", "root"], "--user: `root` is not a user number: expected 0-4294967294"),
+        (&["80", "--user", "root"], "--user: `root` is not a user ID: expected 0-4294967294"),
         (&["80", "-q", "--json"], "`--quiet` cannot be used with `--json`"),
         (&["80", "-4", "-a", "::1"], "`--ipv4` cannot be used with `--address <ADDR>`"),
     ] {

@@ -139,7 +139,7 @@ fn udp_is_destroyed_when_it_is_asked_for() {
     }
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
-    let nobody = format!("portscope: nobody listens on tcp {port}\n");
+    let nobody = format!("portscope: nothing is listening on tcp {port}\n");
     assert_eq!(portscope(["close", "--yes"]).arg(port).stderr_contains(&nobody).exits(1).stderr, nobody);
     let output = portscope(["close", "-u", "--yes"]).arg(port).success();
     assert!(output.stdout.ends_with(&format!("udp 127.0.0.1:{port} UNCONN: destroyed\n")), "{}", output.stdout);

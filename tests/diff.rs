@@ -77,7 +77,7 @@ fn two_reports_are_compared_and_a_report_is_the_same_as_itself() {
     let port = listener.local_addr().unwrap().port();
     let before = snapshot(&folder, "before.json");
     let same = portscope(["diff"]).arg(before.display()).arg(before.display()).success().stdout;
-    assert!(same.contains("\nno difference\n"), "{same}");
+    assert!(same.contains("\nno differences\n"), "{same}");
     close(listener);
     let text = std::fs::read_to_string(&before).unwrap();
     let mut report: Value = serde_json::from_str(&text).unwrap();
@@ -115,7 +115,7 @@ fn spaces_of_several_hosts_are_looked_at_together() {
     let whose = "portscope: web-2: 1 port space is not listed: ";
     let output = portscope(["spaces"]).arg(file.display()).stderr_contains(whose).success().stdout;
     assert!(output.starts_with("HOST"), "{output}");
-    assert!(output.contains(&format!("{port}/tcp is open in 2 spaces: no conflict")), "{output}");
+    assert!(output.contains(&format!("{port}/tcp is open in 2 port spaces: no conflict")), "{output}");
     assert!(output.contains("web-2/"), "{output}");
     // A machine of the same name that was started at another time is another one.
     other["host"]["name"].clone_from(&host["name"]);
@@ -132,7 +132,7 @@ fn spaces_of_several_hosts_are_looked_at_together() {
     assert_eq!(only_files["hosts"].as_array().unwrap().len(), 2);
     let boots = only_files["spaces"].as_array().unwrap().iter().map(|space| space["boot_id"].as_str().unwrap());
     assert_eq!(boots.collect::<std::collections::BTreeSet<_>>().len(), 2);
-    let twice = portscope(["spaces"]).arg(own.display()).stderr_contains("expected one report a host").exits(2);
+    let twice = portscope(["spaces"]).arg(own.display()).stderr_contains("expected one report per host").exits(2);
     assert!(twice.stderr.contains("portscope diff"), "{}", twice.stderr);
 }
 
@@ -159,16 +159,16 @@ fn what_a_report_could_not_have_is_no_difference_and_is_said() {
         of_port(run.exits_with([0, 1]))
     };
     let warnings = compare(&only("four.json", &["-4", "-tu", "--json"]));
-    assert!(warnings[0].as_str().unwrap().contains("the run before did not look there"), "{warnings}");
+    assert!(warnings[0].as_str().unwrap().contains("out of scope on the before side"), "{warnings}");
     // Nobody is known in a redacted report, and so nobody is another one.
     let warnings = compare(&only("redacted.json", &["snapshot", "--redact"]));
     let warnings = warnings.as_array().unwrap();
     assert!(warnings[0].as_str().unwrap().starts_with("redacted: "), "{warnings:?}");
-    assert_eq!(warnings[1], "users were not compared: the report before is redacted");
+    assert_eq!(warnings[1], "users were not compared: the before report is redacted");
     let redacted = folder.join("redacted.json");
     let text =
         portscope(["diff"]).arg(redacted.display()).arg(redacted.display()).stderr_contains("redacted").success();
-    assert!(text.stdout.contains("no difference"), "{}", text.stdout);
+    assert!(text.stdout.contains("no differences"), "{}", text.stdout);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn owners_that_are_hidden_on_both_sides_are_no_silent_agreement() {
     let report = portscope(["snapshot"]).any_stderr().run_by_nobody(&reachable).success().stdout;
     std::fs::write(&file, report).unwrap();
     let text = portscope(["diff"]).arg(file.display()).arg(file.display()).success().stdout;
-    assert!(text.contains("no difference\nowners of "), "{text}");
+    assert!(text.contains("no differences\nthe owners of "), "{text}");
     let hidden = portscope(["diff", "--json"]).arg(file.display()).any_stderr().exits_with([0, 1]).json();
     assert!(hidden["incomparable_owners"].as_u64().unwrap() >= 1);
     assert!(
@@ -270,7 +270,7 @@ fn a_program_that_listens_in_another_space_now_has_moved() {
     assert_eq!(kind(&moved), ["moved-space"], "{moved:#?}");
     assert_ne!(moved[0]["space"], moved[0]["to_space"]);
     let text = portscope(["diff"]).arg(before.display()).any_stderr().exits(1).stdout;
-    assert!(text.lines().any(|line| line.starts_with("moved-space") && line.contains("now in space")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("moved-space") && line.contains("now in port space")), "{text}");
 }
 
 #[test]
@@ -312,5 +312,8 @@ fn a_published_port_that_leads_elsewhere_is_told_and_one_that_may_not_be_read_is
     let unasked = report("unasked.json", portscope(["snapshot", "--no-helpers"]));
     let same = compare(&first, &unasked, 0);
     assert_eq!(same["changes"], serde_json::json!([]));
-    assert!(same["warnings"][0].as_str().unwrap().starts_with("1 socket was not compared: the run after"), "{same:#}");
+    assert!(
+        same["warnings"][0].as_str().unwrap().starts_with("1 socket was not compared: out of scope on the after"),
+        "{same:#}"
+    );
 }

@@ -113,10 +113,11 @@ fn a_user_who_sees_less_than_root_does_not_see_it_change() {
         ] {
             assert_eq!(kinds(&same, port), [] as [&str; 0], "{which}: {same:#}");
         }
-        for words in
-            ["the device that a socket is bound to is not known", "whether the kernel chose the port is not known"]
-        {
-            assert!(says(&same, &format!("{words} {which}")), "{same:#}");
+        for words in [
+            "the interface that a socket is bound to is unknown on the",
+            "whether the kernel chose the port is unknown on the",
+        ] {
+            assert!(says(&same, &format!("{words} {which} side")), "{same:#}");
         }
     }
     // What both can see is compared.

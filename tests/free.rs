@@ -101,7 +101,11 @@ fn exactly_what_a_thousand_sockets_and_the_ranges_leave_is_offered() {
     // One more does not exist; nothing is printed, and where the others went is said.
     let output = run(&(expected.len() + 1).to_string()).any_stderr().exits(1);
     assert_eq!(output.stdout, "");
-    let message = format!("portscope: only {0} of {1} free ports in 40000-41999", expected.len(), expected.len() + 1);
+    let message = format!(
+        "portscope: only {0} of the {1} requested ports are free in 40000-41999",
+        expected.len(),
+        expected.len() + 1
+    );
     assert!(output.stderr.starts_with(&message), "{}", output.stderr);
     assert!(output.stderr.contains("500 ephemeral"), "{}", output.stderr);
     let report = free(&all).arg(1000).arg("--json").under(space.inside()).exits(1).json();
@@ -180,7 +184,7 @@ fn each_reason_against_a_port_is_explained() {
     let line = "  used: udp UNCONN [::1]:14512: free-";
     assert!(text.contains("14512 is not offered:\n") && text.contains(line), "{text}");
     let text = free(&["--explain", "14513"]).under(space.inside()).success().stdout;
-    assert!(text.contains("14513 is offered: nothing speaks against it"), "{text}");
+    assert!(text.contains("14513 is offered: no conflicts were found"), "{text}");
 }
 
 #[test]
@@ -191,7 +195,7 @@ fn a_published_port_is_not_offered() {
     assert_eq!(reasons(14511, &[], Some(&space)), ["published"]);
     let block = ["--range", "14510-14512", "--count", "3", "--contiguous"];
     let output = free(&block).under(space.inside()).any_stderr().exits(1);
-    assert_eq!(output.stderr, "portscope: no block of 3 free ports in 14510-14512 (not offered: 1 published)\n");
+    assert_eq!(output.stderr, "portscope: no 3 consecutive free ports in 14510-14512 (not offered: 1 published)\n");
 }
 
 #[test]
@@ -281,18 +285,18 @@ fn the_document_is_what_the_schema_says() {
 fn bad_input_is_one_line_and_exit_2() {
     for (arguments, message) in [
         (&["--count", "0"][..], "--count: 0 is not in 1..=65535"),
-        (&["--count", "11", "--range", "8000-8009"], "--count: `11` is more than the 10 ports of 8000-8009"),
+        (&["--count", "11", "--range", "8000-8009"], "--count: `11` exceeds the 10 ports in 8000-8009"),
         (&["--range", "9-8"], "--range: `9-8` is not a range: 9 is above 8; expected LOW-HIGH, such as 8000-8100"),
         (&["--near", "70000"], "--near: `70000` is not a port: expected 1-65535"),
         (&["--near", "80", "--seed", "x"], "`--near <PORT>` cannot be used with `--seed <TEXT|PATH>`"),
-        (&["--seed", ""], "--seed: an empty text is no seed: expected a text or a path"),
+        (&["--seed", ""], "--seed: the seed is empty: expected a text or a path"),
         (&["--explain", "x"], "--explain: `x` is not a port: expected 1-65535"),
-        (&["--exec", "true"], "--exec: the command has no `{}` for the port: expected it in one of its arguments"),
-        (&["--count", "2", "--exec", "echo", "{}"], "--exec runs one command with one port: expected --count 1"),
+        (&["--exec", "true"], "--exec: the command has no `{}`, which stands for the port: add it to an argument"),
+        (&["--count", "2", "--exec", "echo", "{}"], "--exec runs the command with one port: expected --count 1"),
         (&["--exec", "/nonexistent/command", "{}"], "cannot run /nonexistent/command: No such file or directory"),
         (&["--exec"], "--exec needs a value"),
         (&["--listen-fds"], "the following required arguments were not provided: --exec <CMD>..."),
-        (&["--listen-fds", "--address", "192.0.2.1", "--exec", "true"], "--listen-fds: port "),
+        (&["--listen-fds", "--address", "192.0.2.1", "--exec", "true"], "--listen-fds: cannot listen on port "),
         (&["8080"], "unexpected argument `8080`: expected portscope free [OPTIONS]"),
     ] {
         let stderr = free(arguments).any_stderr().exits(2).stderr;

@@ -50,7 +50,7 @@ fn a_number_is_told_with_its_category_rule_services_and_settings() {
     let port = &report["ports"][0];
     assert_eq!(port["port"], 5432);
     assert_eq!((&port["category"]["name"], &port["category"]["first"]), (&json!("registered"), &json!(1024)));
-    assert!(port["category"]["rule"].as_str().unwrap().contains("choose an unregistered one"));
+    assert!(port["category"]["rule"].as_str().unwrap().contains("choose an unassigned port"));
     for (place, protocol) in ["tcp", "udp"].into_iter().enumerate() {
         let registration = &port["registrations"][place];
         assert_eq!(registration["protocol"], protocol);
@@ -132,12 +132,12 @@ fn an_owner_is_told_in_full() {
     let text = info(port).success().stdout;
     let pid = holder.pid();
     for line in [
-        format!("\ntcp 127.0.0.1:{port} LISTEN, for this host only\n"),
+        format!("\ntcp 127.0.0.1:{port} LISTEN, loopback only\n"),
         format!("  process   sh serve.sh ({pid}, descriptor 0)\n"),
         format!("  cwd       {}\n", folder.display()),
         format!("  argv      sh {} --token=********\n", script.display()),
         " s ago\n".to_owned(),
-        "  peers     none is connected\n".to_owned(),
+        "  peers     no connections\n".to_owned(),
     ] {
         assert!(text.contains(&line), "{line}: {text}");
     }
@@ -179,7 +179,7 @@ fn a_file_that_is_gone_is_told_from_one_that_is_called_so() {
         let process = only_process(&info(port).arg("--json").success().json());
         assert_eq!(process["exe_deleted"], is_deleted, "{process}");
         let text = info(port).success().stdout;
-        let told = text.contains(&format!("{} (deleted: what runs is no longer on disk)", program.display()));
+        let told = text.contains(&format!("{} (deleted: the running file is no longer on disk)", program.display()));
         assert_eq!(told, is_deleted, "{text}");
     }
 }
@@ -211,7 +211,7 @@ fn udp_sockets_and_those_that_only_take_the_number_are_told_too() {
     let socket = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let port = socket.local_addr().unwrap().port();
     let text = info(format!(":{port}")).success().stdout;
-    assert!(text.contains(&format!("\nudp 127.0.0.1:{port} UNCONN, for this host only\n")), "{text}");
+    assert!(text.contains(&format!("\nudp 127.0.0.1:{port} UNCONN, loopback only\n")), "{text}");
     assert!(!text.contains("peers"), "{text}");
     if let Some(scene) = Scene::start("bound") {
         let port = &scene.socket("bound")["port"];
@@ -225,7 +225,7 @@ fn what_nobody_holds_is_named_for_what_it_is() {
     let Some(scene) = Scene::start("time-wait") else { return };
     let text = info(&scene.socket("time-wait")["port"]).success().stdout;
     assert!(text.contains(" TIME_WAIT with 127.0.0.1:"), "{text}");
-    assert!(text.contains("  owner     nobody: the connection is over"), "{text}");
+    assert!(text.contains("  owner     none: the connection is over"), "{text}");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn a_number_that_nobody_has_is_told_too() {
     let (socket, port) = listener();
     support::close(socket);
     let text = info(port).success().stdout;
-    assert!(text.contains("\nno socket is on it\n"), "{text}");
+    assert!(text.contains("\nno socket uses it\n"), "{text}");
     assert_eq!(info(port).arg("--json").success().json()["ports"][0]["holdings"], json!([]));
 }
 
@@ -283,7 +283,7 @@ fn a_hidden_owner_is_said_with_what_would_show_it() {
     let binary = ReachableBinary::new();
     let hint = format!("to see them: sudo {}", binary.path().display());
     let output = info(port).run_by_nobody(&binary).stderr_contains(&hint).success();
-    assert!(output.stdout.contains("  owner     hidden: this user may not see who\n"), "{}", output.stdout);
+    assert!(output.stdout.contains("  owner     hidden: no permission to see its process\n"), "{}", output.stdout);
     assert!(output.stdout.contains("  user      root (0)\n"), "{}", output.stdout);
     assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
     let report = info(port).arg("--json").run_by_nobody(&binary).success().json();
@@ -376,7 +376,7 @@ fn a_number_is_told_in_every_space_that_has_it() {
     assert_eq!(holdings[0]["open"][0]["space"], *own, "the own space comes first");
     assert_ne!(other["open"][0]["space"], *own);
     let text = info(port).success().stdout;
-    assert!(text.contains(&format!("\ntcp 127.0.0.1:{port} LISTEN, for this host only\n")), "{text}");
+    assert!(text.contains(&format!("\ntcp 127.0.0.1:{port} LISTEN, loopback only\n")), "{text}");
     assert!(text.contains(", in port space mkports"), "{text}");
     // What is so there as it is here is not said again; what differs is.
     let settings = "echo 30000 31000 > /proc/sys/net/ipv4/ip_local_port_range";
@@ -384,7 +384,7 @@ fn a_number_is_told_in_every_space_that_has_it() {
     let set = support::output(Command::new("nsenter").args([&space, "sh", "-c", settings]));
     assert!(set.status.success(), "{set:?}");
     let text = info(port).success().stdout;
-    let told = "\nin port space mkports (netns)\nephemeral   no: clients are given numbers from 30000-31000\n\ntcp ";
+    let told = "\nin port space mkports (netns)\nephemeral   no: outside the ephemeral range 30000-31000\n\ntcp ";
     assert!(text.contains(told), "{text}");
     assert_eq!(text.matches("\nreserved ").count(), 1, "{text}");
 }
@@ -427,9 +427,12 @@ fn a_number_is_judged_as_free_judges_it() {
         }
     }
     let text = info(6666).under(space.inside()).success().stdout;
-    assert!(text.contains("\nown use     better not: browsers refuse to connect to it (WHATWG bad ports)\n"), "{text}");
+    assert!(
+        text.contains("\nown service not recommended: browsers refuse to connect to it (WHATWG bad ports)\n"),
+        "{text}"
+    );
     let text = info(1024).under(space.inside()).success().stdout;
-    assert!(text.contains("\nown use     better not: IANA keeps it back for tcp and udp\n"), "{text}");
+    assert!(text.contains("\nown service not recommended: reserved by IANA for tcp and udp\n"), "{text}");
 }
 
 #[test]

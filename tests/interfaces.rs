@@ -77,7 +77,7 @@ fn a_socket_that_is_bound_to_an_interface_is_shown_and_taken_alike() {
     assert_eq!(devices(&space, &["127.0.0.1:6008"]), ["lo"]);
     assert_eq!(devices(&space, &["127.0.0.1%eth0:6008"]), [""; 0]);
     let text = looking(&space, &["info", "6008"]).any_stderr().success().stdout;
-    assert!(text.contains("\ntcp 127.0.0.1%lo:6008 LISTEN, for this host only\n"), "{text}");
+    assert!(text.contains("\ntcp 127.0.0.1%lo:6008 LISTEN, loopback only\n"), "{text}");
     let text = looking(&space, &["check", "6008", "-a", "0.0.0.0"]).any_stderr().exits(1).stdout;
     assert!(text.contains(" 127.0.0.1%lo:6008: sleep (pid "), "{text}");
     let text = looking(&space, &["kill", "127.0.0.1%lo:6008", "--dry-run"]).success().stdout;
@@ -106,7 +106,7 @@ fn kill_and_close_spare_who_has_the_address_on_another_interface() {
     assert!(output.stdout.ends_with("tcp [fe80::9%tt0]:8080 is free\n"), "{}", output.stdout);
     let _ = eventually("the server ends", || server.0.try_wait().unwrap());
     assert!(is_alive(&mut spared));
-    let nobody = "portscope: nobody listens on tcp [fe80::9%tt0]:8080\n";
+    let nobody = "portscope: nothing is listening on tcp [fe80::9%tt0]:8080\n";
     assert_eq!(looking(&space, &["kill", "[fe80::9%tt0]:8080"]).stderr_contains(nobody).exits(1).stderr, nobody);
 }
 

@@ -243,8 +243,9 @@ fn udp_sockets_have_owners_too() {
     let end = socket.local_addr().unwrap();
     let mut server = holding(socket);
     let pid = server.pid();
-    let hint =
-        format!("portscope: nobody listens on tcp {end}; there is udp {end} UNCONN ({pid} sleep): -u means it\n");
+    let hint = format!(
+        "portscope: nothing is listening on tcp {end}; there is udp {end} UNCONN ({pid} sleep): use -u to select it\n"
+    );
     assert_eq!(portscope(["kill", "--yes"]).arg(end).stderr_contains(&hint).exits(1).stderr, hint);
     assert!(is_alive(&mut server));
     let output = portscope(["kill", "-u", "--yes"]).arg(end).success();
@@ -273,8 +274,8 @@ fn who_listens_on_every_address_is_named_where_nobody_has_the_one_that_is_meant(
         // A connection of it does not hide the listener.
         let client = TcpStream::connect(format!("{target}:{port}")).unwrap();
         let hint = format!(
-            "portscope: nobody listens on tcp {target}:{port}; what comes for it goes to tcp {wildcard}:{port} LISTEN \
-             ({} sleep): {wildcard}:{port} means that\n",
+            "portscope: nothing is listening on tcp {target}:{port}; its traffic goes to tcp {wildcard}:{port} LISTEN \
+             ({} sleep): use {wildcard}:{port} to select that\n",
             server.pid()
         );
         let run = portscope(["kill", "--yes"]).arg(format!("{target}:{port}")).stderr_contains(&hint);
@@ -299,9 +300,10 @@ fn nobody_to_stop_is_no() {
     support::close(listener);
     let pid = connected.pid();
     let output = portscope(["kill", "--yes"]).arg(port).any_stderr().exits(1);
-    let told = format!("portscope: nobody listens on tcp {port}; there is tcp 127.0.0.1:{port} ESTABLISHED with ");
+    let told =
+        format!("portscope: nothing is listening on tcp {port}; there is tcp 127.0.0.1:{port} ESTABLISHED with ");
     assert!(output.stderr.starts_with(&told) && output.stderr.contains(&format!("({pid} sleep)")), "{}", output.stderr);
-    assert!(output.stderr.ends_with("--clients means them too\n"), "{}", output.stderr);
+    assert!(output.stderr.ends_with("use --clients to include it\n"), "{}", output.stderr);
     assert!(is_alive(&mut connected));
     drop(client);
 }
@@ -531,12 +533,12 @@ fn a_unit_inside_of_a_container_is_never_taken_for_the_hosts() {
         (
             format!("portscope-{own}.slice/machine-box{own}.scope/payload"),
             None,
-            format!(" in its container (nspawn box{own}), or the container with its own tools\n"),
+            format!(" inside its container (nspawn box{own}), or stop the container with its own tools\n"),
         ),
         (
             format!("lxc.payload.box{own}"),
             None,
-            format!(" in its container (lxc box{own}), or the container with its own tools\n"),
+            format!(" inside its container (lxc box{own}), or stop the container with its own tools\n"),
         ),
     ] {
         let Some(server) = Unit::start(&format!("{container}/system.slice/nginx.service")) else { return };

@@ -43,12 +43,12 @@ fn a_query_is_a_port_a_range_a_name_an_alias_or_a_word() {
 #[test]
 fn no_match_is_exit_1_and_bad_input_exit_2() {
     let output = portscope(["services", "no-such-service-at-all"]).exits(1);
-    assert_eq!(output.stdout, "no service matches no-such-service-at-all\n");
+    assert_eq!(output.stdout, "no service matches `no-such-service-at-all`\n");
     assert_eq!(portscope(["services", "4"]).exits(1).stdout, "no service is registered for 4 (IANA: Unassigned)\n");
     for (query, message) in [
         ("70000", "portscope: `70000` is not a port: expected 1-65535\n"),
         ("90-80", "portscope: `90-80` is not a range: 90 is above 80; expected LOW-HIGH, such as 8000-8100\n"),
-        ("", "portscope: an empty query finds nothing: expected a port, a range or a word\n"),
+        ("", "portscope: the query is empty: expected a port, a range or a word\n"),
     ] {
         assert_eq!(portscope(["services", query]).any_stderr().exits(2).stderr, message);
     }

@@ -120,11 +120,11 @@ fn a_file_that_is_no_report_is_one_line_and_exit_2() {
     let file = folder.join("bad.json");
     let whole = portscope(["--json"]).success().stdout;
     for (text, problem) in [
-        (String::new(), "it is no report of portscope: it is empty"),
+        (String::new(), "it is not a portscope report: it is empty"),
         ("{}".to_owned(), "expected a field `schema` of"),
         (whole.replace("portscope/1", "portscope/2"), "its schema is \"portscope/2\": expected \"portscope/1\""),
-        (whole[..whole.len() / 2].to_owned(), "it is no report of portscope: EOF"),
-        (whole.replacen("\"spaces\":[", "\"spaces\":[],\"x\":[", 1), "it names no port space"),
+        (whole[..whole.len() / 2].to_owned(), "it is not a portscope report: EOF"),
+        (whole.replacen("\"spaces\":[", "\"spaces\":[],\"x\":[", 1), "it lists no port spaces"),
         (whole.replace("\"LISTEN\"", "\"\u{1b}[2J\""), ""),
     ] {
         std::fs::write(&file, &text).unwrap();
@@ -143,8 +143,10 @@ fn what_a_report_leaves_out_is_said() {
     let file = folder.join("tcp.json");
     std::fs::write(&file, portscope(["--json", "-l"]).success().stdout).unwrap();
     let _ = portscope(["-l", "--from"]).arg(file.display()).stderr_contains("written with filters").success();
-    let _ =
-        portscope(["usage", "--from"]).arg(file.display()).stderr_contains("the report has no udp sockets").success();
+    let _ = portscope(["usage", "--from"])
+        .arg(file.display())
+        .stderr_contains("the report does not include udp sockets")
+        .success();
 }
 
 #[test]

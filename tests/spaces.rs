@@ -88,7 +88,7 @@ fn one_number_in_three_spaces_is_three_rows_and_no_conflict() {
 
     let output = portscope(["spaces"]).any_stderr().success().stdout;
     let line = output.lines().find(|line| line.starts_with("8080/tcp")).unwrap_or_else(|| panic!("{output}"));
-    assert!(line.ends_with("is open in 3 spaces: no conflict"), "{output}");
+    assert!(line.ends_with("is open in 3 port spaces: no conflict"), "{output}");
     for label in [named.0.as_str(), "mkports", "kept by mkports"] {
         assert!(output.contains(label), "{output}");
     }
@@ -193,7 +193,7 @@ fn a_space_is_chosen_by_its_label_or_its_id() {
         "a space without sockets is one"
     );
     let output =
-        portscope(["--space", "no-such-space"]).stderr_contains("no port space is called `no-such-space`").exits(1);
+        portscope(["--space", "no-such-space"]).stderr_contains("no port space is named `no-such-space`").exits(1);
     assert!(output.stderr.contains(&named.0) && output.stderr.lines().count() == 1, "{}", output.stderr);
 }
 
@@ -238,7 +238,7 @@ fn a_space_out_of_reach_is_no_empty_answer() {
     let named = Named::new("reach");
     let binary = ReachableBinary::new();
     let run = |arguments: &[&str]| portscope(arguments.iter().copied()).run_by_nobody(&binary);
-    let problem = format!("port space {} cannot be read: it cannot be entered", named.0);
+    let problem = format!("cannot read port space {}: cannot enter it", named.0);
     for arguments in [&["--space", &named.0][..], &["--space", &named.0, "--strict"], &["usage", "--space", &named.0]] {
         let _ = run(arguments).stderr_contains(&problem).exits(2);
     }

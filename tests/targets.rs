@@ -82,11 +82,11 @@ fn a_word_that_is_the_name_of_nothing_is_a_mistake_with_a_suggestion() {
     let _listener = space.run(|| TcpListener::bind(("127.0.0.1", 3000)).unwrap());
     let run = |arguments: &[&str]| portscope(arguments.iter().copied()).under(space.inside()).any_stderr().exits(1);
     for (arguments, line, hint) in [
-        (&["kil", "3000"][..], "no service, process, unit or container here is called `kil`", "portscope kill 3000"),
+        (&["kil", "3000"][..], "no service, process, unit or container here is named `kil`", "portscope kill 3000"),
         (&["lst"], "is called `lst`", "`portscope list`"),
         (&["tcp"], "is called `tcp`", "`portscope -t`"),
-        (&[":htp"], "no service here is called `htp`", "the service `http` (tcp 80)"),
-        (&["--user", "nobodyx"], "no user here is called `nobodyx`", "the user `nobody` (--user nobody)"),
+        (&[":htp"], "no service here is named `htp`", "the service `http` (tcp 80)"),
+        (&["--user", "nobodyx"], "no user here is named `nobodyx`", "the user `nobody` (--user nobody)"),
     ] {
         let output = run(arguments);
         assert!(output.stdout.is_empty(), "no table: {}", output.stdout);
@@ -95,8 +95,8 @@ fn a_word_that_is_the_name_of_nothing_is_a_mistake_with_a_suggestion() {
         assert!(hints.into_iter().any(|line| line.contains(hint)), "{arguments:?}: {}", output.stderr);
     }
     for (arguments, line) in [
-        (&["--process", "no-such-process"][..], "portscope: no process here is called `no-such-process`\n"),
-        (&["--pid", "4194304"], "portscope: no process has the number 4194304\n"),
+        (&["--process", "no-such-process"][..], "portscope: no process here is named `no-such-process`\n"),
+        (&["--pid", "4194304"], "portscope: there is no process 4194304\n"),
         (&["--json", "no-such-name-at-all"], "is called `no-such-name-at-all`\n"),
     ] {
         let output = run(arguments);
@@ -190,7 +190,7 @@ fn check_and_wait_take_addresses_and_services() {
         let reached = portscope(["wait", "--json", "--timeout", "0s"]).arg(at(address)).success().json();
         assert_eq!(reached["ports"][0]["address"], address);
     }
-    let missed = format!("nobody listens on tcp [::1]:{port}");
+    let missed = format!("nothing is listening on tcp [::1]:{port}");
     let _ = portscope(["wait", "--timeout", "0s"]).arg(at("[::1]")).stderr_contains(&missed).exits(1);
     let _ = portscope(["wait", "--timeout", "0s", "-q"]).arg(format!("{port}/udp")).exits(1);
 }
@@ -214,10 +214,10 @@ fn kill_and_close_act_on_ports_and_services_and_never_on_the_name_of_a_process()
     });
     assert!(label.contains(&format!("tcp 127.0.0.1:{port} LISTEN")), "{label}");
     let refused = portscope(["kill", "--yes", "sleep"]).any_stderr().exits(1).stderr;
-    assert!(refused.starts_with("portscope: no service here is called `sleep`\n"), "{refused}");
+    assert!(refused.starts_with("portscope: no service here is named `sleep`\n"), "{refused}");
     assert!(refused.contains(&format!("{port}/tcp")), "{refused}");
     let listed = portscope(["kill", "--dry-run"]).arg(format!("{port},{port}")).success().stdout;
     assert_eq!(listed.matches("holds").count(), 1, "{listed}");
     let nothing = portscope(["kill", "--dry-run"]).arg(format!("{port}/udp")).any_stderr().exits(1).stderr;
-    assert!(nothing.starts_with(&format!("portscope: nobody listens on udp {port}")), "{nothing}");
+    assert!(nothing.starts_with(&format!("portscope: nothing is listening on udp {port}")), "{nothing}");
 }

@@ -70,16 +70,13 @@ fn a_destination_is_full_exactly_when_the_kernel_has_no_number_left() {
     assert_eq!((&ephemeral["used"], &ephemeral["limit"]), (&json!(19), &json!(19)), "the listener's number counts too");
     let above = report["above"].as_array().unwrap();
     assert_eq!(above.len(), 2, "{above:?}");
-    assert_eq!(above[0]["what"], "tcp ephemeral numbers, 19 of 19 (100.0 %)");
-    assert_eq!(above[1]["what"], "numbers for tcp 127.0.0.1 to 127.0.0.1:7000, 18 of 18 (100.0 %)");
+    assert_eq!(above[0]["what"], "tcp ephemeral ports, 19 of 19 (100.0%)");
+    assert_eq!(above[1]["what"], "ports for tcp 127.0.0.1 to 127.0.0.1:7000, 18 of 18 (100.0%)");
 
     let text = filled(python, usage().args(["--warn", "80%"])).stderr_contains("18 connected").exits(1).stdout;
     assert!(text.contains("  held by python3"), "{text}");
-    assert!(text.contains("18  18  100.0 % !"), "{text}");
-    assert!(
-        text.contains("\nabove 80.0 %: numbers for tcp 127.0.0.1 to 127.0.0.1:7000, 18 of 18 (100.0 %)\n"),
-        "{text}"
-    );
+    assert!(text.contains("18  18  100.0% !"), "{text}");
+    assert!(text.contains("\nabove 80.0%: ports for tcp 127.0.0.1 to 127.0.0.1:7000, 18 of 18 (100.0%)\n"), "{text}");
     let _ = filled(python, usage().args(["--warn", "100%"])).any_stderr().success();
     let shown = filled(python, usage().args(["--json", "--top", "1"])).any_stderr().success().json();
     let listed = space(&shown)["destinations"].as_array().unwrap().len();
@@ -102,7 +99,7 @@ fn ports_that_are_bound_before_they_connect_run_out_for_every_destination() {
     let report = run.exits(1).json();
     let destinations = space(&report)["destinations"].as_array().unwrap();
     assert!(destinations.iter().all(|destination| destination["used"] == 1), "{report:#}");
-    assert_eq!(report["above"][0]["what"], "tcp ephemeral numbers, 19 of 19 (100.0 %)");
+    assert_eq!(report["above"][0]["what"], "tcp ephemeral ports, 19 of 19 (100.0%)");
 }
 
 #[test]
@@ -133,7 +130,7 @@ fn udp_has_one_range_for_all_destinations() {
     let report = output.json();
     let ephemeral = gauge(&report, "udp", "ephemeral");
     assert_eq!((&ephemeral["used"], &ephemeral["limit"]), (&json!(19), &json!(19)));
-    assert_eq!(report["above"][0]["what"], "udp ephemeral numbers, 19 of 19 (100.0 %)");
+    assert_eq!(report["above"][0]["what"], "udp ephemeral ports, 19 of 19 (100.0%)");
     assert_eq!(report["warn"], 0.8);
 }
 
@@ -186,10 +183,13 @@ fn a_full_accept_queue_is_marked_and_lost_connections_are_counted() {
     );
     assert!(queues[0]["name"].as_str().unwrap().starts_with("python"), "{queues:?}");
     assert!(space["listen_overflows"].as_u64().unwrap() > 0);
-    assert_eq!(report["above"][0]["what"], "accept queue of tcp 127.0.0.1:7000, 5 of 4 (125.0 %)");
+    assert_eq!(report["above"][0]["what"], "accept queue of tcp 127.0.0.1:7000, 5 of 4 (125.0%)");
     let text = filled(python, usage()).success().stdout;
-    assert!(text.contains("accept queues: connections wait in 1 of 2; connections lost to full queues"), "{text}");
-    assert!(text.contains("5   4  125.0 % !"), "{text}");
+    assert!(
+        text.contains("accept queues: connections are waiting in 1 of 2; connections lost to full queues"),
+        "{text}"
+    );
+    assert!(text.contains("5   4  125.0% !"), "{text}");
 }
 
 #[test]
@@ -210,7 +210,9 @@ fn the_space_of_the_test_is_measured_without_any_right() {
     let last = text.lines().last().unwrap();
     assert!(last.starts_with("Fullest: "), "{last}");
     assert!(
-        last.ends_with("Numbers are per host, and per port space on it: other computers do not use them up."),
+        last.ends_with(
+            "Ports are counted per host and per port space (network namespace): other computers do not use them up."
+        ),
         "{last}"
     );
 }
@@ -236,15 +238,15 @@ fn each_space_is_measured_by_itself() {
 #[test]
 fn bad_input_is_one_line_and_exit_2() {
     for (arguments, message) in [
-        (["--warn", "lots"], "--warn: `lots` is not a share: expected 0% to 100%, such as 80%"),
-        (["--warn", "120%"], "--warn: `120%` is not a share: expected 0% to 100%, such as 80%"),
-        (["--top", "many"], "--top: `many` is not a number of lines: expected 0 or more"),
+        (["--warn", "lots"], "--warn: `lots` is not a percentage: expected 0% to 100%, such as 80%"),
+        (["--warn", "120%"], "--warn: `120%` is not a percentage: expected 0% to 100%, such as 80%"),
+        (["--top", "many"], "--top: `many` is not a count: expected 0 or more"),
     ] {
         let stderr = usage().args(arguments).any_stderr().exits(2).stderr;
         assert_eq!(stderr, format!("portscope: {message}\n"));
     }
     let stderr = usage().args(["--space", "no-such-space"]).any_stderr().exits(1).stderr;
-    assert!(stderr.starts_with("portscope: no port space is called `no-such-space`: expected all "), "{stderr}");
+    assert!(stderr.starts_with("portscope: no port space is named `no-such-space`: expected all "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 

@@ -61,12 +61,13 @@ fn a_timeout_says_what_was_seen_instead() {
     let (socket, port) = bound();
     let output = portscope(["wait", "--timeout", "100ms"]).arg(port).any_stderr().exits(1);
     let own = std::process::id();
-    let expected =
-        format!("portscope: not within 100ms: nobody listens on tcp {port}: tcp 127.0.0.1:{port} BOUND ({own} wait-");
+    let expected = format!(
+        "portscope: timed out after 100ms: nothing is listening on tcp {port}: tcp 127.0.0.1:{port} BOUND ({own} wait-"
+    );
     assert!(output.stderr.starts_with(&expected), "{}", output.stderr);
     assert_eq!((output.stderr.lines().count(), output.stdout.as_str()), (1, ""));
     support::close(socket);
-    let nothing = format!("portscope: nobody listens on tcp {port}: no socket is on it\n");
+    let nothing = format!("portscope: nothing is listening on tcp {port}\n");
     let _ = portscope(["wait", "--timeout", "0s"]).arg(port).stderr_contains(&nothing).exits(1);
 }
 
@@ -139,7 +140,9 @@ fn udp_is_awaited_when_it_is_asked_for() {
     // A socket with a peer waits for nobody else; and TCP has a port of the same number of its own.
     let peer = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     server.connect(peer.local_addr().unwrap()).unwrap();
-    let _ = wait(&["-u"]).stderr_contains(&format!("nobody listens on udp {port}: udp 127.0.0.1:{port} EST")).exits(1);
+    let _ = wait(&["-u"])
+        .stderr_contains(&format!("nothing is listening on udp {port}: udp 127.0.0.1:{port} EST"))
+        .exits(1);
     let _ = wait(&["-u", "--free"]).stderr_contains(&format!("udp {port} is not free")).exits(1);
     assert_eq!(wait(&["-t", "--free"]).success().stdout, format!("tcp {port} is free\n"));
 }
@@ -150,7 +153,11 @@ fn of_several_ports_all_are_awaited_or_any() {
     let wait = |flag: &str| portscope(["wait", "--timeout", "0s", flag]).args([heard, silent]);
     let output = wait("--all").any_stderr().exits(1);
     assert!(output.stdout.starts_with(&format!("tcp 127.0.0.1:{heard} LISTEN")), "{}", output.stdout);
-    assert!(output.stderr.starts_with(&format!("portscope: nobody listens on tcp {silent}")), "{}", output.stderr);
+    assert!(
+        output.stderr.starts_with(&format!("portscope: nothing is listening on tcp {silent}")),
+        "{}",
+        output.stderr
+    );
     assert_eq!(output.stderr.lines().count(), 1);
     assert_eq!(wait("--any").success().stdout.lines().count(), 1);
 }

@@ -38,7 +38,7 @@ fn what_cannot_be_answered_is_one_line_and_exit_2() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let end = listener.local_addr().unwrap();
     for (condition, message) in [
-        ("peer.port == 443", format!("--where, for tcp {end}: `peer.port == 443` cannot be answered: ")),
+        ("peer.port == 443", format!("--where, for tcp {end}: `peer.port == 443` cannot be evaluated: ")),
         ("1 + 1", "--where: `1 + 1` is not a condition: expected an expression that is true or false".into()),
         ("local.port", format!("--where, for tcp {end}: `local.port` is not a condition: expected ")),
         ("port == 1", "--where: `port == 1`: `port` is neither a function nor a field: expected space, ".into()),
@@ -47,8 +47,8 @@ fn what_cannot_be_answered_is_one_line_and_exit_2() {
             "state == 'listen'",
             "--where: `state == 'listen'`: no value is ever 'listen' there (did you mean 'LISTEN'?): expected ".into(),
         ),
-        ("1 +", "--where: `1 +` is not an expression: column ".into()),
-        ("", "--where: `` is not an expression: ".into()),
+        ("1 +", "--where: `1 +` is not a valid expression: column ".into()),
+        ("", "--where: `` is not a valid expression: ".into()),
     ] {
         let run = portscope(["--where"]).arg(condition).arg(end.port());
         let stderr = run.any_stderr().exits(2).stderr;

@@ -31,31 +31,31 @@ const SQUATTERS: [Squatter; 5] = [
         platform: Platform::MacOs,
         ports: &[5000, 7000],
         process: Some("ControlCe"),
-        what: "the AirPlay receiver of macOS",
-        fix: "switch it off in System Settings, General, AirDrop & Handoff",
+        what: "the macOS AirPlay receiver",
+        fix: "turn it off in System Settings > General > AirDrop & Handoff",
     },
     // Source: Microsoft, "Direct hosting of SMB over TCP/IP" (KB204279).
     Squatter {
         platform: Platform::Windows,
         ports: &[445],
         process: None,
-        what: "file sharing (SMB), a driver of Windows",
-        fix: "as Administrator `sc.exe stop LanmanServer`; shares of this machine are gone then",
+        what: "file sharing (SMB), a Windows driver",
+        fix: "run `sc.exe stop LanmanServer` as Administrator; this stops all file shares of this machine",
     },
     Squatter {
         platform: Platform::Windows,
         ports: &[137, 138, 139],
         process: None,
-        what: "NetBIOS over TCP/IP, a driver of Windows",
-        fix: "switch it off in the network adapter's properties: IPv4, Advanced, WINS",
+        what: "NetBIOS over TCP/IP, a Windows driver",
+        fix: "turn it off in the network adapter's properties: IPv4 > Advanced > WINS",
     },
     // Source: Microsoft, HTTP Server API: http.sys listens in the kernel, as process 4.
     Squatter {
         platform: Platform::Windows,
         ports: &[],
         process: None,
-        what: "a driver of Windows, most often http.sys, its web server",
-        fix: "`netsh http show servicestate` names the program that asked http.sys for it",
+        what: "a Windows driver, usually http.sys, the Windows web server",
+        fix: "`netsh http show servicestate` shows which program registered it with http.sys",
     },
 ];
 

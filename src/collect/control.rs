@@ -100,7 +100,7 @@ pub struct Standing {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ControlError {
     /// The process has ended, or the socket is closed.
-    #[error("it has gone")]
+    #[error("it no longer exists")]
     Gone,
     /// This user is not allowed to do it.
     #[error("not permitted")]

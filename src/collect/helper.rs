@@ -25,10 +25,10 @@ pub enum HelperError {
         problem: String,
     },
     /// It did not answer in time.
-    #[error("{0} did not answer in time")]
+    #[error("{0} timed out")]
     TimedOut(String),
     /// It answered something else than expected.
-    #[error("the answer of {0} is not understood")]
+    #[error("the output of {0} could not be parsed")]
     Malformed(String),
 }
 
@@ -89,7 +89,7 @@ pub fn run_as(
         Err(error) => {
             let _ = child.kill();
             let _ = child.wait();
-            return Err(failed(format!("no thread to read its answer: {error}")));
+            return Err(failed(format!("cannot start a thread to read its output: {error}")));
         }
     };
     let left = || end.saturating_duration_since(Instant::now());
@@ -112,7 +112,7 @@ pub fn run_as(
         Ok(_) if !status.success() => {
             let complaint = complaint.recv_timeout(left()).ok().and_then(Result::ok).unwrap_or_default();
             let complaint = String::from_utf8_lossy(&complaint).trim().replace('\n', "; ");
-            Err(failed(if complaint.is_empty() { format!("it ended with {status}") } else { complaint }))
+            Err(failed(if complaint.is_empty() { format!("it exited with {status}") } else { complaint }))
         }
         Ok(text) => text.map_err(|error| failed(error.to_string())),
     }
@@ -152,14 +152,14 @@ mod tests {
     fn a_helper_that_does_not_answer_is_ended() {
         let error = run("/bin/sleep".as_ref(), &["1000"], &[("LC_ALL", OsStr::new("C"))], Duration::from_millis(20))
             .unwrap_err();
-        assert_eq!(error.to_string(), "/bin/sleep did not answer in time");
+        assert_eq!(error.to_string(), "/bin/sleep timed out");
     }
 
     #[test]
     fn a_helper_that_closes_its_output_and_goes_on_is_ended() {
         let script = ["-c", "exec >&-; exec sleep 1000"];
         let error = run("/bin/sh".as_ref(), &script, &[], Duration::from_millis(300)).unwrap_err();
-        assert_eq!(error.to_string(), "/bin/sh did not answer in time");
+        assert_eq!(error.to_string(), "/bin/sh timed out");
     }
 
     #[test]
@@ -173,6 +173,6 @@ mod tests {
     fn a_helper_that_fails_is_named() {
         let error =
             run("/bin/false".as_ref(), &[], &[("LC_ALL", OsStr::new("C"))], Duration::from_secs(20)).unwrap_err();
-        assert!(error.to_string().starts_with("/bin/false: it ended with exit status: 1"), "{error}");
+        assert!(error.to_string().starts_with("/bin/false: it exited with exit status: 1"), "{error}");
     }
 }

@@ -50,7 +50,7 @@ pub fn stop(managed: &Managed) -> Result<(), String> {
 fn ask(managed: &Managed, arguments: &[&str], patience: Duration) -> Result<String, String> {
     let program = managed.stop_command().0;
     let path = FOLDERS.iter().map(|folder| Path::new(folder).join(program)).find(|path| path.is_file());
-    let path = path.ok_or_else(|| format!("{program} is not installed in any of {}", FOLDERS.join(", ")))?;
+    let path = path.ok_or_else(|| format!("{program} was not found in {}", FOLDERS.join(", ")))?;
     let mut environment: Vec<(&str, &OsStr)> = vec![("LC_ALL", OsStr::new("C"))];
     let mut user = None;
     let folder;
@@ -72,18 +72,18 @@ fn as_user(uid: Uid) -> Result<Option<RunAs>, String> {
         return Ok(None);
     }
     if !own.is_root() {
-        return Err(format!("only root and user {} may ask", uid.0));
+        return Err(format!("only root and user {} have access", uid.0));
     }
     let folder = format!("/run/user/{}", uid.0);
     match std::fs::symlink_metadata(&folder) {
         Ok(metadata) if metadata.is_dir() && metadata.uid() == uid.0 => {
             Ok(Some(RunAs { uid: uid.0, gid: metadata.gid() }))
         }
-        _ => Err(format!("user {} has no session: {folder} is not there", uid.0)),
+        _ => Err(format!("user {} has no session: {folder} does not exist", uid.0)),
     }
 }
 
 #[cfg(not(unix))]
 fn as_user(_: Uid) -> Result<Option<RunAs>, String> {
-    Err("only systemd has managers of users".to_owned())
+    Err("only systemd has per-user managers".to_owned())
 }

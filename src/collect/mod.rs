@@ -130,7 +130,7 @@ impl Source for System {
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
     /// The socket table cannot be read, so there is nothing to show.
-    #[error("cannot read the table of {} sockets: {reason}", .protocol.name())]
+    #[error("cannot read the {} socket table: {reason}", .protocol.name())]
     SocketTable {
         /// Which sockets.
         protocol: Protocol,
@@ -139,9 +139,7 @@ pub enum CollectError {
     },
     /// The limit of open files is too low to read everything.
     #[cfg(target_os = "linux")]
-    #[error(
-        "only {limit} files may be open at once and {open} of them are: expected room for {room} more (`ulimit -n`)"
-    )]
+    #[error("too few file descriptors: {open} of {limit} are in use and {room} more are needed (see `ulimit -n`)")]
     Descriptors {
         /// How many files may be open.
         limit: usize,
@@ -151,7 +149,7 @@ pub enum CollectError {
         room: usize,
     },
     /// The file is not a portscope report.
-    #[error("{}: {problem}", .path.display())]
+    #[error("cannot read {}: {problem}", .path.display())]
     Saved {
         /// The file.
         path: PathBuf,
@@ -159,7 +157,7 @@ pub enum CollectError {
         problem: String,
     },
     /// No port space has that name.
-    #[error("no port space is called `{name}`: expected all or one of {known}")]
+    #[error("no port space is named `{name}`: expected all or one of {known}")]
     NoSuchSpace {
         /// The name that was asked for.
         name: String,
@@ -168,7 +166,7 @@ pub enum CollectError {
     },
     /// None of the port spaces that were asked for can be read.
     #[cfg(target_os = "linux")]
-    #[error("port space {names} cannot be read: {problem}")]
+    #[error("cannot read port space {names}: {problem}")]
     SpaceOutOfReach {
         /// The names that were asked for.
         names: String,

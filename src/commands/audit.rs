@@ -195,7 +195,7 @@ fn policy_path(args: &Args, context: &Context) -> Result<Option<PathBuf>, Error>
     let path = PathBuf::from(POLICY);
     let Ok(metadata) = std::fs::metadata(&path) else { return Ok(None) };
     if context.environment.is_sudo() && !file::is_of_root(&metadata) {
-        let problem = "under sudo it must belong to root and be writable by nobody else; --no-policy leaves it out";
+        let problem = "under sudo it must be owned by root and writable by root only; use --no-policy to ignore it";
         return Err(Error::Config { path, problem: problem.to_owned() });
     }
     Ok(Some(path))
@@ -204,7 +204,7 @@ fn policy_path(args: &Args, context: &Context) -> Result<Option<PathBuf>, Error>
 fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
     let error = |problem: &str| Error::Config { path: path.to_owned(), problem: problem.to_owned() };
     let bytes = host::read_small_file(path).map_err(|problem| error(&problem.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| error("is not UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| error("it is not valid UTF-8"))?;
     policy::parse(&text, catalogue).map_err(|error| in_file(path, &error))
 }
 
@@ -212,8 +212,8 @@ fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
 fn too_large(rules: usize, bytes: usize) -> String {
     let (size, most) = (bytes.div_ceil(1 << 20), host::MOST_BYTES >> 20);
     format!(
-        "the policy would have {rules} rules and {size} MiB, and --policy reads {most} MiB at most: write it by hand, with \
-         ranges of ports, or of one port space (--space)"
+        "the policy would have {rules} rules and {size} MiB, but --policy reads at most {most} MiB: write it by hand with \
+         port ranges, or for one port space (--space)"
     )
 }
 

@@ -78,7 +78,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
             ("no such connection is", Vec::new())
         } else {
             (
-                "nobody listens",
+                "nothing is listening",
                 targets.wildcards(&listing).into_iter().map(|row| absence::wildcard(row, charset)).collect(),
             )
         };

@@ -177,17 +177,17 @@ impl Args {
         let range = self.range();
         let size = u32::from(range.last().get()) - u32::from(range.first().get()) + 1;
         if u32::from(self.count) > size {
-            return Err(Error::Usage(format!("--count: `{}` is more than the {size} ports of {range}", self.count)));
+            return Err(Error::Usage(format!("--count: `{}` exceeds the {size} ports in {range}", self.count)));
         }
         if self.exec.is_empty() {
             return Ok(());
         }
         if self.count > 1 {
-            return Err(Error::Usage("--exec runs one command with one port: expected --count 1".to_owned()));
+            return Err(Error::Usage("--exec runs the command with one port: expected --count 1".to_owned()));
         }
         if !self.listen_fds && !exec::mentions_port(&self.exec) {
             return Err(Error::Usage(format!(
-                "--exec: the command has no `{}` for the port: expected it in one of its arguments, or --listen-fds before --exec",
+                "--exec: the command has no `{}`, which stands for the port: add it to an argument, or use --listen-fds before --exec",
                 exec::PLACE
             )));
         }
@@ -212,7 +212,7 @@ impl Args {
     fn folder(&self) -> Result<Option<PathBuf>, Error> {
         let Some(seed) = &self.seed else { return Ok(None) };
         if seed.is_empty() {
-            return Err(Error::Usage("--seed: an empty text is no seed: expected a text or a path".to_owned()));
+            return Err(Error::Usage("--seed: the seed is empty: expected a text or a path".to_owned()));
         }
         if !looks_like_path(seed) {
             return Ok(None);
@@ -220,7 +220,7 @@ impl Args {
         let full = Path::new(seed).canonicalize().ok();
         if full.is_none() && (seed == "." || seed == "..") {
             let shown = Text::of_os(seed, Charset::Unicode);
-            return Err(Error::Usage(format!("--seed: the folder `{}` has no name any more", shown.as_str())));
+            return Err(Error::Usage(format!("--seed: the directory `{}` no longer exists", shown.as_str())));
         }
         Ok(full)
     }
@@ -240,7 +240,7 @@ impl Args {
         held.clear();
         let address = self.address.map_or_else(|| "every address".to_owned(), |address| address.to_string());
         let listener = probe::listen(self.address, port).map_err(|refusal| {
-            Error::Usage(format!("--listen-fds: port {port} at {address} cannot be listened on: {}", refusal.name()))
+            Error::Usage(format!("--listen-fds: cannot listen on port {port} at {address}: {}", refusal.name()))
         })?;
         Ok(Some(listener))
     }

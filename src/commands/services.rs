@@ -84,7 +84,7 @@ fn ports(query: &str) -> Result<Option<PortRange>, Error> {
     let looks_like_ports = query.starts_with(|first: char| first.is_ascii_digit())
         && query.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     if query.is_empty() {
-        return Err(Error::Usage("an empty query finds nothing: expected a port, a range or a word".to_owned()));
+        return Err(Error::Usage("the query is empty: expected a port, a range or a word".to_owned()));
     }
     if looks_like_ports { query.parse().map(Some).map_err(|error| Error::Usage(format!("{error}"))) } else { Ok(None) }
 }
@@ -94,6 +94,6 @@ fn nothing(query: &str, style: crate::render::text::style::Style) -> String {
     let shown = crate::render::text::safe::Text::of(query, style.charset);
     match status {
         Some(status) => format!("no service is registered for {} (IANA: {status})", shown.as_str()),
-        None => format!("no service matches {}", shown.as_str()),
+        None => format!("no service matches `{}`", shown.as_str()),
     }
 }

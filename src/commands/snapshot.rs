@@ -85,9 +85,9 @@ fn redact(snapshot: &mut Snapshot) {
     snapshot.users.clear();
     snapshot.gaps.iter_mut().for_each(Gap::redact);
     snapshot.gaps.extend([Gap::RedactedPeers, Gap::RedactedUsers]);
-    let kept = "names of hosts, files, units and containers are kept, and may have the name of a user in them";
+    let kept = "names of hosts, files, units and containers are kept and may contain user names";
     snapshot.warnings.push(format!(
-        "redacted: peers, users, arguments, scripts, projects and working folders were left out; {kept}"
+        "redacted: peers, users, arguments, scripts, projects and working directories were removed; {kept}"
     ));
 }
 

@@ -87,8 +87,8 @@ fn report(path: &Path, others: &[Snapshot], need: &Need, context: &mut Context) 
     let identity = |snapshot: &Snapshot| (snapshot.host.name.clone(), snapshot.host.boot_id.clone());
     if others.iter().any(|other| identity(other) == identity(&snapshot)) {
         let name = snapshot.host.name.unwrap_or_else(|| "unknown".to_owned());
-        let problem = format!("{} is of the host {name} too: expected one report a host", path.display());
-        return Err(Error::Usage(format!("{problem}; two of one host are compared by `portscope diff`")));
+        let problem = format!("{} is another report of host {name}: expected one report per host", path.display());
+        return Err(Error::Usage(format!("{problem}; to compare two reports of one host, use `portscope diff`")));
     }
     if let Some(line) = summary::left_out(&snapshot) {
         context.note(&format!("{}: {line}", path.display()));

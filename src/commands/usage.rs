@@ -77,7 +77,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 
 fn unknown_space(names: &[String], snapshot: &Snapshot) -> String {
     let known: Vec<&str> = snapshot.spaces.iter().map(|space| space.label.as_str()).collect();
-    format!("no port space is called `{}`: expected all or one of {}", names.join(","), known.join(", "))
+    format!("no port space is named `{}`: expected all or one of {}", names.join(","), known.join(", "))
 }
 
 /// Reads `80%` or `80` as 0.8.
@@ -88,11 +88,11 @@ fn parse_share(text: &str) -> Result<f64, String> {
     let percent = number.parse().ok().filter(|percent| is_plain && (0.0..=100.0).contains(percent));
     percent
         .map(|percent: f64| percent / 100.0)
-        .ok_or_else(|| format!("`{text}` is not a share: expected 0% to 100%, such as 80%"))
+        .ok_or_else(|| format!("`{text}` is not a percentage: expected 0% to 100%, such as 80%"))
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a number of lines: expected 0 or more"))
+    text.parse().map_err(|_| format!("`{text}` is not a count: expected 0 or more"))
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
         for text in ["", "%", "-1", "101%", "80%%", "inf", "nan", "1e1", "+5", ".5", "8O%"] {
             assert_eq!(
                 parse_share(text).unwrap_err(),
-                format!("`{text}` is not a share: expected 0% to 100%, such as 80%")
+                format!("`{text}` is not a percentage: expected 0% to 100%, such as 80%")
             );
         }
     }

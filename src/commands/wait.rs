@@ -128,7 +128,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         for outcome in outcomes.iter().filter(|outcome| !outcome.is_reached && !is_reached) {
             let line = wait::missed(condition.goal, outcome, &args.processes, style.charset);
             let within =
-                if args.timeout.is_zero() { String::new() } else { format!("not within {:?}: ", args.timeout) };
+                if args.timeout.is_zero() { String::new() } else { format!("timed out after {:?}: ", args.timeout) };
             context.note(&format!("{within}{line}"));
         }
     }
@@ -182,7 +182,7 @@ fn spinner(args: &Args, condition: &Condition, context: &Context) -> Option<Spin
         return None;
     }
     let ports: Vec<String> = condition.ports.iter().map(ToString::to_string).collect();
-    let goal = if args.free { "to be free" } else { "to listen" };
+    let goal = if args.free { "to be free" } else { "to accept connections" };
     Some(Spinner::start(&format!("waiting for {} {goal}", ports.join(", ")), style_of_stderr(context)))
 }
 

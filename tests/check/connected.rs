@@ -94,7 +94,7 @@ fn every_socket_that_is_connected_is_in_the_way_of_what_the_kernel_says() {
                     // The kernel binds no mapped address with IPV6_V6ONLY set.
                     if place.v6only && address.starts_with("::ffff") {
                         assert_eq!(answer["error"], "EINVAL", "{answer:#}");
-                        let fix = "leave IPV6_V6ONLY unset: the address is one of IPv4 in its IPv6 form";
+                        let fix = "leave IPV6_V6ONLY unset: the address is an IPv4-mapped IPv6 address";
                         assert_eq!(answer["fixes"][0], fix, "{answer:#}");
                         continue;
                     }
@@ -160,7 +160,7 @@ fn a_client_that_chose_its_port_is_stopped_and_not_waited_for() {
         let shown = run().exits(1).stdout;
         let pid = holder.pid();
         let fix = format!(
-            "fix: stop sleep (pid {pid}): portscope kill {flags}--clients 9002 (it also means who has the other end here)\n"
+            "fix: stop sleep (pid {pid}): portscope kill {flags}--clients 9002 (this includes the process at the other end)\n"
         );
         assert!(shown.contains(&fix), "no {fix}: {shown}");
         assert!(!shown.contains("wait"), "{shown}");
@@ -182,7 +182,7 @@ fn a_connection_that_nobody_holds_can_be_waited_for_or_destroyed() {
         client
     });
     let shown = portscope(["check", "8080", "-a", "127.0.0.1", "--no-reuseaddr"]).under(space.inside()).exits(1).stdout;
-    assert!(shown.contains("fix: no process holds it any more: wait until "), "{shown}");
+    assert!(shown.contains("fix: no process holds it anymore: wait for "), "{shown}");
     let _ = portscope(["close", "8080", "--clients", "--yes"]).under(space.inside()).any_stderr().output();
     eventually("the port is free", || {
         let output = portscope(["check", "8080", "-q", "-a", "127.0.0.1", "--no-reuseaddr"]);

@@ -24,8 +24,9 @@ fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Se
             let by_port = services.iter().find(|service| service.has_port(socket.local.port, socket.protocol));
             let by_program = || {
                 let names = claimed_names(row);
-                let is_it =
-                    |service: &&Service| service.protocol == socket.protocol && names.iter().any(|name| service.is_program(name));
+                let is_it = |service: &&Service| {
+                    service.protocol == socket.protocol && names.iter().any(|name| service.is_program(name))
+                };
                 services.iter().find(is_it)
             };
             let service = by_port.or_else(by_program)?;
@@ -36,19 +37,19 @@ fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Se
             let (port, name, reach) = (socket.local.port, service.name, reach(row.exposure));
             let fact = if let Some(stranger) = stranger {
                 format!(
-                    "{port} is the port of {name}, open to {reach}, though {} holds it, and {stranger} is known for \
-                     something else",
+                    "{port} is the default {name} port, open on {reach}, but {} holds it, and {stranger} is known for \
+                     another service",
                     summary(row)
                 )
             } else if by_port.is_some() {
-                format!("{port} is the port of {name}, open to {reach} and held by {}", summary(row))
+                format!("{port} is the default {name} port, open on {reach} and held by {}", summary(row))
             } else {
-                format!("{port} is held by {}, a program of {name}, and open to {reach}", summary(row))
+                format!("{port} is held by {}, a {name} program, and open on {reach}", summary(row))
             };
             let evidence = format!("{fact}: {} ({})", service.why, service.source);
             let remedy = format!(
-                "bind it to 127.0.0.1, or to an address that only its clients reach, and turn on authentication or TLS; \
-                 see who holds it: {}",
+                "bind it to 127.0.0.1, or to an address that only its clients can reach, and turn on authentication or \
+                 TLS; to see its owner: {}",
                 location::command(row)
             );
             Some(Finding { severity, ..Finding::new(rule, row, evidence, remedy) })
@@ -73,13 +74,13 @@ fn known_as_another(row: &Row<'_>, service: &Service) -> Option<String> {
     (!names.is_empty() && names.iter().all(is_another)).then(|| names.swap_remove(0))
 }
 
-/// Who can reach it, in words.
+/// Names the kind of address that the socket is open on.
 pub fn reach(exposure: Exposure) -> &'static str {
     match exposure {
-        Exposure::Loopback => "this host alone",
-        Exposure::LinkLocal => "its link",
-        Exposure::Private => "a private network",
-        Exposure::Public => "the internet by its address",
+        Exposure::Loopback => "loopback only",
+        Exposure::LinkLocal => "a link-local address",
+        Exposure::Private => "a private address",
+        Exposure::Public => "a public address",
         Exposure::Any => "every interface",
     }
 }
@@ -122,7 +123,7 @@ mod tests {
     #[test]
     fn a_store_is_known_by_its_program_on_every_port_and_not_by_a_similar_name() {
         let redis = Host::new().listens("10.0.0.5:7001", "/usr/bin/redis-server", 999);
-        let told = "7001 is held by /usr/bin/redis-server (999), a program of Redis, and open to a private network: ";
+        let told = "7001 is held by /usr/bin/redis-server (999), a Redis program, and open on a private address: ";
         redis.is_found_by("exposed-service", &format!("high tcp 10.0.0.5:7001: {told}"));
         Host::new().listens("10.0.0.5:7001", "/usr/bin/redis-cli", 999).is_clean_for("exposed-service");
         Host::new().listens("127.0.0.1:7001", "/usr/bin/redis-server", 999).is_clean_for("exposed-service");
@@ -163,7 +164,7 @@ mod tests {
     #[test]
     fn legacy_services_are_found_beyond_loopback_only() {
         for (port, severity) in [(23, "high"), (21, "medium"), (513, "high"), (79, "medium"), (6001, "high")] {
-            let start = format!("{severity} tcp 0.0.0.0:{port}: {port} is the port of ");
+            let start = format!("{severity} tcp 0.0.0.0:{port}: {port} is the default ");
             Host::new().listens(&format!("0.0.0.0:{port}"), "/x", 0).is_found_by("clear-text", &start);
             Host::new().listens(&format!("127.0.0.1:{port}"), "/x", 0).is_clean_for("clear-text");
         }

@@ -17,7 +17,7 @@ pub fn writable<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a
         for process in row.processes.iter().filter_map(|(_, process)| *process) {
             let Some(path) = exe(process) else { continue };
             if path.starts_with(MEMORY) {
-                found.insert((Severity::High, format!("it runs {path}, which is in memory alone")));
+                found.insert((Severity::High, format!("it runs {path}, which exists only in memory")));
                 continue;
             }
             let executable = process.executable.as_deref();
@@ -25,8 +25,7 @@ pub fn writable<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a
                 found.insert(replaceable(row, process, &path, way));
             }
         }
-        let remedy =
-            "find out who started it; a service belongs in a folder that only root can write, such as /usr or /opt";
+        let remedy = "find out who started it; a service belongs in a directory that only root can write to, such as /usr or /opt";
         let finding =
             |(severity, evidence)| Finding { severity, ..Finding::new(rule, row, evidence, remedy.to_owned()) };
         findings.extend(found.into_iter().map(finding));
@@ -40,11 +39,11 @@ fn replaceable(row: &Row<'_>, process: &Process, exe: &str, way: &Replaceable) -
     let name = |uid: Uid| row.user_name(uid).map_or_else(|| uid.0.to_string(), str::to_owned);
     let by = match way.by {
         Replacer::Everybody => "every user".to_owned(),
-        Replacer::User(uid) => format!("the user {}", name(uid)),
+        Replacer::User(uid) => format!("user {}", name(uid)),
     };
     if way.part == Part::Program && is_of_own_namespace(process) {
         let severity = if location::is_elsewhere(row) { Severity::Low } else { Severity::High };
-        return (severity, format!("it runs {exe} {OF_OWN_NAMESPACE}, a file that {by} can write"));
+        return (severity, format!("it runs {exe} {OF_OWN_NAMESPACE}, a file that {by} can write to"));
     }
     let severity = match (way.part, way.by) {
         (Part::Script, _) => Severity::Low,
@@ -60,11 +59,11 @@ fn replaceable(row: &Row<'_>, process: &Process, exe: &str, way: &Replaceable) -
     };
     let what = match way.part {
         Part::Program if exe == file => String::new(),
-        Part::Program => format!(" through {file}"),
-        Part::Loaded => format!(" and runs what is mapped from {file}"),
-        Part::Script => format!(" and by its arguments runs what is in {file}"),
+        Part::Program => format!(" under {file}"),
+        Part::Loaded => format!(" and runs code from {file}"),
+        Part::Script => format!(", and its arguments say that it runs code from {file}"),
     };
-    (severity, format!("{runs}{what}, which {by} can write"))
+    (severity, format!("{runs}{what}, which {by} can write to"))
 }
 
 /// Programs whose file is gone.
@@ -72,8 +71,8 @@ pub fn deleted<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
     let is_wrong = |process: &Process, path: &str| is_deleted(process) && !path.starts_with(MEMORY);
     found(rule, open, is_wrong, |path| {
         let evidence =
-            format!("its file {path} was deleted or replaced after it started, so it runs what is no longer there");
-        (evidence, "restart it, which is what an upgrade wants; if nothing was upgraded, find out who started it")
+            format!("its executable {path} was deleted or replaced after it started, so it still runs the old code");
+        (evidence, "restart it if it was upgraded; if it was not, find out who started it")
     })
 }
 
@@ -125,7 +124,7 @@ mod tests {
             (
                 "/tmp/x",
                 way(Part::Program, "/tmp", Replacer::Everybody),
-                "high tcp 127.0.0.1:8080: it runs /tmp/x through",
+                "high tcp 127.0.0.1:8080: it runs /tmp/x under",
             ),
             (
                 "/opt/x",
@@ -152,8 +151,7 @@ mod tests {
     #[test]
     fn a_file_under_the_path_of_another_is_judged_by_its_owner() {
         let forged = with("/usr/bin/openssl", false, way(Part::Program, "/usr/bin/openssl", Replacer::User(Uid(1000))));
-        let start =
-            "high tcp 127.0.0.1:8080: it runs /usr/bin/openssl in its own mount namespace, a file that the user";
+        let start = "high tcp 127.0.0.1:8080: it runs /usr/bin/openssl in its own mount namespace, a file that user";
         forged.is_found_by("executable-writable", start);
         with("/usr/bin/openssl", false, Vec::new()).is_clean_for("executable-writable");
     }

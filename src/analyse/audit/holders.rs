@@ -120,7 +120,7 @@ pub fn summary(row: &Row<'_>) -> String {
 
 fn without_process(row: &Row<'_>) -> String {
     let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
-    let user = row.user.map(|user| format!(" (made by {user})")).unwrap_or_default();
+    let user = row.user.map(|user| format!(" (created by {user})")).unwrap_or_default();
     match (container, row.unit()) {
         (Some(container), _) => format!("container {}{user}", container.short_name()),
         (None, Some(unit)) => format!("{unit}{user}"),
@@ -153,7 +153,7 @@ mod tests {
         let nginx = Host::new().socket(Protocol::Tcp, "0.0.0.0:80", &several);
         assert_eq!(owner(nginx), "/usr/sbin/nginx (root, www-data)");
         assert_eq!(owner(Host::new().listens("0.0.0.0:80", "/opt/x", 7777)), "/opt/x (7777)");
-        assert_eq!(owner(Host::new().hidden("0.0.0.0:80")), "hidden owner (made by root)");
+        assert_eq!(owner(Host::new().hidden("0.0.0.0:80")), "hidden owner (created by root)");
         assert_eq!(owner(Host::new().redirect("0.0.0.0:80")), "no process");
     }
 }

@@ -123,7 +123,7 @@ pub fn incomplete<'a>(
                 Missing::Owners => format!("{owners}: {}", sentence(gap)),
                 missing => format!("{} were not seen: {}", missing.name(), sentence(gap)),
             };
-            let remedy = hint(gap.reason()).unwrap_or_else(|| "judge what was not seen by other means".to_owned());
+            let remedy = hint(gap.reason()).unwrap_or_else(|| "check by other means what could not be seen".to_owned());
             let found = about_run(evidence, remedy);
             // Without a container's name no rule but one that asks for the name knows less.
             if matches!(gap.missing(), Missing::Names | Missing::Portless) {
@@ -135,12 +135,15 @@ pub fn incomplete<'a>(
         .collect();
     let explained = listing.snapshot.misses(Missing::Owners);
     if hidden > 0 && !explained {
-        found.push(about_run(owners, "run it as root".to_owned()));
+        found.push(about_run(owners, "run portscope as root".to_owned()));
     }
     found.extend(without_program(listing));
     if let Some(count) = listing.snapshot.further_spaces.filter(|count| *count > 0) {
-        let evidence = format!("further port spaces were not asked for and not looked into: {count}");
-        found.push(Finding { severity: Severity::Info, ..about_run(evidence, "--space all".to_owned()) });
+        let spaces =
+            if count == 1 { "port space (network namespace) was" } else { "port spaces (network namespaces) were" };
+        let evidence = format!("{count} more {spaces} not inspected");
+        let remedy = "use --space all to include every port space".to_owned();
+        found.push(Finding { severity: Severity::Info, ..about_run(evidence, remedy) });
     }
     found
 }
@@ -153,13 +156,13 @@ fn without_program<'a>(listing: &'a Listing<'a>) -> Option<Finding<'a>> {
     let unknown: Vec<&Row<'_>> = open.iter().copied().filter(|row| is_unknown(&row)).collect();
     let first = unknown.first()?;
     let evidence = format!(
-        "the file that a process runs could not be read for {} of {} listeners, {} {} among them",
+        "the executable could not be read for {} of {} listeners, including {} {}",
         unknown.len(),
         open.len(),
         first.socket.protocol.name(),
         first.socket.local
     );
-    Some(about_run(evidence, format!("look at the process itself: {}", location::command(first))))
+    Some(about_run(evidence, format!("inspect the process: {}", location::command(first))))
 }
 
 fn about_run<'a>(evidence: String, remedy: String) -> Finding<'a> {

@@ -22,8 +22,8 @@ pub fn ephemeral<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
     let finding = |(row, range): &(&'a Row<'a>, PortRange)| {
         let known = if row.space.reserved.is_some() { "is not reserved" } else { "may not be reserved" };
         let evidence = format!(
-            "{} is inside the range {range} that this port space hands out to outgoing connections, and {known}: when {} \
-             restarts, a connection may have taken it",
+            "{} is in the range {range} that this port space uses for outgoing connections, and {known}: when {} \
+             restarts, a connection may be using the port",
             row.socket.local.port,
             summary(row)
         );
@@ -49,16 +49,19 @@ fn reservation(rows: &[&Row<'_>]) -> String {
     let ports = joined(rows.iter().map(|row| PortRange::single(row.socket.local.port)).collect());
     let list = |ranges: &[PortRange]| ranges.iter().map(PortRange::to_string).collect::<Vec<_>>().join(",");
     if ports.len() > MOST_RANGES {
-        return "move net.ipv4.ip_local_port_range away from the listeners: there are too many of them in it to be reserved"
+        return "move net.ipv4.ip_local_port_range away from the listeners: it contains too many of them to reserve each port"
             .to_owned();
     }
     let Some(reserved) = &space.reserved else {
-        return format!("add {} to net.ipv4.ip_local_reserved_ports; what it has was not seen", list(&ports));
+        return format!(
+            "add {} to net.ipv4.ip_local_reserved_ports; its current value could not be read",
+            list(&ports)
+        );
     };
     let all = joined(reserved.iter().copied().chain(ports).collect());
     let command = format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list(&all));
     if location::is_elsewhere(rows[0]) {
-        format!("inside of the port space {}, since each has its own list (nsenter --net): {command}", space.label)
+        format!("inside port space {}, since each has its own list (nsenter --net): {command}", space.label)
     } else {
         command
     }
@@ -89,12 +92,12 @@ pub fn queue<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> 
             continue;
         }
         let evidence = format!(
-            "{} of {} connections wait to be accepted by {}: when the queue is full, further ones are dropped",
+            "accept queue {}/{}: connections are waiting for {}; when the queue is full, new ones are dropped",
             queue.used,
             queue.limit,
             summary(row)
         );
-        let remedy = "see whether the program hangs; else give it a longer backlog and raise net.core.somaxconn";
+        let remedy = "check whether the program hangs; if not, give it a longer backlog and raise net.core.somaxconn";
         findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
     }
     findings
@@ -112,18 +115,18 @@ pub fn published<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
             continue;
         }
         let way = match forward.by {
-            ForwardedBy::Nat => "a rule of the firewall",
-            ForwardedBy::Proxy => "a proxy, and commonly a rule of the firewall,",
+            ForwardedBy::Nat => "a firewall rule",
+            ForwardedBy::Proxy => "a proxy, and usually a firewall rule,",
         };
         let port = socket.local.port;
         let evidence = format!(
-            "{way} sends what comes for {port} from {} on before the input rules of this host see it: {}",
+            "{way} forwards traffic for port {port} on {} before this host's input rules see it: {}",
             reach(row.exposure),
             summary(row)
         );
         let remedy = format!(
-            "publish it on loopback only (docker run -p 127.0.0.1:{port}:…), or filter it where forwarded packets pass \
-             (the chain DOCKER-USER); rules of ufw, firewalld or INPUT do not stop it"
+            "publish it on loopback only (docker run -p 127.0.0.1:{port}:…), or filter forwarded packets (the DOCKER-USER \
+             chain); ufw, firewalld and INPUT rules do not stop it"
         );
         findings.push(Finding::new(rule, row, evidence, remedy));
     }
@@ -138,7 +141,7 @@ mod tests {
     #[test]
     fn a_listener_in_the_ephemeral_range_is_found_unless_it_is_reserved() {
         let at = |port: u16| Host::new().listens(&format!("127.0.0.1:{port}"), "/opt/a", 33);
-        at(32768).is_found_by("ephemeral-listener", "low tcp 127.0.0.1:32768: 32768 is inside the range 32768-60999");
+        at(32768).is_found_by("ephemeral-listener", "low tcp 127.0.0.1:32768: 32768 is in the range 32768-60999");
         at(60999).is_found_by("ephemeral-listener", "low");
         at(32767).is_clean_for("ephemeral-listener");
         at(61000).is_clean_for("ephemeral-listener");
@@ -169,7 +172,7 @@ mod tests {
         let command = "sysctl -w net.ipv4.ip_local_reserved_ports=8080,40000-40003,40010,50000-50010";
         assert_eq!(remedies(&host), [command; 6]);
         host.snapshot.spaces[0].reserved = None;
-        let unknown = "add 40000-40003,40010 to net.ipv4.ip_local_reserved_ports; what it has was not seen";
+        let unknown = "add 40000-40003,40010 to net.ipv4.ip_local_reserved_ports; its current value could not be read";
         assert_eq!(remedies(&host), [unknown; 6]);
         let many = (40000..40500).step_by(2).fold(Host::new(), at);
         assert!(remedies(&many).iter().all(|remedy| remedy.starts_with("move net.ipv4.ip_local_port_range away")));
@@ -182,7 +185,7 @@ mod tests {
         (other.id, other.label) = (SpaceId(7), "web".to_owned());
         host.snapshot.spaces.push(other);
         host.last().space = SpaceId(7);
-        let there = "inside of the port space web, since each has its own list (nsenter --net): \
+        let there = "inside port space web, since each has its own list (nsenter --net): \
                      sysctl -w net.ipv4.ip_local_reserved_ports=40001";
         assert_eq!(remedies(&host), ["sysctl -w net.ipv4.ip_local_reserved_ports=40000", there]);
         // So it is where the space of this run was not asked for.
@@ -227,7 +230,10 @@ mod tests {
             host
         };
         let sent = redirect("0.0.0.0:8080", forward(ForwardedBy::Nat));
-        sent.is_found_by("published-port", "medium tcp 0.0.0.0:8080: a rule of the firewall sends what comes for 8080");
+        sent.is_found_by(
+            "published-port",
+            "medium tcp 0.0.0.0:8080: a proxy, and usually a firewall rule, forwards traffic for port 8080",
+        );
         assert!(sent.found_by("published-port")[0].ends_with("forwarded to container web, 172.17.0.2:80"));
         redirect("127.0.0.1:8080", forward(ForwardedBy::Nat)).is_clean_for("published-port");
         let here = Forward { to: Endpoint::new("0.0.0.0".parse().unwrap(), 81).into(), ..forward(ForwardedBy::Nat) };

@@ -26,11 +26,12 @@ pub fn unknown<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
         if strangers.is_empty() {
             continue;
         }
+        let verb = if strangers.len() == 1 { "is" } else { "are" };
         let strangers = strangers.into_iter().collect::<Vec<_>>().join(", ");
-        let evidence =
-            format!("{} is the port of {}, and {strangers} is not known for it", socket.local.port, known.service);
+        let (port, service) = (socket.local.port, known.service);
+        let evidence = format!("{port} is the {service} port, but {strangers} {verb} not known to serve it");
         let remedy = format!(
-            "find out what it is: {}; where it is right, let the policy say so: an [[allow]] with port = {}, its exe, and \
+            "find out what it is: {}; if it is expected, add to the policy an [[allow]] with port = {}, its exe, and \
              suppress = [\"{}\"]",
             location::command(row),
             socket.local.port,
@@ -53,12 +54,12 @@ pub fn of_user<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
         let Some(person) = people.first() else { continue };
         let name = row.user_name(*person).map_or_else(|| person.0.to_string(), str::to_owned);
         let evidence = format!(
-            "{} is a port of the system, and a process of the user {name} serves it: {}",
+            "{} is a system port, but a process of user {name} serves it: {}",
             row.socket.local.port,
             summary(row)
         );
-        let remedy = "run the service as root or as a user of the system, or have it on a port above 1023; \
-                      see net.ipv4.ip_unprivileged_port_start and the capabilities of the file (getcap)";
+        let remedy = "run the service as root or as a system user, or move it to a port above 1023; \
+                      see net.ipv4.ip_unprivileged_port_start and the file's capabilities (getcap)";
         findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
     }
     findings
@@ -84,8 +85,7 @@ mod tests {
     #[test]
     fn a_program_that_is_not_known_for_the_port_is_found() {
         let at = |local: &str, exe: &str| Host::new().listens(local, exe, 0);
-        at("0.0.0.0:22", "/opt/backdoor")
-            .is_found_by("unknown-program", "medium tcp 0.0.0.0:22: 22 is the port of ssh");
+        at("0.0.0.0:22", "/opt/backdoor").is_found_by("unknown-program", "medium tcp 0.0.0.0:22: 22 is the ssh port");
         at("127.0.0.1:80", "/usr/bin/python3.11").is_found_by("unknown-program", "medium");
         at("0.0.0.0:22", "/opt/sshd2").is_found_by("unknown-program", "medium");
         for (local, exe) in [
@@ -109,14 +109,13 @@ mod tests {
         Host::new().receives("0.0.0.0:53", "/opt/own", 0).is_found_by("unknown-program", "medium udp");
         let holders = [("/usr/sbin/sshd", 0), ("/opt/backdoor", 0)];
         let host = Host::new().socket(Protocol::Tcp, "0.0.0.0:22", &holders);
-        host.is_found_by("unknown-program", "medium tcp 0.0.0.0:22: 22 is the port of ssh, and /opt/backdoor is not");
+        host.is_found_by("unknown-program", "medium tcp 0.0.0.0:22: 22 is the ssh port, but /opt/backdoor is not");
     }
 
     #[test]
     fn a_process_of_a_person_on_a_port_of_the_system_is_found() {
         let at = |local: &str, uid: u32| Host::new().listens(local, "/usr/sbin/nginx", uid);
-        at("0.0.0.0:80", 1000)
-            .is_found_by("user-on-system-port", "high tcp 0.0.0.0:80: 80 is a port of the system, and a");
+        at("0.0.0.0:80", 1000).is_found_by("user-on-system-port", "high tcp 0.0.0.0:80: 80 is a system port, but a");
         for (local, uid) in [
             ("0.0.0.0:80", 0),
             ("0.0.0.0:80", 999),

@@ -30,33 +30,35 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
 pub static RULES: [Rule; 17] = [
     Rule {
         id: "exposed-service",
-        title: "a store, broker or cluster interface without authentication by default is open beyond loopback",
+        title: "a data store, broker or cluster interface that requires no authentication by default is open beyond loopback",
         severity: Severity::High,
         explanation: "\
-These services ask nobody who he is unless they are told to, so whoever reaches the port may read and change what they \
-keep, and of some of them take the host. They are known by their port, and some by the file that they run on any port. \
-Whether authentication was turned on cannot be seen from outside; a policy says so. The severity is that of the table, \
-and at most medium in a port space other than this one, which only its own networks reach.",
+By default these services do not require authentication, so anyone who can reach the port may read and change their \
+data, and with some of them take over the host. They are recognized by their port, and some by their executable on any \
+port. Whether authentication was turned on cannot be seen from outside; a policy can record that it was. The severity is \
+the one in the table, and at most medium in a port space (network namespace) other than this one, which can be reached \
+only from its own networks.",
         check: Some(exposed::stores),
     },
     Rule {
         id: "clear-text",
-        title: "a legacy service that speaks in the clear is open beyond loopback",
+        title: "a legacy service without encryption is open beyond loopback",
         severity: Severity::High,
         explanation: "\
-Passwords and data can be read by whoever the packets pass, or the service tells strangers what is none of their \
-business. They are known by their port, and some by the file that they run on any port. The severity is that of the \
-table, and at most medium in a port space other than this one.",
+Anyone on the network path can read passwords and data, or the service discloses information to anyone who asks. The \
+services are recognized by their port, and some by their executable on any port. The severity is the one in the table, \
+and at most medium in a port space (network namespace) other than this one.",
         check: Some(exposed::clear_text),
     },
     Rule {
         id: "unknown-program",
-        title: "a well-known port is held by a program that is not known for it",
+        title: "a well-known port is held by a program that is not known to serve it",
         severity: Severity::Medium,
         explanation: "\
-Clients trust what answers on a well-known port. The file that each holder runs, as the kernel names it, is looked up by \
-its name in the table; the process's own name is a claim and is not asked. A socket whose file cannot be seen is passed \
-over: that owners are hidden is a finding of its own. A policy adds programs: [[allow]] with exe and suppress.",
+Clients trust whatever answers on a well-known port. The file name of each owner's executable, as the kernel reports \
+it, is looked up in the table; the process name is not used, because a process can change it. Sockets whose executable \
+cannot be seen are skipped: hidden owners are a separate finding. To accept more programs, add an [[allow]] with exe and \
+suppress to the policy.",
         check: Some(programs::unknown),
     },
     Rule {
@@ -64,42 +66,43 @@ over: that owners are hidden is a finding of its own. A policy adds programs: [[
         title: "unrelated programs share one address and port through SO_REUSEPORT",
         severity: Severity::High,
         explanation: "\
-With SO_REUSEPORT several sockets take the same address and port, and the kernel deals out connections between them. \
-That is meant for the workers of one server; another program of the same user can take a share of its clients the same \
-way. Sockets are related when one of their holders runs the same file, also one that was replaced by an upgrade. UDP \
-ports of multicast protocols (1900, 3702, 5353, 5355) are shared by design and passed over.",
+With SO_REUSEPORT several sockets can use the same address and port, and the kernel distributes connections between \
+them. This is meant for the workers of one server, but another program of the same user can take a share of its clients \
+the same way. Sockets are related when any of their owners runs the same executable, including one that an upgrade \
+replaced. UDP ports of multicast protocols (1900, 3702, 5353, 5355) are shared by design and are skipped.",
         check: Some(sharing::unrelated),
     },
     Rule {
         id: "executable-writable",
-        title: "a listener runs a file from a place where every user may put one",
+        title: "a listener runs code that other users can replace",
         severity: Severity::High,
         explanation: "\
-Nothing that is installed runs from a folder where every user may put a file, such as /tmp, or from memory (memfd); \
-intruders do. The modes of the file and of every folder above it decide, and so does their owner: a user other than root \
-and the process's own could put another file there. Of a loader (ld.so) the files that it has mapped count, of an \
-interpreter the script that its arguments name; since these are the process's own words, the severity is low. A file whose \
-path exists only in the process's own mount namespace is judged by its owner.",
+Installed software does not run from a directory that every user can write to, such as /tmp, or from memory (memfd); \
+malware often does. The rule checks the permissions and the owner of the executable and of every directory above it: an \
+owner other than root and the process's own user could replace the file. For a loader (ld.so) it checks the files that \
+are mapped, and for an interpreter the script named in its arguments; since a process can change its arguments, that \
+severity is low. A file whose path exists only in the process's own mount namespace is judged by its owner.",
         check: Some(files::writable),
     },
     Rule {
         id: "executable-deleted",
-        title: "a listener runs a file that was deleted or replaced",
+        title: "a listener runs an executable that was deleted or replaced",
         severity: Severity::Medium,
         explanation: "\
-After an upgrade the old program, with the faults that were mended, serves on until it is restarted; an intruder deletes \
-his file so that nobody finds it. The path is the kernel's (/proc/PID/exe), which ends in ` (deleted)` then.",
+After an upgrade the old program, with bugs that the upgrade fixed, keeps running until it is restarted. Malware also \
+deletes its own file to avoid being found. The path is the one that the kernel reports (/proc/PID/exe), which ends with \
+` (deleted)` in this case.",
         check: Some(files::deleted),
     },
     Rule {
         id: "user-on-system-port",
-        title: "a process of a person serves a well-known port",
+        title: "an ordinary user's process serves a well-known port",
         severity: Severity::High,
         explanation: "\
-Ports below 1024 are for root and the system's own users, so that what answers there can be trusted by other users. A \
-process whose effective user is a person's (1000 to 60513, or one of a directory) came there by a capability, by a \
-socket that was handed on or by net.ipv4.ip_unprivileged_port_start. Where processes are hidden, the user that made the socket counts. The port \
-spaces of containers are passed over: their users are their own.",
+Ports below 1024 are reserved for root and system users, so that other users can trust what answers there. A process \
+of an ordinary user (UID 1000 to 60513, or a user from a directory service) got there through a capability, an inherited \
+socket or net.ipv4.ip_unprivileged_port_start. Where processes are hidden, the user that created the socket counts. Port \
+spaces (network namespaces) of containers are skipped: they have their own users.",
         check: Some(programs::of_user),
     },
     Rule {
@@ -107,10 +110,10 @@ spaces of containers are passed over: their users are their own.",
         title: "a published port bypasses the host's input rules",
         severity: Severity::Medium,
         explanation: "\
-Docker and others publish a container's port by rewriting the address of packets before the firewall's input rules see \
-them. A firewall of the host (ufw, firewalld, the chain INPUT) that seems to close the port does not. Found are ports \
-that are sent on by a rule of the firewall, or by a proxy in a container's place, and are open beyond loopback. What is \
-sent to another port of this host passes the input rules there and is passed over.",
+Docker and similar tools publish a container's port by rewriting packet addresses before the firewall's input rules see \
+them, so a host firewall (ufw, firewalld, the INPUT chain) that seems to block the port does not. The rule finds ports \
+open beyond loopback that a firewall rule, or a proxy on behalf of a container, forwards. Ports that are forwarded to \
+another port of this host are skipped, because the input rules apply there.",
         check: Some(network::published),
     },
     Rule {
@@ -118,51 +121,52 @@ sent to another port of this host passes the input rules there and is passed ove
         title: "a port is open over IPv6 and on loopback only over IPv4",
         severity: Severity::Medium,
         explanation: "\
-Who bound a service to 127.0.0.1 meant it for this host; the same port on an address of IPv6 is open to others, and a \
-firewall for IPv4 does not cover it. A socket of IPv6 that serves IPv4 too is passed over, since then both are open.",
+A service bound to 127.0.0.1 is meant for this host only, but the same port on an IPv6 address is open to others, and an \
+IPv4 firewall does not cover it. An IPv6 socket that also accepts IPv4 is skipped, since then both are open.",
         check: Some(sharing::ipv6_open),
     },
     Rule {
         id: "accept-queue",
-        title: "a listener's accept queue is over 80 % full",
+        title: "a listener's accept queue is more than 80% full",
         severity: Severity::Medium,
         explanation: "\
-Connections wait in the queue until the program takes them. When it is full the kernel drops further ones: clients see \
-time-outs though the port is open.",
+Connections wait in the queue until the program accepts them. When the queue is full, the kernel drops new connections: \
+clients see timeouts although the port is open.",
         check: Some(network::queue),
     },
     Rule {
         id: "ephemeral-listener",
-        title: "a listener is inside the ephemeral range and its port is not reserved",
+        title: "a listener uses a port in the ephemeral range that is not reserved",
         severity: Severity::Low,
         explanation: "\
-While the service is down, the kernel may hand its port to an outgoing connection, and then it cannot start again. The \
-range is net.ipv4.ip_local_port_range of the socket's own port space; what net.ipv4.ip_local_reserved_ports names is \
-safe. UDP ports that the kernel itself chose are passed over; for TCP it does not tell.",
+While the service is down, the kernel may use its port for an outgoing connection, and then the service cannot start \
+again. The range is net.ipv4.ip_local_port_range of the socket's port space (network namespace); ports listed in \
+net.ipv4.ip_local_reserved_ports are safe. UDP ports that the kernel chose are skipped; for TCP the kernel does not \
+report that.",
         check: Some(network::ephemeral),
     },
     Rule {
         id: "policy-forbidden",
-        title: "the policy forbids what is open",
+        title: "an open port is forbidden by the policy",
         severity: Severity::High,
-        explanation: "A listener fits a [[forbid]] rule of the policy. It fits when one of its holders does.",
+        explanation: "A listener matches a [[forbid]] rule of the policy. It matches when any of its owners does.",
         check: None,
     },
     Rule {
         id: "policy-unlisted",
-        title: "the policy does not allow what is open",
+        title: "an open port is not allowed by the policy",
         severity: Severity::High,
         explanation: "\
-The policy has `default = \"deny\"`, and no [[allow]] or [[require]] rule in force fits the listener. A rule fits when \
-every process that holds the socket does. Where an owner is hidden and a rule that asks for it may fit, nothing can be \
-said, which is a finding of `incomplete`.",
+The policy has `default = \"deny\"`, and no [[allow]] or [[require]] rule in force matches the listener. A rule matches \
+when every process that holds the socket does. Where an owner is hidden and a rule that depends on it might match, the \
+result is unknown and is reported as `incomplete`.",
         check: None,
     },
     Rule {
         id: "policy-missing",
-        title: "what the policy requires is not open",
+        title: "a port required by the policy is not open",
         severity: Severity::High,
-        explanation: "No listener fits a [[require]] rule of the policy.",
+        explanation: "No listener matches a [[require]] rule of the policy.",
         check: None,
     },
     Rule {
@@ -170,7 +174,7 @@ said, which is a finding of `incomplete`.",
         title: "a rule of the policy has expired",
         severity: Severity::Medium,
         explanation: "\
-The day in `expires` was the last on which the rule holds (UTC); since then it counts for nothing. Renew it or remove it.",
+The date in `expires` was the last day (UTC) on which the rule applied; it is now ignored. Renew it or remove it.",
         check: None,
     },
     Rule {
@@ -178,8 +182,8 @@ The day in `expires` was the last on which the rule holds (UTC); since then it c
         title: "a rule of the policy names no user",
         severity: Severity::Info,
         explanation: "\
-An [[allow]] or [[require]] rule that names no user can be met by a process of any local user: a unit or container is a \
-name that users can give, and an allowed program runs a user's code when it is told to (LD_PRELOAD, a loader, a script). The \
+An [[allow]] or [[require]] rule that names no user can be satisfied by any local user's process: users can choose the \
+names of units and containers, and can make an allowed program run their own code (LD_PRELOAD, a loader, a script). The \
 user is the one fact about a process that it cannot choose.",
         check: None,
     },
@@ -188,9 +192,9 @@ user is the one fact about a process that it cannot choose.",
         title: "something could not be seen",
         severity: Severity::Medium,
         explanation: "\
-An audit must not call clean what it did not look at: owners that are hidden from this user, sockets, port spaces or \
-forwarded ports that were not seen, what a report leaves out (--from), or a rule of the policy that cannot be judged \
-without an owner. `--strict` exits with 3 then. Run it as root to see more.",
+An audit must not report as clean what it could not inspect: owners hidden from this user; sockets, port spaces or \
+forwarded ports that could not be read; anything that a saved report (--from) leaves out; or a policy rule that cannot be \
+evaluated without knowing the owner. In this case `--strict` exits with status 3. Run portscope as root to see more.",
         check: None,
     },
 ];

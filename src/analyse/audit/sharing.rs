@@ -33,11 +33,11 @@ pub fn unrelated<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
         }
         let strangers = strangers.into_iter().collect::<Vec<_>>().join(", ");
         let evidence = format!(
-            "{} and {strangers} have a socket each on this address and port (SO_REUSEPORT): the kernel deals out what \
-             comes between them",
+            "{} and {strangers} each have a socket on this address and port (SO_REUSEPORT): the kernel distributes \
+             traffic between them",
             running(rows[0])
         );
-        let remedy = format!("find out which of them should be there: {}", location::command(rows[0]));
+        let remedy = format!("find out which of them belongs there: {}", location::command(rows[0]));
         findings.push(Finding::new(rule, rows[0], evidence, remedy));
     }
     findings
@@ -82,13 +82,13 @@ pub fn ipv6_open<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
         }
         for row in six.iter().filter(|row| !is_closed(row)) {
             let evidence = format!(
-                "over IPv4 this port is on loopback only ({}, {}), over IPv6 it is open ({}, {})",
+                "over IPv4 this port is on loopback only ({}, {}), but over IPv6 it is open ({}, {})",
                 four[0].socket.local,
                 summary(four[0]),
                 row.socket.local,
                 summary(row)
             );
-            let remedy = "bind it to ::1 as well, or not to IPv6 at all; a firewall for IPv4 does not cover it";
+            let remedy = "bind its IPv6 socket to ::1, or turn IPv6 off for it; an IPv4 firewall does not cover it";
             findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
         }
     }
@@ -104,7 +104,7 @@ mod tests {
         let two = Host::new().listens("0.0.0.0:8080", "/opt/a", 33).listens("0.0.0.0:8080", "/opt/b", 33);
         two.is_found_by(
             "shared-port",
-            "high tcp 0.0.0.0:8080: /opt/a (www-data) and /opt/b (www-data) have a socket each",
+            "high tcp 0.0.0.0:8080: /opt/a (www-data) and /opt/b (www-data) each have a socket",
         );
         let workers = ["/opt/a", "/opt/a (deleted)", "/opt/a"];
         let same = workers.iter().fold(Host::new(), |host, exe| host.listens("0.0.0.0:8080", exe, 33));

@@ -106,7 +106,7 @@ impl Conditions {
         let answer = answer.map_err(|problem| PolicyError {
             line: *line,
             column: *column,
-            problem: format!("`when`, for {} {}: {problem}", protocol.name(), socket.local),
+            problem: format!("`when`, evaluated for {} {}: {problem}", protocol.name(), socket.local),
         })?;
         Ok(fit.min(answer.map_or(Fit::Unknown, Fit::of)))
     }

@@ -141,7 +141,8 @@ pub fn judge<'a>(
                     Subject::Socket(row) => unseen(row).0,
                     Subject::Policy { .. } | Subject::Run => UNSEEN,
                 };
-                finding.evidence = format!("{}; whether {} accepts it {unseen}", finding.evidence, allow.in_words());
+                finding.evidence =
+                    format!("{}; can't tell whether {} accepts it: {unseen}", finding.evidence, allow.in_words());
             }
             None => {}
         }
@@ -158,20 +159,20 @@ pub fn judge<'a>(
 }
 
 /// Why a rule cannot be judged.
-const UNSEEN: &str = "cannot be said: its owner is hidden";
+const UNSEEN: &str = "its owner is hidden";
 
 /// Why a rule cannot be judged of this listener, and what helps.
 fn unseen(row: &Row<'_>) -> (&'static str, &'static str) {
     let mut known = row.processes.iter().filter_map(|(_, process)| *process);
     if row.is_hidden() {
-        (UNSEEN, "run it as root")
+        (UNSEEN, "run portscope as root")
     } else if known.any(audit::is_of_own_namespace) {
         (
-            "cannot be said: what it runs has its path only in its own mount namespace",
-            "name its user and its container in the rule instead of exe",
+            "the path of its executable exists only in its own mount namespace",
+            "name its user and container in the rule instead of exe",
         )
     } else {
-        ("cannot be said: what its process runs could not be read", "look at the process itself")
+        ("its executable could not be read", "inspect the process")
     }
 }
 
@@ -206,13 +207,13 @@ fn about_row<'a>(
         match (rule.verb, rule.fit(row, scene)?) {
             (Verb::Allow | Verb::Require, Fit::Yes) => is_listed = true,
             (Verb::Forbid, Fit::Yes) => {
-                let evidence = format!("{} fits it: {}", rule.in_words(), audit::summary(row));
+                let evidence = format!("{} matches: {}", rule.in_words(), audit::summary(row));
                 let remedy = "stop it, or change the rule";
                 findings.push(rule.finding("policy-forbidden", Subject::Socket(row), evidence, remedy));
             }
             (Verb::Forbid, Fit::Unknown) => {
                 let (unseen, remedy) = unseen(row);
-                let evidence = format!("whether {} fits {unseen}", rule.in_words());
+                let evidence = format!("can't tell whether {} matches: {unseen}", rule.in_words());
                 findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, remedy));
             }
             (Verb::Allow | Verb::Require, Fit::Unknown) => may_list = may_list.or(Some(rule)),
@@ -224,12 +225,12 @@ fn about_row<'a>(
     }
     if let Some(rule) = may_list {
         let (unseen, remedy) = unseen(row);
-        let evidence = format!("whether {} allows it {unseen}", rule.in_words());
+        let evidence = format!("can't tell whether {} allows it: {unseen}", rule.in_words());
         findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, remedy));
     } else {
         let unlisted = rule("policy-unlisted").expect("the rule is in the table");
         let evidence = format!("no rule of the policy allows it: {}", audit::summary(row));
-        let remedy = "stop it, or add an [[allow]] for it; `portscope audit --init` shows how that looks";
+        let remedy = "stop it, or add an [[allow]] for it; `portscope audit --init` prints examples";
         findings.push(Finding::new(unlisted, row, evidence, remedy.to_owned()));
     }
     Ok(findings)
@@ -245,13 +246,13 @@ fn about_rules<'a>(
     for rule in &policy.rules {
         if !rule.is_in_force(day) {
             let last = rule.expires.map(|last| last.to_string()).unwrap_or_default();
-            let evidence = format!("{} held until {last}", rule.in_words());
+            let evidence = format!("{} expired after {last}", rule.in_words());
             findings.push(rule.finding("policy-expired", rule.subject(), evidence, "renew it, or remove it"));
             continue;
         }
         if rule.verb != Verb::Forbid && rule.conditions.fits_any_user() {
-            let evidence = format!("{} names no user, so a process of any local user can meet it", rule.in_words());
-            findings.push(rule.finding("policy-hint", rule.subject(), evidence, "add user to it"));
+            let evidence = format!("{} names no user, so any local user's process can satisfy it", rule.in_words());
+            findings.push(rule.finding("policy-hint", rule.subject(), evidence, "add `user` to the rule"));
         }
         if rule.verb == Verb::Require {
             let mut best = Fit::No;
@@ -262,11 +263,11 @@ fn about_rules<'a>(
             match best {
                 Fit::Yes => {}
                 Fit::Unknown => {
-                    let evidence = format!("whether something open fits {evidence} cannot be said: owners are hidden");
-                    findings.push(rule.finding("incomplete", rule.subject(), evidence, "run it as root"));
+                    let evidence = format!("can't tell whether anything open matches {evidence}: owners are hidden");
+                    findings.push(rule.finding("incomplete", rule.subject(), evidence, "run portscope as root"));
                 }
                 Fit::No => {
-                    let evidence = format!("nothing that is open fits {evidence}");
+                    let evidence = format!("nothing open matches {evidence}");
                     findings.push(rule.finding(
                         "policy-missing",
                         rule.subject(),

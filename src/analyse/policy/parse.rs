@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
+use strsim::damerau_levenshtein;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -43,7 +44,7 @@ pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Policy, PolicyError> {
             _ => {
                 let Some(verb) = Verb::ALL.into_iter().find(|verb| verb.name() == name) else {
                     let known = "default, disable, [[allow]], [[require]], [[forbid]]";
-                    return Err(reader.error(key.span().start, &format!("unknown key `{name}`: expected {known}")));
+                    return Err(reader.error(key.span().start, &unknown_key(name, known)));
                 };
                 let DeValue::Array(rules) = value.get_ref() else {
                     return Err(reader.wrong(value, name, &format!("expected tables under `[[{name}]]`")));
@@ -112,18 +113,18 @@ impl Reader<'_> {
                 }
                 "suppress" if verb == Verb::Allow => rule.suppress = self.rule_ids(name, value)?,
                 "severity" => {
-                    let problem = "`severity`: an [[allow]] has none: expected it in [[require]] or [[forbid]]";
+                    let problem = "`severity`: not accepted in [[allow]]: expected it in [[require]] or [[forbid]]";
                     return Err(self.error(key.span().start, problem));
                 }
                 "suppress" => {
-                    return Err(self.error(key.span().start, "`suppress`: expected it in an [[allow]] only"));
+                    return Err(self.error(key.span().start, "`suppress`: accepted in [[allow]] only"));
                 }
                 _ => self.condition(name, key.span().start, value, &mut rule.conditions)?,
             }
         }
         if rule.conditions.is_empty() {
             let problem = format!(
-                "[[{}]] has no condition and would fit everything: expected at least one of protocol, port, service, \
+                "[[{}]] has no condition and would match everything: expected at least one of protocol, port, service, \
                  exposure, space, exe, unit, container, user, when",
                 verb.name()
             );
@@ -160,7 +161,7 @@ impl Reader<'_> {
                 let expression = expression.map_err(|problem: String| self.wrong(value, name, &problem))?;
                 conditions.when = Some((expression, self.place(value.span().start)));
             }
-            _ => return Err(self.error(key_start, &format!("unknown key `{name}`: expected one of {KEYS}"))),
+            _ => return Err(self.error(key_start, &unknown_key(name, KEYS))),
         }
         Ok(())
     }
@@ -182,9 +183,7 @@ impl Reader<'_> {
     fn string<'v>(&self, key: &str, value: &'v Value<'_>) -> Result<&'v str, PolicyError> {
         match value.get_ref() {
             DeValue::String(text) => Ok(text),
-            other => {
-                Err(self.wrong(value, key, &format!("{} is not accepted: expected a text in quotes", kind(other))))
-            }
+            other => Err(self.wrong(value, key, &format!("{} is not accepted: expected a quoted string", kind(other)))),
         }
     }
 
@@ -208,7 +207,8 @@ impl Reader<'_> {
     fn wildcard(&self, key: &str, value: &Value<'_>) -> Result<Wildcard, PolicyError> {
         match self.string(key, value)? {
             "" => {
-                Err(self.wrong(value, key, "an empty text fits nothing: expected a name, in which `*` stands for any"))
+                let problem = "an empty string matches nothing: expected a name, in which `*` matches any characters";
+                Err(self.wrong(value, key, problem))
             }
             text => Ok(Wildcard::new(text)),
         }
@@ -219,7 +219,7 @@ impl Reader<'_> {
         let DeValue::Integer(number) = value.get_ref() else { return self.wildcard(key, value) };
         match u32::from_str_radix(number.as_str(), number.radix()) {
             Ok(number) => Ok(Wildcard::new(&number.to_string())),
-            Err(_) => Err(self.wrong(value, key, &format!("`{number}` is not a user number: expected 0-4294967295"))),
+            Err(_) => Err(self.wrong(value, key, &format!("`{number}` is not a user ID: expected 0-4294967295"))),
         }
     }
 
@@ -233,9 +233,7 @@ impl Reader<'_> {
                     .ok_or(format!("`{text}` is not a port: expected 1-65535"))
             }
             DeValue::String(text) => text.parse().map_err(|error: crate::model::PortError| error.to_string()),
-            other => {
-                Err(format!("{} is not accepted: expected a whole number of 1-65535 or \"LOW-HIGH\"", kind(other)))
-            }
+            other => Err(format!("{} is not accepted: expected 1-65535 or \"LOW-HIGH\"", kind(other))),
         };
         read.map_err(|problem| self.wrong(value, key, &problem))
     }
@@ -244,7 +242,7 @@ impl Reader<'_> {
         let name = self.string(key, value)?;
         let ports: Vec<_> = self.catalogue.ports_named(name).into_iter().collect();
         if ports.is_empty() && !name.contains('*') {
-            let problem = format!("no service is named `{name}`: expected a name of `portscope services --all`");
+            let problem = format!("no service is named `{name}`: expected a name listed by `portscope services --all`");
             return Err(self.wrong(value, key, &problem));
         }
         Ok((Wildcard::new(name), ports))
@@ -261,17 +259,27 @@ impl Reader<'_> {
             }
             _ => None,
         };
-        date.ok_or_else(|| self.wrong(value, key, "expected a day, such as 2027-12-31"))
+        date.ok_or_else(|| self.wrong(value, key, "expected a date, such as 2027-12-31"))
     }
+}
+
+/// Names the key that is not known, and the known one that is most like it.
+fn unknown_key(name: &str, known: &str) -> String {
+    let keys = known.split(", ").map(|key| key.trim_matches(['[', ']']));
+    let begins = keys.clone().find(|key| name.len() > 2 && key.starts_with(name));
+    let is_near = |key: &&str| damerau_levenshtein(name, key) <= name.len() / 3;
+    let near = begins.or_else(|| keys.filter(is_near).min_by_key(|key| damerau_levenshtein(name, key)));
+    let suggestion = near.map(|key| format!(" (did you mean `{key}`?)")).unwrap_or_default();
+    format!("unknown key `{name}`{suggestion}: expected {known}")
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a day or time",
+        DeValue::Float(_) => "a decimal number",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
@@ -309,9 +317,12 @@ mod tests {
     #[test]
     fn an_error_names_line_column_and_key() {
         for (text, error) in [
-            ("defualt = \"deny\"", "line 1, column 1: unknown key `defualt`: expected default, disable, [[allow]]"),
+            (
+                "defualt = \"deny\"",
+                "line 1, column 1: unknown key `defualt` (did you mean `default`?): expected default, disable, [[allow]]",
+            ),
             ("default = \"maybe\"", "line 1, column 11: `default`: unknown value `maybe`: expected allow, deny"),
-            ("default = 1", "line 1, column 11: `default`: a number is not accepted: expected a text in quotes"),
+            ("default = 1", "line 1, column 11: `default`: a number is not accepted: expected a quoted string"),
             ("disable = [\"x\"]", "line 1, column 12: `disable`: unknown value `x`: expected exposed-service"),
             ("[allow]\nport = 1", "line 1, column 1: `allow`: expected tables under `[[allow]]`"),
             ("allow = [1]", "line 1, column 10: `allow`: expected tables under `[[allow]]`"),
@@ -320,30 +331,36 @@ mod tests {
             ("[[allow]]\nport = \"9-1\"", "line 2, column 8: `port`: `9-1` is not a range"),
             (
                 "[[allow]]\nport = [1,\n true]",
-                "line 3, column 2: `port`: true or false is not accepted: expected a whole number of 1-65535 or \"LOW-HIGH\"",
+                "line 3, column 2: `port`: a boolean is not accepted: expected 1-65535 or \"LOW-HIGH\"",
             ),
+            ("[[allow]]\nport = 80.5", "line 2, column 8: `port`: a decimal number is not accepted: expected 1-65535"),
             (
-                "[[allow]]\nport = 80.5",
-                "line 2, column 8: `port`: a fraction is not accepted: expected a whole number of 1",
+                "[[allow]]\nexe = 1e9",
+                "line 2, column 7: `exe`: a decimal number is not accepted: expected a quoted string",
             ),
-            ("[[allow]]\nexe = 1e9", "line 2, column 7: `exe`: a fraction is not accepted: expected a text in quotes"),
             ("[[allow]]\nport = []", "line 2, column 8: `port`: the list is empty"),
-            ("[[allow]]\nprot = 1", "line 2, column 1: unknown key `prot`: expected one of comment, expires"),
+            (
+                "[[allow]]\nprot = 1",
+                "line 2, column 1: unknown key `prot` (did you mean `protocol`?): expected comment, expires",
+            ),
             (
                 "[[allow]]\nprotocol = \"icmp\"",
                 "line 2, column 12: `protocol`: unknown value `icmp`: expected tcp, udp",
             ),
-            ("[[allow]]\nexe = \"\"", "line 2, column 7: `exe`: an empty text fits nothing"),
+            ("[[allow]]\nexe = \"\"", "line 2, column 7: `exe`: an empty string matches nothing"),
             ("[[allow]]\nservice = \"no-such\"", "line 2, column 11: `service`: no service is named `no-such`"),
-            ("[[allow]]\nuser = -1", "line 2, column 8: `user`: `-1` is not a user number: expected 0-4294967295"),
-            ("[[allow]]\nexpires = \"2027-13-01\"", "line 2, column 11: `expires`: expected a day, such as 2027-12-31"),
-            ("[[allow]]\nexpires = 10:00:00", "line 2, column 11: `expires`: expected a day"),
+            ("[[allow]]\nuser = -1", "line 2, column 8: `user`: `-1` is not a user ID: expected 0-4294967295"),
+            (
+                "[[allow]]\nexpires = \"2027-13-01\"",
+                "line 2, column 11: `expires`: expected a date, such as 2027-12-31",
+            ),
+            ("[[allow]]\nexpires = 10:00:00", "line 2, column 11: `expires`: expected a date"),
             ("[[allow]]\nwhen = \"prot == 1\"", "line 2, column 8: `when`: `prot == 1`: `prot` is neither"),
-            ("[[allow]]\nseverity = \"low\"", "line 2, column 1: `severity`: an [[allow]] has none"),
-            ("[[forbid]]\nsuppress = \"x\"", "line 2, column 1: `suppress`: expected it in an [[allow]] only"),
+            ("[[allow]]\nseverity = \"low\"", "line 2, column 1: `severity`: not accepted in [[allow]]"),
+            ("[[forbid]]\nsuppress = \"x\"", "line 2, column 1: `suppress`: accepted in [[allow]] only"),
             (
                 "# é\n[[allow]]\ncomment = \"x\"",
-                "line 2, column 1: [[allow]] has no condition and would fit everything",
+                "line 2, column 1: [[allow]] has no condition and would match everything",
             ),
             ("[[allow]]\nport = ", "line 2, column 8: "),
             ("[[allow]]\nport = 1\nport = 2", "line 3, column 1: duplicate key"),

@@ -162,7 +162,7 @@ fn whether_a_finding_is_accepted_is_open_where_the_owner_is_hidden() {
         judged.iter().map(|finding| finding.evidence.clone()).collect::<Vec<_>>()
     };
     let told = accept("port = 6379\nexe = \"/usr/bin/redis-server\"");
-    let open = "; whether the allow rule on line 1 (cache) accepts it cannot be said: its owner is hidden";
+    let open = "; can't tell whether the allow rule on line 1 (cache) accepts it: its owner is hidden";
     assert!(told.len() == 1 && told[0].ends_with(open), "{told:?}");
     assert!(accept("port = 6379").is_empty());
     assert!(!accept("port = 6380")[0].contains("whether"));
@@ -213,7 +213,10 @@ fn a_severity_of_its_own_counts_and_a_rule_without_a_user_is_called_a_hint() {
 fn an_expression_without_an_answer_names_its_place_and_the_socket() {
     let error = try_found(&nginx(), "[[forbid]]\nwhen = \"peer.port == 1\"").unwrap_err();
     assert_eq!((error.line, error.column), (2, 8));
-    assert!(error.problem.starts_with("`when`, for tcp 0.0.0.0:443: `peer.port == 1` cannot be answered"), "{error}");
+    assert!(
+        error.problem.starts_with("`when`, evaluated for tcp 0.0.0.0:443: `peer.port == 1` cannot be evaluated"),
+        "{error}"
+    );
     // Where another key has decided, it is not asked.
     assert!(found(&nginx(), "[[forbid]]\nport = 80\nwhen = \"peer.port == 1\"").is_empty());
 }

@@ -96,11 +96,11 @@ impl Collection {
         let SpaceChoice::Named(names) = &need.spaces else { return Ok(()) };
         let problem = self.gaps.iter().find_map(|gap| match gap {
             Gap::ClosedSpaces { problem, refused: true, .. } => {
-                Some(format!("it cannot be entered ({problem}; it takes CAP_SYS_ADMIN)"))
+                Some(format!("cannot enter it ({problem}; requires CAP_SYS_ADMIN)"))
             }
-            Gap::ClosedSpaces { problem, .. } => Some(format!("it cannot be entered ({problem})")),
-            Gap::UnattendedSpaces { problem } => Some(format!("open files were not all looked at: {problem}")),
-            Gap::SpacesOfHiddenProcesses => Some("/proc hides the processes that live in it".to_owned()),
+            Gap::ClosedSpaces { problem, .. } => Some(format!("cannot enter it ({problem})")),
+            Gap::UnattendedSpaces { problem } => Some(format!("not all open files were inspected: {problem}")),
+            Gap::SpacesOfHiddenProcesses => Some("/proc hides the processes that run in it".to_owned()),
             _ => None,
         });
         match problem.filter(|_| self.spaces.is_empty()) {

@@ -42,7 +42,7 @@ impl ProcessHandle {
     pub fn open(pid: Pid) -> Result<ProcessHandle, ControlError> {
         if !numbers_are_our_own() {
             return Err(ControlError::Unsupported(
-                "/proc is that of another pid namespace: its numbers mean others here",
+                "/proc belongs to another PID namespace: its PIDs mean other processes here",
             ));
         }
         let number = number(pid).ok_or(ControlError::Gone)?;
@@ -186,7 +186,7 @@ fn failed(error: Errno) -> ControlError {
         Errno::SRCH | Errno::NOENT => ControlError::Gone,
         Errno::PERM | Errno::ACCESS => ControlError::Refused,
         Errno::NOSYS => ControlError::Unsupported(
-            "this kernel has no pidfd (Linux 5.3 or newer has): by its number alone another process could be hit",
+            "this kernel has no pidfd (it needs Linux 5.3 or later): by PID alone, the wrong process could be signaled",
         ),
         error => ControlError::Failed(std::io::Error::from(error).to_string()),
     }

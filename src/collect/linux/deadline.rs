@@ -9,10 +9,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum NoAnswer {
     /// The call did not return in time.
-    #[error("no answer in time")]
+    #[error("timed out")]
     TooLate,
     /// The call was not made, because it needs a thread of its own and the system allows no more threads.
-    #[error("no thread to ask on: {0}")]
+    #[error("cannot start a thread: {0}")]
     NotAsked(io::Error),
 }
 

@@ -66,7 +66,7 @@ pub fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Rec
     let (_, length, sender) = loop {
         match rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::TRUNC) {
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => return Err(ReceiveError::Incomplete("no answer in time")),
+            Err(Errno::AGAIN) => return Err(ReceiveError::Incomplete("timed out")),
             Err(Errno::NOBUFS) => return Err(ReceiveError::Incomplete("no buffer space")),
             Err(error) => return Err(ReceiveError::Kernel(error)),
             Ok(received) => break received,

@@ -39,7 +39,7 @@ pub fn as_user<T: Send>(Uid(user): Uid, work: impl FnOnce() -> T + Send) -> Resu
     // On Linux each thread has its own user, so this change ends with the thread.
     std::thread::scope(|scope| {
         let ask = move || set_thread_res_uid(user, user, user).map(|()| work());
-        let refused = |error: io::Error| BindError::Other(format!("cannot ask as uid {}: {error}", user.as_raw()));
+        let refused = |error: io::Error| BindError::Other(format!("cannot switch to uid {}: {error}", user.as_raw()));
         let thread = std::thread::Builder::new().spawn_scoped(scope, ask).map_err(refused)?;
         let done = thread.join().expect("the thread does not panic");
         done.map_err(|error| refused(error.into()))

@@ -12,11 +12,11 @@ use rustix::io::Errno;
 pub fn open() -> io::Result<OwnedFd> {
     let proc = openat(CWD, "/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     if fstatfs(&proc)?.f_type != PROC_SUPER_MAGIC {
-        return Err(io::Error::other("what is mounted on /proc is no procfs"));
+        return Err(io::Error::other("/proc is not a procfs mount"));
     }
     match readlinkat(&proc, "self", Vec::new()) {
         Err(Errno::NOENT) => {
-            Err(io::Error::other("the procfs on /proc is that of another pid namespace, without this process"))
+            Err(io::Error::other("/proc belongs to another PID namespace, which does not contain this process"))
         }
         _ => Ok(proc),
     }

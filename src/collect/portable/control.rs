@@ -82,7 +82,7 @@ pub fn control_groups_of(_: Pid) -> Vec<String> {
 
 /// Says why no socket can be destroyed here at all.
 pub fn can_destroy() -> Result<(), ControlError> {
-    Err(ControlError::Unsupported("this system cannot close a socket from outside: only Linux can (SOCK_DESTROY)"))
+    Err(ControlError::Unsupported("closing the socket of another process is supported on Linux only (SOCK_DESTROY)"))
 }
 
 /// Only Linux lets a socket be destroyed from outside.
@@ -151,7 +151,7 @@ mod system {
             Signal::Term | Signal::Kill if super::processes::terminate(pid) => Ok(()),
             Signal::Term | Signal::Kill => Err(ControlError::Refused),
             _ => Err(ControlError::Unsupported(
-                "this system has no signals: expected TERM or KILL, which end it at once",
+                "this system has no signals: expected TERM or KILL, which end the process immediately",
             )),
         }
     }

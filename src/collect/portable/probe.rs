@@ -30,12 +30,12 @@ fn uid() -> Option<Uid> {
 
 /// Binds as another user.
 pub fn as_user<T: Send>(_: Uid, _: impl FnOnce() -> T + Send) -> Result<T, BindError> {
-    Err(BindError::Other("this system cannot be asked as another user".to_owned()))
+    Err(BindError::Other("checking as another user is not supported on this system".to_owned()))
 }
 
 /// Binds to one interface.
 pub fn bind_to_device(_: &Socket, _: &str) -> io::Result<()> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "a bind to one interface can only be tried on Linux"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "binding to one interface is supported on Linux only"))
 }
 
 /// Returns the index of an interface, which has to be given as a number here.

@@ -218,6 +218,6 @@ mod tests {
         let _listener = UnixListener::bind(&path).unwrap();
         let error = ask(Runtime::Docker, &path).unwrap_err();
         std::fs::remove_file(&path).unwrap();
-        assert!(error.to_string().ends_with("did not answer in time"), "{error}");
+        assert!(error.to_string().ends_with("timed out"), "{error}");
     }
 }

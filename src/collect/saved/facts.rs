@@ -15,10 +15,7 @@ use crate::model::{
 
 /// Finds the value with that name; otherwise returns what was expected.
 fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, word: &str, what: &str) -> Result<T, String> {
-    all.iter()
-        .copied()
-        .find(|one| name(*one) == word)
-        .ok_or_else(|| format!("{word:?} is no {what} that this version knows"))
+    all.iter().copied().find(|one| name(*one) == word).ok_or_else(|| format!("{word:?} is not a known {what}"))
 }
 
 /// What is told with sockets.
@@ -91,10 +88,10 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
     let Facts { sockets, processes, users, cgroups, services, reachability: saved_reachability } = facts;
     let spaces = document.spaces.into_iter().map(space).collect::<Result<Vec<_>, _>>()?;
     if spaces.is_empty() {
-        return Err("it names no port space".to_owned());
+        return Err("it lists no port spaces".to_owned());
     }
     if let Some(stray) = sockets.iter().find(|socket| !spaces.iter().any(|space| space.id == socket.space)) {
-        return Err(format!("a socket is in the port space {}, which it does not name", stray.space.0));
+        return Err(format!("a socket is in port space {}, which it does not list", stray.space.0));
     }
     Ok(Snapshot {
         host: Host {
@@ -176,7 +173,7 @@ fn space(space: saved::Space) -> Result<Space, String> {
 }
 
 fn range([first, last]: [u16; 2]) -> Result<PortRange, String> {
-    PortRange::new(Port::new(first), Port::new(last)).ok_or_else(|| format!("[{first}, {last}] is no range of ports"))
+    PortRange::new(Port::new(first), Port::new(last)).ok_or_else(|| format!("[{first}, {last}] is not a port range"))
 }
 
 fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> Result<Socket, String> {
@@ -226,7 +223,7 @@ fn forward(forward: saved::Forward) -> Result<Forward, String> {
 pub(super) fn target(to: &saved::Target) -> Result<ForwardTarget, String> {
     let range = |(first, last)| {
         let range = PortRange::new(Port::new(first), Port::new(last));
-        range.ok_or_else(|| format!("{first}-{last} is no range of ports"))
+        range.ok_or_else(|| format!("{first}-{last} is not a port range"))
     };
     let ports = to.port.map(|port| (port, port)).or(to.ports);
     Ok(ForwardTarget { address: to.address, ports: ports.map(range).transpose()? })
@@ -240,7 +237,7 @@ fn container(saved: saved::Container) -> Result<Container, String> {
         pod: saved.pod,
         compose: saved.compose,
         ..Container::of_id(
-            runtime.ok_or_else(|| format!("{:?} is no runtime that this version knows", saved.runtime))?,
+            runtime.ok_or_else(|| format!("{:?} is not a known container runtime", saved.runtime))?,
             saved.id,
         )
     })
@@ -295,7 +292,7 @@ fn project(saved: &saved::Project) -> Result<Project, String> {
         name: text(&saved.name),
         branch: saved.branch.as_ref().map(text),
         folder: saved.folder.as_ref().map(|folder| text(folder).into()),
-        source: source.ok_or_else(|| format!("{:?} is no mark of a project that this version knows", saved.source))?,
+        source: source.ok_or_else(|| format!("{:?} is not a known project marker", saved.source))?,
     })
 }
 
@@ -324,7 +321,7 @@ fn service(service: &saved::Service) -> Result<SavedService, String> {
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {
-    let wrong = || format!("{text:?} is no point in time");
+    let wrong = || format!("{text:?} is not a timestamp");
     let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
     let since = u64::try_from(time.as_second()).map(Duration::from_secs).map_err(|_| wrong())?;
     SystemTime::UNIX_EPOCH.checked_add(since).ok_or_else(wrong)

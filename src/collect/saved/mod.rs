@@ -96,23 +96,25 @@ pub fn parse(text: &[u8]) -> Result<Snapshot, String> {
     }
     if text.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return Err(
-            "it is no report of portscope: expected a JSON object, as --json or `portscope snapshot` writes it"
+            "it is not a portscope report: expected a JSON object, as written by --json or `portscope snapshot`"
                 .to_owned(),
         );
     }
-    let malformed = |error: serde_json::Error| format!("it is no report of portscope: {error}");
+    let malformed = |error: serde_json::Error| format!("it is not a portscope report: {error}");
     let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Kind>();
-    let first = values.next().ok_or("it is no report of portscope: it is empty")?;
+    let first = values.next().ok_or("it is not a portscope report: it is empty")?;
     let kind = first.map_err(malformed)?;
     if kind.schema.is_none() && kind.local.is_some() {
-        return Err("it has a socket a line (NDJSON): expected a report of --json or `portscope snapshot`".to_owned());
+        return Err(
+            "it has one socket per line (NDJSON): expected a report made by --json or `portscope snapshot`".to_owned()
+        );
     }
     match kind.schema.as_deref() {
         Some(crate::model::SCHEMA) => {}
         Some(other) => return Err(format!("its schema is {other:?}: expected {:?}", crate::model::SCHEMA)),
         None => {
             return Err(format!(
-                "it is no report of portscope: expected a field `schema` of {:?}",
+                "it is not a portscope report: expected a field `schema` of {:?}",
                 crate::model::SCHEMA
             ));
         }
@@ -156,15 +158,15 @@ mod tests {
     #[test]
     fn what_is_no_report_is_said_in_one_line() {
         for (text, problem) in [
-            ("", "it is no report of portscope: it is empty"),
+            ("", "it is not a portscope report: it is empty"),
             (
                 "{\"host\":\"a\",\"local\":{}}\n{\"host\":\"a\",\"local\":{}}\n",
-                "it has a socket a line (NDJSON): expected",
+                "it has one socket per line (NDJSON): expected",
             ),
-            ("[]", "it is no report of portscope: "),
-            ("{}", "it is no report of portscope: expected a field `schema` of \"portscope/1\""),
+            ("[]", "it is not a portscope report: "),
+            ("{}", "it is not a portscope report: expected a field `schema` of \"portscope/1\""),
             (r#"{"schema":"portscope/2"}"#, "its schema is \"portscope/2\": expected \"portscope/1\""),
-            (r#"{"schema":"portscope/1"}"#, "it is no report of portscope: missing field"),
+            (r#"{"schema":"portscope/1"}"#, "it is not a portscope report: missing field"),
         ] {
             let error = parse(text.as_bytes()).unwrap_err();
             assert!(error.starts_with(problem), "{text}: {error}");

@@ -7,49 +7,49 @@ use crate::analyse::audit::{self, Finding, Severity, Subject};
 use crate::render::document::envelope::Envelope;
 use crate::render::words::finding::Audit;
 
-/// What is wrong with what is open on one host. No finding names a process id, so that a restart changes none.
+/// Findings about the open ports of one host. No finding contains a process ID, so restarts do not change them.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope audit", rename = "Audit")]
 pub struct AuditReport<'a> {
-    /// The file of the policy; null when there was none.
+    /// The policy file; null if there is none.
     pub policy: Option<String>,
-    /// The severity from which on a finding fails the audit: `info`, `low`, `medium`, `high` or `critical`.
+    /// The lowest severity that makes the audit fail: `info`, `low`, `medium`, `high` or `critical`.
     pub fail_on: &'a str,
-    /// How many findings fail the audit.
+    /// The number of findings that make the audit fail.
     pub failures: usize,
-    /// How many listeners and forwarded ports were judged.
+    /// The number of listeners and forwarded ports that were checked.
     pub listeners: usize,
-    /// The ids of the rules that were applied.
+    /// The IDs of the rules that were applied.
     pub rules: Vec<&'a str>,
-    /// What was found, the worst first.
+    /// The findings, most severe first.
     pub findings: Vec<FindingReport<'a>>,
 }
 
-/// Something that should not be so.
+/// One finding.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Finding")]
 pub struct FindingReport<'a> {
-    /// The id of the rule; `portscope audit --explain ID` says more.
+    /// The ID of the rule; `portscope audit --explain ID` explains it.
     pub id: &'a str,
     /// `info`, `low`, `medium`, `high` or `critical`.
     pub severity: &'a str,
-    /// The socket that it is about; null where it is about a rule of the policy, or about the run itself.
+    /// The socket that the finding is about; null if it is about a policy rule or about the run itself.
     pub subject: Option<SubjectReport<'a>>,
-    /// The line of the policy's rule that it is about.
+    /// The line of the policy rule that the finding is about.
     pub policy_line: Option<usize>,
-    /// How many sockets it stands for that are alike in all of this.
+    /// The number of sockets with this same finding.
     pub count: usize,
-    /// The facts, in words.
+    /// The facts, as text.
     pub evidence: &'a str,
-    /// What to do, in words.
+    /// What to do, as text.
     pub remedy: &'a str,
 }
 
-/// A socket by what a restart does not change.
+/// A socket, described by what a restart does not change.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Subject")]
 pub struct SubjectReport<'a> {
-    /// The label of its port space.
+    /// The label of its port space (network namespace).
     pub space: &'a str,
     /// `tcp` or `udp`.
     pub protocol: &'a str,
@@ -57,13 +57,13 @@ pub struct SubjectReport<'a> {
     pub address: std::net::IpAddr,
     /// The local port.
     pub port: u16,
-    /// The interface that it is bound to.
+    /// The network interface that it is bound to.
     pub device: Option<&'a str>,
-    /// The name of the service that the port is assigned to.
+    /// The service that the port is assigned to.
     pub service: Option<&'a str>,
-    /// Who can reach it: `loopback`, `link-local`, `private`, `public` or `any`.
+    /// The kind of address that it is open on: `loopback`, `link-local`, `private`, `public` or `any`.
     pub exposure: &'a str,
-    /// Who holds it, in words: programs and users.
+    /// The programs and users that hold it, as text.
     pub owner: String,
 }
 

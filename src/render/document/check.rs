@@ -11,19 +11,19 @@ use crate::render::document::listing::{self, ReachabilityReport, ServiceReport, 
 use crate::render::text::safe::Charset;
 use crate::render::words::fix;
 
-/// Whether ports can be bound, and why not. Absent knowledge is null.
+/// Whether ports can be bound and, if not, why. Unknown values are null.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope check", rename = "Check")]
 pub struct CheckReport<'a> {
-    /// The port spaces that were looked at; the first is the one that the binds are for.
+    /// The port spaces (network namespaces) that were inspected; the first is the one that the binds are for.
     pub spaces: Vec<SpaceReport<'a>>,
-    /// Whether every bind below succeeds and gets its traffic: exit code 0.
+    /// Whether every bind below succeeds and receives its traffic (exit code 0).
     pub bindable: bool,
-    /// The answers, port by port.
+    /// The results, by port.
     pub ports: Vec<PortReport<'a>>,
 }
 
-/// The answers for one port.
+/// The results for one port.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "CheckedPort")]
 pub struct PortReport<'a> {
@@ -31,13 +31,13 @@ pub struct PortReport<'a> {
     pub port: u16,
     /// `well-known`, `registered` or `dynamic`.
     pub category: &'a str,
-    /// What it is assigned to; each service once.
+    /// The services that the port is assigned to, each listed once.
     pub services: Vec<ServiceReport<'a>>,
-    /// One answer for each protocol and address.
+    /// One result for each protocol and address.
     pub binds: Vec<BindReport<'a>>,
 }
 
-/// One bind and how it comes out.
+/// One bind and its result.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Bind")]
 pub struct BindReport<'a> {
@@ -45,7 +45,7 @@ pub struct BindReport<'a> {
     pub protocol: &'a str,
     /// The address.
     pub address: std::net::IpAddr,
-    /// The interface that it is for.
+    /// The network interface that it is for.
     pub device: Option<&'a str>,
     /// Whether `IPV6_V6ONLY` is set; null for IPv4.
     pub v6only: Option<bool>,
@@ -53,55 +53,55 @@ pub struct BindReport<'a> {
     pub reuseaddr: bool,
     /// Whether `SO_REUSEPORT` is set.
     pub reuseport: bool,
-    /// The user that it is asked for, where that was said.
+    /// The user to check for, if one was given.
     pub uid: Option<u32>,
-    /// `bindable`, `refused`, `shared` (it succeeds beside another socket that receives there: it takes from that one, or
-    /// the two share), `shadowed` (it succeeds, and the firewall takes what comes for the port), or `unknown` (it
-    /// depends on what no table shows, and the kernel was not asked).
+    /// `bindable`, `refused`, `shared` (the bind succeeds next to another receiving socket: it takes that socket's traffic,
+    /// or the two share it), `shadowed` (the bind succeeds, but a firewall rule takes the port's traffic), or `unknown`
+    /// (it depends on something that cannot be seen, and no real bind was tried).
     pub outcome: &'a str,
-    /// Whether the outcome counts as success; also true for an address among the usual ones that the host does not have.
+    /// Whether the outcome counts as success; also true for a default address that this host does not have.
     pub ok: bool,
     /// The error of bind(2): `EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`, `EAFNOSUPPORT`, `ENODEV`, `EINVAL`, or the
-    /// system's words.
+    /// system's error message.
     pub error: Option<&'a str>,
-    /// Why: `listener`, `activation` (systemd holds it for a unit), `bound` (and not listening), `time-wait`, `client`
+    /// Why: `listener`, `activation` (systemd holds it for a unit), `bound` (but not listening), `time-wait`, `client`
     /// (the port came from the ephemeral range), `connection`, `privileged`, `excluded`, `address-not-here`,
-    /// `no-family`, `no-device`, `multicast` (the protocol does not do it), `redirected`, `unseen` (nothing that was
-    /// seen is in the way) or `other`.
+    /// `no-family`, `no-device`, `multicast` (the protocol does not support it), `redirected`, `unseen` (nothing that could
+    /// be seen is in the way) or `other`.
     pub cause: Option<&'a str>,
-    /// What the kernel's rule says of the sockets that were seen: `bindable`, `refused`, or `depends` on what is not
-    /// known.
+    /// The result predicted from the sockets that were seen: `bindable`, `refused`, or `depends` (on something
+    /// unknown).
     pub rule: &'a str,
-    /// What a real bind gave; null when none was tried.
+    /// The result of a real bind; null if none was tried.
     pub probe: Option<ProbeReport<'a>>,
-    /// Whether rule and probe agree; null when one of them gave no answer.
+    /// Whether prediction and probe agree; null if one of them has no result.
     pub agrees: Option<bool>,
-    /// Whether a real bind succeeds without `SO_REUSEADDR`; null when that was not tried.
+    /// Whether a real bind succeeds without `SO_REUSEADDR`; null if that was not tried.
     pub without_reuseaddr: Option<bool>,
-    /// Whether a real bind succeeds with `SO_REUSEADDR`, for UDP perhaps by taking the datagrams of another socket; null
-    /// when that was not tried.
+    /// Whether a real bind succeeds with `SO_REUSEADDR`, for UDP possibly by taking the datagrams of another socket; null
+    /// if that was not tried.
     pub with_reuseaddr: Option<bool>,
-    /// Whether a real bind succeeds with `SO_REUSEPORT`; null when that was not tried.
+    /// Whether a real bind succeeds with `SO_REUSEPORT`; null if that was not tried.
     pub with_reuseport: Option<bool>,
-    /// The sockets in the way, the foremost first.
+    /// The sockets in the way, most important first.
     pub blockers: Vec<BlockerReport<'a>>,
     /// The sockets that a bind which succeeds takes from or shares with.
     pub shares_with: Vec<SocketReport<'a>>,
     /// What the firewall does to what is sent to the port.
     pub reachability: ReachabilityReport,
-    /// Sockets on the same number in other port spaces, which are not in the way.
+    /// Sockets on the same port in other port spaces, which are not in the way.
     pub elsewhere: Vec<SocketReport<'a>>,
-    /// What helps, in words.
+    /// Possible fixes, as text.
     pub fixes: Vec<String>,
 }
 
-/// What a real bind gave.
+/// The result of a real bind.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Probe")]
 pub struct ProbeReport<'a> {
     /// Whether it succeeded.
     pub bound: bool,
-    /// Its error, as above.
+    /// The error, as above.
     pub error: Option<&'a str>,
 }
 
@@ -109,11 +109,11 @@ pub struct ProbeReport<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Blocker")]
 pub struct BlockerReport<'a> {
-    /// How the addresses meet: `same`, `covered-by-wildcard` (the socket has every address), `covers-specific` (the bind
-    /// wants every address), `their-dual-stack` (the socket is an IPv6 one that takes IPv4 too),
+    /// How the addresses overlap: `same`, `covered-by-wildcard` (the socket is bound to every address),
+    /// `covers-specific` (the bind is for every address), `their-dual-stack` (the socket is IPv6 and also accepts IPv4),
     /// `their-former-dual-stack` (it did before it was connected), `our-dual-stack`.
     pub overlap: &'a str,
-    /// Whether it is in the way whatever options it has set.
+    /// Whether it is in the way regardless of its socket options.
     pub certain: bool,
     /// The socket.
     pub socket: SocketReport<'a>,

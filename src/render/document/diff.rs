@@ -15,13 +15,13 @@ use crate::render::words::doubt::doubts;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope diff", rename = "Diff")]
 pub struct DiffReport<'a> {
-    /// The host of the first report, and when it was taken.
+    /// The host of the first report, and when it was made.
     pub before: HostReport<'a>,
-    /// The host of the second one.
+    /// The host of the second report.
     pub after: HostReport<'a>,
     /// The changes, by port, protocol and space.
     pub changes: Vec<ChangeReport<'a>>,
-    /// Sockets on both sides whose owners are hidden on one or both, and so were not compared.
+    /// The number of sockets on both sides that were not compared because their owners are hidden on one or both sides.
     pub incomparable_owners: usize,
 }
 
@@ -36,19 +36,19 @@ pub struct ChangeReport<'a> {
     pub protocol: &'a str,
     /// The port.
     pub port: u16,
-    /// The label of the space as it is now, or as it was where it is no more; for a move the one that it was in.
+    /// The current label of the port space, or its last one if it is gone; for a move, the space before the move.
     pub space: &'a str,
-    /// The number of that space.
+    /// The ID of that port space.
     pub space_id: Option<u64>,
-    /// The other end of a connection (with `--all`); null for everything else.
+    /// The peer of a connection (with `--all`); null for everything else.
     pub peer: Option<EndpointReport>,
-    /// The label of the space that it moved to.
+    /// The label of the port space that it moved to.
     pub to_space: Option<&'a str>,
-    /// The number of that space.
+    /// The ID of that port space.
     pub to_space_id: Option<u64>,
-    /// How it was; null for one that was opened.
+    /// The state before; null if it was opened.
     pub before: Option<SideReport<'a>>,
-    /// How it is; null for one that was closed.
+    /// The state after; null if it was closed.
     pub after: Option<SideReport<'a>>,
 }
 
@@ -58,28 +58,28 @@ pub struct ChangeReport<'a> {
 pub struct SideReport<'a> {
     /// The addresses that it is bound to.
     pub addresses: Vec<&'a str>,
-    /// Who can reach the widest of them.
+    /// The exposure of the widest of these addresses.
     pub exposure: Option<&'a str>,
-    /// Who holds it; null where one of them is hidden.
+    /// The owners; null if any of them is hidden.
     pub holders: Option<Vec<HolderReport<'a>>>,
     /// Why no process holds one of them: `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight` or
     /// `redirected`.
     pub nobody: Option<&'a str>,
-    /// Where a published port leads, in words.
+    /// Where a published port is forwarded to, as text.
     pub forward: Option<&'a str>,
 }
 
-/// Who holds a listener, as far as a restart leaves it the same.
+/// The owner of a listener, described by what a restart does not change.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Holder")]
 pub struct HolderReport<'a> {
-    /// The file that it runs; its name where that is not known.
+    /// The executable, or the process name if the executable is unknown.
     pub program: Option<&'a str>,
     /// What it runs, where the program is an interpreter.
     pub runs: Option<&'a str>,
     /// The systemd unit.
     pub unit: Option<&'a str>,
-    /// The container, by name.
+    /// The name of the container.
     pub container: Option<&'a str>,
     /// The user that it runs as.
     pub user: Option<&'a str>,

@@ -15,14 +15,14 @@ use crate::model::{Host, Listing};
 pub struct Envelope<'a, Body> {
     /// Always `portscope/1`.
     pub schema: &'a str,
-    /// The host. Where a document is about several, the first; where it compares two, the later one.
+    /// The host: the first one if the document covers several, and the later one if it compares two.
     pub host: HostReport<'a>,
-    /// The command's own answer.
+    /// The command's own result.
     #[serde(flatten)]
     pub body: Body,
     /// What could not be seen.
     pub visibility: Visibility,
-    /// What else a reader should know, in words.
+    /// Other warnings, as text.
     pub warnings: Vec<String>,
 }
 

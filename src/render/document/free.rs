@@ -28,23 +28,23 @@ pub struct Answer<'a> {
     pub own: Vec<Port>,
 }
 
-/// Ports that are safe for a service of one's own. Absent knowledge is null.
+/// Free ports that are safe to use for your own service. Unknown values are null.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope free", rename = "Free")]
 pub struct FreeReport<'a> {
-    /// The port space that the ports are free in.
+    /// The port space (network namespace) in which the ports are free.
     pub space: SpaceReport<'a>,
-    /// The lowest and highest port that was asked for.
+    /// The lowest and highest requested port.
     pub range: [u16; 2],
-    /// How many ports were asked for; 0 with `--explain`.
+    /// The number of requested ports; 0 with `--explain`.
     pub count: u16,
-    /// The ports, in the order in which they were found.
+    /// The ports, in the order in which they were chosen.
     pub ports: Vec<u16>,
-    /// Those of them that are in use by your own server, which works in the folder that `--seed` names.
+    /// The ports among them that your own server uses, which runs in the directory given by `--seed`.
     pub in_use_by_own_server: Vec<u16>,
-    /// Where there are not enough, how many ports of the range are not offered, by the first reason of each.
+    /// If there are not enough, the number of ports in the range that are not offered, by the first reason for each.
     pub not_offered: Option<BTreeMap<&'static str, usize>>,
-    /// The answer of `--explain`.
+    /// The result of `--explain`.
     pub explained: Option<ExplainedReport>,
 }
 
@@ -56,11 +56,11 @@ pub struct ExplainedReport {
     pub port: u16,
     /// Whether it is offered.
     pub offered: bool,
-    /// What speaks against it.
+    /// The reasons against it; empty if it is offered.
     pub reasons: Vec<ReasonReport>,
 }
 
-/// What speaks against a port.
+/// One reason against a port.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Reason")]
 pub struct ReasonReport {
@@ -68,7 +68,7 @@ pub struct ReasonReport {
     /// `ip_local_reserved_ports`), `bad-port` (refused by browsers), `published` (by the firewall), `used` (by a socket)
     /// or `refused` (by the kernel).
     pub reason: &'static str,
-    /// The same in words.
+    /// The reason as text.
     pub detail: String,
 }
 

@@ -19,38 +19,38 @@ use crate::render::text::secrets;
 use crate::render::text::time;
 use crate::render::words::category as category_words;
 
-/// Everything about one or a few numbers. Absent knowledge is null.
+/// Everything about one or more ports. Unknown values are null.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope info", rename = "Info")]
 pub struct InfoReport<'a> {
-    /// How the facts were collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
+    /// How the data was collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
     pub backend: &'a str,
-    /// The numbers: one, or each that has the name that was asked for.
+    /// The ports: one, or every port with the requested name.
     pub ports: Vec<PortReport<'a>>,
-    /// The processes that hold the sockets, by number.
+    /// The processes that hold the sockets, by PID.
     pub processes: Vec<OwnerProcess<'a>>,
 }
 
-/// Everything about one number.
+/// Everything about one port.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Port")]
 pub struct PortReport<'a> {
-    /// The number.
+    /// The port.
     pub port: u16,
     /// Its category.
     pub category: CategoryRule,
-    /// What it is registered for, for each protocol.
+    /// The registered services, by protocol.
     pub registrations: Vec<RegistrationReport<'a>>,
-    /// What speaks against it for a service of one's own in the space of this process; empty when nothing does.
+    /// Reasons against using it for your own service in this process's port space; empty if there are none.
     /// `assigned`, `well-known`, `kept-back` (reserved by IANA), `privileged`, `ephemeral`, `reserved` (by the system),
-    /// `bad-port` (refused by browsers) or `in-use`. Where a setting of the space is not known, the usual one counts.
+    /// `bad-port` (refused by browsers) or `in-use`. If a setting of the port space is unknown, the usual one is assumed.
     pub objections: Vec<&'static str>,
-    /// What each space makes of it, the one of this process first.
+    /// The settings of each port space for it, this process's own port space first.
     pub spaces: Vec<PlaceReport<'a>>,
-    /// The sockets on it by their owner: those that are open for others before those that are only connected.
+    /// The sockets on it by owner: listeners before connections.
     pub holdings: Vec<HoldingReport<'a>>,
-    /// Whether it can be bound here, as `check` tells it, for both protocols and the usual addresses; null for a saved
-    /// report.
+    /// Whether it can be bound here, as reported by `check`, for both protocols and the default addresses; null for a
+    /// saved report.
     pub binds: Option<Vec<BindReport<'a>>>,
 }
 
@@ -60,70 +60,70 @@ pub struct PortReport<'a> {
 pub struct CategoryRule {
     /// `well-known`, `registered` or `dynamic`.
     pub name: &'static str,
-    /// Its lowest number.
+    /// Its lowest port.
     pub first: u16,
-    /// Its highest number.
+    /// Its highest port.
     pub last: u16,
-    /// Who may use its numbers, in words.
+    /// How its ports are assigned, as text.
     pub rule: &'static str,
 }
 
-/// What a number is registered for with one protocol.
+/// The services registered for a port and protocol.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Registration")]
 pub struct RegistrationReport<'a> {
     /// `tcp` or `udp`.
     pub protocol: &'static str,
-    /// The services, the name that lists show first.
+    /// The services; the first is the one that listings show.
     pub services: Vec<ServiceReport<'a>>,
-    /// What IANA says of a number without a service: `Reserved` or `Unassigned`.
+    /// The IANA status of a port without a service: `Reserved` or `Unassigned`.
     pub status: Option<&'static str>,
 }
 
-/// What a space makes of a number.
+/// The settings of a port space for a port.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Place")]
 pub struct PlaceReport<'a> {
-    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
-    /// `proc-net` then); 0 on a system without namespaces.
+    /// The inode of the network namespace; if this user lacks permission to look it up, the inode of its tables under
+    /// /proc (`source` is then `proc-net`); 0 on a system without namespaces.
     pub id: u64,
     /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,
-    /// Its name for people.
+    /// Its display name.
     pub label: &'a str,
-    /// The lowest and highest port that it hands out for outgoing connections.
+    /// The lowest and highest port of its ephemeral range, used for outgoing connections.
     pub ephemeral: Option<[u16; 2]>,
-    /// Whether the number lies in that range.
+    /// Whether the port is in that range.
     pub in_ephemeral: Option<bool>,
-    /// Whether it is kept from being handed out (`ip_local_reserved_ports`).
+    /// Whether it is reserved, so that no outgoing connection gets it (`ip_local_reserved_ports`).
     pub reserved: Option<bool>,
-    /// The lowest number that may be bound without a privilege (`ip_unprivileged_port_start`).
+    /// The lowest port that can be bound without a privilege (`ip_unprivileged_port_start`).
     pub unprivileged_start: Option<u32>,
-    /// Whether binding the number takes a privilege.
+    /// Whether binding the port requires a privilege.
     pub privileged: Option<bool>,
 }
 
-/// The sockets on the number that have one and the same owner.
+/// The sockets on the port that have the same owner.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Holding")]
 pub struct HoldingReport<'a> {
-    /// Those that are open for others, or take the number for nobody.
+    /// Its listeners, and sockets that occupy the port without listening.
     pub open: Vec<SocketReport<'a>>,
     /// Its connections.
     pub connections: Vec<SocketReport<'a>>,
-    /// Who is connected to those that are open, whoever holds these connections; null when none is open.
+    /// The connections to its listeners, whichever process holds them; null if there are no listeners.
     pub peers: Option<PeersReport>,
 }
 
-/// Connections in numbers.
+/// A summary of connections.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Peers")]
 pub struct PeersReport {
-    /// How many connections there are.
+    /// The number of connections.
     pub connections: usize,
-    /// From how many addresses.
+    /// The number of distinct peer addresses.
     pub addresses: usize,
-    /// How many are in each state.
+    /// The number of connections in each state.
     pub states: std::collections::BTreeMap<&'static str, usize>,
 }
 
@@ -131,13 +131,13 @@ pub struct PeersReport {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "OwnerProcess")]
 pub struct OwnerProcess<'a> {
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
-    /// Its short name, which the process itself may change.
+    /// Its short name, which the process itself can change.
     pub name: Option<Cow<'a, str>>,
-    /// The processes that it descends from, the first process first; those that may not be seen are missing.
+    /// Its ancestors, starting with the first process; ancestors that cannot be seen are missing.
     pub ancestry: Vec<AncestorReport<'a>>,
-    /// The number of the user that it runs as.
+    /// The ID of the user that it runs as.
     pub uid: Option<u32>,
     /// The user that it runs as.
     pub user: Option<&'a str>,
@@ -145,33 +145,33 @@ pub struct OwnerProcess<'a> {
     pub started_at: Option<String>,
     /// How long it has been running, in seconds.
     pub age_seconds: Option<u64>,
-    /// The file that it runs, as the kernel writes it: with ` (deleted)` at its end when it is gone.
+    /// Its executable as the kernel reports it, with ` (deleted)` at the end if the file is gone.
     pub exe: Option<Cow<'a, str>>,
     /// Whether that file is gone.
     pub exe_deleted: Option<bool>,
-    /// What it runs, when it is an interpreter; a claim.
+    /// What it runs, if it is an interpreter; the process can change this.
     pub runs: Option<Cow<'a, str>>,
     /// The project that it belongs to.
     pub project: Option<ProjectReport<'a>>,
-    /// The folder that it works in.
+    /// Its working directory.
     pub cwd: Option<Cow<'a, str>>,
     /// Its arguments with the usual secrets masked.
     pub argv: Option<Vec<String>>,
-    /// Fields above that are not valid UTF-8 in the system, and in which bytes were replaced by U+FFFD.
+    /// The names of the fields above that are not valid UTF-8, in which bytes were replaced by U+FFFD.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub undecodable: Vec<&'a str>,
 }
 
-/// A process that another one descends from.
+/// An ancestor of a process.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Ancestor")]
 pub struct AncestorReport<'a> {
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
     /// Its short name.
     pub name: Option<Cow<'a, str>>,
-    /// The number of its parent; null for the first process.
+    /// The PID of its parent; null for the first process.
     pub parent: Option<u32>,
 }
 

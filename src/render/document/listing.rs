@@ -16,21 +16,21 @@ use crate::render::text::time;
 
 pub use crate::model::SCHEMA;
 
-/// Sockets of one host and who holds them. Absent knowledge is null.
+/// The sockets of one host and their owners. Unknown values are null.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope report", rename = "Report")]
 pub struct Report<'a> {
-    /// How the facts were collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
+    /// How the data was collected: `native` (the kernel, Linux) or `portable` (netstat2 and sysinfo).
     pub backend: &'a str,
-    /// Where the table of sockets was read: `netlink`, `proc-net` (netlink was refused; it tells less) or `netstat2`.
+    /// Where the socket table was read: `netlink`, `proc-net` (netlink was refused; less detail) or `netstat2`.
     pub socket_source: &'a str,
-    /// How holders were found: `task-iter` (a BPF iterator), `fd-scan` (`/proc/PID/fd`) or `system`.
+    /// How owners were found: `task-iter` (a BPF iterator), `fd-scan` (`/proc/PID/fd`) or `system`.
     pub owner_source: &'a str,
-    /// Which sockets the report was to have.
+    /// Which sockets the report covers.
     pub scope: ScopeReport,
-    /// The port spaces that were listed.
+    /// The port spaces (network namespaces) that were listed.
     pub spaces: Vec<SpaceReport<'a>>,
-    /// The sockets that the command line asked for, in the order of the table.
+    /// The sockets that match the command line, in the order of the table.
     #[schemars(with = "Vec<SocketReport<'a>>")]
     pub sockets: Sockets<'a>,
 }
@@ -52,56 +52,56 @@ impl Serialize for Sockets<'_> {
     }
 }
 
-/// Which sockets a report was to have.
+/// Which sockets a report covers.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Scope")]
 pub struct ScopeReport {
-    /// Sockets of these protocols; empty where that is not known.
+    /// The protocols covered; empty if unknown.
     pub protocols: Vec<&'static str>,
-    /// Sockets of these families; empty where that is not known.
+    /// The address families covered; empty if unknown.
     pub families: Vec<&'static str>,
-    /// Whether some of those were left out because they were not asked for.
+    /// Whether some of those sockets were left out by filters.
     pub filtered: bool,
 }
 
-/// The machine that was looked at.
+/// The host that was inspected.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Host")]
 pub struct HostReport<'a> {
-    /// Its host name.
+    /// Its hostname.
     pub name: Option<&'a str>,
-    /// The operating system with its version.
+    /// The operating system and its version.
     pub os: Option<&'a str>,
-    /// The kernel's release.
+    /// The kernel release.
     pub kernel: Option<&'a str>,
-    /// Changes at each start of the system (Linux).
+    /// The boot ID, which changes each time the system boots (Linux).
     pub boot_id: Option<&'a str>,
-    /// When the sockets were listed, RFC 3339 in UTC.
+    /// When the sockets were listed, in RFC 3339 format and UTC.
     pub captured_at: String,
 }
 
-/// The 65,536 numbers of one network stack.
+/// One port space (network namespace): the 65,536 ports of one network stack.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Space")]
 pub struct SpaceReport<'a> {
-    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
-    /// `proc-net` then); 0 on a system without namespaces.
+    /// The inode of the network namespace; if this user lacks permission to look it up, the inode of its tables under
+    /// /proc (`source` is then `proc-net`); 0 on a system without namespaces.
     pub id: u64,
     /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,
-    /// Its name for people.
+    /// Its display name.
     pub label: &'a str,
-    /// Where the table of its sockets was read; as `socket_source`.
+    /// Where its socket table was read, as in `socket_source`.
     pub source: &'a str,
-    /// How many processes live in it; null where that was not counted.
+    /// The number of processes in it; null if they were not counted.
     pub processes: Option<usize>,
-    /// The containers that live in it.
+    /// The containers in it.
     pub containers: Vec<ContainerReport<'a>>,
-    /// The lowest and highest port that it hands out for outgoing connections.
+    /// The lowest and highest port of its ephemeral range, used for outgoing connections.
     pub ephemeral: Option<[u16; 2]>,
-    /// Ports that it never hands out by itself, as pairs of a lowest and a highest.
+    /// Reserved ports, which outgoing connections never get, as pairs of lowest and highest.
     pub reserved: Option<Vec<[u16; 2]>>,
-    /// The lowest port that may be bound without a privilege.
+    /// The lowest port that can be bound without a privilege.
     pub unprivileged_start: Option<u32>,
     /// Which connections in TIME_WAIT leave their port to a new connection to the same destination: `never`, `loopback`
     /// or `always`.
@@ -112,7 +112,7 @@ pub struct SpaceReport<'a> {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Endpoint")]
 pub struct EndpointReport {
-    /// The IP address; `0.0.0.0` and `::` stand for every address.
+    /// The IP address; `0.0.0.0` and `::` mean every address.
     pub address: std::net::IpAddr,
     /// The port.
     pub port: u16,
@@ -122,64 +122,64 @@ pub struct EndpointReport {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Socket")]
 pub struct SocketReport<'a> {
-    /// The id of its space.
+    /// The ID of its port space.
     pub space: u64,
     /// `tcp` or `udp`.
     pub protocol: &'a str,
-    /// `ipv4` or `ipv6`: the family that the socket was made for.
+    /// `ipv4` or `ipv6`: the family that the socket was created for.
     pub family: &'a str,
-    /// The end on this host.
+    /// The local endpoint.
     pub local: EndpointReport,
-    /// The other end; null when there is none or none is known.
+    /// The remote endpoint; null if there is none or it is unknown.
     pub peer: Option<EndpointReport>,
     /// `LISTEN`, `BOUND`, `UNCONN`, `ESTABLISHED`, `SYN_SENT`, `SYN_RECV`, `FIN_WAIT1`, `FIN_WAIT2`, `CLOSE_WAIT`,
-    /// `CLOSING`, `LAST_ACK`, `TIME_WAIT`, `CLOSE`, or `REDIRECT` for a published port without any socket; null where
-    /// the system does not tell it.
+    /// `CLOSING`, `LAST_ACK`, `TIME_WAIT`, `CLOSE`, or `REDIRECT` for a published port without a socket; null if the
+    /// system does not report it.
     pub state: Option<&'a str>,
     /// `well-known` (0-1023), `registered` (1024-49151) or `dynamic` (49152-65535).
     pub category: &'a str,
-    /// What the local port is assigned to; not what runs there.
+    /// The service that the local port is assigned to, which is not necessarily what runs there.
     pub service: Option<ServiceReport<'a>>,
-    /// Who can reach the local address: `loopback`, `link-local`, `private`, `public` or `any`.
+    /// The kind of local address: `loopback`, `link-local`, `private`, `public` or `any`.
     pub exposure: &'a str,
-    /// The interface that it is bound to.
+    /// The network interface that it is bound to.
     pub device: Option<&'a str>,
-    /// Whether an IPv6 socket refuses IPv4.
+    /// Whether an IPv6 socket does not accept IPv4.
     pub v6only: Option<bool>,
     /// The accept queue of a listener.
     pub queue: Option<QueueReport>,
-    /// The number of its file in the kernel.
+    /// The inode of the socket.
     pub inode: Option<u64>,
-    /// The user that made it; null where the kernel does not know (`TIME_WAIT`).
+    /// The ID of the user that created it; null if the kernel does not know it (`TIME_WAIT`).
     pub uid: Option<u32>,
-    /// That user's name.
+    /// The name of that user.
     pub user: Option<&'a str>,
-    /// The kernel's unique number for it since boot.
+    /// The kernel's ID for it, unique since boot.
     pub cookie: Option<u64>,
-    /// Whether the kernel chose the local port of a UDP socket; null where that is not told.
+    /// Whether the kernel chose the local port of a UDP socket; null if that is not reported.
     pub autobound: Option<bool>,
-    /// How long a connection in TIME_WAIT keeps its numbers, in milliseconds.
+    /// How long a connection in TIME_WAIT keeps its ports, in milliseconds.
     pub time_left_ms: Option<u64>,
-    /// Where a published port leads.
+    /// Where a published port is forwarded to.
     pub forward: Option<ForwardReport<'a>>,
     /// What the firewall does to what is sent to the port of a listener; null for other sockets, and where nobody looks
     /// for its rules.
     pub reachability: Option<ReachabilityReport>,
-    /// The units of systemd that a listener of process 1 is held for.
+    /// The systemd units that a listener of process 1 is held for.
     pub activation: Option<ActivationReport<'a>>,
-    /// Who holds it.
+    /// Its owner.
     pub owner: OwnerReport<'a>,
 }
 
-/// Where a published port leads.
+/// Where a published port is forwarded to.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Forward")]
 pub struct ForwardReport<'a> {
-    /// `proxy` (a process such as docker-proxy) or `nat` (a rule of the firewall).
+    /// `proxy` (a process such as docker-proxy) or `nat` (a firewall rule).
     pub by: &'a str,
-    /// The end that answers.
+    /// The endpoint that answers.
     pub to: TargetReport,
-    /// The container that has this address.
+    /// The container with this address.
     pub container: Option<ContainerReport<'a>>,
     /// The service of Kubernetes that the rules name: `default/web`.
     pub service: Option<&'a str>,
@@ -214,19 +214,19 @@ pub struct RedirectionReport {
     pub reason: Option<String>,
 }
 
-/// The end that answers for a published port.
+/// The endpoint that answers for a published port.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Target")]
 pub struct TargetReport {
-    /// The IP address; one of zeros stands for this host.
+    /// The IP address; all zeros means this host.
     pub address: std::net::IpAddr,
-    /// The port; null where it is one of several, or not known.
+    /// The port; null if it is one of several or unknown.
     pub port: Option<u16>,
-    /// The first and the last of several ports among which the firewall chooses; null where there are not several.
+    /// The first and last of several ports among which the firewall chooses; null if there is only one.
     pub ports: Option<[u16; 2]>,
 }
 
-/// The units of systemd that a listener is held for until somebody connects.
+/// The systemd units that a listener is held for until a client connects.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Activation")]
 pub struct ActivationReport<'a> {
@@ -244,59 +244,59 @@ pub struct ServiceReport<'a> {
     pub name: &'a str,
     /// `user` (a label), `well-known` (the built-in table), `host` (`/etc/services`) or `iana`.
     pub source: &'a str,
-    /// What it is, in words.
+    /// A description.
     pub description: Option<&'a str>,
 }
 
-/// Connections that wait to be accepted.
+/// The accept queue of a listener.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Queue")]
 pub struct QueueReport {
-    /// How many wait.
+    /// The number of connections waiting to be accepted.
     pub used: u32,
-    /// How many may wait.
+    /// The number of connections that can wait.
     pub limit: u32,
 }
 
-/// Who holds a socket, and how well that is known.
+/// The owner of a socket, and how well it is known.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Owner")]
 pub struct OwnerReport<'a> {
-    /// `process`; where the holder is hidden what is known of it, the best first: `container`, `unit`, `user`, `hidden`
-    /// (nothing); `none` (nobody holds it). `unit` also where systemd holds it for a unit that it starts on demand.
+    /// `process`; for a hidden owner the best that is known about it: `container`, `unit`, `user` or `hidden` (nothing);
+    /// `none` if no process holds it. `unit` also if systemd holds it for a unit that it starts on demand.
     pub tier: &'a str,
-    /// Why there is no process: for tier `none` one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`,
+    /// Why there is no process. For tier `none`, one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`,
     /// `redirected`;
-    /// where the holder is hidden one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
+    /// for a hidden owner, one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
     /// `ambiguous`, `unsupported`.
     pub reason: Option<&'a str>,
-    /// Every process that holds it, the foremost first.
+    /// Every process that holds it, the main one first.
     pub processes: Vec<ProcessReport<'a>>,
-    /// The unit of this host's systemd whose cgroup made it, never one of a container's own. A hint: a user names the
-    /// units of his own part of the tree.
+    /// The systemd unit of this host whose cgroup created it, never a unit inside a container. Only a hint, because users
+    /// can name their own units.
     pub unit: Option<&'a str>,
-    /// The container whose cgroup made it. A hint, as the unit is.
+    /// The container whose cgroup created it. Only a hint, like the unit.
     pub container: Option<ContainerReport<'a>>,
-    /// Where containers run inside of each other: the outermost, which is the one to stop; `container` is the innermost.
+    /// For nested containers, the outermost one, which is the one to stop; `container` is the innermost.
     pub outer_container: Option<ContainerReport<'a>>,
 }
 
-/// A container as far as a cgroup's path tells.
+/// A container, as far as it is known from the cgroup path.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Container")]
 pub struct ContainerReport<'a> {
-    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`, or `container` where
-    /// its engine is not known.
+    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`, or `container` if
+    /// its runtime is unknown.
     pub runtime: &'a str,
-    /// Its id, or its name where the runtime has no ids.
+    /// Its ID, or its name if the runtime has no IDs.
     pub id: &'a str,
-    /// Its name, where the runtime told it.
+    /// Its name, if the runtime reported it.
     pub name: Option<&'a str>,
-    /// The image that it was made from, where the runtime told it.
+    /// The image that it was created from, if the runtime reported it.
     pub image: Option<&'a str>,
-    /// Its pod: the name where that is known, else the uid.
+    /// Its pod: the name if it is known, otherwise the UID.
     pub pod: Option<&'a str>,
-    /// The service of Compose that it is of, as `PROJECT/SERVICE`, where the runtime reported it.
+    /// Its Compose service as `PROJECT/SERVICE`, if the runtime reported it.
     pub compose: Option<&'a str>,
 }
 

@@ -92,8 +92,8 @@ fn of_sockets(metrics: &Metrics) -> Vec<Gauges> {
         (labels, *count as f64)
     });
     vec![
-        family("listeners", "Sockets that wait for others, redirected ports included.", listeners),
-        family("connections", "Sockets that have a peer, by state.", connections),
+        family("listeners", "Listening sockets, including redirected ports.", listeners),
+        family("connections", "Connected sockets by state.", connections),
     ]
 }
 
@@ -114,37 +114,37 @@ fn of_spaces(metrics: &Metrics) -> Vec<Gauges> {
     vec![
         family(
             "ephemeral_ports_used",
-            "Distinct numbers of the ephemeral range that are in use.",
+            "Distinct ports of the ephemeral range that are in use.",
             ephemeral(|share| share.used),
         ),
         family(
             "ephemeral_ports",
-            "Numbers that the space hands out, without reserved ones.",
+            "Ports in the ephemeral range, excluding reserved ones.",
             ephemeral(|share| share.limit),
         ),
         family(
             "fullest_destination_ratio",
-            "Part of the numbers for one destination that is in use, of the fullest destination.",
+            "Fraction of the ephemeral ports in use for the fullest destination.",
             metrics.fullest_destination.iter().map(|(space, part)| (of_space(space), *part)),
         ),
         family(
             "accept_queue_used",
-            "Connections that wait to be accepted, of all listeners on the port.",
+            "Connections waiting to be accepted, over all listeners on the port.",
             queues(|queues| queues.used as f64),
         ),
         family(
             "accept_queue_limit",
-            "Connections that may wait to be accepted, of all listeners on the port.",
+            "Connections that can wait to be accepted, over all listeners on the port.",
             queues(|queues| queues.limit as f64),
         ),
         family(
             "accept_queue_fullest_ratio",
-            "Part of its accept queue that is in use, of the fullest listener on the port.",
+            "Fraction of the accept queue in use for the fullest listener on the port.",
             queues(|queues| queues.fullest),
         ),
         family(
             "accept_queue_overflows",
-            "Connections lost to full accept queues since the space began (ListenOverflows).",
+            "Connections lost to full accept queues since the network namespace was created (ListenOverflows).",
             metrics.overflows.iter().map(|(space, count)| (of_space(space), *count as f64)),
         ),
     ]
@@ -158,11 +158,15 @@ fn of_run(metrics: &Metrics, snapshot: &Snapshot, took: Option<Duration>, versio
     // What is not known is left out; no number would be true.
     let unseen = snapshot.unseen_spaces().map(|count| count as f64);
     vec![
-        single("hidden_owners", "Sockets whose holder this run could not see.", Some(metrics.hidden_owners as f64)),
-        single("unseen_spaces", "Port spaces that are out of this user's reach.", unseen),
-        single("spaces", "Port spaces that were counted.", Some(metrics.spaces as f64)),
-        seconds("collection_duration", "How long it took to collect.", took.map(|took| took.as_secs_f64())),
-        seconds("collection_timestamp", "When it was collected, since 1970.", Some(at.as_secs_f64())),
+        single("hidden_owners", "Sockets whose owner could not be seen.", Some(metrics.hidden_owners as f64)),
+        single("unseen_spaces", "Port spaces (network namespaces) that this user cannot read.", unseen),
+        single("spaces", "Port spaces (network namespaces) that were counted.", Some(metrics.spaces as f64)),
+        seconds("collection_duration", "Time taken to collect the data.", took.map(|took| took.as_secs_f64())),
+        seconds(
+            "collection_timestamp",
+            "Time at which the data was collected, in seconds since 1970.",
+            Some(at.as_secs_f64()),
+        ),
         family("build_info", "The version of portscope.", [(vec![("version", version.to_owned())], 1.0)]),
     ]
 }

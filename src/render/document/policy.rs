@@ -12,17 +12,21 @@ use crate::render::words::finding::plain;
 /// Writes the file.
 pub fn write(out: &mut dyn Write, entries: &[Entry], host: &Host, ephemeral: Option<PortRange>) -> io::Result<()> {
     let name = plain(host.name.as_deref().unwrap_or("unknown"));
-    writeln!(out, "# What may be open on {name}: everything that was open at {}.", time::rfc3339(host.captured_at))?;
-    writeln!(out, "# Review it: take out what should not be open, and give a comment to what should.")?;
-    writeln!(out, "# `portscope audit --policy FILE` then finds what is open and not in here.")?;
+    writeln!(
+        out,
+        "# Ports that may be open on {name}: everything that was open at {}.",
+        time::rfc3339(host.captured_at)
+    )?;
+    writeln!(out, "# Review this file: remove what should not be open, and add a comment to what should.")?;
+    writeln!(out, "# `portscope audit --policy FILE` then reports what is open but not listed here.")?;
     writeln!(out, "#")?;
     writeln!(
         out,
-        "# Keys are AND-ed, the values of one key are OR-ed, and `*` in a text stands for any characters. Others:"
+        "# All keys of a rule must match; one value of a key is enough; `*` matches any characters. More keys:"
     )?;
     writeln!(
         out,
-        "# service, unit, container, when = \"CEL\", expires = 2027-12-31; [[require]] and [[forbid]] beside [[allow]]."
+        "# service, unit, container, when = \"CEL\", expires = 2027-12-31; more rules: [[require]], [[forbid]]."
     )?;
     writeln!(out, "default = \"deny\"")?;
     for entry in entries {
@@ -36,11 +40,11 @@ fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>)
     writeln!(out, "\n# {}/{}{service}: {}", entry.ports, entry.protocol.name(), plain(&entry.owner))?;
     if entry.is_chosen_by_kernel {
         let range =
-            ephemeral.map(|range| format!("; port = \"{range}\" would fit the next one too")).unwrap_or_default();
+            ephemeral.map(|range| format!("; port = \"{range}\" would match the next one too")).unwrap_or_default();
         writeln!(out, "# The kernel chose this port, so it changes at the next start{range}.")?;
     }
     if entry.is_owner_hidden {
-        writeln!(out, "# Not all of its programs could be seen; written by root this rule would name them.")?;
+        writeln!(out, "# Not all of its programs could be seen; run `portscope audit --init` as root to name them.")?;
     }
     writeln!(out, "[[allow]]")?;
     writeln!(out, "space = {}", quoted(&entry.space))?;
@@ -58,8 +62,8 @@ fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>)
         writeln!(out, "user = {}", list(entry.users.iter().map(String::as_str)))?;
     }
     if !entry.findings.is_empty() {
-        writeln!(out, "# These findings are accepted by the next line; take a name out of it to be told again.")?;
-        let others = if entry.is_row() { "; and so with the others" } else { "" };
+        writeln!(out, "# The next line accepts these findings; remove a name from it to see that finding again.")?;
+        let others = if entry.is_row() { "; the same for the others" } else { "" };
         for (id, evidence) in &entry.findings {
             writeln!(out, "# {id}: {}{others}", plain(evidence))?;
         }

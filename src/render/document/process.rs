@@ -14,51 +14,51 @@ use crate::render::text::time;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Process")]
 pub struct ProcessReport<'a> {
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
-    /// The lowest of its descriptors for the socket.
+    /// Its lowest file descriptor for the socket.
     pub fd: Option<u32>,
-    /// All of its descriptors for the socket.
+    /// All of its file descriptors for the socket.
     pub fds: Vec<u32>,
-    /// Its short name, which the process itself may change.
+    /// Its short name, which the process itself can change.
     pub name: Option<Cow<'a, str>>,
-    /// The file that it runs.
+    /// Its executable.
     pub exe: Option<Cow<'a, str>>,
-    /// What it runs, when it is an interpreter: the name of a script, `-m MODULE`, a jar, a class or a task, read out of
-    /// its arguments. The process can change these, so it is a claim.
+    /// What it runs, if it is an interpreter: the name of a script, `-m MODULE`, a jar, a class or a task, taken from its
+    /// arguments. The process can change these, so this is not proven.
     pub runs: Option<Cow<'a, str>>,
-    /// The project of the folder that it works in, or the service of Compose that its container is of. Known for the
-    /// owners of listeners only.
+    /// The project of its working directory, or the Compose service that its container belongs to. Known only for the
+    /// owners of listeners.
     pub project: Option<ProjectReport<'a>>,
-    /// The folder that it works in; known for the owners of listeners only.
+    /// Its working directory; known only for the owners of listeners.
     pub cwd: Option<Cow<'a, str>>,
-    /// Its arguments with the usual secrets masked; null unless asked for.
+    /// Its arguments with common kinds of secrets masked; null unless requested.
     pub argv: Option<Vec<String>>,
     /// When it started, RFC 3339 in UTC.
     pub started_at: Option<String>,
-    /// The number of the user that it runs as.
+    /// The ID of the user that it runs as.
     pub uid: Option<u32>,
     /// The user that it runs as.
     pub user: Option<&'a str>,
     /// The process that started it.
     pub parent: Option<u32>,
-    /// Fields above that are not valid UTF-8 in the system, and in which bytes were replaced by U+FFFD.
+    /// The names of the fields above that are not valid UTF-8, in which bytes were replaced by U+FFFD.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(default)]
     pub undecodable: Vec<&'a str>,
 }
 
-/// A project. Whoever may write to its folder chooses the names, so it is a claim.
+/// A project. Anyone who can write to its directory chooses these names, so they are not proven.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Project")]
 pub struct ProjectReport<'a> {
-    /// The name of its folder; for Compose `PROJECT/SERVICE`.
+    /// The name of its directory; for Compose, `PROJECT/SERVICE`.
     pub name: Cow<'a, str>,
-    /// The branch that is checked out there; null where none is, or it cannot be read.
+    /// The branch that is checked out; null if there is none or it cannot be read.
     pub branch: Option<Cow<'a, str>>,
-    /// The folder, as the process sees it; null for Compose.
+    /// The directory, as the process sees it; null for Compose.
     pub folder: Option<Cow<'a, str>>,
-    /// What marks it: `git`, `compose`, or the name of a manifest such as `package.json`.
+    /// What identifies it: `git`, `compose`, or the name of a manifest such as `package.json`.
     pub source: &'static str,
 }
 

@@ -28,9 +28,9 @@ pub struct ServicesReport<'a> {
 pub struct CategoryReport {
     /// `well-known`, `registered` or `dynamic`.
     pub name: &'static str,
-    /// Its lowest number.
+    /// Its lowest port.
     pub first: u16,
-    /// Its highest number.
+    /// Its highest port.
     pub last: u16,
 }
 
@@ -47,7 +47,7 @@ pub struct PortService<'a> {
     pub name: &'a str,
     /// `user`, `well-known`, `host` or `iana`.
     pub source: &'a str,
-    /// What it is, in words.
+    /// A description.
     pub description: Option<&'a str>,
 }
 

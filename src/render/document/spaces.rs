@@ -10,63 +10,63 @@ use crate::model::Listing;
 use crate::render::document::envelope::Envelope;
 use crate::render::document::listing::{self, HostReport, SocketReport, SpaceReport, Visibility};
 
-/// The port spaces of one or several hosts, and the numbers that are open in more than one of them.
+/// The port spaces (network namespaces) of one or more hosts, and the ports that are open in more than one of them.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope spaces", rename = "Spaces")]
 pub struct SpacesReport<'a> {
     /// The hosts, in the order of the command line.
     pub hosts: Vec<SeenHost<'a>>,
-    /// The spaces, by host.
+    /// The port spaces, by host.
     pub spaces: Vec<SpaceUse<'a>>,
-    /// The numbers that are open in more than one space: no conflict.
+    /// The ports that are open in more than one port space; this is not a conflict.
     pub shared: Vec<SharedPort<'a>>,
 }
 
-/// A host, and what could not be seen of it.
+/// A host, and what could not be seen there.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SeenHost<'a> {
     /// The host.
     #[serde(flatten)]
     pub host: HostReport<'a>,
-    /// What could not be seen of it.
+    /// What could not be seen there.
     pub visibility: Visibility,
 }
 
-/// A space, and what is open in it.
+/// A port space, and the number of sockets in it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SpaceUse<'a> {
     /// The name of its host.
     pub host: Option<&'a str>,
-    /// The boot id of its host, which tells it from another host of that name.
+    /// The boot ID of its host, which distinguishes it from another host with the same name.
     pub boot_id: Option<&'a str>,
-    /// The space.
+    /// The port space.
     #[serde(flatten)]
     pub space: SpaceReport<'a>,
-    /// How many sockets wait for others.
+    /// The number of listening sockets.
     pub listeners: usize,
-    /// How many sockets have a peer.
+    /// The number of connected sockets.
     pub connections: usize,
 }
 
-/// A number that is open in more than one space.
+/// A port that is open in more than one port space.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SharedPort<'a> {
     /// `tcp` or `udp`.
     pub protocol: &'a str,
-    /// The number.
+    /// The port.
     pub port: u16,
     /// Its listeners.
     pub listeners: Vec<SharedListener<'a>>,
 }
 
-/// A listener of a shared number.
+/// A listener on a shared port.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SharedListener<'a> {
     /// The name of its host.
     pub host: Option<&'a str>,
-    /// The boot id of its host, which tells it from another host of that name.
+    /// The boot ID of its host, which distinguishes it from another host with the same name.
     pub boot_id: Option<&'a str>,
-    /// The label of its space.
+    /// The label of its port space.
     pub label: &'a str,
     /// The socket.
     pub socket: SocketReport<'a>,

@@ -13,48 +13,48 @@ use crate::render::document::envelope::Envelope;
 use crate::render::document::listing::EndpointReport;
 use crate::render::words::usage::{MARKED_ABOVE, described, measured};
 
-/// How full the port spaces of one host are. Absent knowledge is null.
+/// How full the port spaces (network namespaces) of one host are. Unknown values are null.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope usage", rename = "Usage")]
 pub struct UsageReport<'a> {
-    /// The spaces.
+    /// The port spaces.
     pub spaces: Vec<SpaceUsageReport<'a>>,
-    /// The part of a limit that was asked about with `--warn`, from 0 to 1.
+    /// The threshold set with `--warn`, from 0 to 1.
     pub warn: Option<f64>,
-    /// What is used beyond that part; beyond 0.8 where none was asked about.
+    /// Everything fuller than that threshold, or than 0.8 if none was set.
     pub above: Vec<ExcessReport<'a>>,
 }
 
-/// How full one space is.
+/// How full one port space is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "SpaceUsage")]
 pub struct SpaceUsageReport<'a> {
-    /// The inode of the network namespace; that of its tables below /proc where this user may not look up more (`source` is
-    /// `proc-net` then); 0 on a system without namespaces.
+    /// The inode of the network namespace; if this user lacks permission to look it up, the inode of its tables under
+    /// /proc (`source` is then `proc-net`); 0 on a system without namespaces.
     pub id: u64,
     /// `host`, `container`, `unit` or `netns`.
     pub kind: &'a str,
-    /// Its name for people.
+    /// Its display name.
     pub label: &'a str,
-    /// The lowest and highest port that it hands out for outgoing connections.
+    /// The lowest and highest port of its ephemeral range, used for outgoing connections.
     pub ephemeral: Option<[u16; 2]>,
-    /// How many numbers of that range are reserved.
+    /// The number of reserved ports in that range.
     pub reserved: Option<usize>,
-    /// Distinct numbers in use.
+    /// Distinct ports in use.
     pub gauges: Vec<GaugeReport>,
-    /// The destinations that TCP clients use the most numbers for, the fullest first; as many as `--top` says.
+    /// The destinations that TCP clients use the most ports for, fullest first; at most `--top` of them.
     pub destinations: Vec<DestinationReport<'a>>,
-    /// How many destinations there are.
+    /// The total number of destinations.
     pub destination_count: usize,
-    /// The accept queues in which connections wait, the fullest first; as many as `--top` says.
+    /// The accept queues in which connections are waiting, fullest first; at most `--top` of them.
     pub queues: Vec<QueueUseReport<'a>>,
-    /// How many listeners there are whose queue is known.
+    /// The number of listeners whose accept queue is known.
     pub queue_count: usize,
-    /// Connections lost to full accept queues since the space began.
+    /// Connections lost to full accept queues since the network namespace was created.
     pub listen_overflows: Option<u64>,
 }
 
-/// Distinct numbers in use.
+/// Distinct ports in use.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Gauge")]
 pub struct GaugeReport {
@@ -62,52 +62,52 @@ pub struct GaugeReport {
     pub protocol: &'static str,
     /// `well-known`, `registered`, `dynamic` or `ephemeral`.
     pub numbers: &'static str,
-    /// The lowest of these numbers.
+    /// The lowest of these ports.
     pub first: u16,
-    /// The highest of these numbers.
+    /// The highest of these ports.
     pub last: u16,
-    /// How many are in use by sockets in any state; of the ephemeral range without those of connections in TIME_WAIT that
-    /// the kernel gives up for a new one.
+    /// The number of ports in use by sockets in any state; for the ephemeral range, excluding connections in TIME_WAIT
+    /// that the kernel gives up for a new one.
     pub used: usize,
-    /// How many there are, without the reserved ones of the ephemeral range.
+    /// The number of ports available, excluding reserved ports of the ephemeral range.
     pub limit: usize,
-    /// The used part, from 0 to 1.
+    /// The fraction in use, from 0 to 1.
     pub share: f64,
 }
 
-/// One end that clients of this space are connected to, from one of its addresses.
+/// A remote endpoint that clients in this port space are connected to, and the local address that they use.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Destination")]
 pub struct DestinationReport<'a> {
     /// The local address.
     pub local: IpAddr,
-    /// The other end.
+    /// The remote endpoint.
     pub peer: EndpointReport,
-    /// The interface, where one of the addresses is link-local; null otherwise.
+    /// The network interface, if one of the addresses is link-local; null otherwise.
     pub device: Option<&'a str>,
     /// Distinct local ports in use for it.
     pub used: usize,
-    /// How many there are: the ephemeral range without reserved numbers and those of listeners.
+    /// The number of ports available: the ephemeral range without reserved ports and ports of listeners.
     pub limit: Option<usize>,
-    /// The part that a new connection cannot have, from 0 to 1.
+    /// The fraction that a new connection cannot use, from 0 to 1.
     pub share: Option<f64>,
-    /// How many of the used ones are in TIME_WAIT, held by nobody.
+    /// The number of used ports in TIME_WAIT, which no process holds.
     pub time_wait: usize,
-    /// How many of those the kernel gives up for a new connection (`tcp_tw_reuse`); they do not count for `share`.
+    /// The number of those that the kernel gives up for a new connection (`tcp_tw_reuse`); `share` does not count them.
     pub reusable: usize,
-    /// The processes that hold the others, the one with the most first.
+    /// The processes that hold the others, most connections first.
     pub processes: Vec<CauseReport<'a>>,
 }
 
-/// A process and what it holds.
+/// A process and its number of connections.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Cause")]
 pub struct CauseReport<'a> {
-    /// Its number.
+    /// Its PID.
     pub pid: u32,
-    /// Its short name, which the process itself may change.
+    /// Its short name, which the process itself can change.
     pub name: Option<Cow<'a, str>>,
-    /// How many of the connections it holds.
+    /// The number of these connections that it holds.
     pub connections: usize,
 }
 
@@ -117,29 +117,29 @@ pub struct CauseReport<'a> {
 pub struct QueueUseReport<'a> {
     /// `tcp`.
     pub protocol: &'a str,
-    /// The listener's end.
+    /// The listener's local endpoint.
     pub local: EndpointReport,
-    /// Connections that wait to be accepted.
+    /// The number of connections waiting to be accepted.
     pub used: u32,
-    /// How many may wait.
+    /// The number of connections that can wait.
     pub limit: u32,
-    /// The used part, 1 for full; the kernel lets one more wait than the limit says.
+    /// The fraction in use, where 1 is full; the kernel allows one more than the limit.
     pub share: f64,
-    /// The foremost process that listens.
+    /// The PID of the main listening process.
     pub pid: Option<u32>,
     /// Its short name.
     pub name: Option<Cow<'a, str>>,
 }
 
-/// Something that is fuller than it should be.
+/// A limit that is fuller than the threshold.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Excess")]
 pub struct ExcessReport<'a> {
-    /// The id of its space.
+    /// The ID of its port space.
     pub space: u64,
-    /// That space's name for people.
+    /// The display name of that port space.
     pub label: &'a str,
-    /// What it is and how full, in words.
+    /// What it is and how full, as text.
     pub what: String,
 }
 

@@ -11,37 +11,37 @@ use crate::render::words::{gap, summary};
 /// What the run could not see.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Visibility {
-    /// Whether every socket of the listed spaces and every owner of the sockets above was seen.
+    /// Whether every socket of the listed port spaces and every owner of the sockets above was seen.
     pub complete: bool,
-    /// Sockets above that somebody may hold, and this run could not see who.
+    /// The number of sockets above whose owner could not be seen.
     pub hidden_owners: usize,
-    /// Port spaces that were asked for and are out of this user's reach; null when that cannot be counted.
+    /// The number of requested port spaces that this user cannot read; null if they cannot be counted.
     pub unseen_spaces: Option<usize>,
-    /// Port spaces that were found and not asked for (`--space all`), at least; null when nobody looked.
+    /// The least number of port spaces that were found but not requested (`--space all`); null if they were not looked for.
     pub further_spaces: Option<usize>,
-    /// Whether all ports of the listed spaces were looked for that are forwarded without a socket.
+    /// Whether all ports forwarded without a socket were looked for in the listed port spaces.
     pub redirects_checked: bool,
     /// What is missing and why.
     pub reasons: Vec<GapReport>,
 }
 
-/// Something that was not seen.
+/// Something that could not be seen.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Gap")]
 pub struct GapReport {
     /// `owners`, `sockets`, `processes`, `attributes`, `udp-peers`, `spaces`, `redirects`, `names`, `peers`, `users` or
-    /// `portless` (raw sockets and the like, which take no port).
+    /// `portless` (raw sockets and the like, which have no port).
     pub missing: &'static str,
-    /// Why: as `owner.reason`, or `permission`, `backend` (it does not tell), `not-looked-for`,
-    /// `redacted` (taken out), or `left-out` (the report was written without it).
+    /// The reason: as in `owner.reason`, or `permission`, `backend` (it does not report this), `not-looked-for`,
+    /// `redacted` (removed), or `left-out` (the report was written without it).
     pub reason: &'static str,
-    /// How many sockets of the whole listing it concerns, where that can be counted.
+    /// The number of sockets of the whole listing that this affects; null if it cannot be counted.
     pub count: Option<usize>,
-    /// The circumstances in words, made of the facts.
+    /// The details as text, generated from the facts.
     pub detail: String,
     /// What would show it.
     pub hint: Option<String>,
-    /// The facts, each kind of gap with its own.
+    /// The facts, which differ by kind of gap.
     pub facts: Gap,
 }
 

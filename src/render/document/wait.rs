@@ -11,21 +11,21 @@ use crate::model::Listing;
 use crate::render::document::envelope::Envelope;
 use crate::render::document::listing::{self, SocketReport};
 
-/// What came of waiting for a port.
+/// The result of waiting for ports.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "portscope wait", rename = "Wait")]
 pub struct WaitReport<'a> {
-    /// What was waited for: `listening` or `free`.
+    /// The condition: `listening` or `free`.
     pub goal: &'a str,
-    /// Whether it came true for every port, or with `--any` for one.
+    /// Whether the condition was met for every port, or with `--any` for at least one.
     pub reached: bool,
-    /// How long that took, in milliseconds.
+    /// How long it took, in milliseconds.
     pub elapsed_ms: u64,
-    /// Each port and protocol.
+    /// The result for each port and protocol.
     pub ports: Vec<PortReport<'a>>,
 }
 
-/// One port that was waited for.
+/// The result for one port.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "WaitedPort")]
 pub struct PortReport<'a> {
@@ -33,11 +33,11 @@ pub struct PortReport<'a> {
     pub port: u16,
     /// `tcp` or `udp`.
     pub protocol: &'a str,
-    /// The address, as it was typed; null for any one.
+    /// The address as typed; null for any address.
     pub address: Option<String>,
-    /// Whether it is as it should be.
+    /// Whether the condition was met.
     pub reached: bool,
-    /// Who listens; where it is not reached every socket that was seen on the port instead.
+    /// The listeners; if the condition was not met, every socket that was seen on the port.
     pub sockets: Vec<SocketReport<'a>>,
 }
 

@@ -259,7 +259,7 @@ fn notes(port: &Checked<'_>, caller: Caller, style: Style) -> Vec<String> {
     let of_verdict = |verdict| fix::fixes(verdict, caller, style.charset);
     let mut fixes: Vec<String> = port.verdicts.iter().flat_map(of_verdict).collect();
     // Each list ends with the way out; here it ends them all.
-    fixes.sort_by_key(|fix| fix.starts_with("take another port"));
+    fixes.sort_by_key(|fix| fix.starts_with("use another port"));
     for fix in fixes {
         say(format!("fix: {fix}"));
     }

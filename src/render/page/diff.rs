@@ -46,14 +46,16 @@ pub fn write(
         return Ok(());
     }
     match diff.changes.len() {
-        0 => writeln!(out, "no difference")?,
+        0 => writeln!(out, "no differences")?,
         1 => writeln!(out, "1 difference")?,
         count => writeln!(out, "{count} differences")?,
     }
     let noun = if diff.incomparable == 1 { "socket" } else { "sockets" };
     if diff.incomparable > 0 {
-        let line =
-            format!("owners of {} {noun} were not compared: they are hidden before, after, or both", diff.incomparable);
+        let line = format!(
+            "the owners of {} {noun} were not compared: they are hidden on one or both sides",
+            diff.incomparable
+        );
         paragraph::sentence(out, &line, style.width)?;
     }
     grid::write_no_room(out, &left, style)
@@ -88,7 +90,7 @@ fn what(change: &Change) -> String {
         Kind::Closed => change.before.as_ref().map(whole).unwrap_or_default(),
         Kind::OwnerChanged => both(&holders),
         Kind::ExposureWidened | Kind::ExposureNarrowed | Kind::AddressChanged => both(&addresses),
-        Kind::MovedSpace => format!("now in space {}", change.to_space.as_ref().map_or("", |space| space.label())),
+        Kind::MovedSpace => format!("now in port space {}", change.to_space.as_ref().map_or("", |space| space.label())),
         Kind::ForwardChanged => both(&|side| side.forward.clone().unwrap_or_else(|| "itself".to_owned())),
     };
     format!("{peer}{what}")
@@ -120,7 +122,7 @@ fn holders(side: &Side) -> String {
         words.extend(holder.unit.as_ref().map(|unit| format!("unit {unit}")));
         words.extend(holder.container.as_ref().map(|container| format!("container {container}")));
         words.extend(holder.user.as_ref().map(|user| format!("user {user}")));
-        if words.is_empty() { "(not known)".to_owned() } else { words.join(", ") }
+        if words.is_empty() { "(unknown)".to_owned() } else { words.join(", ") }
     };
     holders.iter().map(words).collect::<Vec<_>>().join("; ")
 }
@@ -153,7 +155,7 @@ mod tests {
             let text = drawn(&found, &before, &after, false, Some(width));
             let answer = "0.0.0.0 (any) by /usr/sbin/nginx, user root; /usr/sbin/nginx, user www-data 1 difference";
             assert!(words(&text).contains(answer), "{text}");
-            assert!(words(&text).ends_with(&format!("are hidden before, after, or both{room}")), "{text}");
+            assert!(words(&text).ends_with(&format!("are hidden on one or both sides{room}")), "{text}");
             let mut table =
                 text.lines().skip_while(|line| !line.starts_with("CHANGE")).take_while(|line| *line != "1 difference");
             assert!(table.all(|line| line.chars().count() <= width), "{text}");

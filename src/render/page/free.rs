@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use crate::model::{PortRange, Row, Snapshot};
+use crate::render::text::number::thousands;
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
@@ -21,7 +22,7 @@ pub fn write_explained(
     let port = explained.port;
     paragraph::sentence(out, summary::title(snapshot, charset).as_str(), width)?;
     if explained.reasons.is_empty() {
-        let line = format!("{port} is offered: nothing speaks against it, and the kernel lets it be bound");
+        let line = format!("{port} is offered: no conflicts were found, and the kernel allows binding it");
         paragraph::sentence(out, &line, width)?;
         return summary::not_seen(snapshot)
             .map_or(Ok(()), |line| paragraph::sentence(out, Text::of(&line, charset).as_str(), width));
@@ -61,11 +62,12 @@ pub fn not_enough(
 ) -> String {
     let mut reasons: Vec<(&str, usize)> = census.iter().map(|(name, count)| (*name, *count)).collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let reasons: Vec<String> = reasons.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let reasons: Vec<String> =
+        reasons.into_iter().map(|(name, count)| format!("{} {name}", thousands(count))).collect();
     let reasons = if reasons.is_empty() { String::new() } else { format!(" (not offered: {})", reasons.join(", ")) };
     match (contiguous, count) {
-        (true, _) => format!("no block of {count} free ports in {range}{reasons}"),
+        (true, _) => format!("no {count} consecutive free ports in {range}{reasons}"),
         (false, 1) => format!("no free port in {range}{reasons}"),
-        (false, _) => format!("only {found} of {count} free ports in {range}{reasons}"),
+        (false, _) => format!("only {found} of the {count} requested ports are free in {range}{reasons}"),
     }
 }

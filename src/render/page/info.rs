@@ -1,4 +1,4 @@
-//! The dossier of a number, for people: one screen.
+//! Everything about one port, for people: one screen.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::analyse::dossier::{Assignment, Dossier, Holding, Objection, Peers, Place};
 use crate::model::{Answer, Exposure, Gap, Listing, Row, SpaceId};
+use crate::render::text::number::thousands;
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
@@ -15,12 +16,12 @@ use crate::render::words::owner;
 use crate::render::words::socket;
 use crate::render::words::summary;
 
-/// Connections of one owner that are told one by one.
+/// Connections of one owner that are shown one by one.
 const MOST_CONNECTIONS: usize = 3;
-/// Owners of connections alone that are told in full; a listener's owner always is.
+/// Owners of only connections that are shown in full; a listener's owner always is.
 const MOST_CLIENTS: usize = 5;
 
-/// Writes the dossier of one number.
+/// Writes everything about one port.
 pub fn write(
     out: &mut dyn Write,
     listing: &Listing<'_>,
@@ -53,14 +54,15 @@ pub fn write(
         let connections: usize = left.iter().map(|holding| holding.connections.len()).sum();
         let port = dossier.port;
         let line = format!(
-            "and {connections} connections of {} other owners: `portscope -tu {port}` lists them, --json tells all",
-            left.len()
+            "{} more connections of {} other owners: use `portscope -tu {port}` or --json to list them",
+            thousands(connections),
+            thousands(left.len())
         );
         writeln!(out)?;
         paragraph::sentence(out, &line, style.width)?;
     }
     if dossier.holdings.is_empty() {
-        writeln!(out, "\nno socket is on it")?;
+        writeln!(out, "\nno socket uses it")?;
     }
     for line in not_seen(listing, program) {
         let line = Text::of(&line, charset);
@@ -94,11 +96,11 @@ fn write_number(out: &mut dyn Write, dossier: &Dossier<'_>, style: Style) -> io:
     let own = dossier.places.first();
     let reasons: Vec<Text> = objections.iter().map(|objection| reason(objection, own, charset)).collect();
     let advice = if reasons.is_empty() {
-        Text::plain("good: nothing speaks against it")
+        Text::plain("fine: no known conflicts")
     } else {
-        Text::join(&[Text::plain("better not: "), Text::join(&reasons, "; ")], "")
+        Text::join(&[Text::plain("not recommended: "), Text::join(&reasons, "; ")], "")
     };
-    paragraph::fact(out, "own use", advice, charset, width)
+    paragraph::fact(out, "own service", advice, charset, width)
 }
 
 fn assigned(assignment: &Assignment<'_>, charset: Charset) -> Vec<Text> {
@@ -128,28 +130,28 @@ fn reason(objection: &Objection<'_>, own: Option<&Place<'_>>, charset: Charset) 
     match objection {
         Objection::Assigned(names) => {
             let names: Vec<Text> = names.iter().map(|name| Text::of(name, charset)).collect();
-            Text::join(&[Text::plain("it belongs to"), Text::join(&names, ", ")], " ")
+            Text::join(&[Text::plain("assigned to"), Text::join(&names, ", ")], " ")
         }
-        Objection::WellKnown => Text::plain("well-known numbers are for IANA to assign"),
+        Objection::WellKnown => Text::plain("well-known ports are assigned by IANA"),
         Objection::KeptBack(protocols) => {
             let names: Vec<&str> = protocols.iter().map(|protocol| protocol.name()).collect();
-            Text::plain(format!("IANA keeps it back for {}", names.join(" and ")))
+            Text::plain(format!("reserved by IANA for {}", names.join(" and ")))
         }
         Objection::Privileged if own.is_some_and(|own| own.is_privileged.is_none()) => {
-            Text::plain("binding it may take a privilege, which is not known here")
+            Text::plain("binding it may require a privilege (unknown here)")
         }
-        Objection::Privileged => Text::plain("binding it takes a privilege here"),
+        Objection::Privileged => Text::plain("binding it requires a privilege"),
         Objection::Ephemeral if own.is_some_and(|own| own.is_ephemeral.is_none()) => {
-            Text::plain("a client may be given it on many systems, and whether here is not known")
+            Text::plain("inside the ephemeral range of many systems (unknown here)")
         }
-        Objection::Ephemeral => Text::plain("any client may be given it here"),
-        Objection::Reserved => Text::plain("the system sets it apart"),
+        Objection::Ephemeral => Text::plain("inside the ephemeral range, so any client may get it"),
+        Objection::Reserved => Text::plain("reserved by the system"),
         Objection::Bad => Text::plain("browsers refuse to connect to it (WHATWG bad ports)"),
-        Objection::InUse => Text::plain("it is in use here"),
+        Objection::InUse => Text::plain("in use"),
     }
 }
 
-/// What this space makes of the number, and where another one that has a socket on it makes something else of it, what.
+/// Writes the settings of this port space for the port, and of others with a socket on it where they differ.
 fn write_places(out: &mut dyn Write, dossier: &Dossier<'_>, style: Style) -> io::Result<()> {
     let Style { charset, width, .. } = style;
     let Some((own, others)) = dossier.places.split_first() else { return Ok(()) };
@@ -173,19 +175,19 @@ fn write_places(out: &mut dyn Write, dossier: &Dossier<'_>, style: Style) -> io:
 }
 
 fn settings(place: &Place<'_>, dossier: &Dossier<'_>) -> [(&'static str, String); 3] {
-    let unknown = || "not known on this system".to_owned();
+    let unknown = || "unknown on this system".to_owned();
     let port = dossier.port;
     let ephemeral = place.space.ephemeral.map_or_else(unknown, |range| {
-        let answer = if range.contains(port) { "yes" } else { "no" };
-        format!("{answer}: clients are given numbers from {range}")
+        let answer = if range.contains(port) { "yes: inside" } else { "no: outside" };
+        format!("{answer} the ephemeral range {range}")
     });
     let reserved = place.is_reserved.map_or_else(unknown, |is_reserved| {
-        let answer = if is_reserved { "yes: it is in" } else { "no: it is not in" };
-        format!("{answer} ip_local_reserved_ports (on Windows: an excluded range), whose numbers no client is given")
+        let answer = if is_reserved { "yes: in" } else { "no: not in" };
+        format!("{answer} ip_local_reserved_ports (on Windows: an excluded range), which keeps ports from clients")
     });
     let privileged = place.space.unprivileged_start.map_or_else(unknown, |start| match place.is_privileged {
-        _ if start == 0 => "no: every number may be bound without a privilege".to_owned(),
-        Some(true) => format!("yes: below {start} (ip_unprivileged_port_start) binding takes CAP_NET_BIND_SERVICE"),
+        _ if start == 0 => "no: every port can be bound without a privilege".to_owned(),
+        Some(true) => format!("yes: below {start} (ip_unprivileged_port_start), binding requires CAP_NET_BIND_SERVICE"),
         _ => format!("no: not below {start} (ip_unprivileged_port_start)"),
     });
     [("ephemeral", ephemeral), ("reserved", reserved), ("privileged", privileged)]
@@ -212,13 +214,13 @@ fn write_sockets(out: &mut dyn Write, holding: &Holding<'_>, own: Option<SpaceId
         let more = holding.connections.len().saturating_sub(MOST_CONNECTIONS);
         if more > 0 {
             let all = Peers::of(&holding.connections);
-            writeln!(out, "and {more} more like these: {}", owner::connected(&all))?;
+            writeln!(out, "and {more} more: {}", owner::connected(&all))?;
         }
     }
     Ok(())
 }
 
-/// `tcp 127.0.0.1:5432 LISTEN, for this host only`.
+/// `tcp 127.0.0.1:5432 LISTEN, loopback only`.
 fn socket(row: &Row<'_>, charset: Charset) -> Text {
     let socket = row.socket;
     let line = Text::of(&socket::socket(row, charset), charset);
@@ -226,11 +228,11 @@ fn socket(row: &Row<'_>, charset: Charset) -> Text {
         return line;
     }
     let reach = match row.exposure {
-        Exposure::Loopback => "for this host only",
-        Exposure::LinkLocal => "for its link",
-        Exposure::Private => "for a private network",
-        Exposure::Public => "for the internet",
-        Exposure::Any => "on every interface",
+        Exposure::Loopback => "loopback only",
+        Exposure::LinkLocal => "link-local address",
+        Exposure::Private => "private address",
+        Exposure::Public => "public address",
+        Exposure::Any => "every interface",
     };
     let only_ipv6 = if socket.v6only == Some(true) { ", IPv6 only" } else { "" };
     Text::join(&[line, Text::plain(format!(", {reach}{only_ipv6}"))], "")
@@ -310,19 +312,22 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_told_in_full_once() {
+    fn a_process_is_shown_in_full_once() {
         let mut snapshot = known();
         // Two processes listen, the foremost of them has accepted.
         snapshot.sockets[1].owner = Owner::Processes(vec![Holder { pid: Pid(811), fd: Some(9) }]);
         let text = text(&snapshot, 443, PIPE);
-        assert!(text.ends_with("  process   nginx (811, descriptor 9), told above\n"), "{text}");
+        assert!(text.ends_with("  process   nginx (811, descriptor 9), shown above\n"), "{text}");
         assert_eq!(text.matches("  started   ").count(), 1, "{text}");
     }
 
     #[test]
-    fn a_hidden_owner_is_told_by_what_is_known_of_it() {
+    fn a_hidden_owner_is_described_by_what_is_known_of_it() {
         let text = text(&known(), 5353, PIPE);
-        assert!(text.contains("  owner     hidden: this user may not see who\n  user      avahi (101)\n"), "{text}");
+        assert!(
+            text.contains("  owner     hidden: no permission to see its process\n  user      avahi (101)\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -338,7 +343,7 @@ mod tests {
             Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: Some(container), service: None }));
         snapshot.sockets.push(published);
         let text = text(&snapshot, 8080, PIPE);
-        assert!(text.contains("tcp 0.0.0.0:8080 REDIRECT, on every interface\n"), "{text}");
+        assert!(text.contains("tcp 0.0.0.0:8080 REDIRECT, every interface\n"), "{text}");
         assert!(text.contains("  leads to  172.17.0.2:80 (nat) container docker "), "{text}");
         assert!(!text.contains("peers"), "who is connected through a rule is not known: {text}");
     }
@@ -348,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_number_in_two_spaces_is_told_apart() {
+    fn the_same_port_in_two_spaces_is_told_apart() {
         let mut snapshot = known();
         let mut other = snapshot.spaces[0].clone();
         (other.id, other.label, other.ephemeral) = (SpaceId(7), "blue".to_owned(), "5000-6000".parse().ok());
@@ -357,10 +362,10 @@ mod tests {
         snapshot.spaces.push(other);
         snapshot.sockets.push(socket);
         let text = text(&snapshot, 5432, PIPE);
-        assert!(text.contains("ephemeral   no: clients are given numbers from 32768-60999\n"), "{text}");
+        assert!(text.contains("ephemeral   no: outside the ephemeral range 32768-60999\n"), "{text}");
         let blue = text.split("in port space blue (host)\n").nth(1).unwrap();
-        assert!(blue.starts_with("ephemeral   yes: clients are given numbers from 5000-6000\n"), "{text}");
-        assert!(text.contains("\ntcp 127.0.0.1:5432 LISTEN, for this host only, in port space blue\n"), "{text}");
+        assert!(blue.starts_with("ephemeral   yes: inside the ephemeral range 5000-6000\n"), "{text}");
+        assert!(text.contains("\ntcp 127.0.0.1:5432 LISTEN, loopback only, in port space blue\n"), "{text}");
     }
 
     #[test]
@@ -373,7 +378,7 @@ mod tests {
             snapshot.sockets.extend(std::iter::repeat_n(client, 5));
         }
         let text = text(&snapshot, 7000, PIPE);
-        assert_eq!(text.matches("and 2 more like these: 5 from 1 address: 5 ESTABLISHED").count(), 5, "{text}");
-        assert!(text.contains("and 20 connections of 4 other owners"), "{text}");
+        assert_eq!(text.matches("and 2 more: 5 from 1 address: 5 ESTABLISHED").count(), 5, "{text}");
+        assert!(text.contains("20 more connections of 4 other owners"), "{text}");
     }
 }

@@ -93,14 +93,14 @@ fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, style: Style) -> i
     let Style { charset, width, .. } = style;
     let mut shared = overview.shared().peekable();
     if shared.peek().is_none() {
-        paragraph::sentence(out, "no number is open in more than one of these port spaces", width)?;
+        paragraph::sentence(out, "no port is open in more than one of these port spaces", width)?;
     }
     for open in shared {
         let service = open.in_spaces.values().flatten().find_map(|row| row.service);
         let service = service.map(|service| format!(" ({})", Text::of(service.name, charset).as_str()));
         let (port, protocol) = (open.port, open.protocol.name());
         let (service, count) = (service.unwrap_or_default(), open.in_spaces.len());
-        let line = format!("{port}/{protocol}{service} is open in {count} spaces: no conflict");
+        let line = format!("{port}/{protocol}{service} is open in {count} port spaces: no conflict");
         paragraph::sentence(out, &line, width)?;
         let rows: Vec<GridRow> = holders(overview, open, charset).into_iter().map(GridRow::from).collect();
         let columns = [
@@ -111,7 +111,7 @@ fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, style: Style) -> i
         ];
         Grid::new(&columns, true).draw(out, &rows, Style { color: false, ..style })?;
     }
-    paragraph::sentence(out, "a port number belongs to its port space: each has its own 65,536", width)
+    paragraph::sentence(out, "each port space (network namespace) has its own 65,536 ports", width)
 }
 
 /// Space, address, process and pid of each listener.

@@ -7,6 +7,7 @@ use crate::model::{Endpoint, Listing, Missing, Protocol};
 use crate::render::table::draw::{Cells, Emphasis};
 use crate::render::table::fit::Yields;
 use crate::render::table::grid::{self, Column as GridColumn, Grid, Row};
+use crate::render::text::number::thousands;
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
@@ -48,7 +49,7 @@ pub fn write(
         write_gauges(out, space, options)?;
         if lacks_peers {
             writeln!(out)?;
-            let line = "the destinations of TCP connections are not known: peers were taken out of the report";
+            let line = "the destinations of TCP connections are unknown: peers were removed from the report";
             paragraph::sentence(out, line, width)?;
         } else {
             write_destinations(out, space, options)?;
@@ -72,12 +73,14 @@ pub fn write(
     paragraph::sentence(out, &answer(spaces), width)
 }
 
-/// The fullest of all limits, and whose numbers these are.
+/// The fullest of all limits, and a reminder that ports are counted per port space.
 fn answer(spaces: &[SpaceUsage<'_>]) -> String {
     let all = spaces.iter().flat_map(|space| space.above(-1.0));
     let fullest = all.max_by(|a, b| share_of(a).part().total_cmp(&share_of(b).part()));
     let fullest = fullest.map(|fullest| format!("Fullest: {}. ", described(&fullest))).unwrap_or_default();
-    format!("{fullest}Numbers are per host, and per port space on it: other computers do not use them up.")
+    format!(
+        "{fullest}Ports are counted per host and per port space (network namespace): other computers do not use them up."
+    )
 }
 
 fn number(number: usize) -> Text {
@@ -123,7 +126,7 @@ fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
     let rows: Vec<Row> = space.gauges.iter().map(row).map(Row::from).collect();
     let columns = [
         GridColumn::text("PROTO", Yields::leaves(3)),
-        GridColumn::text("NUMBERS", Yields::NEVER),
+        GridColumn::text("PORTS", Yields::NEVER),
         GridColumn::number("RANGE", Yields::leaves(1)),
         GridColumn::number("USED", Yields::NEVER),
         GridColumn::number("OF", Yields::leaves(2)),
@@ -134,16 +137,14 @@ fn write_gauges(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
     let left = Grid::new(&columns, false).draw(out, &rows, style)?;
     grid::write_no_room(out, &left, style)?;
     let reserved = match (space.space.ephemeral, space.reserved) {
-        (None, _) => {
-            "the range that is handed out to clients is not known here, so nothing can be said of its limits; "
-        }
+        (None, _) => "the ephemeral range is unknown here, and so are its limits; ",
         (Some(_), 0) => "",
-        (Some(_), 1) => "one number of the ephemeral range is reserved; ",
-        (Some(_), count) => &format!("{count} numbers of the ephemeral range are reserved; "),
+        (Some(_), 1) => "1 port of the ephemeral range is reserved; ",
+        (Some(_), count) => &format!("{} ports of the ephemeral range are reserved; ", thousands(count)),
     };
     let rule = format!(
-        "{reserved}TCP can use an ephemeral port once for each destination (local address, peer address, peer port); a \
-         program that binds before it connects, or listens on port 0, needs one that nothing else uses, as UDP always does"
+        "{reserved}TCP can use each ephemeral port once per destination (local address, peer address, peer port); UDP, and \
+         a TCP program that binds before it connects or listens on port 0, needs a port that nothing else uses"
     );
     paragraph::sentence(out, &rule, style.width)
 }
@@ -153,12 +154,15 @@ fn write_destinations(out: &mut dyn Write, space: &SpaceUsage<'_>, options: Usag
     let count = space.destinations.len();
     let shown = &space.destinations[..count.min(options.top)];
     let heading = match (count, shown.len()) {
-        (0, _) => "no TCP connection is on an ephemeral number".to_owned(),
-        (1, 1) => "1 destination of TCP connections on ephemeral numbers".to_owned(),
+        (0, _) => "no TCP connection uses an ephemeral port".to_owned(),
+        (1, 1) => "1 destination of TCP connections from ephemeral ports".to_owned(),
         (_, all) if all == count => {
-            format!("{count} destinations of TCP connections on ephemeral numbers, the fullest first")
+            format!("{} destinations of TCP connections from ephemeral ports, fullest first", thousands(count))
         }
-        (_, some) => format!("the fullest {some} of {count} destinations of TCP connections on ephemeral numbers"),
+        (_, some) => {
+            let all = thousands(count);
+            format!("the {some} fullest of {all} destinations of TCP connections from ephemeral ports")
+        }
     };
     writeln!(out)?;
     paragraph::sentence(out, &heading, width)?;
@@ -216,7 +220,7 @@ fn causes(causes: &Causes<'_>, connections: usize, charset: Charset) -> Option<T
     }
     let known: usize = causes.iter().map(|(_, _, count)| count).sum();
     if known < connections {
-        parts.push(Text::plain(format!("nobody or not seen: {}", connections - known)));
+        parts.push(Text::plain(format!("no process or not seen: {}", connections - known)));
     }
     (!parts.is_empty()).then(|| Text::join(&parts, ", "))
 }
@@ -225,13 +229,16 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
     let Style { charset, width, .. } = options.style;
     let waiting: Vec<&QueueUse<'_>> = space.queues.iter().filter(|queue| queue.queue.used > 0).collect();
     let lost = match space.space.listen_overflows {
-        None => "how many connections were lost to full queues is not known here".to_owned(),
-        Some(count) => format!("connections lost to full queues since the space began (ListenOverflows): {count}"),
+        None => "the number of connections lost to full queues is unknown".to_owned(),
+        Some(count) => format!(
+            "connections lost to full queues since this network namespace was created (ListenOverflows): {count}"
+        ),
     };
     let queues = match (space.queues.len(), waiting.len()) {
-        (0, _) => "no accept queue is known here".to_owned(),
+        (0, _) => "no accept queues are known".to_owned(),
+        (1, 0) => "accept queues: the only one is empty".to_owned(),
         (count, 0) => format!("accept queues: all {count} are empty"),
-        (count, waiting) => format!("accept queues: connections wait in {waiting} of {count}"),
+        (count, waiting) => format!("accept queues: connections are waiting in {waiting} of {count}"),
     };
     writeln!(out)?;
     paragraph::sentence(out, &format!("{queues}; {lost}"), width)?;
@@ -319,8 +326,7 @@ mod tests {
 
     #[test]
     fn what_is_almost_full_is_not_called_full() {
-        for (used, limit, shown) in [(0, 0, "0.0 %"), (1, 0, "100.0 %"), (9999, 10_000, "99.9 %"), (29, 100, "29.0 %")]
-        {
+        for (used, limit, shown) in [(0, 0, "0.0%"), (1, 0, "100.0%"), (9999, 10_000, "99.9%"), (29, 100, "29.0%")] {
             assert_eq!(percent(Share { used, limit }.part()), shown, "{used} of {limit}");
         }
         let shown = |used, limit| bar(Share { used, limit }, Charset::Ascii).into_string();

@@ -1,6 +1,7 @@
 //! Any text made safe, styled, and folded.
 
 pub mod clip;
+pub mod number;
 pub mod paragraph;
 pub mod safe;
 pub mod secrets;

@@ -13,10 +13,10 @@ pub fn name(row: &Row<'_>, charset: Charset) -> String {
             Some((pid, _)) => format!("{} (pid {})", process.as_str(), pid.0),
             None => process.as_str().to_owned(),
         },
-        Owner::Nobody(_) => "nobody".to_owned(),
+        Owner::Nobody(_) => "no process".to_owned(),
         Owner::Hidden(_) => match Column::User.value(row, charset) {
-            Some(user) => format!("a process of user {} that this run may not see", user.as_str()),
-            None => "a process that this run may not see".to_owned(),
+            Some(user) => format!("a hidden process of user {}", user.as_str()),
+            None => "a hidden process".to_owned(),
         },
     }
 }

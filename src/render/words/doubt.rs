@@ -14,38 +14,44 @@ fn doubt(doubt: Doubt) -> String {
     };
     match doubt {
         Doubt::NotSeen(which, count) => format!(
-            "{} not compared: the run {} did not look there (protocol, family, port space, forwarded ports, or ports \
-             that are bound only); `portscope snapshot` as root writes a whole report",
+            "{} not compared: out of scope on the {} side (protocol, family, port space, forwarded ports, or bound ports \
+             that are not listening); `portscope snapshot` as root writes a complete report",
             were(count, "socket"),
             name(which)
         ),
         Doubt::SpacesUnsure(which, count) => format!(
-            "{} not compared: which port spaces of the other side theirs are {} cannot be told, since a user who may \
-             not look into a space knows it by another number; two reports by root can be compared",
+            "{} not compared: their port spaces on the {} side cannot be matched to the other side, because users \
+             without permission to enter a port space see a different ID for it; compare two reports made by root",
             were(count, "socket"),
             name(which)
         ),
         Doubt::ChoiceNotTold(which, count) => format!(
-            "{} not compared: whether the kernel chose the port is not known {}",
+            "{} not compared: whether the kernel chose the port is unknown on the {} side",
             were(count, "UDP socket"),
             name(which)
         ),
         Doubt::DevicesNotTold(which, count) => format!(
-            "{} compared by address alone: the device that a socket is bound to is not known {}",
+            "{} compared by address only: the interface that a socket is bound to is unknown on the {} side",
             were(count, "socket"),
             name(which)
         ),
         Doubt::Filtered(which) => {
-            format!("the report {} was written with filters: what it leaves out seems opened or closed", name(which))
+            format!(
+                "the {} report was written with filters: anything it leaves out looks opened or closed",
+                name(which)
+            )
         }
         Doubt::SocketsMissing(which) => {
-            format!("some sockets could not be read {}: they may seem opened or closed", name(which))
+            format!("some sockets could not be read on the {} side: they may look opened or closed", name(which))
         }
         Doubt::NamesMissing(which) => {
-            format!("names of containers are not known {}: what is called by them seems to be another", name(which))
+            format!(
+                "container names are unknown on the {} side: anything identified by them looks different",
+                name(which)
+            )
         }
-        Doubt::UsersMissing(which) => format!("users were not compared: the report {} is redacted", name(which)),
-        Doubt::PeersMissing(which) => format!("connections were not compared: the report {} is redacted", name(which)),
+        Doubt::UsersMissing(which) => format!("users were not compared: the {} report is redacted", name(which)),
+        Doubt::PeersMissing(which) => format!("connections were not compared: the {} report is redacted", name(which)),
     }
 }
 

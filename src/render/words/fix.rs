@@ -36,9 +36,9 @@ pub fn fixes(verdict: &Verdict<'_>, caller: Caller, charset: Charset) -> Vec<Str
     fixes
 }
 
-/// The advice that always helps, and that people like least.
+/// The advice that always helps.
 fn another_port(port: Port) -> String {
-    format!("take another port: portscope free --near {port}")
+    format!("use another port: portscope free --near {port}")
 }
 
 fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charset) -> Option<String> {
@@ -51,80 +51,82 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
         Cause::Activation => match first.and_then(|row| row.socket.activation.as_ref()) {
             Some(_) if !activated(first?).is_empty() => {
                 let lines: Vec<String> = activated(first?).iter().map(Managed::stop_line).collect();
-                format!("stop what systemd holds it for: {}", lines.join("; "))
+                format!("stop the unit that systemd holds it for: {}", lines.join("; "))
             }
-            _ => "`systemctl list-sockets` names the unit that systemd holds it for; stop that .socket unit".to_owned(),
+            _ => "find the .socket unit that systemd holds it for with `systemctl list-sockets`, and stop that unit"
+                .to_owned(),
         },
-        Cause::Bound => "its holder has not called listen(2) yet; it has to close the socket or to end".to_owned(),
+        Cause::Bound => "the process that bound it is not listening; it must close the socket or exit".to_owned(),
         Cause::TimeWait => {
             let left = verdict.culprits().iter().filter_map(|blocker| blocker.row.socket.time_left).max();
             match left {
-                Some(left) => format!("wait {} s, until the kernel has forgotten the connection", left.as_secs() + 1),
-                None => "wait a minute, until the kernel has forgotten the connection".to_owned(),
+                Some(left) => format!("wait {} s for the kernel to release the connection", left.as_secs() + 1),
+                None => "wait a minute for the kernel to release the connection".to_owned(),
             }
         }
         Cause::Client => {
             let row = first?;
             let end = end(row, udp, caller.platform, charset);
             let is_held = !matches!(row.socket.owner, Owner::Nobody(_));
-            let end = if is_held { format!("wait until its program closes it, or {end}") } else { end };
+            let end = if is_held { format!("wait until the program closes it, or {end}") } else { end };
             match caller.platform {
                 Platform::Linux => {
-                    format!("{end}; to keep the port from clients: sysctl net.ipv4.ip_local_reserved_ports={port}")
+                    format!(
+                        "{end}; to keep the kernel from giving the port to clients: sysctl net.ipv4.ip_local_reserved_ports={port}"
+                    )
                 }
-                _ => format!("{end}; or take a port outside of the ephemeral range"),
+                _ => format!("{end}; or use a port outside the ephemeral range"),
             }
         }
         Cause::Privileged if verdict.outcome == Outcome::Unknown => {
-            "let a real bind tell: `portscope check` without --no-probe, run by the user who asks".to_owned()
+            "try a real bind: run `portscope check` without --no-probe as the user in question".to_owned()
         }
         Cause::Privileged => match caller.platform {
             Platform::Linux => format!(
-                "give the program the right: AmbientCapabilities=CAP_NET_BIND_SERVICE in its unit, or `setcap \
-                 cap_net_bind_service=+ep FILE`; or for everybody: sysctl net.ipv4.ip_unprivileged_port_start={port}"
+                "grant the program the capability: AmbientCapabilities=CAP_NET_BIND_SERVICE in its unit, or `setcap \
+                 cap_net_bind_service=+ep FILE`; or allow it for every program: sysctl \
+                 net.ipv4.ip_unprivileged_port_start={port}"
             ),
-            _ => "run the program as root, or take a port from 1024 on".to_owned(),
+            _ => "run the program as root, or use a port above 1023".to_owned(),
         },
         Cause::Excluded => {
             let protocol = verdict.bind.protocol.name();
             format!(
-                "`netsh interface ipv4 show excludedportrange protocol={protocol}` lists the ranges set apart; those of \
-                 Hyper-V, WSL and Docker move when `net stop winnat` and `net start winnat` run as Administrator"
+                "`netsh interface ipv4 show excludedportrange protocol={protocol}` lists the excluded ranges; those of \
+                 Hyper-V, WSL and Docker move after `net stop winnat` and `net start winnat` as Administrator"
             )
         }
         Cause::AddressNotHere => match caller.platform {
-            Platform::Linux => "`ip address` lists those that are here; IP_FREEBIND or sysctl \
-                                net.ipv4.ip_nonlocal_bind=1 (net.ipv6 for IPv6) allow others"
+            Platform::Linux => "`ip address` lists the addresses of this host; IP_FREEBIND or sysctl \
+                                net.ipv4.ip_nonlocal_bind=1 (net.ipv6 for IPv6) allows others"
                 .to_owned(),
             _ => "bind an address of one of this host's interfaces".to_owned(),
         },
-        Cause::NoFamily => "this system does not do that family".to_owned(),
+        Cause::NoFamily => "this system does not support that address family".to_owned(),
         Cause::NoDevice => "`ip link` lists the interfaces".to_owned(),
-        Cause::Multicast => "take UDP (`portscope check -u`), or an address of this host".to_owned(),
+        Cause::Multicast => "use UDP (`portscope check -u`), or an address of this host".to_owned(),
         Cause::Redirected => {
             let container = verdict.judgement.redirects.iter().find_map(|row| container_of(row));
             match container {
                 Some(managed) => format!("stop the container that publishes it: {}", managed.stop_line()),
-                None => {
-                    "remove the rule that forwards it: `nft list ruleset` or `iptables-save -t nat` shows it".to_owned()
-                }
+                None => "remove the rule that forwards it: see `nft list ruleset` or `iptables-save -t nat`".to_owned(),
             }
         }
         Cause::Unseen => match (caller.platform, caller.uid) {
             (Platform::Linux, uid) => {
                 let as_root = if uid == Some(Uid(0)) { "" } else { " as root" };
                 format!(
-                    "run again{as_root}: a holder may come and go; one that stays may be bound without listening, which \
-                     only Linux 6.8 and later tells, and not to --backend portable"
+                    "try again{as_root}: the owner may be short-lived; if it stays, the port may be bound but not listening, \
+                     which only Linux 6.8 and later reports, and not with --backend portable"
                 )
             }
-            (_, Some(Uid(0))) => "run again: a holder may come and go".to_owned(),
-            _ => "run again with more rights".to_owned(),
+            (_, Some(Uid(0))) => "try again: the owner may be short-lived".to_owned(),
+            _ => "try again with more privileges".to_owned(),
         },
         Cause::Other => {
             let is_mapped = |address: IpAddr| address.to_canonical() != address;
             return (verdict.bind.v6only && is_mapped(verdict.bind.address))
-                .then(|| "leave IPV6_V6ONLY unset: the address is one of IPv4 in its IPv6 form".to_owned());
+                .then(|| "leave IPV6_V6ONLY unset: the address is an IPv4-mapped IPv6 address".to_owned());
         }
     })
 }
@@ -134,16 +136,16 @@ fn end(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String
     let port = row.socket.local.port;
     match row.socket.owner {
         Owner::Nobody(_) if platform == Platform::Linux => format!(
-            "no process holds it any more: wait until the kernel has finished it, or destroy it: portscope \
+            "no process holds it anymore: wait for the kernel to finish it, or destroy it: portscope \
              close{udp} --clients {port}"
         ),
-        Owner::Nobody(_) => "no process holds it any more: wait until the system has finished it".to_owned(),
+        Owner::Nobody(_) => "no process holds it anymore: wait for the system to finish it".to_owned(),
         Owner::Hidden(_) => by_manager(row, platform, charset).unwrap_or_else(|| find_out(row, udp)),
         Owner::Processes(_) => by_manager(row, platform, charset).unwrap_or_else(|| {
             let local = row.socket.local.address;
             let is_here = |peer: Endpoint| peer.address.to_canonical().is_loopback() || peer.address == local;
             let both =
-                if row.socket.peer.is_some_and(is_here) { " (it also means who has the other end here)" } else { "" };
+                if row.socket.peer.is_some_and(is_here) { " (this includes the process at the other end)" } else { "" };
             format!("stop {}: portscope kill{udp} --clients {port}{both}", blocker::name(row, charset))
         }),
     }
@@ -157,20 +159,21 @@ fn stop(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> Strin
     })
 }
 
-/// Nobody can be stopped who is not known.
+/// Says how to find a hidden owner, which has to be known before it can be stopped.
 fn find_out(row: &Row<'_>, udp: &str) -> String {
     let port = row.socket.local.port;
-    format!("find out who holds it, to stop that: portscope{udp} {port} says why it is hidden, and what would show it")
+    format!("find out which process holds it: portscope{udp} {port} shows why it is hidden and how to see it")
 }
 
-/// How whoever would start the holder again is told to stop it.
+/// The command that makes the manager of the owner stop it, so that it is not started again.
 fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<String> {
     if let Some(managed) = container_of(row) {
         return Some(format!("stop its container: {}", managed.stop_line()));
     }
     if let Some(services) = row.unit().filter(|_| platform == Platform::Windows) {
         // To end their process would end them all, and Windows starts it again.
-        let what = if services.contains(", ") { "one of its services has it, stop that" } else { "stop its service" };
+        let what =
+            if services.contains(", ") { "stop the one of its services that has it" } else { "stop its service" };
         return Some(format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str()));
     }
     let container = row.belonging.and_then(Belonging::to_stop);
@@ -180,7 +183,7 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
     {
         let name = Text::of(container.short_name(), charset);
         return Some(format!(
-            "stop {} in its container ({} {}), or the container with its own tools",
+            "stop {} inside its container ({} {}), or stop the container with its own tools",
             blocker::name(row, charset),
             container.runtime.name(),
             name.as_str()
@@ -204,27 +207,29 @@ fn of_options(cause: Cause, verdict: &Verdict<'_>) -> Vec<String> {
     let is_group = verdict.bind.address.is_multicast();
     let takes_over = is_udp && !is_group && !verdict.judgement.beside.is_empty();
     if verdict.with_reuseaddr == Some(Ok(())) {
-        // Whoever binds last gets the datagrams: that is no remedy but a theft.
-        fixes.extend((!takes_over).then(|| "set SO_REUSEADDR before bind, as servers do: it succeeds now".to_owned()));
+        // The last program to bind gets the datagrams, so this would take them from the other one.
+        fixes.extend(
+            (!takes_over).then(|| "set SO_REUSEADDR before bind, as servers do: the bind then succeeds".to_owned()),
+        );
     }
     if verdict.with_reuseport == Some(Ok(())) && cause != Cause::TimeWait {
         fixes.push(
-            "set SO_REUSEPORT before bind to share the port with its holder, which has set it too and runs as the same \
-             user: the kernel divides what comes between the two"
+            "set SO_REUSEPORT before bind to share the port with its owner, which has set it too and runs as the same \
+             user: the kernel distributes traffic between the two"
                 .to_owned(),
         );
     }
     let culprits = verdict.culprits();
     if verdict.is_only_in_the_way_by_dual_stack() {
-        fixes.push("set IPV6_V6ONLY: only the IPv4 half of :: is taken".to_owned());
+        fixes.push("set IPV6_V6ONLY: only the IPv4 half of :: is in use".to_owned());
     } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::TheirDualStack) {
-        fixes.push("let the holder of :: set IPV6_V6ONLY, so that it leaves IPv4 alone".to_owned());
+        fixes.push("set IPV6_V6ONLY in the program that is bound to ::, so that it leaves IPv4 alone".to_owned());
     } else if culprits.first().is_some_and(|blocker| blocker.overlap == Overlap::TheirFormerDualStack) {
-        fixes.push("let the holder set IPV6_V6ONLY before it connects, so that it leaves IPv4 alone".to_owned());
+        fixes.push("set IPV6_V6ONLY in that program before it connects, so that it leaves IPv4 alone".to_owned());
     }
     let covers = |blocker: &Blocker<'_>| matches!(blocker.overlap, Overlap::Covers | Overlap::TheirFormerDualStack);
     if verdict.bind.address.is_unspecified() && culprits.first().is_some_and(covers) {
-        fixes.push("bind one address that is not taken instead of every one".to_owned());
+        fixes.push("bind one address that is free instead of every address".to_owned());
     }
     fixes
 }

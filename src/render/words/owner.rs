@@ -18,7 +18,7 @@ use crate::render::words::socket;
 /// `3 from 2 addresses: 2 ESTABLISHED, 1 TIME_WAIT`.
 pub fn connected(peers: &Peers) -> String {
     if peers.connections == 0 {
-        return "none is connected".to_owned();
+        return "no connections".to_owned();
     }
     let noun = if peers.addresses == 1 { "address" } else { "addresses" };
     let states: Vec<String> = peers.states.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
@@ -40,7 +40,7 @@ pub fn facts(holding: &Holding<'_>, listing: &Listing<'_>, told: &mut BTreeSet<P
         (Owner::Hidden(because), _) => facts.push(("owner", Text::plain(hidden(*because)))),
         (Owner::Processes(_), Some((pid, process))) => {
             let holder = holder(*pid, *process, holding, charset);
-            let above = Text::plain(if is_told { ", told above" } else { "" });
+            let above = Text::plain(if is_told { ", shown above" } else { "" });
             facts.push(("process", Text::join(&[holder, above], "")));
             facts.extend(others(row, charset).map(|others| ("also", others)));
             let known = Squatter::of_any(row).filter(|_| !is_told);
@@ -73,7 +73,7 @@ fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
         facts.extend(open.socket.queue.map(|queue| {
             let is_one_of_many = holding.open.len() > 1;
             let place = if is_one_of_many { format!(" at {}", socket::local(open, charset)) } else { String::new() };
-            let line = format!("{} of {} wait to be accepted{place}", queue.used, queue.limit);
+            let line = format!("{}/{} connections waiting to be accepted{place}", queue.used, queue.limit);
             ("queue", Text::of(&line, charset))
         }));
         facts.extend(open.socket.activation.as_ref().map(|activation| {
@@ -99,7 +99,7 @@ fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
 
 /// The program, its number and its descriptors.
 fn holder(pid: Pid, process: Option<&Process>, holding: &Holding<'_>, charset: Charset) -> Text {
-    let name = process.map_or_else(|| Text::plain("(it has ended)"), |process| process::called(process, charset));
+    let name = process.map_or_else(|| Text::plain("(exited)"), |process| process::called(process, charset));
     let sockets = if holding.open.is_empty() { &holding.connections } else { &holding.open };
     let holders = sockets.iter().flat_map(|row| row.socket.owner.holders()).filter(|holder| holder.pid == pid);
     let mut fds: Vec<u32> = holders.filter_map(|holder| holder.fd).collect();
@@ -131,7 +131,7 @@ fn users(row: &Row<'_>, process: Option<&Process>, charset: Charset) -> Option<T
     let runs_as = process.and_then(|process| process.uid);
     match (runs_as, row.socket.uid) {
         (Some(runs_as), Some(made_by)) if runs_as != made_by => {
-            Some(Text::join(&[text(runs_as), Text::plain("; the socket was made by"), text(made_by)], " "))
+            Some(Text::join(&[text(runs_as), Text::plain("; the socket was created by"), text(made_by)], " "))
         }
         (Some(uid), _) | (None, Some(uid)) => Some(text(uid)),
         (None, None) => None,
@@ -139,7 +139,7 @@ fn users(row: &Row<'_>, process: Option<&Process>, charset: Charset) -> Option<T
 }
 
 fn of_process(process: &Process, now: SystemTime, charset: Charset) -> Vec<Fact> {
-    let not_readable = || Text::plain("may not be read, or could not be");
+    let not_readable = || Text::plain("could not be read");
     let path = |path: &Path| Text::of_os(path.as_os_str(), charset);
     let started = process.started_at.map(|time| {
         let ago = now.duration_since(time).map(|age| format!(", {} ago", time::span(age))).unwrap_or_default();
@@ -149,7 +149,7 @@ fn of_process(process: &Process, now: SystemTime, charset: Charset) -> Vec<Fact>
         Some(true) => {
             let whole = exe.to_string_lossy();
             let without_mark = Text::of(whole.strip_suffix(" (deleted)").unwrap_or(&whole), charset);
-            Text::join(&[without_mark, Text::plain("(deleted: what runs is no longer on disk)")], " ")
+            Text::join(&[without_mark, Text::plain("(deleted: the running file is no longer on disk)")], " ")
         }
         _ => path(exe),
     });
@@ -185,24 +185,24 @@ fn leads_to(forward: &Forward, charset: Charset) -> Text {
 
 const fn nobody(why: Nobody) -> &'static str {
     match why {
-        Nobody::TimeWait => "nobody: the connection is over, the numbers are kept for a minute",
-        Nobody::Handshake => "nobody yet: the handshake is not finished",
-        Nobody::Closing => "nobody: it was closed, the kernel finishes the conversation",
-        Nobody::Unaccepted => "nobody yet: it waits in the listener's queue",
-        Nobody::InFlight => "nobody: its descriptor is on its way to another process",
-        Nobody::Redirected => "nobody: a rule of the firewall takes what comes for the port",
+        Nobody::TimeWait => "none: the connection is over; the kernel keeps its ports for a minute",
+        Nobody::Handshake => "none yet: the handshake is not finished",
+        Nobody::Closing => "none: it was closed; the kernel is finishing the connection",
+        Nobody::Unaccepted => "none yet: it is waiting in the listener's accept queue",
+        Nobody::InFlight => "none: its descriptor is being passed to another process",
+        Nobody::Redirected => "none: a firewall rule takes the port's traffic",
     }
 }
 
 /// Why the owner is not known.
 pub const fn hidden(because: HiddenBecause) -> &'static str {
     match because {
-        HiddenBecause::Permission => "hidden: this user may not see who",
+        HiddenBecause::Permission => "hidden: no permission to see its process",
         HiddenBecause::Protected => "hidden: the process is protected",
-        HiddenBecause::PidNamespace => "hidden: it may be outside of this pid namespace",
-        HiddenBecause::NotFound => "not found: no process holds it that could be read",
-        HiddenBecause::NoProcesses => "hidden: the table of processes cannot be read",
-        HiddenBecause::Ambiguous => "in doubt: the kernel gave several sockets the same inode",
-        HiddenBecause::Unsupported => "hidden: the system does not tell who",
+        HiddenBecause::PidNamespace => "hidden: it may be outside this PID namespace",
+        HiddenBecause::NotFound => "not found: no process that could be read holds it",
+        HiddenBecause::NoProcesses => "hidden: the process list cannot be read",
+        HiddenBecause::Ambiguous => "ambiguous: the kernel gave several sockets the same inode",
+        HiddenBecause::Unsupported => "hidden: the system does not report it",
     }
 }

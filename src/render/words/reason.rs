@@ -17,23 +17,21 @@ pub struct Explained<'a> {
 /// Says what speaks against a port.
 pub fn words(reason: &Reason<'_>, charset: Charset) -> String {
     match reason {
-        Reason::Outside(range) => format!("{range} is asked for"),
-        Reason::Privileged(start) => format!("ports below {start} need a privilege"),
+        Reason::Outside(range) => format!("the requested range is {range}"),
+        Reason::Privileged(start) => format!("ports below {start} require a privilege"),
         Reason::Registered(protocol, service) => {
             let name = Text::of(service.name, charset);
-            format!("{} is {} ({})", protocol.name(), name.as_str(), service.source.name())
+            format!("{} is assigned to {} ({})", protocol.name(), name.as_str(), service.source.name())
         }
-        Reason::KeptBack(protocol) => format!("IANA keeps it back for {}", protocol.name()),
-        Reason::Ephemeral(range) => format!("the system hands out {range} to clients"),
-        Reason::Reserved => {
-            "the system sets it apart (ip_local_reserved_ports; on Windows an excluded range)".to_owned()
-        }
+        Reason::KeptBack(protocol) => format!("reserved by IANA for {}", protocol.name()),
+        Reason::Ephemeral(range) => format!("inside the ephemeral range {range}"),
+        Reason::Reserved => "reserved by the system (ip_local_reserved_ports; on Windows an excluded range)".to_owned(),
         Reason::Bad => "browsers refuse to connect to it (WHATWG bad ports)".to_owned(),
-        Reason::Published(to) => format!("the firewall sends what comes for it elsewhere: {to}"),
+        Reason::Published(to) => format!("a firewall rule forwards its traffic to {to}"),
         Reason::Used(row) => blocker::in_full(row, charset),
         Reason::Refused(protocol, refusal) => {
             let refusal = Text::of(refusal.name(), charset);
-            format!("a bind of {} fails with {}", protocol.name(), refusal.as_str())
+            format!("binding {} fails with {}", protocol.name(), refusal.as_str())
         }
     }
 }

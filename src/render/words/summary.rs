@@ -282,7 +282,7 @@ mod tests {
         snapshot.gaps.push(Gap::SocketsOfOthers);
         let said = missing(&snapshot, Some(Path::new("/opt/portscope")));
         let helps = if cfg!(windows) { "run it as Administrator" } else { "sudo /opt/portscope" };
-        let line = "sockets may be missing: space host: lines of /proc/PID/net were not understood; those of other users' processes are not told; to see them: ";
+        let line = "sockets may be missing: port space host: some lines of /proc/PID/net could not be parsed; sockets of other users' processes are not reported; to see them: ";
         assert_eq!(said, Some(format!("{line}{helps}")));
         assert!(join::listing(&snapshot, None).is_incomplete());
     }

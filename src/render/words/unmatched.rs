@@ -47,7 +47,7 @@ pub fn name(asked: Asked, name: &str, standing: &Standing, rest: &[String]) -> S
             hints: near.iter().map(|near| suggestion(near, rest)).collect(),
         },
         Standing::Unknown(near) => Said {
-            line: format!("no {kind} here is called `{name}`"),
+            line: format!("no {kind} here is named `{name}`"),
             hints: near.iter().map(|near| suggestion(near, rest)).collect(),
         },
     }
@@ -83,7 +83,7 @@ pub fn how_to_see(listing: &Listing<'_>, program: Option<&Path>) -> Option<Strin
 pub fn pid(pid: Pid, standing: &Standing) -> Said {
     let line = match standing {
         Standing::Known => format!("process {} has no matching socket", pid.0),
-        Standing::Unknown(_) => format!("no process has the number {}", pid.0),
+        Standing::Unknown(_) => format!("there is no process {}", pid.0),
         Standing::Hidden(count, _) => {
             let noun = if *count == 1 { "socket" } else { "sockets" };
             format!("can't tell whether process {} has a socket: the owners of {count} {noun} are hidden", pid.0)
@@ -96,7 +96,7 @@ pub fn pid(pid: Pid, standing: &Standing) -> Said {
 pub fn ports_of(word: &str, ports: &BTreeSet<(Port, Protocol)>) -> Option<String> {
     let texts: Vec<String> = ports.iter().map(|(port, protocol)| format!("{port}/{}", protocol.name())).collect();
     let word = safe(word);
-    (!texts.is_empty()).then(|| format!("name the ports; what is called `{word}` listens on {}", texts.join(" ")))
+    (!texts.is_empty()).then(|| format!("name the ports: `{word}` is listening on {}", texts.join(" ")))
 }
 
 /// Says that nothing is open on a port or at an address: `nothing is listening on tcp 3000`.

@@ -2,6 +2,7 @@
 
 use crate::analyse::usage::{Excess, Measured, QueueUse, Share};
 use crate::model::Endpoint;
+use crate::render::text::number::thousands;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::socket;
 
@@ -20,18 +21,18 @@ pub fn share_of(excess: &Excess<'_, '_>) -> Share {
 pub fn described(excess: &Excess<'_, '_>) -> String {
     let share = share_of(excess);
     let what = match excess {
-        Excess::Gauge(gauge) => format!("{} {} numbers", gauge.protocol.name(), measured(gauge.measured)),
+        Excess::Gauge(gauge) => format!("{} {} ports", gauge.protocol.name(), measured(gauge.measured)),
         Excess::Destination(destination) => {
             let peer = destination.peer;
             let local = address(Endpoint { address: destination.local, ..peer }, destination.device, Charset::Unicode);
             let device = destination.device.filter(|_| peer.is_of_a_link());
-            format!("numbers for tcp {} to {}", local.as_str(), socket::end(peer, device, Charset::Unicode))
+            format!("ports for tcp {} to {}", local.as_str(), socket::end(peer, device, Charset::Unicode))
         }
         Excess::Queue(QueueUse { row, .. }) => {
             format!("accept queue of {} {}", row.socket.protocol.name(), socket::local(row, Charset::Unicode))
         }
     };
-    format!("{what}, {} of {} ({})", share.used, share.limit, percent(share.part()))
+    format!("{what}, {} of {} ({})", thousands(share.used), thousands(share.limit), percent(share.part()))
 }
 
 /// What a gauge measures, by name.
@@ -42,10 +43,10 @@ pub const fn measured(measured: Measured) -> &'static str {
     }
 }
 
-/// Cut off, not rounded: what is not full is not called 100 %.
+/// Truncates instead of rounding, so that a limit that is not reached never shows as 100%.
 pub fn percent(part: f64) -> String {
     let tenths = (part * 1000.0 + 1e-9).floor() / 10.0;
-    format!("{tenths:.1} %")
+    format!("{tenths:.1}%")
 }
 
 /// An address, with its interface where it says nothing without.

@@ -26,11 +26,10 @@ pub fn free(place: &Place, rows: &[&Row<'_>]) -> String {
 
 /// What is left on a port that is free: it keeps a server from the port only where that is strict about it.
 pub fn connections_left(count: usize) -> String {
-    let who_waits = "left, which only a program without SO_REUSEADDR must wait for";
     match count {
         0 => String::new(),
-        1 => format!("; 1 connection is {who_waits}"),
-        _ => format!("; {count} connections are {who_waits}"),
+        1 => "; 1 old connection remains, which only blocks programs that do not set SO_REUSEADDR".to_owned(),
+        _ => format!("; {count} old connections remain, which only block programs that do not set SO_REUSEADDR"),
     }
 }
 
@@ -56,8 +55,8 @@ pub fn missed(goal: Goal, outcome: &Outcome<'_, '_>, wanted: &[String], charset:
         return format!("{place} is not free: {}", refused(refusal, &outcome.rows, charset));
     }
     let line = match goal {
-        Goal::Listening if wanted.is_empty() => format!("nobody listens on {place}"),
-        Goal::Listening => format!("no {} listens on {place}", wanted.join(" or ")),
+        Goal::Listening if wanted.is_empty() => format!("nothing is listening on {place}"),
+        Goal::Listening => format!("no process named {} is listening on {place}", wanted.join(" or ")),
         Goal::Free => format!("{place} is not free"),
     };
     let seen = |row: &&Row<'_>| socket::socket_and_holders(row, charset);
@@ -65,5 +64,5 @@ pub fn missed(goal: Goal, outcome: &Outcome<'_, '_>, wanted: &[String], charset:
     if outcome.rows.len() > MOST_SEEN {
         instead.push(format!("{} more", outcome.rows.len() - MOST_SEEN));
     }
-    if instead.is_empty() { format!("{line}: no socket is on it") } else { format!("{line}: {}", instead.join(", ")) }
+    if instead.is_empty() { line } else { format!("{line}: {}", instead.join(", ")) }
 }

@@ -11,19 +11,19 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum BtfError {
     /// Not BTF, of the other byte order, or its sections lie outside the file.
-    #[error("the header is not that of BTF version 1 in native byte order")]
+    #[error("the header is not BTF version 1 in native byte order")]
     Header,
     /// A type is cut off, or has bits set whose meaning is not known.
     #[error("type {id} is malformed")]
     Malformed { id: u32 },
     /// The length of this kind is not known, so nothing behind it can be found.
-    #[error("type {id} is of kind {kind}, which is not known")]
+    #[error("type {id} has the unknown kind {kind}")]
     UnknownKind { id: u32, kind: u8 },
     /// What is looked for is not there; for `bpf_iter_task_file`, the kernel is older than 5.8.
-    #[error("`{name}` is not described")]
+    #[error("`{name}` is missing")]
     Absent { name: &'static str },
     /// It is there, and is not what this version knows under the name.
-    #[error("`{name}` is not of the expected form")]
+    #[error("`{name}` has an unexpected form")]
     Unexpected { name: &'static str },
 }
 

@@ -21,11 +21,11 @@ const TRIES: u16 = 2048;
 pub fn destroy(socket: &Socket) -> Result<(), ControlError> {
     let Some(cookie) = socket.cookie else {
         return Err(ControlError::Unsupported(
-            "netlink is refused here: without the socket's cookie another could be hit",
+            "netlink access was refused: without the socket's cookie, the wrong socket could be closed",
         ));
     };
     if socket.state == Some(State::Bound) {
-        return Err(ControlError::Unsupported("the kernel finds no TCP socket that is bound and does not listen"));
+        return Err(ControlError::Unsupported("the kernel cannot look up a bound TCP socket that is not listening"));
     }
     let interface = socket.device.as_deref().map_or(Some(0), index_of).ok_or(ControlError::Gone)?;
     let mut diag = SockDiag::open().map_err(|error| unasked(&error))?;

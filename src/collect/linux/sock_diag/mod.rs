@@ -57,13 +57,13 @@ impl Query {
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     /// The socket or the request was refused.
-    #[error("netlink is refused: {0}")]
+    #[error("netlink access was refused: {0}")]
     Refused(io::Error),
     /// The kernel ended the dump with an error.
-    #[error("the kernel ended the dump: {0}")]
+    #[error("the kernel aborted the dump: {0}")]
     Kernel(io::Error),
     /// The network namespace cannot be entered.
-    #[error("its network namespace cannot be entered: {0}")]
+    #[error("cannot enter its network namespace: {0}")]
     NotEntered(io::Error),
     /// Rows were lost.
     #[error("the kernel's answer is incomplete ({0})")]

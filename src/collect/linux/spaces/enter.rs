@@ -47,7 +47,7 @@ pub fn enter(found: &[&Namespace], need: &Need) -> Vec<Entered> {
     // The thread stays in the last namespace, so it must not be used for anything else.
     std::thread::scope(|scope| match Builder::new().spawn_scoped(scope, || each(move_into)) {
         Ok(thread) => thread.join().expect("entering does not panic"),
-        Err(_) => each(|_| Err(io::Error::other("no thread can be made for that"))),
+        Err(_) => each(|_| Err(io::Error::other("cannot start a thread"))),
     })
 }
 

@@ -122,7 +122,7 @@ pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Namespac
             continue;
         }
         if asked.len() >= listed.len() + MOST_ASKED {
-            links.problem = Some(format!("more than {MOST_ASKED} sockets would have to be asked"));
+            links.problem = Some(format!("more than {MOST_ASKED} sockets would have to be inspected"));
             break;
         }
         asked.insert(inode);

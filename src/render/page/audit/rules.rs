@@ -24,10 +24,13 @@ pub fn write_explanation(out: &mut dyn Write, rule: &Rule, width: Option<usize>)
     writeln!(out)?;
     paragraph::sentence(out, &explanation.join(" "), Some(width.map_or(READABLE, |width| width.min(READABLE))))?;
     writeln!(out)?;
-    let off = format!("To switch it off: --disable {0}, or `disable = [\"{0}\"]` in the policy.", rule.id);
+    let off = format!("To turn this rule off, use --disable {0}, or `disable = [\"{0}\"]` in the policy.", rule.id);
     paragraph::sentence(out, &off, width)?;
     if rule.check.is_some() {
-        let some = format!("For some listeners only: an [[allow]] of the policy with `suppress = [\"{}\"]`.", rule.id);
+        let some = format!(
+            "To accept it for some listeners only, add an [[allow]] with `suppress = [\"{}\"]` to the policy.",
+            rule.id
+        );
         paragraph::sentence(out, &some, width)?;
     }
     if let Some(table) = tables(rule.id) {

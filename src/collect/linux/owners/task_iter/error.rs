@@ -12,13 +12,13 @@ use crate::collect::linux::bpf::program::LoadError;
 #[derive(Debug, thiserror::Error)]
 pub enum TaskIterError {
     /// A 32-bit build. The kernel below may have pointers of another size than ours.
-    #[error("the BPF task_file iterator is not used by 32-bit programs")]
+    #[error("32-bit programs do not use the BPF task_file iterator")]
     Not64Bit,
     /// Our pid namespace could not be told, for example for want of /proc.
     #[error("cannot read /proc/self/ns/pid: {source}")]
     PidNamespace { source: io::Error },
     /// We are in a pid namespace of our own, a container for example, where the kernel's numbers mean nothing.
-    #[error("this pid namespace is not the initial one, whose numbers the BPF task_file iterator gives")]
+    #[error("this PID namespace is not the initial one, whose PIDs the BPF task_file iterator returns")]
     ForeignPidNamespace,
     /// The kernel does not describe its types: built without `CONFIG_DEBUG_INFO_BTF`, or /sys is not mounted.
     #[error("cannot read /sys/kernel/btf/vmlinux: {source}")]
