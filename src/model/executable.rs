@@ -48,6 +48,7 @@ pub enum Replacer {
 }
 
 /// Programs that load another file and run that.
+#[allow(dead_code, reason = "asked on Linux")]
 pub fn is_loader(file_name: &str) -> bool {
     let mut parts = file_name.split('.').skip(1);
     parts.any(|part| part == "so")
@@ -55,6 +56,7 @@ pub fn is_loader(file_name: &str) -> bool {
 }
 
 /// Programs that run the file which their arguments name.
+#[allow(dead_code, reason = "asked on Linux")]
 pub fn is_interpreter(file_name: &str) -> bool {
     const INTERPRETERS: [&str; 19] = [
         "python", "node", "nodejs", "deno", "bun", "ruby", "perl", "php", "java", "dotnet", "beam.smp", "sh", "bash",

@@ -26,7 +26,9 @@ pub use bind::{Bind, BindError, Caller, Platform, Reach};
 pub use event::{
     Act, Blocking, Changes, EVENT_SCHEMA, Event, EventKind, Lost, Observation, Seen, Sighting, Watching, Ways,
 };
-pub use executable::{Executable, Part, Replaceable, Replacer, is_interpreter, is_loader};
+pub use executable::{Executable, Part, Replaceable, Replacer};
+#[allow(unused_imports, reason = "asked on Linux")]
+pub use executable::{is_interpreter, is_loader};
 pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
 pub use listing::{Exposure, Listing, Row};
 pub use managed::{Managed, Manager};
@@ -36,8 +38,10 @@ pub use owner::{Belonging, Container, HiddenBecause, Holder, Nobody, Owner, Pid,
 pub use port::{Category, Port, PortError, PortRange};
 pub use process::Process;
 pub use project::{Project, ProjectSource};
+#[allow(unused_imports, reason = "asked on Linux")]
+pub use reachability::any_address;
 pub use reachability::{
-    Destination, Lead, Reachability, Redirect, Redirection, Redirects, RuleName, Senders, ToPort, UNREAD, any_address,
+    Destination, Lead, Reachability, Redirect, Redirection, Redirects, RuleName, Senders, ToPort, UNREAD,
 };
 pub use runtime::{Runtime, StoppedBy};
 pub use service::{Registered, Service, ServiceSource};

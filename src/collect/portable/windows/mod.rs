@@ -56,8 +56,11 @@ impl Facts {
 fn name_services(processes: &mut BTreeMap<Pid, Process>, services: &BTreeMap<Pid, Vec<String>>) {
     for (pid, names) in services {
         if let Some(process) = processes.get_mut(pid) {
-            process.belonging =
-                Some(Belonging { unit: Some(names.join(", ")), origin: Origin::Manager, ..Belonging::default() });
+            process.belonging = Some(Belonging {
+                unit: Some(names.join(", ")),
+                origin: crate::model::Origin::Manager,
+                ..Belonging::default()
+            });
         }
     }
 }
