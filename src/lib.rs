@@ -29,6 +29,7 @@ mod context;
 mod environment;
 mod error;
 mod expression;
+mod follow;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
 mod join;

@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "context",
             "environment",
             "error",
+            "follow",
             "system",
             "expression",
         ],
@@ -39,6 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("error", &["collect"]),
     ("system", &["collect", "environment"]),
     ("fuzzing", &["analyse", "catalogue", "collect"]),
+    ("follow", &["model", "collect", "join", "analyse"]),
     ("testing", &["model"]),
 ];
 
@@ -53,6 +55,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("prometheus_client::", &["src/render/document/openmetrics.rs"]),
     ("windows_sys::", &["src/collect/portable/windows/services.rs"]),
     ("anstyle_query::", &["src/context.rs"]),
+    ("signal_hook::", &["src/system/signals.rs"]),
 ];
 
 /// A room of `render`, and the rooms of it that it may never name.

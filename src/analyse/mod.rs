@@ -3,10 +3,12 @@
 pub mod audit;
 pub mod bind;
 pub mod cause;
+pub mod changes;
 pub mod check;
 pub mod diff;
 pub mod dossier;
 pub mod free;
+pub mod history;
 pub mod kill;
 pub mod metrics;
 pub mod order;

@@ -239,6 +239,20 @@ pub const HANDBOOK: &[Entry] = &[
         see_also: &["diff", "snapshot"],
     },
     Entry {
+        command: "events",
+        examples: &[
+            ("sudo portscope events", "every port that is opened or closed, and every bind that fails"),
+            ("portscope events 3000 --for 10m", "what happens to port 3000 in the next ten minutes"),
+            ("sudo portscope events --kind bind-failed", "who could not get a port, and what stood in the way"),
+            ("sudo portscope events --initial -o ndjson >> ports.ndjson", "a record, beginning with what is open"),
+            ("portscope events --from ports.ndjson 8080", "who had port 8080, and who failed to get it"),
+            ("portscope events --from ports.ndjson --summary", "how often each port was opened, and by which program"),
+        ],
+        statuses: &[(0, "ended by a signal, --for, or --count, or at the end of the record"), USAGE_OR_SYSTEM],
+        files: &[],
+        see_also: &["diff", "wait"],
+    },
+    Entry {
         command: "export",
         examples: &[
             ("portscope export", "metrics in the OpenMetrics text format"),

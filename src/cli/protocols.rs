@@ -32,6 +32,11 @@ impl ProtocolArgs {
         protocols.retain(|protocol| Protocol::REGISTERED.contains(protocol));
         protocols
     }
+
+    /// The same where without a flag every protocol is meant.
+    pub fn or_every(self) -> Vec<Protocol> {
+        if self.tcp || self.udp { self.protocols() } else { Protocol::ALL.to_vec() }
+    }
 }
 
 /// `-t`, `-u` of commands whose answers have every protocol without them.

@@ -133,6 +133,22 @@ impl SelectionArgs {
         of_targets.chain(self.ports.iter().copied()).collect()
     }
 
+    /// What must be known of sockets to say what happens to them; their arguments only when asked for.
+    pub fn need_of_events(&self, argv: bool) -> Need {
+        let families = self.families();
+        self.source.asked(Need {
+            protocols: self.protocols.or_every(),
+            families: if families.is_empty() { Family::ALL.to_vec() } else { families },
+            argv,
+            runs: true,
+            project: true,
+            belonging: true,
+            exe: true,
+            spaces: self.space.choice(),
+            ..Need::default()
+        })
+    }
+
     /// The targets, in the order in which they were typed.
     pub fn targets(&self) -> impl Iterator<Item = &Target> {
         TargetList::all(&self.targets)

@@ -5,6 +5,7 @@
 #[cfg(any(target_os = "linux", windows))]
 mod background;
 pub mod control;
+pub mod events;
 mod helper;
 pub mod manager;
 mod portable;
@@ -32,10 +33,13 @@ pub mod fuzzing;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use saved::Saved;
+pub use events::Events;
+use events::Polling;
+pub use saved::{Recorded, Saved};
 
 use crate::model::{
     BackendChoice, Coverage, Gap, HiddenBecause, Host, Names, Need, Owner, Pid, Protocol, Snapshot, Socket,
+    Watching,
 };
 
 /// Where snapshots come from.
@@ -62,6 +66,9 @@ pub trait Source {
     fn has_process(&self, _pid: Pid) -> Option<bool> {
         None
     }
+
+    /// Starts to watch what happens to ports. The need says which sockets the table has, and of which spaces.
+    fn events(&self, need: &Need, watching: Watching) -> Result<Box<dyn Events>, CollectError>;
 }
 
 /// The machine that this program runs on.
@@ -108,6 +115,15 @@ impl Source for System {
 
     fn has_process(&self, pid: Pid) -> Option<bool> {
         Some(!matches!(ProcessHandle::open(pid), Err(control::ControlError::Gone)))
+    }
+
+    fn events(&self, need: &Need, watching: Watching) -> Result<Box<dyn Events>, CollectError> {
+        #[cfg(target_os = "linux")]
+        if need.backend != BackendChoice::Portable {
+            linux::descriptors::require()?;
+            return Ok(linux::events(need, watching));
+        }
+        Ok(Box::new(Polling::new(System, need, watching)))
     }
 }
 
@@ -160,6 +176,9 @@ pub enum CollectError {
         /// Why they cannot be read.
         problem: String,
     },
+    /// What was saved does not go on.
+    #[error("a saved report cannot be watched")]
+    NothingHappens,
     /// Only Linux has a native backend.
     #[cfg(not(target_os = "linux"))]
     #[error("this system has no native backend: expected --backend auto or portable")]

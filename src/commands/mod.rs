@@ -6,6 +6,7 @@ mod close;
 mod completions;
 mod confirm;
 mod diff;
+mod events;
 mod exec;
 mod export;
 mod free;
@@ -81,6 +82,7 @@ enum Command {
     Snapshot(snapshot::Args),
     Diff(diff::Args),
     Audit(audit::Args),
+    Events(Box<events::Args>),
     Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -144,6 +146,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Free(args)) => free::run(&args, context),
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Audit(args)) => audit::run(&args, context),
+        Some(Command::Events(args)) => events::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, context),
         Some(Command::Man(args)) => man::run(&args, command_line(), context),

@@ -9,6 +9,7 @@ use crate::error::{Error, ExitStatus};
 use crate::render::document::audit::AuditReport;
 use crate::render::document::check::CheckReport;
 use crate::render::document::diff::DiffReport;
+use crate::render::document::events::EventReport;
 use crate::render::document::free::FreeReport;
 use crate::render::document::info::InfoReport;
 use crate::render::document::json;
@@ -30,6 +31,7 @@ const DOCUMENTS: &[(&str, Writer)] = &[
     ("usage", |out| json::write_schema::<UsageReport<'_>>(out)),
     ("diff", |out| json::write_schema::<DiffReport<'_>>(out)),
     ("audit", |out| json::write_schema::<AuditReport<'_>>(out)),
+    ("events", |out| json::write_line_schema::<EventReport<'_>>(out)),
     ("services", |out| json::write_schema::<ServicesReport<'_>>(out)),
     ("spaces", |out| json::write_schema::<SpacesReport<'_>>(out)),
     ("wait", |out| json::write_schema::<WaitReport<'_>>(out)),

@@ -3,6 +3,7 @@
 //! An unknown is an absent value here, never `-`, 0 or an empty text.
 
 mod bind;
+mod event;
 mod executable;
 mod gap;
 mod listing;
@@ -22,6 +23,9 @@ mod space;
 mod trust;
 
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
+pub use event::{
+    Act, Blocking, Changes, EVENT_SCHEMA, Event, EventKind, Lost, Observation, Seen, Sighting, Watching, Ways,
+};
 pub use executable::{Executable, Part, Replaceable, Replacer, is_interpreter, is_loader};
 pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
 pub use listing::{Exposure, Listing, Row};

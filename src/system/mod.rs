@@ -5,6 +5,7 @@
 pub mod exec;
 pub mod file;
 pub mod folders;
+pub mod signals;
 pub mod stdout;
 
 /// Says whether a console shows Unicode whatever its locale says.

@@ -12,6 +12,7 @@ pub mod control;
 mod counters;
 mod deadline;
 pub mod descriptors;
+mod events;
 mod executable;
 mod forwards;
 pub mod host;
@@ -36,6 +37,7 @@ mod uncounted;
 pub mod users;
 pub mod whose;
 
+pub use events::start as events;
 pub use native::{snapshot, sockets};
 pub use users::named as users_named;
 

@@ -129,6 +129,11 @@ fn is_deleted(directory: BorrowedFd<'_>, exe: &OsStr) -> Option<bool> {
     Some(file.st_nlink == 0)
 }
 
+/// Returns what the kernel said of a process, which may have ended since.
+pub fn of_facts(pid: Pid, facts: &Facts) -> Process {
+    known_by(facts, pid, boot_time())
+}
+
 /// What is known from the search for holders alone. A blank name counts as unknown.
 fn known_by(facts: &Facts, pid: Pid, boot: Option<Duration>) -> Process {
     let length = facts.name.iter().position(|byte| *byte == 0).unwrap_or(facts.name.len());

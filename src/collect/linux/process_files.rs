@@ -69,6 +69,15 @@ fn ticks(count: u64) -> Duration {
     Duration::from_millis(count.saturating_mul(1000) / per_second)
 }
 
+/// Says whether the process with this number runs, and started so many nanoseconds after the system.
+pub fn is_running(pid: Pid, started: u64) -> bool {
+    let Some(directory) = open_process(pid) else { return false };
+    let per_second = u128::from(rustix::param::clock_ticks_per_second());
+    let expected = u64::try_from(u128::from(started) * per_second / 1_000_000_000).unwrap_or(u64::MAX);
+    let is_it = Stat::read(directory.as_fd()).is_some_and(|stat| stat.started.abs_diff(expected) <= 1);
+    is_it && !is_dead(living(directory, pid).as_fd())
+}
+
 /// The fields of `/proc/PID/stat` that are of use here. Source: proc_pid_stat(5).
 #[derive(Debug, Eq, PartialEq)]
 pub struct Stat {

@@ -51,7 +51,7 @@ pub struct Space {
     pub time_wait_reuse: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Container {
     pub runtime: String,
     pub id: String,
@@ -61,7 +61,7 @@ pub struct Container {
     pub compose: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Project {
     pub name: String,
     pub branch: Option<String>,
@@ -69,14 +69,14 @@ pub struct Project {
     pub source: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Reachability {
     pub outside: Redirection,
     pub local: Redirection,
     pub filtered: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Redirection {
     pub answer: String,
     pub to: Option<Target>,
@@ -85,13 +85,13 @@ pub struct Redirection {
     pub reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Endpoint {
     pub address: IpAddr,
     pub port: u16,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Socket {
     pub space: u64,
     pub protocol: String,
@@ -115,20 +115,20 @@ pub struct Socket {
     pub owner: Owner,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Service {
     pub name: String,
     pub source: String,
     pub description: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Queue {
     pub used: u32,
     pub limit: u32,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Forward {
     pub by: String,
     pub to: Target,
@@ -137,20 +137,20 @@ pub struct Forward {
     pub service: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Target {
     pub address: IpAddr,
     pub port: Option<u16>,
     pub ports: Option<(u16, u16)>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Activation {
     pub socket: String,
     pub service: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Owner {
     pub tier: String,
     pub reason: Option<String>,
@@ -160,7 +160,7 @@ pub struct Owner {
     pub outer_container: Option<Container>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 pub struct Process {
     pub pid: u32,
     #[serde(default)]

@@ -21,30 +21,72 @@ fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, word: &str, what:
         .ok_or_else(|| format!("{word:?} is no {what} that this version knows"))
 }
 
-/// Turns the document into a snapshot.
-pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
-    let mut users = BTreeMap::new();
-    let mut processes = BTreeMap::new();
-    let mut cgroups = Cgroups::default();
-    let mut services = BTreeMap::new();
-    let mut sockets = Vec::with_capacity(document.sockets.len());
-    let mut saved_reachability = BTreeMap::new();
-    for socket in document.sockets {
-        users.extend(socket.uid.map(Uid).zip(socket.user.clone()));
+/// What is told with sockets.
+#[derive(Default)]
+pub struct Facts {
+    /// The sockets, in the order in which they were added.
+    pub sockets: Vec<Socket>,
+    /// The processes that hold them.
+    pub processes: BTreeMap<Pid, Process>,
+    /// The names of users.
+    pub users: BTreeMap<Uid, String>,
+    cgroups: Cgroups,
+    services: BTreeMap<(Port, Protocol), SavedService>,
+    reachability: BTreeMap<(SpaceId, Protocol, Endpoint), Reachability>,
+}
+
+impl Facts {
+    /// Adds a socket with all that is told with it.
+    pub fn add(&mut self, socket: saved::Socket) -> Result<(), String> {
+        self.users.extend(socket.uid.map(Uid).zip(socket.user.clone()));
         for process in &socket.owner.processes {
-            users.extend(process.uid.map(Uid).zip(process.user.clone()));
-            processes.insert(Pid(process.pid), self::process(process)?);
+            self.users.extend(process.uid.map(Uid).zip(process.user.clone()));
+            self.processes.insert(Pid(process.pid), self::process(process)?);
         }
         let protocol = named(&Protocol::ALL, Protocol::name, &socket.protocol, "protocol")?;
         if let Some(service) = &socket.service {
-            services.insert((Port::new(socket.local.port), protocol), self::service(service)?);
+            self.services.insert((Port::new(socket.local.port), protocol), self::service(service)?);
         }
         if let Some(known) = &socket.reachability {
             let end = (SpaceId(socket.space), protocol, endpoint(&socket.local));
-            saved_reachability.insert(end, reachability(known)?);
+            self.reachability.insert(end, reachability(known)?);
         }
-        sockets.push(self::socket(socket, protocol, &mut cgroups)?);
+        self.sockets.push(self::socket(socket, protocol, &mut self.cgroups)?);
+        Ok(())
     }
+
+    /// Puts them into a snapshot of a host of which no more is known.
+    pub fn into_snapshot(self, spaces: Vec<Space>, host: Option<String>) -> Snapshot {
+        let is_host = |space: &&Space| space.kind == SpaceKind::Host;
+        let own = spaces.iter().find(is_host).or(spaces.first()).map_or(SpaceId(0), |space| space.id);
+        Snapshot {
+            host: Host { name: host, os: None, kernel: None, boot_id: None, captured_at: SystemTime::UNIX_EPOCH },
+            backend: Backend::Native,
+            socket_source: SocketSource::Netlink,
+            owner_source: OwnerSource::TaskIter,
+            owner_fallback: None,
+            scope: Scope::default(),
+            own,
+            spaces,
+            further_spaces: None,
+            sockets: self.sockets,
+            processes: self.processes,
+            users: self.users,
+            cgroups: self.cgroups.found,
+            gaps: Vec::new(),
+            saved: Some(self.services),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Turns the document into a snapshot.
+pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
+    let mut facts = Facts::default();
+    for socket in document.sockets {
+        facts.add(socket)?;
+    }
+    let Facts { sockets, processes, users, cgroups, services, reachability: saved_reachability } = facts;
     let spaces = document.spaces.into_iter().map(space).collect::<Result<Vec<_>, _>>()?;
     if spaces.is_empty() {
         return Err("it names no port space".to_owned());

@@ -1,15 +1,18 @@
 //! A report that was saved earlier, on this or another machine, used as the source instead of this machine.
 
 mod document;
+mod events;
 mod facts;
 mod reachability;
+
+pub use events::Recorded;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{CollectError, Source};
-use crate::model::{Gap, Need, Snapshot, SpaceChoice};
+use super::{CollectError, Events, Source};
+use crate::model::{Gap, Need, Snapshot, SpaceChoice, Watching};
 
 /// Larger files are refused: no report of one host is that large.
 const MOST_BYTES: u64 = 1 << 30;
@@ -75,6 +78,10 @@ impl Source for Saved {
             return Err(CollectError::NoSuchSpace { name: name.clone(), known: known.join(", ") });
         }
         Ok(Saved(self.0.clone()).into_snapshot_for(need))
+    }
+
+    fn events(&self, _: &Need, _: Watching) -> Result<Box<dyn Events>, CollectError> {
+        Err(CollectError::NothingHappens)
     }
 }
 

@@ -104,6 +104,18 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
     })
 }
 
+/// Writes an object in a line of its own.
+pub fn write_line(out: &mut dyn Write, object: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(object)?;
+    text.push(b'\n');
+    out.write_all(&plain(text)?)
+}
+
+/// Writes the JSON Schema of an object that stands alone in its line.
+pub fn write_line_schema<T: schemars::JsonSchema>(out: &mut dyn Write) -> io::Result<()> {
+    write(out, &schemars::schema_for!(T), true)
+}
+
 /// Writes the JSON Schema of the document with this body.
 pub fn write_schema<T: schemars::JsonSchema>(out: &mut dyn Write) -> io::Result<()> {
     write(out, &envelope::schema::<T>(), true)

@@ -5,6 +5,7 @@ pub mod check;
 pub mod csv;
 pub mod diff;
 pub mod envelope;
+pub mod events;
 pub mod free;
 pub mod info;
 pub mod json;

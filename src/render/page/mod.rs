@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod diff;
+pub mod events;
 pub mod free;
 pub mod info;
 pub mod kill;

@@ -118,7 +118,8 @@ impl Text {
     }
 }
 
-fn width(text: &str) -> usize {
+/// How many columns of a terminal a safe text takes.
+pub fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 

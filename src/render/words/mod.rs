@@ -6,6 +6,7 @@ pub mod category;
 pub mod cell;
 pub mod column;
 pub mod doubt;
+pub mod event;
 pub mod finding;
 pub mod fix;
 pub mod gap;

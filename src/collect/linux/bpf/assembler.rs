@@ -32,6 +32,7 @@ pub const R9: Register = Register(9);
 pub const FRAME: Register = Register(10);
 
 const JUMP_IF_EQUAL: u8 = 0x15;
+const JUMP_IF_ABOVE: u8 = 0x25;
 const JUMP_IF_NOT_EQUAL: u8 = 0x55;
 
 /// A place that jumps lead to; all of them are forward.
@@ -75,6 +76,58 @@ impl Assembly {
     /// Puts the low bytes of a register into the record.
     pub fn store(&mut self, field: i16, width: Width, from: Register) {
         self.emit(0x63 | size(width), FRAME, from, self.record + field, 0);
+    }
+
+    /// Puts zeros into the record, eight bytes at a time. Uses r1.
+    pub fn clear(&mut self, fields: std::ops::Range<i16>) {
+        self.set(R1, 0);
+        for field in fields.step_by(8) {
+            self.store(field, Width::Eight, R1);
+        }
+    }
+
+    /// Sets a number of four bytes in the record.
+    pub fn store_number(&mut self, field: i16, number: i32) {
+        self.emit(0x62, FRAME, R0, self.record + field, number);
+    }
+
+    /// `to = *(record + field)`.
+    pub fn load_back(&mut self, to: Register, field: i16, width: Width) {
+        self.emit(0x61 | size(width), to, FRAME, self.record + field, 0);
+    }
+
+    /// `to = &record[field]`.
+    pub fn point_at(&mut self, to: Register, field: i16) {
+        self.copy(to, FRAME);
+        self.add(to, i32::from(self.record + field));
+    }
+
+    /// `to = map`, by the descriptor that the kernel replaces.
+    pub fn map(&mut self, to: Register, map: i32) {
+        const PSEUDO_MAP_FD: Register = Register(1);
+        self.emit(0x18, to, PSEUDO_MAP_FD, 0, map);
+        self.emit(0, R0, R0, 0, 0);
+    }
+
+    /// `*(u64 *)to += from`, at once for all processors.
+    pub fn add_in_place(&mut self, to: Register, from: Register) {
+        self.emit(0xDB, to, from, 0, 0);
+    }
+
+    /// `to += from`.
+    pub fn add_register(&mut self, to: Register, from: Register) {
+        self.emit(0x0F, to, from, 0, 0);
+    }
+
+    /// `to <<= bits`.
+    pub fn shift_left(&mut self, to: Register, bits: i32) {
+        self.emit(0x67, to, R0, 0, bits);
+    }
+
+    /// Jumps if the register, taken as a number without sign, is above the value.
+    pub fn if_above(&mut self, register: Register, value: i32, label: &mut Label) {
+        label.jumps.push(self.instructions.len());
+        self.emit(JUMP_IF_ABOVE, register, R0, 0, value);
     }
 
     /// `to = from`.

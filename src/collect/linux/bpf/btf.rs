@@ -104,6 +104,16 @@ pub struct Member {
     pub type_id: u32,
 }
 
+/// A member of a structure that may be a bit field.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bits {
+    /// Bits from the start of the structure that was asked, counted as the byte order of the machine counts them.
+    pub bit: u32,
+    /// Bits of the field; 0 for a member that is no bit field.
+    pub width: u32,
+    pub type_id: u32,
+}
+
 /// BTF that is being read.
 pub struct Btf<'a> {
     types: &'a [u8],
@@ -163,6 +173,15 @@ impl<'a> Btf<'a> {
 
     /// Returns the member `name` of the structure `id`, which may be inside of unnamed ones.
     pub fn member(&mut self, id: u32, name: &'static str) -> Result<Member, BtfError> {
+        let member = self.bits(id, name)?;
+        if member.bit % 8 != 0 || member.width != 0 {
+            return Err(BtfError::Unexpected { name });
+        }
+        Ok(Member { offset: member.bit / 8, type_id: member.type_id })
+    }
+
+    /// Like `member`, for one that may be a bit field.
+    pub fn bits(&mut self, id: u32, name: &'static str) -> Result<Bits, BtfError> {
         let mut budget = MEMBERS;
         self.member_within(id, name, DEPTH, &mut budget)?.ok_or(BtfError::Absent { name })
     }
@@ -173,7 +192,7 @@ impl<'a> Btf<'a> {
         name: &'static str,
         depth: u32,
         budget: &mut u32,
-    ) -> Result<Option<Member>, BtfError> {
+    ) -> Result<Option<Bits>, BtfError> {
         let malformed = BtfError::Malformed { id };
         let ty = self.resolved(id)?;
         if !matches!(ty.kind, kind::STRUCT | kind::UNION) {
@@ -184,20 +203,16 @@ impl<'a> Btf<'a> {
             let at = ty.body + part * MEMBER;
             let [its_name, type_id, position] = self.words(at).ok_or(malformed)?;
             if self.is_named(its_name, name) {
-                let (bits, width) = if ty.with_bits { (position & 0x00FF_FFFF, position >> 24) } else { (position, 0) };
-                if bits % 8 != 0 || width != 0 {
-                    return Err(BtfError::Unexpected { name });
-                }
-                let offset = bits / 8;
-                return Ok(Some(Member { offset, type_id }));
+                let (bit, width) = if ty.with_bits { (position & 0x00FF_FFFF, position >> 24) } else { (position, 0) };
+                return Ok(Some(Bits { bit, width, type_id }));
             }
             if self.is_named(its_name, "")
                 && depth > 0
                 && let Some(inner) = self.member_within(type_id, name, depth - 1, budget)?
             {
-                let bits = if ty.with_bits { position & 0x00FF_FFFF } else { position };
-                let offset = inner.offset.checked_add(bits / 8).ok_or(malformed)?;
-                return Ok(Some(Member { offset, ..inner }));
+                let before = if ty.with_bits { position & 0x00FF_FFFF } else { position };
+                let bit = inner.bit.checked_add(before).ok_or(malformed)?;
+                return Ok(Some(Bits { bit, ..inner }));
             }
         }
         Ok(None)

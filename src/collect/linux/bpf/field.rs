@@ -65,3 +65,29 @@ pub fn field(member: Member, size: u32, name: &'static str) -> Result<Field, Btf
         },
     })
 }
+
+/// Returns the byte that a bit field of one bit is in, and its mask there.
+pub fn flag(btf: &mut Btf, structure: u32, path: [&'static str; 2]) -> Result<(Field, u8), BtfError> {
+    let [outer, name] = path;
+    let unexpected = BtfError::Unexpected { name };
+    let outer = btf.member(structure, outer)?;
+    let bits = btf.bits(outer.type_id, name)?;
+    let shift = bits.bit % 8;
+    let shift = if cfg!(target_endian = "little") { shift } else { 7 - shift };
+    let member = Member { offset: outer.offset.checked_add(bits.bit / 8).ok_or(unexpected)?, type_id: bits.type_id };
+    if bits.width == 1 { Ok((field(member, 1, name)?, 1 << shift)) } else { Err(unexpected) }
+}
+
+/// Returns a structure that is a part of another one, as the offset from the start of the latter.
+pub fn part(btf: &mut Btf, structure: u32, path: &[&'static str], width: Width) -> Result<Field, BtfError> {
+    let mut member = Member { offset: 0, type_id: structure };
+    let mut last = "";
+    for &name in path {
+        let inner = btf.member(member.type_id, name)?;
+        let offset = member.offset.checked_add(inner.offset);
+        member = Member { offset: offset.ok_or(BtfError::Unexpected { name })?, ..inner };
+        last = name;
+    }
+    let offset = i16::try_from(member.offset).map_err(|_| BtfError::Unexpected { name: last })?;
+    Ok(Field { offset, width })
+}

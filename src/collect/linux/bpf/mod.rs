@@ -1,6 +1,7 @@
 //! Programs for the kernel to run: written here instruction by instruction, for the kernel that runs.
 //!
-//! What each program looks for is said by the modules that use this one: `owners` asks which processes hold sockets.
+//! What each program looks for is said by the modules that use this one: `owners` asks which processes hold sockets, `events` which ports are
+//! opened and closed.
 //!
 //! Source: Linux, Documentation/bpf/, bpf(2).
 
@@ -8,5 +9,7 @@ pub mod assembler;
 pub mod btf;
 pub mod field;
 pub mod kernel_btf;
+pub mod process;
 pub mod program;
+pub mod ring;
 pub mod sys;

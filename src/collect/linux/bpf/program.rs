@@ -11,6 +11,10 @@ use super::sys;
 pub enum Kind {
     /// An iterator, by the BTF number of its function.
     Iterator(u32),
+    /// A raw tracepoint whose arguments the verifier knows the types of, by the BTF number of its type.
+    TypedTracepoint(u32),
+    /// A tracepoint of perf.
+    Tracepoint,
 }
 
 /// A program, not yet attached. Dropping it removes it from the kernel.
@@ -57,6 +61,18 @@ impl Program {
             }
             Err(source) => Err(LoadError::Load { source }),
         }
+    }
+
+    /// Attaches a raw tracepoint whose name is in the program.
+    pub fn attach_tracepoint(&self) -> io::Result<OwnedFd> {
+        sys::open_tracepoint(&self.file)
+    }
+
+    /// Attaches a tracepoint of perf by its number. It is called on every processor, though the event is opened on one.
+    pub fn attach_event(&self, number: u64) -> io::Result<OwnedFd> {
+        let event = sys::open_event(number)?;
+        sys::set_program(&event, &self.file)?;
+        Ok(event)
     }
 
     /// Attaches an iterator.

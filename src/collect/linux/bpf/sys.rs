@@ -10,10 +10,15 @@ use std::ptr;
 use super::assembler::Instruction;
 use super::program::Kind;
 
+const BPF_MAP_CREATE: c_int = 0;
+const BPF_MAP_LOOKUP_ELEM: c_int = 1;
 const BPF_PROG_LOAD: c_int = 5;
+const BPF_RAW_TRACEPOINT_OPEN: c_int = 17;
 const BPF_LINK_CREATE: c_int = 28;
 const BPF_ITER_CREATE: c_int = 33;
+const BPF_PROG_TYPE_TRACEPOINT: u32 = 5;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
+const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_ITER: u32 = 28;
 
 /// The licence that the program of this module is offered under besides the crate's own.
@@ -70,6 +75,8 @@ struct IteratorAttributes {
 pub fn load_program(kind: Kind, instructions: &[Instruction], log: Option<&mut [u8]>) -> io::Result<OwnedFd> {
     let (prog_type, expected_attach_type, attach_btf_id) = match kind {
         Kind::Iterator(function) => (BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, function),
+        Kind::TypedTracepoint(tracepoint) => (BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, tracepoint),
+        Kind::Tracepoint => (BPF_PROG_TYPE_TRACEPOINT, 0, 0),
     };
     let mut attributes = LoadAttributes {
         prog_type,
@@ -92,6 +99,144 @@ pub fn load_program(kind: Kind, instructions: &[Instruction], log: Option<&mut [
     unsafe {
         bpf(BPF_PROG_LOAD, &attributes)
     }
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct MapAttributes {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    map_name: [u8; 16],
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ElementAttributes {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct TracepointAttributes {
+    name: u64,
+    prog_fd: u32,
+    padding: u32,
+}
+
+/// What a map is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MapKind {
+    /// From any key to any value.
+    Hash,
+    /// From numbers to any value, all of them there from the start.
+    Array,
+    /// What programs put in, a process takes out.
+    Ring,
+}
+
+/// Makes a map.
+pub fn create_map(kind: MapKind, key_size: u32, value_size: u32, max_entries: u32) -> io::Result<OwnedFd> {
+    let map_type = match kind {
+        MapKind::Hash => 1,
+        MapKind::Array => 2,
+        MapKind::Ring => 27,
+    };
+    let attributes =
+        MapAttributes { map_type, key_size, value_size, max_entries, map_name: *NAME, ..MapAttributes::default() };
+    #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
+    // SAFETY: the attributes hold no address.
+    unsafe {
+        bpf(BPF_MAP_CREATE, &attributes)
+    }
+}
+
+/// Reads a number out of a map whose keys are of four bytes and whose values are of eight.
+pub fn look_up(map: &OwnedFd, key: u32) -> io::Result<u64> {
+    let mut value = 0_u64;
+    let attributes = ElementAttributes {
+        map_fd: map.as_raw_fd().cast_unsigned(),
+        key: address(&raw const key),
+        value: (&raw mut value).expose_provenance() as u64,
+        ..ElementAttributes::default()
+    };
+    #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
+    // SAFETY: the key and the value live until the call returns, and have the sizes that the map was made with.
+    let result = unsafe { call(BPF_MAP_LOOKUP_ELEM, &attributes) };
+    result.map(|_| value)
+}
+
+/// Attaches a program to the raw tracepoint that it was loaded for.
+pub fn open_tracepoint(program: &OwnedFd) -> io::Result<OwnedFd> {
+    let attributes =
+        TracepointAttributes { prog_fd: program.as_raw_fd().cast_unsigned(), ..TracepointAttributes::default() };
+    #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
+    // SAFETY: the attributes hold no address: the program knows the tracepoint.
+    unsafe {
+        bpf(BPF_RAW_TRACEPOINT_OPEN, &attributes)
+    }
+}
+
+/// Start of `struct perf_event_attr`, as long as its first published version.
+///
+/// Source: perf_event_open(2).
+#[repr(C)]
+#[derive(Default)]
+struct EventAttributes {
+    kind: u32,
+    size: u32,
+    config: u64,
+    sample_period: u64,
+    sample_type: u64,
+    read_format: u64,
+    flags: u64,
+    wakeup_events: u32,
+    bp_type: u32,
+    config1: u64,
+}
+
+/// Opens a tracepoint by its number, for all processes; it counts from the start.
+pub fn open_event(number: u64) -> io::Result<OwnedFd> {
+    const TRACEPOINT: u32 = 2;
+    const CLOSE_ON_EXEC: libc::c_ulong = 8;
+    let attributes = EventAttributes {
+        kind: TRACEPOINT,
+        size: length(size_of::<EventAttributes>())?,
+        config: number,
+        sample_period: 1,
+        ..EventAttributes::default()
+    };
+    let (every_process, first_processor, no_group) = (-1 as c_int, 0 as c_int, -1 as c_int);
+    #[expect(unsafe_code, reason = "perf_event_open(2) has no safe wrapper")]
+    // SAFETY: the kernel reads the attributes, whose size they say themselves, and keeps no address.
+    let result = unsafe {
+        let attributes = ptr::from_ref(&attributes);
+        libc::syscall(libc::SYS_perf_event_open, attributes, every_process, first_processor, no_group, CLOSE_ON_EXEC)
+    };
+    descriptor(result)
+}
+
+/// Has a program called for each event.
+pub fn set_program(event: &OwnedFd, program: &OwnedFd) -> io::Result<()> {
+    // `PERF_EVENT_IOC_SET_BPF`: _IOW('$', 8, u32).
+    const SET_BPF: rustix::ioctl::Opcode = rustix::ioctl::opcode::write::<u32>(b'$', 8);
+    #[expect(unsafe_code, reason = "this ioctl has no safe wrapper")]
+    // SAFETY: the request takes a descriptor by value, and touches no memory of ours.
+    unsafe {
+        let request = rustix::ioctl::IntegerSetter::<SET_BPF>::new_usize(
+            usize::try_from(program.as_raw_fd()).map_err(io::Error::other)?,
+        );
+        rustix::ioctl::ioctl(event, request)?;
+    }
+    Ok(())
 }
 
 /// Attaches an iterator program.
@@ -129,18 +274,35 @@ fn address<T>(pointer: *const T) -> u64 {
 /// Calls bpf(2) for a command that returns a descriptor; the kernel sets close-on-exec on all of them.
 ///
 /// # Safety
-/// `T` is laid out as the start of `union bpf_attr` for `command`, without padding, and addresses in it are valid for
-/// what the command does with them.
+/// As for `call`.
 #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
 unsafe fn bpf<T>(command: c_int, attributes: &T) -> io::Result<OwnedFd> {
-    // SAFETY: the kernel reads `size_of::<T>()` bytes of the attributes; the rest is the caller's promise.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of::<T>()) };
+    // SAFETY: the caller's promise is the same.
+    let result = unsafe { call(command, attributes) }?;
+    descriptor(result)
+}
+
+/// Takes the descriptor that a system call has returned.
+fn descriptor(result: libc::c_long) -> io::Result<OwnedFd> {
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
     let descriptor = c_int::try_from(result).map_err(io::Error::other)?;
+    #[expect(unsafe_code, reason = "a descriptor of a system call without a safe wrapper")]
     // SAFETY: the kernel has just opened it for us, so nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+/// Calls bpf(2).
+///
+/// # Safety
+/// `T` is laid out as the start of `union bpf_attr` for `command`, without padding, and addresses in it are valid for
+/// what the command does with them.
+#[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
+unsafe fn call<T>(command: c_int, attributes: &T) -> io::Result<libc::c_long> {
+    // SAFETY: the kernel reads `size_of::<T>()` bytes of the attributes; the rest is the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, ptr::from_ref(attributes), size_of::<T>()) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
 #[cfg(test)]

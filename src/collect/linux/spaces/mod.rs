@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use super::{mountinfo, procfs, sysctl};
 use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
-pub use enter::{Entered, enter};
+pub use enter::{Entered, enter, within};
 pub use label::distinguish;
 pub use unattended::{by_files, by_sockets, links};
 

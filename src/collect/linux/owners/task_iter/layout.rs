@@ -4,9 +4,10 @@
 //! that another structure of the same name cannot be mistaken for the right one.
 
 use super::TaskIterError;
-use crate::collect::linux::bpf::btf::{Btf, BtfError, Member, kind};
-use crate::collect::linux::bpf::field::{Field, Width, field, number, parameter, pointer};
+use crate::collect::linux::bpf::btf::{Btf, BtfError, kind};
+use crate::collect::linux::bpf::field::{Field, Width, number, parameter, pointer};
 use crate::collect::linux::bpf::kernel_btf::KernelBtf;
+use crate::collect::linux::bpf::process::Process;
 
 /// Offsets of the running kernel, for any number of programs.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +18,7 @@ pub struct Layout {
     pub meta_seq: Field,
     pub task_tgid: Field,
     pub task_pid: Field,
+    /// What is known of a process.
     pub process: Process,
     pub file_inode: Field,
     pub inode_number: Field,
@@ -39,21 +41,6 @@ pub struct Context {
     pub task: Field,
     pub fd: Field,
     pub file: Field,
-}
-
-/// In `struct task_struct`: what is known of a process.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Process {
-    /// The first thread.
-    pub leader: Field,
-    /// The two halves of `comm`.
-    pub name: [Field; 2],
-    /// Nanoseconds since boot.
-    pub started: Field,
-    pub parent: Field,
-    pub credentials: Field,
-    /// In `struct cred`.
-    pub effective_uid: Field,
 }
 
 /// In `struct socket`.
@@ -105,7 +92,7 @@ impl Layout {
             meta_seq: pointer(&mut btf, meta_struct, "seq")?.0,
             task_tgid: number(&mut btf, task_struct, &["tgid"])?,
             task_pid: number(&mut btf, task_struct, &["pid"])?,
-            process: process(&mut btf, task_struct)?,
+            process: Process::of(&mut btf, task_struct)?,
             file_inode,
             inode_number: number(&mut btf, inode, &["i_ino"])?,
             inode_mode: number(&mut btf, inode, &["i_mode"])?,
@@ -122,18 +109,4 @@ impl Layout {
             sock_port: number(&mut btf, sock, &["__sk_common", "skc_num"])?,
         })
     }
-}
-
-fn process(btf: &mut Btf, task: u32) -> Result<Process, BtfError> {
-    let name = btf.member(task, "comm")?;
-    let half = |start| field(Member { offset: name.offset.saturating_add(start), ..name }, 8, "comm");
-    let (credentials, cred) = pointer(btf, task, "real_cred")?;
-    Ok(Process {
-        leader: pointer(btf, task, "group_leader")?.0,
-        name: [half(0)?, half(8)?],
-        started: number(btf, task, &["start_boottime"])?,
-        parent: pointer(btf, task, "real_parent")?.0,
-        credentials,
-        effective_uid: number(btf, cred, &["euid", "val"])?,
-    })
 }

@@ -9,6 +9,7 @@ use crate::collect::linux::bpf::assembler::{
     Assembly, FRAME, Instruction, Label, R0, R1, R2, R3, R4, R6, R7, R8, R9, Register, TooFar,
 };
 use crate::collect::linux::bpf::field::Width;
+use crate::collect::linux::bpf::process::Places;
 
 const CONTEXT: Register = R6;
 const TASK: Register = R7;
@@ -47,6 +48,10 @@ const ANON_INODE_FS_MAGIC: i32 = 0x0904_1934;
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "a few dozen bytes")]
 const RECORD: i16 = record::SIZE as i16;
 
+/// Where in the record the facts of the process go.
+const PROCESS: Places =
+    Places { started: at::STARTED, parent: at::PARENT, effective_uid: at::EFFECTIVE_UID, name: at::NAME };
+
 /// Returns the program for a kernel of this layout.
 ///
 /// The kernel calls it for every open file with the task and the file, and once more at the end with neither.
@@ -74,7 +79,7 @@ pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Resu
     code.store(at::PID, Width::Four, R1);
     code.load(R1, CONTEXT, layout.context.fd);
     code.store(at::FD, Width::Four, R1);
-    describe_process(&mut code, layout);
+    layout.process.describe(&mut code, TASK, LEADER, PROCESS);
     code.jump(&mut write);
 
     code.place(end)?;
@@ -97,25 +102,6 @@ pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Resu
     code.set(R0, 0);
     code.exit();
     Ok(code.finish())
-}
-
-/// Puts into the record what is known of the process: its first thread speaks for it.
-fn describe_process(code: &mut Assembly, layout: &Layout) {
-    let process = &layout.process;
-    code.load(LEADER, TASK, process.leader);
-    code.load(R1, LEADER, process.started);
-    code.store(at::STARTED, Width::Eight, R1);
-    code.load(R1, LEADER, process.parent);
-    code.load(R1, R1, layout.task_tgid);
-    code.store(at::PARENT, Width::Four, R1);
-    code.load(R1, LEADER, process.credentials);
-    code.load(R1, R1, process.effective_uid);
-    code.store(at::EFFECTIVE_UID, Width::Four, R1);
-    let [first, second] = process.name;
-    code.load(R1, LEADER, first);
-    code.store(at::NAME, Width::Eight, R1);
-    code.load(R1, LEADER, second);
-    code.store(at::NAME + 8, Width::Eight, R1);
 }
 
 /// Goes on for wanted files only, with their kind in the record.

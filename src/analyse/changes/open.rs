@@ -1,0 +1,228 @@
+//! The sockets that are open, found again by cookie, inode or addresses.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
+
+use crate::analyse::bind::{self, Facts};
+use crate::model::{
+    Backend, Bind, Caller, Category, Exposure, Host, Inode, OwnerSource, Pid, Platform, Port, Protocol, Row, Scope,
+    Seen, Snapshot, Socket, SocketSource, Space, SpaceId, Uid,
+};
+
+/// How far it is told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// It was, or it was there from the start.
+    Told,
+    /// It was bound, and may listen yet; this is how that was seen, and whether its process had ended.
+    Bound { seen: Seen, gone: bool },
+}
+
+/// A socket that is open.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    pub socket: Socket,
+    /// Since when; absent where it was there before.
+    pub since: Option<SystemTime>,
+    /// When something was last said of it, other than by a table.
+    pub touched: SystemTime,
+    pub phase: Phase,
+    /// The table that it was last in.
+    pub generation: u64,
+}
+
+impl Open {
+    pub fn new(socket: Socket, since: Option<SystemTime>, touched: SystemTime) -> Open {
+        Open { socket, since, touched, phase: Phase::Told, generation: 0 }
+    }
+}
+
+/// What tells sockets apart where the system gives neither cookie nor inode: the port, which several may share.
+type OfPort = (SpaceId, Protocol, Port);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct OpenSockets {
+    all: HashMap<u64, Open>,
+    cookies: HashMap<u64, u64>,
+    inodes: HashMap<Inode, u64>,
+    ports: HashMap<OfPort, Vec<u64>>,
+    next: u64,
+    generation: u64,
+}
+
+impl OpenSockets {
+    /// Finds the same socket; of several that could be it, the one that was opened first.
+    pub fn find(&self, socket: &Socket) -> Option<u64> {
+        let by_cookie = socket.cookie.and_then(|cookie| self.cookies.get(&cookie)).copied();
+        let by_inode = || {
+            let number = socket.inode.and_then(|inode| self.inodes.get(&inode)).copied()?;
+            // The 32 bits of an inode wrap around; subflows of MPTCP share one.
+            let known = &self.all.get(&number)?.socket;
+            (known.cookie.is_none() || socket.cookie.is_none()).then_some(number)
+        };
+        by_cookie.or_else(by_inode).or_else(|| self.alike(socket).next())
+    }
+
+    /// Says whether no other socket could have been meant.
+    pub fn is_certain(&self, socket: &Socket) -> bool {
+        let by_cookie = socket.cookie.is_some_and(|cookie| self.cookies.contains_key(&cookie));
+        by_cookie || self.alike(socket).count() < 2
+    }
+
+    /// Sockets with the same addresses that cannot be told from it.
+    fn alike(&self, socket: &Socket) -> impl Iterator<Item = u64> {
+        let is_alike = |open: &Open| {
+            let known = &open.socket;
+            (known.local, known.peer, known.family) == (socket.local, socket.peer, socket.family)
+                && (known.cookie.is_none() || socket.cookie.is_none())
+                && (known.inode.is_none() || socket.inode.is_none())
+        };
+        let numbers = self.ports.get(&of_port(socket)).into_iter().flatten().copied();
+        numbers.filter(move |number| self.all.get(number).is_some_and(is_alike))
+    }
+
+    pub fn get(&self, number: u64) -> Option<&Open> {
+        self.all.get(&number)
+    }
+
+    /// The others on its port.
+    pub fn of_port(&self, socket: &Socket) -> impl Iterator<Item = &Open> {
+        self.ports.get(&of_port(socket)).into_iter().flatten().filter_map(|number| self.all.get(number))
+    }
+
+    pub fn add(&mut self, open: Open) {
+        self.next += 1;
+        self.insert(self.next, open);
+    }
+
+    fn insert(&mut self, number: u64, open: Open) {
+        self.cookies.extend(open.socket.cookie.map(|cookie| (cookie, number)));
+        self.inodes.extend(open.socket.inode.map(|inode| (inode, number)));
+        let of_port = self.ports.entry(of_port(&open.socket)).or_default();
+        if !of_port.contains(&number) {
+            of_port.push(number);
+        }
+        self.all.insert(number, Open { generation: self.generation, ..open });
+    }
+
+    /// Puts what is known now in its place. What was known of it and is not told now stays.
+    pub fn replace(&mut self, number: u64, mut open: Open) {
+        if let Some(was) = self.remove(number) {
+            let (now, was) = (&mut open.socket, was.socket);
+            now.cookie = now.cookie.or(was.cookie);
+            now.inode = now.inode.or(was.inode);
+        }
+        self.insert(number, open);
+    }
+
+    pub fn remove(&mut self, number: u64) -> Option<Open> {
+        let open = self.all.remove(&number)?;
+        if let Some(cookie) = open.socket.cookie
+            && self.cookies.get(&cookie) == Some(&number)
+        {
+            self.cookies.remove(&cookie);
+        }
+        if let Some(inode) = open.socket.inode
+            && self.inodes.get(&inode) == Some(&number)
+        {
+            self.inodes.remove(&inode);
+        }
+        let key = of_port(&open.socket);
+        if let Some(numbers) = self.ports.get_mut(&key) {
+            numbers.retain(|other| *other != number);
+            if numbers.is_empty() {
+                self.ports.remove(&key);
+            }
+        }
+        Some(open)
+    }
+
+    /// A new table is gone through.
+    pub fn begin(&mut self) {
+        self.generation += 1;
+    }
+
+    /// Takes out those that the table has not, in the order in which they were opened, unless they were opened while it
+    /// was read. Of a table that is not whole nothing is missing.
+    pub fn missing(&mut self, begun: SystemTime, is_whole: bool) -> Vec<Open> {
+        if !is_whole {
+            return Vec::new();
+        }
+        let is_missing = |open: &Open| open.generation < self.generation && open.touched < begun;
+        let mut numbers: Vec<u64> =
+            self.all.iter().filter(|(_, open)| is_missing(open)).map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
+        numbers.into_iter().filter_map(|number| self.remove(number)).collect()
+    }
+
+    /// The processes that hold any.
+    pub fn holders(&self) -> impl Iterator<Item = Pid> {
+        self.all.values().flat_map(|open| open.socket.owner.holders()).map(|holder| holder.pid)
+    }
+}
+
+fn of_port(socket: &Socket) -> OfPort {
+    (socket.space, socket.protocol, socket.local.port)
+}
+
+/// Those that are in the way of a bind to the address of `socket`, the foremost first.
+pub(super) fn in_the_way<'a>(
+    socket: &Socket,
+    reuseport: bool,
+    user: Option<Uid>,
+    others: &[&'a Open],
+    space: &Space,
+    table: &Snapshot,
+) -> Vec<&'a Open> {
+    // Nobody knows by now whether it had set SO_REUSEADDR; without, every socket that could be is in the way.
+    let bind = Bind {
+        v6only: socket.v6only == Some(true),
+        reuseport,
+        device: socket.device.clone(),
+        user,
+        ..Bind::plain(socket.protocol, socket.local.address, socket.local.port)
+    };
+    let row = |open: &&'a Open| Row {
+        socket: &open.socket,
+        space,
+        category: Category::of(open.socket.local.port),
+        service: None,
+        exposure: Exposure::Any,
+        is_listener: true,
+        processes: Vec::new(),
+        user: None,
+        belonging: None,
+        snapshot: table,
+    };
+    let rows: Vec<Row<'_>> = others.iter().map(row).collect();
+    let rows: Vec<&Row<'_>> = rows.iter().collect();
+    let caller = Caller { platform: Platform::Linux, uid: user, is_privileged: None };
+    let judgement = bind::judge(&bind, &rows, &Facts { space, caller, address: None });
+    let place = |blocker: &bind::Blocker<'_>| {
+        others.iter().copied().find(|open| std::ptr::eq(&raw const open.socket, blocker.row.socket))
+    };
+    judgement.blockers.iter().filter_map(place).collect()
+}
+
+/// A snapshot of nothing, for events that come before the first table.
+pub(super) fn nothing() -> Snapshot {
+    Snapshot {
+        host: Host { name: None, os: None, kernel: None, boot_id: None, captured_at: SystemTime::UNIX_EPOCH },
+        backend: Backend::Native,
+        scope: Scope::default(),
+        socket_source: SocketSource::Netlink,
+        owner_source: OwnerSource::TaskIter,
+        owner_fallback: None,
+        own: SpaceId(0),
+        spaces: Vec::new(),
+        further_spaces: None,
+        sockets: Vec::new(),
+        processes: BTreeMap::new(),
+        users: BTreeMap::new(),
+        cgroups: BTreeMap::new(),
+        gaps: Vec::new(),
+        saved: None,
+        warnings: Vec::new(),
+    }
+}

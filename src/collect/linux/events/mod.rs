@@ -1,0 +1,187 @@
+//! What happens to ports: as the kernel tells it, and by comparing tables where it does not.
+
+mod capabilities;
+mod kernel;
+mod layout;
+mod notices;
+mod poller;
+mod programs;
+mod record;
+mod sightings;
+mod tracefs;
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use super::spaces;
+use crate::collect::events::{Events, pause};
+use crate::collect::{CollectError, Polling, System};
+use crate::model::{Lost, Need, Observation, Protocol, Seen, SpaceChoice, Watching, Ways};
+use kernel::Kernel;
+use notices::{Group, Reader, calm_down};
+use poller::{Look, Poller};
+use record::Kind;
+use sightings::Known;
+
+/// Records that are taken at once: as many as find room.
+const MOST_RECORDS: usize = 65_536;
+/// The time between two looks at the table, where the kernel tells what is opened and where it does not.
+const INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
+
+/// Starts to watch in the best way that this user and this kernel have.
+pub fn start(need: &Need, watching: Watching) -> Box<dyn Events> {
+    if watching.poll_only {
+        return Box::new(Polling::new(System, need, watching));
+    }
+    match Live::start(need, watching) {
+        Ok(live) => Box::new(live),
+        // Without threads or descriptors there is still the table.
+        Err(_) => Box::new(Polling::new(System, need, watching)),
+    }
+}
+
+/// The kernel's word, its notices, and the table.
+struct Live {
+    kernel: Option<Kernel>,
+    reader: Option<Reader>,
+    poller: Poller,
+    known: Known,
+    wake: Arc<OwnedFd>,
+    /// When the table is looked at next.
+    due: Instant,
+    interval: Option<Duration>,
+    /// Something was lost after the look that goes on now was begun.
+    again: bool,
+    ways: Ways,
+}
+
+impl Live {
+    fn start(need: &Need, watching: Watching) -> std::io::Result<Live> {
+        let mut refused = Vec::new();
+        let mut kernel = match Kernel::attach(watching.connections) {
+            Ok(kernel) => Some(kernel),
+            Err(error) => {
+                refused.push(error.to_string());
+                None
+            }
+        };
+        refused.extend(kernel.as_mut().and_then(|kernel| kernel.without_bind.take()).map(|error| error.to_string()));
+        // The programs see every port space, so the table has them too unless some are named.
+        let has_all = kernel.is_some() && matches!(need.spaces, SpaceChoice::Containers | SpaceChoice::All);
+        let need = Need { spaces: if has_all { SpaceChoice::All } else { need.spaces.clone() }, ..need.clone() };
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let own = spaces::current().id;
+        // Every connection that ends would give a notice of TCP; the program says the same of listeners alone.
+        let protocols: &[Protocol] = if kernel.is_some() { &[Protocol::Udp] } else { &[Protocol::Tcp, Protocol::Udp] };
+        let joined: std::io::Result<Vec<Group>> =
+            protocols.iter().map(|protocol| Group::join(*protocol, own)).collect();
+        let groups = joined.map_err(|error| refused.push(format!("the kernel's notices cannot be read: {error}"))).ok();
+        if watching.drop_privileges {
+            capabilities::keep_needed();
+        }
+        let connections = watching.connections;
+        let reader = groups.map(|groups| Reader::start(groups, connections, Arc::clone(&wake))).transpose()?;
+        let poller = Poller::start(need.clone(), kernel.is_some(), Arc::clone(&wake))?;
+        let (v6only, reuseport) = kernel.as_ref().map_or((0, 0), |kernel| (kernel.v6only, kernel.reuseport));
+        let ways = Ways {
+            opened: if kernel.is_some() { Seen::Kernel } else { Seen::Poll },
+            closed: match (&kernel, &reader) {
+                (Some(_), _) => Seen::Kernel,
+                (None, Some(_)) => Seen::Netlink,
+                (None, None) => Seen::Poll,
+            },
+            binds: kernel.as_ref().is_some_and(Kernel::sees_bind),
+            refused,
+            other_spaces: has_all,
+        };
+        let known = Known::new(&need, v6only, reuseport);
+        let (interval, due) = (watching.interval, Instant::now());
+        Ok(Live { kernel, reader, poller, known, wake, due, interval, again: false, ways })
+    }
+
+    fn wait(&self, wait: Duration) {
+        let until_due = self.due.saturating_duration_since(Instant::now());
+        let wait = if self.poller.is_busy { wait } else { wait.min(until_due) };
+        let mut ready = vec![PollFd::new(&*self.wake, PollFlags::IN)];
+        ready.extend(self.kernel.as_ref().map(|kernel| PollFd::from_borrowed_fd(kernel.as_fd(), PollFlags::IN)));
+        let timeout =
+            Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: wait.subsec_nanos().into() };
+        // A signal ends the wait as well; whoever asked decides what to do then.
+        let _ = poll(&mut ready, Some(&timeout));
+        calm_down(&self.wake);
+    }
+
+    /// What was lost since this was last asked; the table is read again then.
+    fn lost(&mut self, notices: notices::Lost) -> Vec<Observation> {
+        let at = SystemTime::now();
+        let mut observations = Vec::new();
+        if let Some(kernel) = &mut self.kernel {
+            let lost = kernel.lost();
+            let of = |kinds: &[Kind]| -> u64 {
+                let number = |kind: &Kind| usize::try_from(kind.number()).unwrap_or_default();
+                kinds.iter().filter_map(|kind| lost.get(number(kind))).sum()
+            };
+            let lost = Lost {
+                opened: Some(of(&[Kind::Listening])),
+                closed: Some(of(&[Kind::Unlistened])),
+                binds: Some(of(&[Kind::Bound, Kind::BindFailed])),
+                connections: Some(of(&[Kind::Connecting, Kind::Connected, Kind::Disconnected])),
+            };
+            if [lost.opened, lost.closed, lost.binds, lost.connections].iter().any(|count| *count != Some(0)) {
+                observations.push(Observation::Lost { at, lost, seen: Seen::Kernel });
+            }
+        }
+        let closed = notices.tcp + notices.udp;
+        if closed > 0 {
+            let lost = Lost { closed: Some(closed), ..Lost::default() };
+            observations.push(Observation::Lost { at, lost, seen: Seen::Netlink });
+        }
+        if !observations.is_empty() {
+            self.again = self.poller.is_busy;
+            self.due = Instant::now();
+        }
+        observations
+    }
+
+    fn look(&mut self, look: Look) -> Observation {
+        let usual = INTERVALS[usize::from(self.kernel.is_none())];
+        let wait =
+            if std::mem::take(&mut self.again) { Duration::ZERO } else { pause(self.interval, usual, look.took) };
+        self.due = Instant::now() + wait;
+        self.known.spaces = look.snapshot.spaces.iter().map(|space| space.id).collect();
+        if let Some(reader) = &mut self.reader {
+            // A group keeps its network namespace; it must not be the last that does.
+            if let Some(alive) = &look.alive {
+                reader.keep(alive);
+            }
+            reader.add(look.joined);
+        }
+        Observation::Table(Box::new(look.snapshot))
+    }
+}
+
+impl Events for Live {
+    fn next(&mut self, wait: Duration) -> Result<Vec<Observation>, CollectError> {
+        if Instant::now() >= self.due {
+            let joined = self.reader.as_ref().map(|reader| reader.spaces.clone()).unwrap_or_default();
+            self.poller.look(&joined);
+        }
+        self.wait(wait);
+        // In this order: what was opened before a notice or a table was made is taken after it, and told before it.
+        let look = self.poller.take().transpose()?;
+        let (notices, lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
+        let records = self.kernel.as_mut().map(|kernel| kernel.take(MOST_RECORDS)).unwrap_or_default();
+        let mut observations = self.known.observed(records);
+        observations.extend(self.known.noticed(notices));
+        observations.extend(self.lost(lost));
+        observations.extend(look.map(|look| self.look(look)));
+        Ok(observations)
+    }
+
+    fn ways(&self) -> &Ways {
+        &self.ways
+    }
+}

@@ -1,0 +1,87 @@
+//! Looks at the table on a thread of its own, so that what happens meanwhile is not kept waiting.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
+
+use super::notices::{Group, wake_up};
+use crate::collect::CollectError;
+use crate::collect::linux::{native, spaces};
+use crate::model::{Need, Protocol, Snapshot, SpaceId};
+
+/// What one look has given.
+pub struct Look {
+    pub snapshot: Snapshot,
+    /// How long it took.
+    pub took: Duration,
+    /// The spaces that live by processes or mount points, where it was looked for them.
+    pub alive: Option<BTreeSet<SpaceId>>,
+    /// The groups of those that were not joined yet.
+    pub joined: Vec<Group>,
+}
+
+/// The thread, which ends when this is dropped.
+pub struct Poller {
+    ask: SyncSender<BTreeSet<SpaceId>>,
+    answers: Receiver<Result<Look, CollectError>>,
+    /// Whether it is looking now.
+    pub is_busy: bool,
+}
+
+impl Poller {
+    /// Starts it. With `joins` it joins the groups of UDP of every space but those that it is told with each look.
+    pub fn start(need: Need, joins: bool, wake: Arc<OwnedFd>) -> io::Result<Poller> {
+        let (ask, asked) = mpsc::sync_channel::<BTreeSet<SpaceId>>(1);
+        let (answer, answers) = mpsc::sync_channel(1);
+        let work = move || {
+            for joined in asked {
+                if answer.send(look(&need, joins, &joined)).is_err() {
+                    return;
+                }
+                wake_up(&wake);
+            }
+        };
+        Builder::new().name("table".to_owned()).spawn(work)?;
+        Ok(Poller { ask, answers, is_busy: false })
+    }
+
+    /// Has it look, unless it is doing so.
+    pub fn look(&mut self, joined: &BTreeSet<SpaceId>) {
+        if !self.is_busy {
+            self.is_busy = self.ask.try_send(joined.clone()).is_ok();
+        }
+    }
+
+    /// Takes what it has seen, if it is done.
+    pub fn take(&mut self) -> Option<Result<Look, CollectError>> {
+        let look = self.answers.try_recv().ok()?;
+        self.is_busy = false;
+        Some(look)
+    }
+}
+
+fn look(need: &Need, joins: bool, joined: &BTreeSet<SpaceId>) -> Result<Look, CollectError> {
+    let started = Instant::now();
+    let snapshot = native::snapshot(need)?;
+    let has_others = snapshot.spaces.len() > 1 || joined.len() > 1;
+    let found = if joins && has_others { spaces::find().ok() } else { None };
+    let mut alive = None;
+    let mut groups = Vec::new();
+    if let Some(found) = found {
+        let wanted: BTreeSet<SpaceId> = snapshot.spaces.iter().map(|space| space.id).collect();
+        for namespace in &found {
+            let id = namespace.space.id;
+            if wanted.contains(&id) && !joined.contains(&id) {
+                // A space that cannot be entered is seen by the looks alone.
+                let group = spaces::within(namespace, || Group::join(Protocol::Udp, id));
+                groups.extend(group.and_then(|group| group).ok());
+            }
+        }
+        alive = Some(found.iter().map(|namespace| namespace.space.id).collect());
+    }
+    Ok(Look { snapshot, took: started.elapsed(), alive, joined: groups })
+}

@@ -1,0 +1,69 @@
+//! The events of this machine, or of another source, as they come: collecting and comparing put together.
+//!
+//! Whoever shows them, a line each or a screen, asks for the next ones and waits no longer than it likes.
+
+use std::time::Duration;
+
+use crate::analyse::changes::{Ledger, Options};
+use crate::collect::{CollectError, Events, Source};
+use crate::join;
+use crate::model::{Changes, Need, Observation, Snapshot, SpaceChoice, State, Watching, Ways};
+
+/// A stream of events.
+pub struct Follow {
+    events: Box<dyn Events>,
+    ledger: Ledger,
+    /// The last table.
+    table: Option<Snapshot>,
+}
+
+impl Follow {
+    /// Starts to watch the sockets that are needed. With `initial` it begins with what is open.
+    pub fn start(source: &dyn Source, need: &Need, watching: Watching, initial: bool) -> Result<Follow, CollectError> {
+        let mut states = vec![State::Listen, State::Bound, State::Unconnected];
+        if watching.connections {
+            states.push(State::Established);
+        }
+        let need = Need { states: Some(states), ports: None, ..need.clone() };
+        let events = source.events(&need, watching)?;
+        let ledger = Ledger::new(Options {
+            initial,
+            connections: watching.connections,
+            sees_binds: events.ways().binds,
+            every_space: need.spaces == SpaceChoice::All || events.ways().other_spaces,
+        });
+        Ok(Follow { events, ledger, table: None })
+    }
+
+    /// How the events are seen.
+    pub fn ways(&self) -> &Ways {
+        self.events.ways()
+    }
+
+    /// The last table of what is open; nothing before the first.
+    pub fn table(&self) -> Option<&Snapshot> {
+        self.table.as_ref()
+    }
+
+    /// Waits for something to happen, at most that long, and returns what has; perhaps nothing.
+    pub fn next(&mut self, wait: Duration) -> Result<Vec<Changes>, CollectError> {
+        let mut changes = Vec::new();
+        for observation in self.events.next(wait)? {
+            match observation {
+                Observation::Table(table) => {
+                    let (before, after) = (self.table.take(), (*table).clone());
+                    changes.push(self.ledger.observe(Observation::Table(table)));
+                    if let Some(before) = &before {
+                        let (before, after) = (join::listing(before, None), join::listing(&after, None));
+                        changes.push(self.ledger.compared(&before, &after));
+                    }
+                    self.ledger.forget();
+                    self.table = Some(after);
+                }
+                other => changes.push(self.ledger.observe(other)),
+            }
+        }
+        changes.retain(|changes| !changes.events.is_empty());
+        Ok(changes)
+    }
+}

@@ -1,0 +1,419 @@
+//! `portscope events` against ports that the test opens and closes itself.
+#![cfg(target_os = "linux")]
+#![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::{ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+use support::{Folder, Kept, ReachableBinary, Run, eventually, is_root, portscope, read_all, skip, start};
+
+/// A run that goes on, and what it has printed.
+struct Stream {
+    child: Kept,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Stream {
+    /// Starts it and waits until it has told the listener that is opened last: from then on it sees everything.
+    fn start(run: Run) -> Stream {
+        let mut command = run.command();
+        let mut child = Kept(start(command.stdout(Stdio::piped()).stderr(Stdio::null())));
+        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        let mut stream = Stream { child, lines };
+        let marks: Vec<TcpListener> = Vec::new();
+        let port = loop {
+            // With --initial it begins with what is open.
+            let event = stream.next().expect("it begins with what is open");
+            if event["event"] == "opened" {
+                break event["local"]["port"].clone();
+            }
+        };
+        drop((marks, port));
+        stream
+    }
+
+    fn next(&mut self) -> Option<Value> {
+        let line = self.lines.next()?.unwrap();
+        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+    }
+
+    /// Reads until an event is the one that is looked for.
+    fn until(&mut self, what: &str, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+        let mut seen = Vec::new();
+        while let Some(event) = self.next() {
+            if is_it(&event) {
+                return event;
+            }
+            seen.push(event);
+        }
+        panic!("the stream ended without {what}: {seen:#?}")
+    }
+
+    /// Asks it to end, and returns what it has yet to say.
+    fn end(mut self) -> Vec<Value> {
+        let pid = rustix::process::Pid::from_child(&self.child.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        let rest = std::iter::from_fn(|| self.next()).collect();
+        let status = self.child.0.wait().unwrap();
+        assert_eq!(status.code(), Some(0), "a stream that is ended by a signal ends whole");
+        rest
+    }
+}
+
+fn json() -> Run {
+    portscope(["events", "-o", "ndjson", "--initial", "--for", "60s"])
+}
+
+fn is(event: &Value, kind: &str, port: u16) -> bool {
+    event["event"] == kind && event["local"]["port"] == port
+}
+
+fn pids(owner: &Value) -> Vec<u64> {
+    owner["processes"].as_array().unwrap().iter().map(|process| process["pid"].as_u64().unwrap()).collect()
+}
+
+fn needs_root() -> bool {
+    if !is_root() {
+        skip("BPF programs need root");
+    }
+    is_root()
+}
+
+#[test]
+fn root_is_told_of_listeners_and_receivers_of_both_families_with_the_process_that_opened_them() {
+    if !needs_root() {
+        return;
+    }
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json());
+    let listeners = [TcpListener::bind(("127.0.0.1", 0)).unwrap(), TcpListener::bind(("::1", 0)).unwrap()];
+    let receivers = [UdpSocket::bind(("127.0.0.1", 0)).unwrap(), UdpSocket::bind(("::1", 0)).unwrap()];
+    let dual = TcpListener::bind(("::", 0)).unwrap();
+    let mut ports: Vec<u16> = listeners.iter().map(|socket| socket.local_addr().unwrap().port()).collect();
+    ports.push(dual.local_addr().unwrap().port());
+    ports.extend(receivers.iter().map(|socket| socket.local_addr().unwrap().port()));
+    let mut left: BTreeSet<u16> = ports.iter().copied().collect();
+    while !left.is_empty() {
+        let opened = stream.until("an opening", |event| {
+            event["event"] == "opened"
+                && left.iter().any(|port| is(event, "opened", *port))
+                && event["owner"]["processes"][0]["pid"] == std::process::id()
+        });
+        assert_eq!(opened["seen"], "kernel", "{opened:#}");
+        assert_eq!(opened["schema"], "portscope-event/1");
+        left.remove(&(opened["local"]["port"].as_u64().unwrap() as u16));
+    }
+    drop((listeners, receivers, dual));
+    let mut left: BTreeSet<u16> = ports.into_iter().collect();
+    while !left.is_empty() {
+        let closed = stream.until("a closing", |event| {
+            event["event"] == "closed" && left.iter().any(|port| is(event, "closed", *port))
+        });
+        assert!(closed["open_for_ms"].is_u64(), "{closed:#}");
+        assert_ne!(closed["seen"], "poll", "{closed:#}");
+        left.remove(&(closed["local"]["port"].as_u64().unwrap() as u16));
+    }
+    stream.end();
+}
+
+#[test]
+fn a_bind_that_fails_is_told_with_its_cause() {
+    if !needs_root() {
+        return;
+    }
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut stream = Stream::start(json().arg(port));
+    let mut server = Command::new("python3");
+    server.args(["-m", "http.server", &port.to_string(), "--bind", "127.0.0.1"]);
+    let output = support::output(&mut server);
+    assert!(!output.status.success());
+    let failed = stream.until("the failure", |event| event["event"] == "bind-failed");
+    assert_eq!(failed["errno"], "EADDRINUSE");
+    assert_eq!(failed["local"]["port"], port);
+    let blockers = failed["blocked_by"].as_array().unwrap();
+    assert_eq!(blockers.len(), 1, "{failed:#}");
+    assert_eq!(pids(&blockers[0]), [u64::from(std::process::id())]);
+    assert!(failed["owner"]["processes"][0]["name"].as_str().unwrap().starts_with("python3"), "{failed:#}");
+    stream.end();
+}
+
+/// Opens and closes so many listeners at once, and returns their ports.
+fn burst(count: usize) -> Vec<u16> {
+    let mut ports = Vec::new();
+    for _ in 0..count.div_ceil(100) {
+        let listeners: Vec<TcpListener> = (0..100).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+        ports.extend(listeners.iter().map(|listener| listener.local_addr().unwrap().port()));
+    }
+    ports
+}
+
+#[test]
+fn every_listener_of_a_burst_is_told_to_root_with_its_process_or_counted_as_lost() {
+    if !needs_root() {
+        return;
+    }
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json());
+    let ports = burst(5000);
+    let last = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (mark, own) = (last.local_addr().unwrap().port(), u64::from(std::process::id()));
+    let (mut opened, mut closed, mut lost) = (0, 0, [0, 0]);
+    while let Some(event) = stream.next() {
+        if is(&event, "opened", mark) {
+            break;
+        }
+        let is_ours = || event["seen"] == "kernel" && pids(&event["owner"]) == [own];
+        match event["event"].as_str().unwrap() {
+            "opened" if is_ours() => opened += 1,
+            "closed" if is_ours() => closed += 1,
+            "lost" => {
+                lost[0] += event["count"]["opened"].as_u64().unwrap_or(0);
+                lost[1] += event["count"]["closed"].as_u64().unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+    // Other tests of this file run in the same process.
+    assert!(opened + lost[0] >= ports.len() as u64, "{opened} opened, {lost:?} lost");
+    assert!(closed + lost[1] >= ports.len() as u64, "{closed} closed, {lost:?} lost");
+    stream.end();
+}
+
+#[test]
+fn nobody_is_told_of_every_closing_of_a_burst_by_the_kernels_notices() {
+    if !is_root() {
+        skip("only root can become somebody else");
+        return;
+    }
+    let reachable = ReachableBinary::new();
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json().run_by_nobody(&reachable));
+    let ports = burst(5000);
+    let last = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mark = last.local_addr().unwrap().port();
+    drop(last);
+    let (mut closed, mut lost) = (0, 0);
+    while let Some(event) = stream.next() {
+        match event["event"].as_str().unwrap() {
+            "closed" if event["local"]["port"] == mark => break,
+            "closed" => closed += 1,
+            "lost" => lost += event["count"]["closed"].as_u64().unwrap(),
+            _ => {}
+        }
+    }
+    assert!(closed + lost >= ports.len() as u64, "{closed} closed, {lost} lost");
+    stream.end();
+}
+
+#[test]
+fn a_bind_that_is_followed_by_listen_is_one_event_and_a_group_of_reuseport_is_told_apart() {
+    if !needs_root() {
+        return;
+    }
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json());
+    let listener = |port: u16| {
+        let socket =
+            rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+        rustix::net::sockopt::set_socket_reuseport(&socket, true).unwrap();
+        let address: std::net::SocketAddrV4 = format!("127.0.0.1:{port}").parse().unwrap();
+        rustix::net::bind(&socket, &address).unwrap();
+        rustix::net::listen(&socket, 8).unwrap();
+        TcpListener::from(socket)
+    };
+    let first = listener(0);
+    let port = first.local_addr().unwrap().port();
+    let others = [listener(port), listener(port)];
+    let last = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mark = last.local_addr().unwrap().port();
+    let mut cookies = Vec::new();
+    stream.until("the last one", |event| {
+        if is(event, "opened", port) {
+            cookies.push(event["cookie"].as_u64().unwrap());
+        }
+        is(event, "opened", mark)
+    });
+    let distinct: BTreeSet<u64> = cookies.iter().copied().collect();
+    assert_eq!((cookies.len(), distinct.len()), (3, 3));
+    drop(others);
+    for _ in 0..2 {
+        let closed = stream.until("a closing", |event| is(event, "closed", port));
+        assert!(closed["cookie"].as_u64().is_some_and(|cookie| distinct.contains(&cookie) && cookie != cookies[0]));
+    }
+    stream.end();
+}
+
+#[test]
+fn a_listener_of_another_namespace_is_told_to_root_with_its_space() {
+    if !needs_root() {
+        return;
+    }
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json());
+    let mut other = Command::new("unshare");
+    other.args([
+        "--net",
+        "python3",
+        "-c",
+        "import socket,sys\ns=socket.socket()\ns.bind(('0.0.0.0',4321))\ns.listen()\nsys.stdin.read()",
+    ]);
+    let mut child = Kept(start(other.stdin(Stdio::piped())));
+    let opened = stream.until("the opening", |event| is(event, "opened", 4321));
+    let space = opened["space"].as_u64().unwrap();
+    let own = fs::read_link("/proc/self/ns/net").unwrap().to_string_lossy().into_owned();
+    assert!(!own.contains(&space.to_string()), "{opened:#}");
+    drop(child.0.stdin.take());
+    let closed = stream.until("the closing", |event| is(event, "closed", 4321));
+    assert_eq!(closed["space"], space);
+    stream.end();
+}
+
+#[test]
+fn what_lasts_is_told_to_everybody_by_looking_at_the_table() {
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json().args(["--poll", "--interval", "50ms"]));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let opened = stream.until("the opening", |event| is(event, "opened", port));
+    assert_eq!((opened["seen"].as_str(), pids(&opened["owner"])), (Some("poll"), vec![u64::from(std::process::id())]));
+    drop(listener);
+    let closed = stream.until("the closing", |event| is(event, "closed", port));
+    assert_eq!(closed["seen"], "poll");
+    stream.end();
+}
+
+#[test]
+fn connections_are_told_when_they_are_asked_for() {
+    if !needs_root() {
+        return;
+    }
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut stream = Stream::start(json().arg("--connections"));
+    let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let own = client.local_addr().unwrap().port();
+    let connected = stream.until("the connection", |event| is(event, "connected", own));
+    assert_eq!(connected["peer"]["port"], port);
+    assert_eq!(pids(&connected["owner"]), [u64::from(std::process::id())]);
+    drop(client);
+    drop(listener.accept());
+    stream.until("its end", |event| event["event"] == "disconnected" && event["peer"]["port"] == port);
+    stream.end();
+}
+
+#[test]
+fn nothing_stays_attached_and_little_may_be_done_once_it_runs() {
+    if !needs_root() {
+        return;
+    }
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let stream = Stream::start(json());
+    let pid = stream.child.pid();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    let effective = u64::from_str_radix(effective, 16).unwrap();
+    // DAC_READ_SEARCH, SETGID, SETUID, SYS_PTRACE, SYS_ADMIN.
+    let kept = 1 << 2 | 1 << 6 | 1 << 7 | 1 << 19 | 1 << 21;
+    assert_eq!(effective & !kept, 0, "{effective:x}");
+    let programs = || {
+        let held = fs::read_dir(format!("/proc/{pid}/fdinfo")).into_iter().flatten().flatten();
+        held.filter(|file| fs::read_to_string(file.path()).is_ok_and(|text| text.contains("prog_tag"))).count()
+    };
+    assert!(programs() >= 1);
+    stream.end();
+    assert_eq!(programs(), 0);
+}
+
+#[test]
+fn a_record_says_who_had_a_port_and_who_failed_to_get_it() {
+    let folder = Folder::new();
+    let path = folder.join("record");
+    let event = |kind: &str, time: &str, more: &str| {
+        format!(
+            r#"{{"schema":"portscope-event/1","event":"{kind}","time":"2026-11-25T{time}Z","host":"web-1","space":4026531840,"space_label":"host","space_kind":"host","protocol":"tcp","family":"ipv4","local":{{"address":"0.0.0.0","port":3000}},"peer":null,"state":"LISTEN","cookie":7,"inode":9,"uid":1000,"user":"ada","category":"registered","service":null,"exposure":"any",{more}"seen":"kernel"}}"#
+        )
+    };
+    let owner = |name: &str, pid: u32| {
+        format!(
+            r#"{{"tier":"process","reason":null,"processes":[{{"pid":{pid},"name":"{name}","uid":1000,"user":"ada"}}],"unit":null,"container":null}}"#
+        )
+    };
+    let node = owner("node", 2214);
+    let blocked =
+        format!(r#"{{"local":{{"address":"0.0.0.0","port":3000}},"state":"LISTEN","since":null,{}"#, &node[1..]);
+    let lines = [
+        event("opened", "14:02:11.482311", &format!(r#""owner":{node},"#)),
+        "a line that a logger wrote".to_owned(),
+        event(
+            "bind-failed",
+            "14:02:12.000001",
+            &format!(r#""owner":{},"errno":"EADDRINUSE","blocked_by":[{blocked}],"#, owner("java", 2301)),
+        ),
+        event("closed", "14:02:15.482311", &format!(r#""owner":{node},"open_for_ms":4000,"#)),
+        event("opened", "14:03:00.000000", &format!(r#""owner":{},"#, owner("java", 2302))),
+    ];
+    fs::write(&path, lines.join("\n") + "\n").unwrap();
+    let run = |more: &[&str]| {
+        let path = path.to_str().unwrap();
+        portscope(["events", "--from", path])
+            .args(more)
+            .env("TZ", "UTC")
+            .stderr_contains("1 line of the record is not an event")
+            .success()
+            .stdout
+    };
+    insta::assert_snapshot!(run(&["3000"]), @r"");
+    insta::assert_snapshot!(run(&["--summary"]), @r"");
+    assert_eq!(run(&["--kind", "bind-failed", "-o", "ndjson"]).lines().count(), 1);
+    assert_eq!(run(&["java"]).lines().count(), 3);
+    assert_eq!(run(&["9"]), "");
+}
+
+#[test]
+fn a_record_may_come_by_a_pipe_and_is_what_the_stream_wrote() {
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = _initial.local_addr().unwrap().port();
+    let run = portscope(["events", "-o", "ndjson", "--initial", "--count", "1", "--for", "60s"]).arg(port);
+    let written = run.any_stderr().success().stdout;
+    let mut command = portscope(["events", "--from", "-", "-o", "ndjson"]).command();
+    let mut child = Kept(start(command.stdin(Stdio::piped()).stdout(Stdio::piped())));
+    child.0.stdin.take().unwrap().write_all(written.as_bytes()).unwrap();
+    let again = read_all(child.0.stdout.take().unwrap());
+    let (written, again): (Value, Value) =
+        (serde_json::from_str(&written).unwrap(), serde_json::from_str(&again).unwrap());
+    for field in ["event", "time", "host", "space", "protocol", "local", "cookie", "inode", "seen", "exposure"] {
+        assert_eq!(written[field], again[field], "{field}");
+    }
+    assert_eq!(pids(&written["owner"]), pids(&again["owner"]));
+}
+
+#[test]
+fn every_event_is_as_the_schema_says() {
+    let schema = portscope(["schema", "events"]).success().json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let output = portscope(["events", "-o", "ndjson", "--initial", "--for", "2s"]).any_stderr().success();
+    assert!(!output.stdout.is_empty());
+    for line in output.stdout.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&event).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}: {line}");
+    }
+}
+
+#[test]
+fn it_ends_after_its_time_and_after_its_count() {
+    let _initial = [TcpListener::bind(("127.0.0.1", 0)).unwrap(), TcpListener::bind(("127.0.0.1", 0)).unwrap()];
+    let output = portscope(["events", "--initial", "--count", "2", "--for", "60s"]).any_stderr().success();
+    assert_eq!(output.stdout.lines().count(), 2);
+    eventually("it ends in time", || {
+        portscope(["events", "--for", "300ms", "--kind", "lost"]).any_stderr().output().status.success().then_some(())
+    });
+}
