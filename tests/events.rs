@@ -20,21 +20,14 @@ struct Stream {
 }
 
 impl Stream {
-    /// Starts it and waits until it has told the listener that is opened last: from then on it sees everything.
+    /// Starts it and waits until it has begun with what is open.
     fn start(run: Run) -> Stream {
         let mut command = run.command();
         let mut child = Kept(start(command.stdout(Stdio::piped()).stderr(Stdio::null())));
         let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
         let mut stream = Stream { child, lines };
-        let marks: Vec<TcpListener> = Vec::new();
-        let port = loop {
-            // With --initial it begins with what is open.
-            let event = stream.next().expect("it begins with what is open");
-            if event["event"] == "opened" {
-                break event["local"]["port"].clone();
-            }
-        };
-        drop((marks, port));
+        // From then on it sees everything.
+        stream.until("what is open", |event| event["event"] == "opened");
         stream
     }
 
@@ -365,12 +358,22 @@ fn a_record_says_who_had_a_port_and_who_failed_to_get_it() {
         portscope(["events", "--from", path])
             .args(more)
             .env("TZ", "UTC")
-            .stderr_contains("1 line of the record is not an event")
+            .stderr_contains("skipped 1 line of the record that is not an event")
             .success()
             .stdout
     };
-    insta::assert_snapshot!(run(&["3000"]), @r"");
-    insta::assert_snapshot!(run(&["--summary"]), @r"");
+    insta::assert_snapshot!(run(&["3000"]), @r"
+    2026-11-25 14:02:11.482311  + tcp 0.0.0.0:3000     node (2214, ada)
+    2026-11-25 14:02:12.000001  ! tcp 0.0.0.0:3000     java (2301, ada) could not bind: EADDRINUSE, node (2214, ada) has 0.0.0.0:3000
+    2026-11-25 14:02:15.482311  - tcp 0.0.0.0:3000     node (2214, ada), open for 4.0 s since 14:02:11.482311
+    2026-11-25 14:03:00.000000  + tcp 0.0.0.0:3000     java (2302, ada)
+    2026-11-25 14:03:00.000000  = tcp 0.0.0.0:3000  java (2302, ada), still open at the end of the record
+    ");
+    insta::assert_snapshot!(run(&["--summary"]), @r"
+    2026-11-25 14:02:11 to 2026-11-25 14:03:00
+    PROTO  PORT  OPENED  CLOSED  FAILED  SHORTEST  OPENED-BY
+    tcp    3000       2       1       1     4.0 s  java, node
+    ");
     assert_eq!(run(&["--kind", "bind-failed", "-o", "ndjson"]).lines().count(), 1);
     assert_eq!(run(&["java"]).lines().count(), 3);
     assert_eq!(run(&["9"]), "");

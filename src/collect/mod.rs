@@ -38,8 +38,7 @@ use events::Polling;
 pub use saved::{Recorded, Saved};
 
 use crate::model::{
-    BackendChoice, Coverage, Gap, HiddenBecause, Host, Names, Need, Owner, Pid, Protocol, Snapshot, Socket,
-    Watching,
+    BackendChoice, Coverage, Gap, HiddenBecause, Host, Names, Need, Owner, Pid, Protocol, Snapshot, Socket, Watching,
 };
 
 /// Where snapshots come from.

@@ -136,5 +136,5 @@ pub fn holding(row: &Row<'_>, charset: Charset) -> String {
 /// Lines of a record that were passed over.
 pub fn strange(count: u64) -> String {
     let (noun, verb) = if count == 1 { ("line", "is not an event") } else { ("lines", "are not events") };
-    format!("{count} {noun} of the record {verb} and were skipped")
+    format!("skipped {count} {noun} of the record that {verb}")
 }

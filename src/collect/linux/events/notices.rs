@@ -53,7 +53,8 @@ impl Group {
     pub fn join(protocol: Protocol, space: SpaceId) -> io::Result<Group> {
         let groups = match protocol {
             Protocol::Tcp => 1 << 0 | 1 << 2,
-            Protocol::Udp => 1 << 1 | 1 << 3,
+            // UDP-Lite has none.
+            Protocol::Udp | Protocol::UdpLite => 1 << 1 | 1 << 3,
         };
         let kind = Some(netlink::SOCK_DIAG);
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -165,7 +166,7 @@ fn read(mut groups: Vec<Group>, connections: bool, shared: &Mutex<Waiting>, cont
             let dropped = group.read(connections, &mut buffer, &mut notices);
             match group.protocol {
                 Protocol::Tcp => lost.tcp += dropped,
-                Protocol::Udp => lost.udp += dropped,
+                Protocol::Udp | Protocol::UdpLite => lost.udp += dropped,
             }
         }
         let mut waiting = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -180,7 +181,7 @@ fn read(mut groups: Vec<Group>, connections: bool, shared: &Mutex<Waiting>, cont
         for notice in notices.drain(room.min(notices.len())..) {
             match notice.socket.protocol {
                 Protocol::Tcp => lost.tcp += 1,
-                Protocol::Udp => lost.udp += 1,
+                Protocol::Udp | Protocol::UdpLite => lost.udp += 1,
             }
         }
         let has_news = !notices.is_empty() || lost != Lost::default();

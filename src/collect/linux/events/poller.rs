@@ -68,7 +68,7 @@ fn look(need: &Need, joins: bool, joined: &BTreeSet<SpaceId>) -> Result<Look, Co
     let started = Instant::now();
     let snapshot = native::snapshot(need)?;
     let has_others = snapshot.spaces.len() > 1 || joined.len() > 1;
-    let found = if joins && has_others { spaces::find().ok() } else { None };
+    let found = if joins && has_others { spaces::find(false).ok() } else { None };
     let mut alive = None;
     let mut groups = Vec::new();
     if let Some(found) = found {

@@ -128,6 +128,7 @@ impl Record {
         let protocol = match u16::from_ne_bytes(read(bytes, at::PROTOCOL)) {
             6 => Protocol::Tcp,
             17 => Protocol::Udp,
+            136 => Protocol::UdpLite,
             _ => return None,
         };
         let thread = long(at::THREAD);
@@ -162,7 +163,7 @@ impl Record {
             state: match (kind, protocol) {
                 (Kind::Listening | Kind::Unlistened, _) => State::Listen,
                 (Kind::Bound | Kind::BindFailed, Protocol::Tcp) => State::Bound,
-                (Kind::Bound | Kind::BindFailed, Protocol::Udp) => State::Unconnected,
+                (Kind::Bound | Kind::BindFailed, Protocol::Udp | Protocol::UdpLite) => State::Unconnected,
                 (Kind::Connecting | Kind::Connected | Kind::Disconnected, _) => State::Established,
             },
             result: i32::from_ne_bytes(read(bytes, at::RESULT)),

@@ -11,8 +11,8 @@ use crate::collect::linux::owners::ProcessFacts;
 use crate::collect::linux::process_files::is_running;
 use crate::collect::linux::{process, users, whose};
 use crate::model::{
-    Act, BindError, Holder, Need, Nobody, Observation, Owner, Pid, Process, Protocol, Seen, Sighting, Socket,
-    SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Act, BindError, Holder, Need, Nobody, Observation, Owner, Pid, Process, Seen, Sighting, Socket, SocketSource,
+    Space, SpaceId, SpaceKind, State, Uid,
 };
 
 /// Connections that are being made, whose processes are remembered; more are not.
@@ -191,7 +191,7 @@ impl Known {
             inode: record.inode,
             uid: Some(record.uid),
             cookie: record.cookie,
-            autobound: (record.protocol == Protocol::Udp).then_some(false),
+            autobound: record.protocol.is_datagram().then_some(false),
             time_left: None,
             cgroup: None,
             forward: None,
