@@ -198,7 +198,7 @@ pub(super) fn in_the_way<'a>(
     let rows: Vec<Row<'_>> = others.iter().map(row).collect();
     let rows: Vec<&Row<'_>> = rows.iter().collect();
     let caller = Caller { platform: Platform::Linux, uid: user, is_privileged: None };
-    let judgement = bind::judge(&bind, &rows, &Facts { space, caller, address: None });
+    let judgement = bind::judge(&bind, &rows, &Facts { space, caller, address: None, redirects: None });
     let place = |blocker: &bind::Blocker<'_>| {
         others.iter().copied().find(|open| std::ptr::eq(&raw const open.socket, blocker.row.socket))
     };
@@ -221,6 +221,8 @@ pub(super) fn nothing() -> Snapshot {
         processes: BTreeMap::new(),
         users: BTreeMap::new(),
         cgroups: BTreeMap::new(),
+        redirects: BTreeMap::new(),
+        saved_reachability: BTreeMap::new(),
         gaps: Vec::new(),
         saved: None,
         warnings: Vec::new(),

@@ -32,7 +32,7 @@ pub struct Facts {
     pub users: BTreeMap<Uid, String>,
     cgroups: Cgroups,
     services: BTreeMap<(Port, Protocol), SavedService>,
-    reachability: BTreeMap<(SpaceId, Protocol, Endpoint), Reachability>,
+    reachability: BTreeMap<(SpaceId, Protocol, Endpoint), crate::model::Reachability>,
 }
 
 impl Facts {
@@ -73,6 +73,8 @@ impl Facts {
             processes: self.processes,
             users: self.users,
             cgroups: self.cgroups.found,
+            saved_reachability: self.reachability,
+            redirects: BTreeMap::new(),
             gaps: Vec::new(),
             saved: Some(self.services),
             warnings: Vec::new(),

@@ -41,7 +41,7 @@ impl Format {
     }
 }
 
-/// Print a line for each port that is opened or closed from now on, and for each bind that fails
+/// Print each port that opens, closes, or cannot be bound from now on
 ///
 /// As root every event comes from the kernel, with the process that caused it. Other users see each port that is closed,
 /// and opened ports by looking at the table again and again; elsewhere than on Linux the table says both. Failed binds

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use crate::analyse::history::{History, PortHistory};
 use crate::model::{Changes, Event, EventKind, Listing, Port, Protocol, Row};
-use crate::render::table::grid::{self, Column, Yields};
+use crate::render::table::fit::Yields;
+use crate::render::table::grid::{self, Column, Grid};
 use crate::render::text::safe::{self, Text};
 use crate::render::text::style::Style;
 use crate::render::text::time;
@@ -111,15 +112,14 @@ pub fn write_open(out: &mut dyn Write, open: Vec<(SystemTime, String)>) -> io::R
 
 /// Writes a row for each port of a record.
 pub fn write_summary(out: &mut dyn Write, history: &History, style: Style) -> io::Result<()> {
-    let column = |title, yields| Column { title, yields };
     let columns = [
-        column(("PROTO", false), Yields::Leaves),
-        column(("PORT", true), Yields::Never),
-        column(("OPENED", true), Yields::Never),
-        column(("CLOSED", true), Yields::Never),
-        column(("FAILED", true), Yields::Never),
-        column(("SHORTEST", true), Yields::Never),
-        column(("OPENED-BY", false), Yields::Folds),
+        Column::text("PROTO", Yields::leaves(0)),
+        Column::number("PORT", Yields::NEVER),
+        Column::number("OPENED", Yields::NEVER),
+        Column::number("CLOSED", Yields::NEVER),
+        Column::number("FAILED", Yields::NEVER),
+        Column::number("SHORTEST", Yields::leaves(1)),
+        Column::text("OPENED-BY", Yields::folds(12).or_moves_below()),
     ];
     let number = |number: u64| Text::plain(number.to_string());
     let row = |((port, protocol), seen): (&(Port, Protocol), &PortHistory)| {
@@ -128,7 +128,7 @@ pub fn write_summary(out: &mut dyn Write, history: &History, style: Style) -> io
             count => format!("{name} ({count} times)"),
         };
         let owners: Vec<String> = seen.owners.iter().map(owner).collect();
-        vec![
+        let cells = vec![
             Text::plain(protocol.name()),
             number(port.get().into()),
             number(seen.opened),
@@ -136,9 +136,10 @@ pub fn write_summary(out: &mut dyn Write, history: &History, style: Style) -> io
             number(seen.failed),
             seen.shortest.map_or_else(Text::unknown, |shortest| Text::plain(time::short_span(shortest))),
             if owners.is_empty() { Text::unknown() } else { Text::of(&owners.join(", "), style.charset) },
-        ]
+        ];
+        grid::Row::from(cells)
     };
-    let rows: Vec<Vec<Text>> = history.ports.iter().map(row).collect();
+    let rows: Vec<grid::Row> = history.ports.iter().map(row).collect();
     if let Some((first, last)) = history.span {
         let moment = |at| {
             let (day, clock) = time::day_and_clock(at);
@@ -152,8 +153,8 @@ pub fn write_summary(out: &mut dyn Write, history: &History, style: Style) -> io
     if rows.is_empty() {
         return writeln!(out, "no events");
     }
-    grid::draw_columns(out, &columns, &rows, false, style)?;
-    Ok(())
+    let left = Grid::new(&columns, false).draw(out, &rows, style)?;
+    grid::write_no_room(out, &left, style)
 }
 
 /// The row of a socket of the changes.
