@@ -64,8 +64,11 @@ impl Servers {
                     }
                 }
                 for (socket, name) in &datagrams {
-                    while let Ok((_, peer)) = socket.recv_from(&mut buffer) {
-                        let _ = socket.send_to(name.as_bytes(), peer);
+                    while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
+                        // An answer that a rule sends to another server would go to and fro for ever.
+                        if &buffer[..length] == b"?" {
+                            let _ = socket.send_to(name.as_bytes(), peer);
+                        }
                     }
                 }
             }
