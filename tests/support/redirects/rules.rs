@@ -49,6 +49,10 @@ fn nft(random: &mut Random, name: &str) -> String {
     let depth = random.below(3);
     for level in (0..depth).rev() {
         text += &format!(" chain c{level} {{\n");
+        // What goes back meets the rules behind the one that led here.
+        if random.one_in(2) {
+            text += &format!("  tcp dport {} {}\n", port(random), random.of(&["return", "accept"]));
+        }
         for _ in 0..=random.below(3) {
             text += &format!("  {}\n", nft_rule(random, (level + 1 < depth).then_some(level + 1), true, "prerouting"));
         }
@@ -60,6 +64,9 @@ fn nft(random: &mut Random, name: &str) -> String {
         }
         let priority = random.of(&["-100", "-110", "-90", "-5", "10"]);
         text += &format!(" chain nat_{hook} {{ type nat hook {hook} priority {priority};\n");
+        if depth > 0 && random.one_in(2) {
+            text += &format!("  jump c0\n  tcp dport {} redirect to :{}\n", port(random), port(random));
+        }
         for _ in 0..=random.below(5) {
             text += &format!("  {}\n", nft_rule(random, (depth > 0).then_some(0), true, hook));
         }
@@ -157,11 +164,20 @@ fn iptables(random: &mut Random, tool: &str) -> String {
     };
     for level in (0..depth).rev() {
         script += &format!("{tool} -t nat -N c{level}\n");
+        if random.one_in(2) {
+            let end = random.of(&["RETURN", "ACCEPT"]);
+            script += &format!("{tool} -t nat -A c{level} -p tcp --dport {} -j {end}\n", port(random));
+        }
         for _ in 0..=random.below(3) {
             script += &rule(random, "nat", &format!("c{level}"), (level + 1 < depth).then_some(level + 1));
         }
     }
     for chain in ["PREROUTING", "OUTPUT"] {
+        if depth > 0 && random.one_in(2) {
+            script += &format!("{tool} -t nat -A {chain} -j c0\n");
+            let (from, to) = (port(random), port(random));
+            script += &format!("{tool} -t nat -A {chain} -p tcp --dport {from} -j REDIRECT --to-ports {to}\n");
+        }
         for _ in 0..random.below(5) {
             script += &rule(random, "nat", chain, (depth > 0).then_some(0));
         }
