@@ -381,7 +381,10 @@ fn a_mistake_in_a_policy_is_one_line_and_exit_2() {
     }
     std::fs::write(&path, "[[forbid]]\nwhen = 'peer.port == 1'\n").unwrap();
     let stderr = portscope(["audit", "--policy"]).arg(path.display()).any_stderr().exits(2).stderr;
-    assert!(stderr.contains("policy.toml: line 2, column 8: `when`, for ") && stderr.lines().count() == 1, "{stderr}");
+    assert!(
+        stderr.contains("policy.toml: line 2, column 8: `when`, evaluated for ") && stderr.lines().count() == 1,
+        "{stderr}"
+    );
     let stderr = portscope(["audit", "--no-policy", "--space", "moon"]).any_stderr().exits(1).stderr;
     assert!(stderr.starts_with("portscope: no port space is named `moon`: expected all or one of "), "{stderr}");
     let stderr = portscope(["audit", "--disable", "x"]).any_stderr().exits(2).stderr;

@@ -204,7 +204,7 @@ fn a_proc_of_other_processes_names_no_holders() {
     let report = run.success().json();
     assert_eq!(report["sockets"][0]["owner"]["reason"], "no-processes", "{report:#}");
     let told = missing(&report, "owners").join("\n");
-    assert!(told.contains("another pid namespace"), "{told}");
+    assert!(told.contains("another PID namespace"), "{told}");
     assert_eq!(report["visibility"]["further_spaces"], Value::Null);
 }
 

@@ -255,7 +255,7 @@ fn unknown_interface(name: &str) -> Error {
 fn parse_uid(text: &str) -> Result<Uid, String> {
     // The highest number stands for "no change" in setresuid(2).
     let number = text.parse().ok().filter(|number| *number != u32::MAX);
-    number.map(Uid).ok_or_else(|| format!("`{text}` is not a user number: expected 0-4294967294"))
+    number.map(Uid).ok_or_else(|| format!("`{text}` is not a user ID: expected 0-4294967294"))
 }
 
 fn parse_address(text: &str) -> Result<Address, String> {

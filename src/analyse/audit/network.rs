@@ -222,7 +222,8 @@ mod tests {
             host.last().forward = Some(Box::new(forward(ForwardedBy::Proxy)));
             host
         };
-        proxy("0.0.0.0:8080").is_found_by("published-port", "medium tcp 0.0.0.0:8080: a proxy, and commonly a rule");
+        proxy("0.0.0.0:8080")
+            .is_found_by("published-port", "medium tcp 0.0.0.0:8080: a proxy, and usually a firewall rule");
         proxy("127.0.0.1:8080").is_clean_for("published-port");
         let redirect = |local: &str, forward| {
             let mut host = Host::new().redirect(local);

@@ -23,12 +23,15 @@ pub fn add(
             continue;
         }
         // Only what could be one is a reason to ask a runtime.
-        let holders = socket.owner.holders().iter().filter_map(|holder| processes.get(&holder.pid));
-        let user = holders.filter(|process| is_called_publisher(process)).find_map(|process| process.uid);
+        let mut holders = socket.owner.holders().iter().filter_map(|holder| processes.get(&holder.pid));
+        let publisher = holders.find(|process| is_called_publisher(process));
+        let user = publisher.and_then(|process| process.uid);
         let published = user.and_then(|user| names.published(socket.protocol, socket.local, user));
         if let Some((container, to)) = published {
-            socket.forward =
-                Some(Box::new(Forward { by: ForwardedBy::Proxy, to, container: Some(container), service: None }));
+            // The engine itself only keeps the port taken; its rules forward what is sent there.
+            let is_engine = publisher.and_then(|process| process.name.as_deref()).is_some_and(|name| name == "dockerd");
+            let by = if is_engine { ForwardedBy::Nat } else { ForwardedBy::Proxy };
+            socket.forward = Some(Box::new(Forward { by, to, container: Some(container), service: None }));
         }
     }
     // The space may have been removed after its rules were read.

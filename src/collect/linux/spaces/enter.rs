@@ -59,14 +59,6 @@ pub fn within<T: Send>(found: &Namespace, work: impl FnOnce() -> T + Send) -> io
     })
 }
 
-/// Does something inside of the namespace, on a thread that ends afterwards.
-pub fn within<T: Send>(found: &Namespace, work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    std::thread::scope(|scope| {
-        let thread = Builder::new().spawn_scoped(scope, || move_into(found).map(|()| work()))?;
-        thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread inside of it has failed")))
-    })
-}
-
 /// Moves the calling thread into the namespace.
 fn move_into(found: &Namespace) -> io::Result<()> {
     Ok(move_into_link_name_space(open(found)?.as_fd(), Some(LinkNameSpaceType::Network))?)
