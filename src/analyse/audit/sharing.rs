@@ -128,7 +128,7 @@ mod tests {
             host
         };
         let found = "high tcp 0.0.0.0:8080: /usr/bin/python3 (www-data) running a.py and /usr/bin/python3 (www-data) \
-                     running b.py have a socket each";
+                     running b.py each have a socket";
         both("a.py", "b.py").is_found_by("shared-port", found);
         both("a.py", "a.py").is_clean_for("shared-port");
         both("a.py", "").is_clean_for("shared-port");
