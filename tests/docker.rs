@@ -189,7 +189,9 @@ fn a_port_that_is_published_by_a_rule_alone_is_a_row_of_its_own() {
     let check = engine.portscope(["check", "8099", "-a", "0.0.0.0", "--json"]).exits(1).json();
     let bind = &check["ports"][0]["binds"][0];
     assert_eq!((&bind["outcome"], &bind["cause"]), (&"shadowed".into(), &"redirected".into()), "{check:#}");
-    assert_eq!(bind["fixes"][0], format!("stop the container that publishes it: docker stop {}", &web[..12]));
+    // The engine cannot confirm that the container publishes it, so no command is suggested that would stop one.
+    let fix = bind["fixes"][0].as_str().unwrap();
+    assert!(fix.starts_with("remove the rule that forwards it"), "{fix}");
     let _ = engine.portscope(["check", "8099", "-a", "127.0.0.1", "-q"]).success();
     assert!(Path::new("/proc").join(engine.0.pid().to_string()).exists());
 }

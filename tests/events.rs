@@ -147,6 +147,16 @@ fn burst(count: usize) -> Vec<u16> {
     ports
 }
 
+/// A listener on a port that the burst did not have, so that its events are the last ones.
+fn listener_on_another_port(ports: &[u16]) -> TcpListener {
+    loop {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        if !ports.contains(&listener.local_addr().unwrap().port()) {
+            return listener;
+        }
+    }
+}
+
 #[test]
 fn every_listener_of_a_burst_is_told_to_root_with_its_process_or_counted_as_lost() {
     if !needs_root() {
@@ -155,7 +165,7 @@ fn every_listener_of_a_burst_is_told_to_root_with_its_process_or_counted_as_lost
     let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut stream = Stream::start(json());
     let ports = burst(5000);
-    let last = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let last = listener_on_another_port(&ports);
     let (mark, own) = (last.local_addr().unwrap().port(), u64::from(std::process::id()));
     let (mut opened, mut closed, mut lost) = (0, 0, [0, 0]);
     while let Some(event) = stream.next() {
@@ -189,7 +199,7 @@ fn nobody_is_told_of_every_closing_of_a_burst_by_the_kernels_notices() {
     let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut stream = Stream::start(json().run_by_nobody(&reachable));
     let ports = burst(5000);
-    let last = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let last = listener_on_another_port(&ports);
     let mark = last.local_addr().unwrap().port();
     drop(last);
     let (mut closed, mut lost) = (0, 0);
@@ -224,7 +234,7 @@ fn a_bind_that_is_followed_by_listen_is_one_event_and_a_group_of_reuseport_is_to
     let first = listener(0);
     let port = first.local_addr().unwrap().port();
     let others = [listener(port), listener(port)];
-    let last = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let last = listener_on_another_port(&ports);
     let mark = last.local_addr().unwrap().port();
     let mut cookies = Vec::new();
     stream.until("the last one", |event| {

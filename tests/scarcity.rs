@@ -107,7 +107,7 @@ fn without_threads_holders_and_other_port_spaces_are_found_all_the_same() {
     }
     assert_ne!(report["spaces"][0]["source"], "proc-net", "the own one takes no thread");
     let told = missing(&report, "attributes").join("\n");
-    assert!(told.contains("cannot be entered: cannot start a thread"), "{told}");
+    assert!(told.contains("cannot enter its network namespace: cannot start a thread"), "{told}");
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn a_proc_that_is_no_procfs_is_not_one_without_holders() {
     let space = |report: &Value| (report["spaces"][0]["id"].clone(), report["spaces"][0]["kind"].clone());
     assert_eq!(space(&report), space(&usual));
 
-    let table = portscope(["-H"]).arg(port).under(over).stderr_contains("is no procfs").success();
+    let table = portscope(["-H"]).arg(port).under(over).stderr_contains("is not a procfs mount").success();
     assert!(table.stdout.contains("(hidden)") && !table.stdout.contains("(not found)"), "{}", table.stdout);
     let _ = portscope(["--strict"]).arg(port).under(over).any_stderr().exits(3);
     let all = portscope(["--space", "all"]).under(over).any_stderr().success().stderr;
@@ -218,7 +218,7 @@ fn with_too_few_descriptors_there_is_no_answer_but_the_reason() {
             assert_eq!(output.stdout, "", "{words:?}");
             let start = "portscope: too few file descriptors: ".to_owned();
             assert!(output.stderr.starts_with(&start), "{}", output.stderr);
-            assert!(output.stderr.contains("expected room for ") && output.stderr.lines().count() == 1);
+            assert!(output.stderr.contains(" more are needed") && output.stderr.lines().count() == 1);
         }
     }
 }
@@ -276,5 +276,5 @@ fn spaces_that_only_an_open_file_keeps_are_counted_out_where_none_is_left() {
     assert!(kept(&few) < 20, "{few:#}");
     assert_eq!(few["visibility"]["unseen_spaces"], Value::Null);
     let told = missing(&few, "spaces").join("\n");
-    assert!(told.contains("were not all looked at: Too many open files"), "{told}");
+    assert!(told.contains("were inspected: Too many open files"), "{told}");
 }

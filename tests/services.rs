@@ -68,7 +68,7 @@ fn labels_come_from_flags_and_files() {
 
     std::fs::write(&file, "[labels]\n64001 = 5\n").unwrap();
     let stderr = portscope(["services"]).env("PORTSCOPE_CONFIG", &file).any_stderr().exits(2).stderr;
-    assert!(stderr.starts_with(&format!("portscope: {}: line 2, column 9: ", file.display())), "{stderr}");
+    assert!(stderr.starts_with(&format!("portscope: cannot read {}: line 2, column 9: ", file.display())), "{stderr}");
     assert_eq!(stderr.lines().count(), 1);
 }
 

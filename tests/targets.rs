@@ -83,8 +83,8 @@ fn a_word_that_is_the_name_of_nothing_is_a_mistake_with_a_suggestion() {
     let run = |arguments: &[&str]| portscope(arguments.iter().copied()).under(space.inside()).any_stderr().exits(1);
     for (arguments, line, hint) in [
         (&["kil", "3000"][..], "no service, process, unit or container here is named `kil`", "portscope kill 3000"),
-        (&["lst"], "is called `lst`", "`portscope list`"),
-        (&["tcp"], "is called `tcp`", "`portscope -t`"),
+        (&["lst"], "is named `lst`", "`portscope list`"),
+        (&["tcp"], "is named `tcp`", "`portscope -t`"),
         (&[":htp"], "no service here is named `htp`", "the service `http` (tcp 80)"),
         (&["--user", "nobodyx"], "no user here is named `nobodyx`", "the user `nobody` (--user nobody)"),
     ] {
@@ -184,7 +184,7 @@ fn check_and_wait_take_addresses_and_services() {
     let _ = portscope(["check", "-q"]).arg(at("localhost")).any_stderr().exits(1);
     let service = portscope(["check", "--json", "http"]).any_stderr().exits_with([0, 1]).json();
     assert_eq!((&service["ports"][0]["port"], &service["ports"].as_array().unwrap().len()), (&80.into(), &1));
-    let _ = portscope(["check", "no-such-service"]).stderr_contains("no service here is called").exits(1);
+    let _ = portscope(["check", "no-such-service"]).stderr_contains("no service here is named").exits(1);
 
     for address in ["localhost", "127.0.0.1", "127.3.4.5"] {
         let reached = portscope(["wait", "--json", "--timeout", "0s"]).arg(at(address)).success().json();

@@ -231,10 +231,7 @@ mod tests {
             host
         };
         let sent = redirect("0.0.0.0:8080", forward(ForwardedBy::Nat));
-        sent.is_found_by(
-            "published-port",
-            "medium tcp 0.0.0.0:8080: a proxy, and usually a firewall rule, forwards traffic for port 8080",
-        );
+        sent.is_found_by("published-port", "medium tcp 0.0.0.0:8080: a firewall rule forwards traffic for port 8080");
         assert!(sent.found_by("published-port")[0].ends_with("forwarded to container web, 172.17.0.2:80"));
         redirect("127.0.0.1:8080", forward(ForwardedBy::Nat)).is_clean_for("published-port");
         let here = Forward { to: Endpoint::new("0.0.0.0".parse().unwrap(), 81).into(), ..forward(ForwardedBy::Nat) };
