@@ -88,7 +88,9 @@ fn number(number: usize) -> Text {
 fn share_cell(share: Option<Share>, above: f64) -> (Text, Emphasis) {
     match share {
         None => (Text::unknown(), Emphasis::None),
-        Some(share) if share.part() > above => (Text::plain(format!("{} !", percent(share.part()))), Emphasis::Attention),
+        Some(share) if share.part() > above => {
+            (Text::plain(format!("{} !", percent(share.part()))), Emphasis::Attention)
+        }
         Some(share) => (Text::plain(format!("{}  ", percent(share.part()))), Emphasis::None),
     }
 }
