@@ -40,7 +40,10 @@ fn a_listener_that_waits_to_be_activated_is_its_units() {
     let check = portscope(["check", "8022", "-a", "127.0.0.1", "--json"]).under(apart.inside()).exits(1).json();
     let bind = &check["ports"][0]["binds"][0];
     assert_eq!(bind["cause"], "activation");
-    assert_eq!(bind["fixes"][0], "stop the unit that systemd holds it for: systemctl stop web.socket; systemctl stop web.service");
+    assert_eq!(
+        bind["fixes"][0],
+        "stop the unit that systemd holds it for: systemctl stop web.socket; systemctl stop web.service"
+    );
     let unasked = portscope(["--json", "8022", "--no-helpers"]).under(apart.inside()).success().only_socket();
     assert_eq!(unasked["activation"], serde_json::Value::Null);
     assert_eq!(unasked["owner"]["tier"], "process");
