@@ -108,7 +108,7 @@ fn a_redacted_snapshot_names_no_people_and_says_so() {
     let by_user = portscope(["--user", "root", "--from"]).arg(file.display()).stderr_contains(note).success();
     assert!(by_user.stdout.contains("no open socket matches"), "{}", by_user.stdout);
     let usage = portscope(["usage", "--from"]).arg(file.display()).stderr_contains(note).success().stdout;
-    assert!(usage.contains("the destinations of TCP connections are not known"), "{usage}");
+    assert!(usage.contains("the destinations of TCP connections are unknown"), "{usage}");
     let metrics = portscope(["export", "--from"]).arg(file.display()).stderr_contains(note).success().stdout;
     assert!(!metrics.contains("portscope_fullest_destination_ratio{"), "{metrics}");
     assert!(metrics.contains("portscope_connections{"), "{metrics}");

@@ -97,7 +97,7 @@ fn a_word_that_is_the_name_of_nothing_is_a_mistake_with_a_suggestion() {
     for (arguments, line) in [
         (&["--process", "no-such-process"][..], "portscope: no process here is named `no-such-process`\n"),
         (&["--pid", "4194304"], "portscope: there is no process 4194304\n"),
-        (&["--json", "no-such-name-at-all"], "is called `no-such-name-at-all`\n"),
+        (&["--json", "no-such-name-at-all"], "is named `no-such-name-at-all`\n"),
     ] {
         let output = run(arguments);
         assert!(output.stdout.is_empty() && output.stderr.ends_with(line), "{arguments:?}: {output:?}");

@@ -89,8 +89,9 @@ fn what_is_left_of_connections_counts_only_when_it_is_asked_for() {
     support::close((server, listener));
     drop(client);
     let output = portscope(["wait", "--free", "--timeout", "0s"]).arg(port).success();
-    let line =
-        format!("tcp {port} is free; 1 connection is left, which only a program without SO_REUSEADDR must wait for\n");
+    let line = format!(
+        "tcp {port} is free; 1 old connection remains, which only blocks programs that do not set SO_REUSEADDR\n"
+    );
     assert_eq!(output.stdout, line);
     let seen = format!("tcp {port} is not free: tcp 127.0.0.1:{port} TIME_WAIT");
     let _ = portscope(["wait", "--free", "--any-state", "--timeout", "0s"]).arg(port).stderr_contains(&seen).exits(1);
@@ -123,7 +124,7 @@ fn only_the_process_that_is_waited_for_counts() {
     let (listener, port) = listener();
     let wait = || portscope(["wait", "--process", "sleep", "--timeout", "0s"]).arg(port);
     let own = std::process::id();
-    let seen = format!("no sleep listens on tcp {port}: tcp 127.0.0.1:{port} LISTEN ({own} ");
+    let seen = format!("no process named sleep is listening on tcp {port}: tcp 127.0.0.1:{port} LISTEN ({own} ");
     let _ = wait().stderr_contains(&seen).exits(1);
     let holder = holding(listener);
     let output = wait().success();
@@ -211,7 +212,7 @@ fn a_port_is_not_called_free_while_others_come_and_go() {
 fn a_terminal_shows_that_it_waits_and_a_pipe_does_not() {
     let (socket, port) = bound();
     let mut run = portscope(["wait"]).arg(port).env("TERM", "xterm").at_terminal();
-    run.sees(&format!("waiting for tcp {port} to listen"));
+    run.sees(&format!("waiting for tcp {port} to accept connections"));
     run.sees("1s");
     listen(&socket, 16).unwrap();
     let (code, shown) = run.ends();
