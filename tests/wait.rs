@@ -6,15 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
-use support::{alone, holding, portscope};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
+use support::{holding, portscope};
 
 /// A socket that has a port and does not listen yet, so that the port is nobody else's.
 fn bound() -> (OwnedFd, u16) {
-    let socket = {
-        let _alone = alone();
-        socket(AddressFamily::INET, SocketType::STREAM, None).unwrap()
-    };
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
     bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
     (socket, address.port())

@@ -19,8 +19,9 @@ fn listener(address: &str) -> (TcpListener, u16) {
 fn a_listener_is_joined_with_its_category_and_process() {
     for address in ["127.0.0.1", "127.9.8.7", "::1", "0.0.0.0", "::"] {
         let (_listener, port) = listener(address);
-        let socket = portscope(["--json"]).arg(port).success().only_socket();
-        assert_eq!(socket["local"]["address"], address);
+        // Another test may have got the same port of another address.
+        let sockets = portscope(["--json"]).arg(port).success().sockets();
+        let socket = sockets.into_iter().find(|socket| socket["local"]["address"] == address).unwrap();
         assert_eq!(socket["local"]["port"], port);
         assert_eq!(socket["protocol"], "tcp");
         assert_eq!(socket["family"], if address.contains(':') { "ipv6" } else { "ipv4" });

@@ -26,8 +26,8 @@ pub fn add(
         let mut holders = socket.owner.holders().iter().filter_map(|holder| processes.get(&holder.pid));
         let publisher = holders.find(|process| is_called_publisher(process));
         let user = publisher.and_then(|process| process.uid);
-        let published = user.and_then(|user| names.published(socket.protocol, socket.local, user));
-        if let Some((container, to)) = published {
+        let confirmed = user.and_then(|user| names.published(socket.protocol, socket.local, user));
+        if let Some((container, to)) = confirmed {
             // The engine itself only keeps the port taken; its rules forward what is sent there.
             let is_engine = publisher.and_then(|process| process.name.as_deref()).is_some_and(|name| name == "dockerd");
             let by = if is_engine { ForwardedBy::Nat } else { ForwardedBy::Proxy };
