@@ -47,6 +47,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Ok(ExitStatus::No);
     }
     listing.retain(|row| filter.admits(row));
+    if args.output.names_peers(context) || args.output.wants_peers() || args.selection.asks_for_peers() {
+        join::add_counterparts(&mut listing);
+    }
     args.selection.keep_where(&mut listing)?;
     match args.output.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
@@ -92,10 +95,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 
 fn show(listing: &Listing<'_>, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
     let style = output.style.style(context);
+    let names_peers = output.names_peers(context);
     let table = |frame, fitted| TableOptions {
         columns: output.columns_of(listing),
         bare: output.header.no_header,
         fitted,
+        names_peers,
         frame,
         style,
     };

@@ -4,6 +4,7 @@
 
 mod bind;
 mod executable;
+mod exposure;
 mod gap;
 mod listing;
 mod managed;
@@ -23,8 +24,9 @@ mod trust;
 
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
 pub use executable::{Executable, Part, Replaceable, Replacer, is_interpreter, is_loader};
+pub use exposure::Exposure;
 pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
-pub use listing::{Exposure, Listing, Row};
+pub use listing::{Listing, Row};
 pub use managed::{Managed, Manager};
 pub use names::Names;
 pub use need::{BackendChoice, Need, SpaceChoice};
@@ -39,8 +41,8 @@ pub use runtime::{Runtime, StoppedBy};
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{
-    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Protocol, Queue, Socket, SocketIdentity,
-    State,
+    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Pending, Protocol, Queue, Socket,
+    SocketIdentity, State, Timer, TimerKind,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
 pub use trust::Origin;

@@ -57,7 +57,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
         },
         Cause::Bound => "its holder has not called listen(2) yet; it has to close the socket or to end".to_owned(),
         Cause::TimeWait => {
-            let left = verdict.culprits().iter().filter_map(|blocker| blocker.row.socket.time_left).max();
+            let left = verdict.culprits().iter().filter_map(|blocker| blocker.row.socket.time_left()).max();
             match left {
                 Some(left) => format!("wait {} s, until the kernel has forgotten the connection", left.as_secs() + 1),
                 None => "wait a minute, until the kernel has forgotten the connection".to_owned(),

@@ -12,6 +12,7 @@ use crate::render::table::in_order;
 use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
+use crate::render::words::cell;
 use crate::render::words::column::Column;
 use crate::render::words::summary;
 
@@ -24,6 +25,8 @@ pub struct TableOptions {
     pub bare: bool,
     /// Whether the columns are fitted to the terminal.
     pub fitted: bool,
+    /// Whether PEER names the process at the other end of a connection, where its address adds nothing.
+    pub names_peers: bool,
     /// The lines around the cells.
     pub frame: Frame,
     /// The look.
@@ -105,7 +108,8 @@ fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
     let mut texts = Vec::with_capacity(rows.len() * widest.len());
     for row in rows {
         for (column, widest) in options.columns.iter().zip(&mut widest) {
-            let mut text = column.cell(row, options.style.charset);
+            let named = if options.names_peers && *column == Column::Peer { peer_name(row, options) } else { None };
+            let mut text = named.unwrap_or_else(|| column.cell(row, options.style.charset));
             if options.frame == Frame::Markdown {
                 text = text.for_markdown();
             }
@@ -114,6 +118,12 @@ fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
         }
     }
     Block { rows, texts, widest }
+}
+
+/// The process at the other end of a connection over a loopback, which only its port would tell from others.
+fn peer_name(row: &Row<'_>, options: &TableOptions) -> Option<Text> {
+    row.socket.peer.filter(|peer| peer.address.to_canonical().is_loopback())?;
+    cell::running(row.peer_process(), options.style.charset)
 }
 
 /// How wide each column would like to be, and what it gives up.
@@ -160,7 +170,8 @@ mod tests {
     fn table(width: Option<usize>, charset: Charset, columns: &[Column], frame: Frame) -> String {
         let (snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
         let style = Style { color: false, charset, width };
-        let options = TableOptions { columns: columns.to_vec(), bare: false, fitted: true, frame, style };
+        let options =
+            TableOptions { columns: columns.to_vec(), bare: false, fitted: true, names_peers: false, frame, style };
         let mut text = Vec::new();
         write(&mut text, &listing_of(&snapshot, &catalogue), &options).unwrap();
         String::from_utf8(text).unwrap()
