@@ -276,7 +276,7 @@ mod tests {
         rule.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
         (rule.state, rule.owner) = (Some(State::Redirect), Owner::Nobody(crate::model::Nobody::Redirected));
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
-        rule.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: None }));
+        rule.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, service: None, container: None }));
         snapshot.sockets.push(rule);
         assert_eq!(peers_of(&snapshot, 900), [Some(901)]);
         assert_eq!(peers_of(&snapshot, 901), [Some(900)]);

@@ -112,8 +112,11 @@ impl KernelSocket {
 
     /// What is over, and what is not established yet, has no buffers.
     fn has_buffers(&self, state: State) -> bool {
-        !matches!(state, State::Listen | State::Bound | State::Close | State::TimeWait | State::SynReceived)
-            && !(state == State::FinWait2 && self.inode == 0)
+        match state {
+            State::Listen | State::Bound | State::Close | State::TimeWait | State::SynReceived => false,
+            State::FinWait2 => self.inode != 0,
+            _ => true,
+        }
     }
 
     /// Only netlink reports a listener's queue; `/proc/net` does not have its limit.

@@ -35,7 +35,7 @@ fn used_by(peers: &Peers<'_>, charset: Charset) -> Option<Text> {
         }
         if user.connections > 1 {
             let times = if charset == Charset::Unicode { "×" } else { "x" };
-            parts.push(Text::plain(format!("{times}{}", user.connections)));
+            parts.push(Text::of(&format!("{times}{}", user.connections), charset));
         }
         Text::join(&parts, " ")
     };
