@@ -55,8 +55,10 @@ fn info_says_which_processes_use_a_port_and_how_often() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let connect = || TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // In no project, whose name would be shown.
+    let connected = |program: &str, words: &[&str]| hold(Command::new(program).args(words).current_dir("/"), connect());
     let _clients =
-        [holding(connect()), holding(connect()), hold(Command::new("tail").args(["-f", "/dev/null"]), connect())];
+        [connected("sleep", &["1000"]), connected("sleep", &["1000"]), connected("tail", &["-f", "/dev/null"])];
     let _accepted: Vec<_> = (0..3).map(|_| listener.accept().unwrap()).collect();
     let text = portscope(["info"]).arg(port).any_stderr().success().stdout;
     assert!(text.contains("used by   sleep ×2, tail\n"), "{text}");
