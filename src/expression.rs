@@ -13,7 +13,7 @@ use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
 use cel::{Context, Env, ExecutionError, Program, Value};
 
 /// The fields of the object, which an expression names as variables.
-pub const FIELDS: [&str; 22] = [
+pub const FIELDS: [&str; 25] = [
     "space",
     "protocol",
     "family",
@@ -26,16 +26,19 @@ pub const FIELDS: [&str; 22] = [
     "device",
     "v6only",
     "queue",
+    "pending",
     "inode",
     "uid",
     "user",
     "cookie",
     "autobound",
     "time_left_ms",
+    "timer",
     "forward",
     "reachability",
     "activation",
     "owner",
+    "peer_owner",
 ];
 
 /// A longer text is not a condition that somebody wrote.

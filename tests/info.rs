@@ -196,7 +196,12 @@ fn peers_are_counted_whoever_holds_the_connections() {
     let holdings = report["ports"][0]["holdings"].as_array().unwrap();
     assert_eq!(holdings.len(), 2, "{report:#}");
     assert_eq!(support::pids(&holdings[0]["open"][0]), [holder.pid()]);
-    assert_eq!(holdings[0]["peers"], json!({"connections": 3, "addresses": 1, "states": {"ESTABLISHED": 3}}));
+    let peers = &holdings[0]["peers"];
+    let counts = (&peers["connections"], &peers["addresses"], &peers["states"]);
+    assert_eq!(counts, (&json!(3), &json!(1), &json!({"ESTABLISHED": 3})));
+    let users: Vec<_> =
+        peers["used_by"].as_array().unwrap().iter().map(|user| (&user["pids"], &user["connections"])).collect();
+    assert_eq!(users, [(&json!([std::process::id()]), &json!(3))]);
     assert_eq!((holdings[1]["connections"].as_array().unwrap().len(), &holdings[1]["peers"]), (3, &Value::Null));
     assert_eq!(support::pids(&holdings[1]["connections"][0]), [std::process::id()]);
 

@@ -104,16 +104,19 @@ fn the_documents_fields_are_those_of_the_contract() {
         "device",
         "v6only",
         "queue",
+        "pending",
         "inode",
         "uid",
         "user",
         "cookie",
         "autobound",
         "time_left_ms",
+        "timer",
         "forward",
         "reachability",
         "activation",
         "owner",
+        "peer_owner",
     ];
     same(&report["sockets"][0], &fields);
     same(&report["sockets"][0]["owner"], &["tier", "reason", "processes", "unit", "container", "outer_container"]);

@@ -5,7 +5,9 @@ use std::net::IpAddr;
 
 use super::free::{self, Reason};
 use crate::catalogue::Catalogue;
-use crate::model::{Category, Family, Owner, Port, Protocol, Row, Service, Snapshot, Space, SpaceId, State, Uid};
+use crate::model::{
+    Category, Family, Owner, Pid, Port, Process, Project, Protocol, Row, Service, Snapshot, Space, SpaceId, State, Uid,
+};
 
 /// Everything about one number.
 #[derive(Clone, Debug)]
@@ -80,7 +82,7 @@ pub struct Holding<'a> {
     pub connections: Vec<&'a Row<'a>>,
     /// Who is connected to those that are open, whoever holds these connections; absent when none is open
     /// or that cannot be known.
-    pub peers: Option<Peers>,
+    pub peers: Option<Peers<'a>>,
 }
 
 impl<'a> Holding<'a> {
@@ -92,26 +94,57 @@ impl<'a> Holding<'a> {
 
 /// Connections in numbers.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Peers {
+pub struct Peers<'a> {
     /// How many connections there are.
     pub connections: usize,
     /// From how many addresses.
     pub addresses: usize,
     /// How many are in each state.
     pub states: BTreeMap<State, usize>,
+    /// The processes of this machine at their other ends, those that run the same together.
+    pub users: Vec<User<'a>>,
 }
 
-impl Peers {
+/// Processes that run the same and are connected.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct User<'a> {
+    /// One of them.
+    pub process: &'a Process,
+    /// All of them, by number.
+    pub pids: BTreeSet<Pid>,
+    /// How many connections they have.
+    pub connections: usize,
+}
+
+impl<'a> Peers<'a> {
     /// Counts the connections.
-    pub fn of(connections: &[&Row<'_>]) -> Peers {
+    pub fn of(connections: &[&Row<'a>]) -> Peers<'a> {
         let addresses: BTreeSet<IpAddr> =
             connections.iter().filter_map(|row| row.socket.peer).map(|peer| peer.address.to_canonical()).collect();
         let mut states = BTreeMap::new();
         for state in connections.iter().filter_map(|row| row.socket.state) {
             *states.entry(state).or_default() += 1;
         }
-        Peers { connections: connections.len(), addresses: addresses.len(), states }
+        Peers { connections: connections.len(), addresses: addresses.len(), states, users: users(connections) }
     }
+}
+
+/// The processes at the other ends of the connections, those with most connections first.
+fn users<'a>(connections: &[&Row<'a>]) -> Vec<User<'a>> {
+    let mut users: Vec<User<'a>> = Vec::new();
+    for process in connections.iter().filter_map(|row| row.peer_process()) {
+        let name = |of: &Project| of.name.clone();
+        let what = |of: &Process| (of.name.clone(), of.runs.clone(), of.project.as_ref().map(name));
+        match users.iter_mut().find(|known| what(known.process) == what(process)) {
+            Some(known) => {
+                known.pids.insert(process.pid);
+                known.connections += 1;
+            }
+            None => users.push(User { process, pids: BTreeSet::from([process.pid]), connections: 1 }),
+        }
+    }
+    users.sort_by_key(|user| (usize::MAX - user.connections, user.process.pid));
+    users
 }
 
 impl<'a> Dossier<'a> {

@@ -206,7 +206,7 @@ fn is_reusable(row: &Row<'_>, rule: Option<TimeWaitReuse>) -> bool {
         Some(TimeWaitReuse::Loopback) => ends().any(|end| end.address.to_canonical().is_loopback()),
         Some(TimeWaitReuse::Never) | None => false,
     };
-    let is_old = socket.time_left.is_none_or(|left| left <= LONGEST_LEFT);
+    let is_old = socket.time_left().is_none_or(|left| left <= LONGEST_LEFT);
     socket.state == Some(State::TimeWait) && is_meant && is_old
 }
 
@@ -292,7 +292,7 @@ fn destinations<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Owner, Snapshot, Socket};
+    use crate::model::{Owner, Snapshot, Socket, Timer, TimerKind};
     use crate::{join, testing};
 
     fn client(snapshot: &Snapshot, local: &str, peer: &str, state: State) -> Socket {
@@ -386,7 +386,10 @@ mod tests {
             snapshot.spaces[0].time_wait_reuse = Some(reuse);
             for number in [41_002, 41_003] {
                 let over = client(&snapshot, &format!("{local}:{number}"), "203.0.113.9:443", State::TimeWait);
-                snapshot.sockets.push(Socket { time_left: Some(Duration::from_secs(time_left)), ..over });
+                snapshot.sockets.push(Socket {
+                    timer: Some(Timer { kind: TimerKind::TimeWait, retries: 0, left_ms: time_left * 1000 }),
+                    ..over
+                });
             }
             measured(&snapshot, |space| {
                 let place = &space.destinations[0];

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::nearest::suggesting;
 use super::{HeaderArgs, JsonArgs, StrictArgs, StyleArgs, one_of};
+use crate::context::Context;
 use crate::error::Error;
 use crate::model::Listing;
 use crate::render::page::listing::SPARE;
@@ -180,7 +181,7 @@ impl OutputArgs {
     pub fn wants_runs(&self) -> bool {
         let columns = self.columns();
         matches!(self.format(), Format::Json | Format::Ndjson)
-            || [Column::Process, Column::Runs].iter().any(|column| columns.contains(column))
+            || [Column::Process, Column::Runs, Column::PeerProcess].iter().any(|column| columns.contains(column))
     }
 
     /// Says whether the projects of processes must be collected, and the folders that they work in.
@@ -188,6 +189,16 @@ impl OutputArgs {
         let columns = self.columns();
         matches!(self.format(), Format::Json | Format::Ndjson)
             || [Column::Project, Column::Cwd].iter().any(|column| columns.contains(column))
+    }
+
+    /// Says whether the other ends of connections must be looked for.
+    pub fn wants_peers(&self) -> bool {
+        matches!(self.format(), Format::Json | Format::Ndjson) || self.columns().contains(&Column::PeerProcess)
+    }
+
+    /// Says whether PEER names the process at the other end: for people alone, and where it has no column of its own.
+    pub fn names_peers(&self, context: &Context) -> bool {
+        self.format() == Format::Table && context.terminal.is_tty && !self.columns().contains(&Column::PeerProcess)
     }
 
     /// Says whether arguments must be collected.

@@ -94,7 +94,7 @@ pub struct SelectionArgs {
     /// Only sockets for which a CEL condition holds, such as 'local.port > 1023 && owner.tier == "process"'
     ///
     /// The fields of a socket are variables: space, protocol, family, local.address, local.port, peer, state, category,
-    /// service, exposure, device, v6only, queue, inode, uid, user, cookie, autobound, time_left_ms, forward, activation, owner (`portscope schema` describes them). A
+    /// service, exposure, device, v6only, queue, pending, inode, uid, user, cookie, autobound, time_left_ms, timer, forward, reachability, activation, owner, peer_owner (`portscope schema` describes them). A
     /// field that is not known is null. Null equals only null, and looking into it is an error, so test it first:
     /// `peer != null && peer.port == 443`. If the option is repeated, every condition must hold.
     #[arg(long = "where", value_name = "CEL", help_heading = "Filters")]
@@ -186,6 +186,11 @@ impl SelectionArgs {
             && self.projects.is_empty()
             && self.users.is_empty()
             && self.peers.is_empty())
+    }
+
+    /// Says whether a condition may ask who holds the other end of a connection.
+    pub fn asks_for_peers(&self) -> bool {
+        !self.conditions.is_empty()
     }
 
     /// The states that can pass the filters.

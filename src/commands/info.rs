@@ -54,6 +54,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let ports = args.ports(&catalogue, context)?;
     let need = args.source.asked(Need {
         ports: Some(ports.clone()),
+        clients: true,
         argv: true,
         runs: true,
         project: true,
@@ -71,6 +72,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let mut listing = join::listing(&snapshot, Some(&catalogue));
     // A source may give more than was asked for.
     listing.rows.retain(|row| need.wants_port(row.socket.local.port));
+    join::add_counterparts(&mut listing);
     select::in_default_order(&mut listing.rows);
     let dossiers: Vec<Dossier<'_>> =
         ports.iter().map(|port| Dossier::new(*port, &snapshot, &listing.rows, &catalogue)).collect();

@@ -51,6 +51,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Ok(ExitStatus::No);
     }
     listing.retain(|row| filter.admits(row));
+    if args.output.names_peers(context) || args.output.wants_peers() || args.selection.asks_for_peers() {
+        join::add_counterparts(&mut listing);
+    }
     args.selection.keep_where(&mut listing)?;
     let is_page = context.terminal.is_tty && args.output.format() == Format::Table && !args.output.pids_only;
     let leftovers =
@@ -100,6 +103,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, context: &mut Context) -> Result<(), Error> {
     let style = output.style.style(context);
     let is_for_person = style.width.is_some();
+    let names_peers = output.names_peers(context);
     let table = |frame, fitted| TableOptions {
         columns: if is_for_person { output.columns_for_person(listing) } else { output.columns_of(listing) },
         named: output.named(),
@@ -107,6 +111,7 @@ fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, conte
         verbose: output.verbose,
         bare: output.header.no_header,
         fitted,
+        names_peers,
         frame,
         style,
     };

@@ -55,6 +55,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         redact(&mut snapshot);
     }
     let mut listing = join::listing(&snapshot, Some(&catalogue));
+    join::add_counterparts(&mut listing);
     select::in_default_order(&mut listing.rows);
     let program = context.program.clone();
     match args.file.as_deref().filter(|path| *path != Path::new("-")) {

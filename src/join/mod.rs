@@ -1,15 +1,14 @@
 //! Snapshot + catalogue = listing: gives each socket its category, service, exposure and processes.
 
-mod exposure;
+mod counterparts;
 
-pub use exposure::exposure_of;
+pub use counterparts::add_counterparts;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::catalogue::Catalogue;
 use crate::model::{
-    Category, Holder, Listing, Pid, Port, PortRange, Process, Protocol, Row, SavedService, Service, Snapshot, Socket,
-    State,
+    Category, Exposure, Listing, Port, PortRange, Protocol, Row, SavedService, Service, Snapshot, Socket, State,
 };
 
 /// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
@@ -41,19 +40,18 @@ fn service<'a>(
 
 fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'a>>) -> Option<Row<'a>> {
     let space = snapshot.space(socket.space)?;
-    let processes = processes(socket.owner.holders(), snapshot);
-    // A process may be in another cgroup than the one in which its socket was made (socket activation).
-    let of_process = processes.first().and_then(|(_, process)| process.as_ref()?.belonging.as_ref());
+    let processes = snapshot.processes_of(socket);
     Some(Row {
         socket,
         space,
         category: Category::of(socket.local.port),
         service,
-        exposure: exposure_of(socket.local.address, socket.device.as_deref()),
+        exposure: Exposure::of(socket.local.address, socket.device.as_deref()),
         is_listener: is_listener(socket, space.ephemeral),
-        processes,
         user: snapshot.user(socket.uid),
-        belonging: of_process.or_else(|| snapshot.cgroups.get(&socket.cgroup?)),
+        belonging: snapshot.belonging_of(socket, &processes),
+        processes,
+        counterpart: None,
         snapshot,
     })
 }
@@ -72,22 +70,4 @@ fn is_listener(socket: &Socket, ephemeral: Option<PortRange>) -> bool {
         }
         (Protocol::Udp | Protocol::UdpLite, Some(_)) => false,
     }
-}
-
-/// The distinct processes among the holders, the main one first.
-fn processes<'a>(holders: &[Holder], snapshot: &'a Snapshot) -> Vec<(Pid, Option<&'a Process>)> {
-    if let [holder] = holders {
-        return vec![(holder.pid, snapshot.processes.get(&holder.pid))];
-    }
-    let pids: BTreeSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
-    let parent_of = |pid: Pid| snapshot.processes.get(&pid).and_then(|process| process.parent);
-    // The master of a pre-forked server is the holder that no other holder started. Pid 1 may keep a socket that it
-    // passed on (socket activation); then the other holder is the service that people look for.
-    let is_foremost = |pid: &Pid| {
-        let started_by_other = parent_of(*pid).is_some_and(|parent| parent != Pid(1) && pids.contains(&parent));
-        *pid != Pid(1) && !started_by_other
-    };
-    let foremost = pids.iter().copied().find(is_foremost).or_else(|| pids.first().copied());
-    let others = pids.iter().copied().filter(|pid| Some(*pid) != foremost);
-    foremost.into_iter().chain(others).map(|pid| (pid, snapshot.processes.get(&pid))).collect()
 }

@@ -1,38 +1,8 @@
 //! Sockets with meaning added: what commands filter and print.
 
-use super::{Answer, Belonging, Category, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid};
-
-/// From where a socket can be reached, judged by its address and device. Firewalls are not considered.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Exposure {
-    /// This host only.
-    Loopback,
-    /// The same link only.
-    LinkLocal,
-    /// A private network: RFC 1918, RFC 6598, unique local IPv6.
-    Private,
-    /// An address that is routed on the internet.
-    Public,
-    /// Every interface.
-    Any,
-}
-
-impl Exposure {
-    /// Every exposure, narrowest first.
-    pub const ALL: [Exposure; 5] =
-        [Exposure::Loopback, Exposure::LinkLocal, Exposure::Private, Exposure::Public, Exposure::Any];
-
-    /// The name in every output and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Exposure::Loopback => "loopback",
-            Exposure::LinkLocal => "link-local",
-            Exposure::Private => "private",
-            Exposure::Public => "public",
-            Exposure::Any => "any",
-        }
-    }
-}
+use super::{
+    Answer, Belonging, Category, Exposure, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid,
+};
 
 /// One socket joined with everything known about it.
 #[derive(Clone, Debug)]
@@ -55,11 +25,39 @@ pub struct Row<'a> {
     pub user: Option<&'a str>,
     /// The unit and container that made it, where its cgroup says.
     pub belonging: Option<&'a Belonging>,
+    /// The socket at the other end of its connection, where that is on this machine and was looked for.
+    pub counterpart: Option<&'a Socket>,
     /// Where the row comes from.
     pub snapshot: &'a Snapshot,
 }
 
 impl<'a> Row<'a> {
+    /// The other end of its connection, where that is on this machine and was looked for. What its port is assigned to
+    /// is not looked up.
+    pub fn peer_row(&self) -> Option<Row<'a>> {
+        let socket = self.counterpart?;
+        let processes = self.snapshot.processes_of(socket);
+        Some(Row {
+            socket,
+            space: self.snapshot.space(socket.space)?,
+            category: Category::of(socket.local.port),
+            service: None,
+            exposure: Exposure::of(socket.local.address, socket.device.as_deref()),
+            is_listener: false,
+            user: self.snapshot.user(socket.uid),
+            belonging: self.snapshot.belonging_of(socket, &processes),
+            processes,
+            counterpart: Some(self.socket),
+            snapshot: self.snapshot,
+        })
+    }
+
+    /// The foremost process at the other end of its connection.
+    pub fn peer_process(&self) -> Option<&'a Process> {
+        let processes = self.snapshot.processes_of(self.counterpart?);
+        processes.first().and_then(|(_, process)| *process)
+    }
+
     /// The name of a user that one of its processes runs as.
     pub fn user_name(&self, uid: Uid) -> Option<&'a str> {
         self.snapshot.user(Some(uid))

@@ -5,6 +5,7 @@
 mod bind;
 mod event;
 mod executable;
+mod exposure;
 mod gap;
 mod listing;
 mod managed;
@@ -29,8 +30,9 @@ pub use event::{
 pub use executable::{Executable, Part, Replaceable, Replacer};
 #[allow(unused_imports, reason = "asked on Linux")]
 pub use executable::{is_interpreter, is_loader};
+pub use exposure::Exposure;
 pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
-pub use listing::{Exposure, Listing, Row};
+pub use listing::{Listing, Row};
 pub use managed::{Managed, Manager};
 pub use names::Names;
 pub use need::{BackendChoice, Need, SpaceChoice};
@@ -47,8 +49,8 @@ pub use runtime::{Runtime, StoppedBy};
 pub use service::{Registered, Service, ServiceSource};
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{
-    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Protocol, Queue, Socket, SocketIdentity,
-    State,
+    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Pending, Protocol, Queue, Socket,
+    SocketIdentity, State, Timer, TimerKind,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
 pub use trust::Origin;

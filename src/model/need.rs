@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Family, Port, PortRange, Protocol, Socket, Space, SpaceKind, State};
+use super::{Endpoint, Family, Port, PortRange, Protocol, Socket, Space, SpaceKind, State};
 
 /// Which backend to use.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -76,6 +76,8 @@ pub struct Need {
     pub ports: Option<BTreeSet<Port>>,
     /// Ports that were named while others are wanted too: they have a row even in a wide range of redirects.
     pub named_ports: Vec<PortRange>,
+    /// Whether connections are wanted too whose other end is on one of these ports.
+    pub clients: bool,
     /// Whether the arguments of owners are wanted.
     pub argv: bool,
     /// Whether the units and containers of owners are wanted.
@@ -111,6 +113,7 @@ impl Default for Need {
             states: None,
             ports: None,
             named_ports: Vec::new(),
+            clients: false,
             argv: false,
             belonging: false,
             exe: false,
@@ -130,6 +133,11 @@ impl Need {
     /// Says whether sockets on this local port are wanted.
     pub fn wants_port(&self, port: Port) -> bool {
         self.ports.as_ref().is_none_or(|ports| ports.contains(&port))
+    }
+
+    /// Says whether a socket with these ends is wanted.
+    pub fn wants_ends(&self, local: Endpoint, peer: Option<Endpoint>) -> bool {
+        self.wants_port(local.port) || (self.clients && peer.is_some_and(|peer| self.wants_port(peer.port)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Everything that one run found out about one host. Collecting produces it; everything else works on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::{
@@ -234,6 +234,36 @@ impl Snapshot {
             parent = ancestor.parent;
         }
         found
+    }
+
+    /// The distinct processes that hold a socket, the main one first.
+    pub fn processes_of(&self, socket: &Socket) -> Vec<(Pid, Option<&Process>)> {
+        let holders = socket.owner.holders();
+        if let [holder] = holders {
+            return vec![(holder.pid, self.processes.get(&holder.pid))];
+        }
+        let pids: BTreeSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
+        let parent_of = |pid: Pid| self.processes.get(&pid).and_then(|process| process.parent);
+        // The master of a pre-forked server is the holder that no other holder started. Pid 1 may keep a socket that it
+        // passed on (socket activation); then the other holder is the service that people look for.
+        let is_foremost = |pid: &Pid| {
+            let started_by_other = parent_of(*pid).is_some_and(|parent| parent != Pid(1) && pids.contains(&parent));
+            *pid != Pid(1) && !started_by_other
+        };
+        let foremost = pids.iter().copied().find(is_foremost).or_else(|| pids.first().copied());
+        let others = pids.iter().copied().filter(|pid| Some(*pid) != foremost);
+        foremost.into_iter().chain(others).map(|pid| (pid, self.processes.get(&pid))).collect()
+    }
+
+    /// The unit and container of a socket that these processes hold.
+    pub fn belonging_of<'a>(
+        &'a self,
+        socket: &Socket,
+        processes: &[(Pid, Option<&'a Process>)],
+    ) -> Option<&'a Belonging> {
+        // A process may be in another cgroup than the one in which its socket was made (socket activation).
+        let of_process = processes.first().and_then(|(_, process)| process.as_ref()?.belonging.as_ref());
+        of_process.or_else(|| self.cgroups.get(&socket.cgroup?))
     }
 
     /// Returns the user's name.

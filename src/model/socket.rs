@@ -191,6 +191,55 @@ pub struct Queue {
     pub limit: u32,
 }
 
+/// What waits in the buffers of a socket that is no listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Pending {
+    /// Bytes that were received and not read yet. For UDP the memory that they take up.
+    pub unread: u32,
+    /// Bytes that were written and that the peer has not acknowledged yet. For UDP the memory that they take up.
+    pub unacknowledged: u32,
+}
+
+/// What a timer of TCP waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TimerKind {
+    /// To send again what was not acknowledged.
+    Retransmit,
+    /// To ask whether the peer is still there.
+    Keepalive,
+    /// To forget a connection that is over.
+    TimeWait,
+    /// To ask a peer that has no room whether it has some now.
+    Probe,
+}
+
+impl TimerKind {
+    /// Every kind.
+    pub const ALL: [TimerKind; 4] =
+        [TimerKind::Retransmit, TimerKind::Keepalive, TimerKind::TimeWait, TimerKind::Probe];
+
+    /// The name in every output.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TimerKind::Retransmit => "retransmit",
+            TimerKind::Keepalive => "keepalive",
+            TimerKind::TimeWait => "time-wait",
+            TimerKind::Probe => "probe",
+        }
+    }
+}
+
+/// The timer of TCP that runs for a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timer {
+    /// What it waits for.
+    pub kind: TimerKind,
+    /// How often it has ended before without an answer of the peer.
+    pub retries: u8,
+    /// Milliseconds until it ends.
+    pub left_ms: u32,
+}
+
 /// What forwards a published port.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ForwardedBy {
@@ -289,6 +338,8 @@ pub struct Socket {
     pub v6only: Option<bool>,
     /// The accept queue of a listener.
     pub queue: Option<Queue>,
+    /// What waits in the buffers of any other socket; absent if the system does not report it.
+    pub pending: Option<Pending>,
     /// The inode of its file; absent when the socket has no file, or not any more, and on systems without sockfs.
     pub inode: Option<Inode>,
     /// The user that created it; absent where the kernel does not know (`TIME_WAIT`, `SYN_RECV`).
@@ -297,8 +348,8 @@ pub struct Socket {
     pub cookie: Option<u64>,
     /// Whether the kernel chose its port; absent if the system does not report it.
     pub autobound: Option<bool>,
-    /// How long a connection in TIME_WAIT keeps its port.
-    pub time_left: Option<Duration>,
+    /// The timer that runs for a connection of TCP.
+    pub timer: Option<Timer>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<u64>,
     /// Where it leads, for a published port. It is boxed because it is rare.
@@ -319,6 +370,12 @@ impl Socket {
             Some(cookie) => (Some(cookie), None, None, None),
             None => (None, self.inode, Some(self.local), self.peer),
         }
+    }
+
+    /// How long a connection in TIME_WAIT keeps its port.
+    pub fn time_left(&self) -> Option<Duration> {
+        let timer = self.timer.filter(|timer| timer.kind == TimerKind::TimeWait)?;
+        Some(Duration::from_millis(u64::from(timer.left_ms)))
     }
 
     /// The addresses that it occupies. If the system does not report whether an IPv6 socket refuses IPv4, it counts as

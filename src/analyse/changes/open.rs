@@ -193,6 +193,7 @@ pub(super) fn in_the_way<'a>(
         processes: Vec::new(),
         user: None,
         belonging: None,
+        counterpart: None,
         snapshot: table,
     };
     let rows: Vec<Row<'_>> = others.iter().map(row).collect();

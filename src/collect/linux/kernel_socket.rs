@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use crate::model::{
-    Endpoint, Family, HiddenBecause, Inode, Nobody, Owner, Protocol, Queue, Socket, SpaceId, State, Uid,
+    Endpoint, Family, HiddenBecause, Inode, Nobody, Owner, Pending, Protocol, Queue, Socket, SpaceId, State, Timer,
+    TimerKind, Uid,
 };
 
 /// A row as the kernel states it.
@@ -31,6 +32,10 @@ pub struct KernelSocket {
     pub receive_queue: u32,
     /// Bytes not acknowledged; for a listener how many connections may wait.
     pub send_queue: u32,
+    /// The kind of the running timer as the kernel numbers it; 0 without one.
+    pub timer: u8,
+    /// How often that timer has ended before.
+    pub retries: u8,
     /// Milliseconds until the running timer ends; 0 without one.
     pub expires: u32,
     /// Whether it refuses IPv4; known for IPv6 listeners and unconnected sockets, and through netlink only.
@@ -54,12 +59,14 @@ impl KernelSocket {
             v6only: self.v6only,
             queue: (state == State::Listen && self.has_queue())
                 .then_some(Queue { used: self.receive_queue, limit: self.send_queue }),
+            pending: self
+                .has_buffers(state)
+                .then_some(Pending { unread: self.receive_queue, unacknowledged: self.send_queue }),
             inode: Some(Inode(self.inode)).filter(|inode| inode.0 != 0),
             uid: Some(Uid(self.uid)).filter(|_| self.knows_uid(state)),
             cookie: self.cookie,
             autobound: None,
-            time_left: (state == State::TimeWait && self.expires > 0)
-                .then(|| std::time::Duration::from_millis(u64::from(self.expires))),
+            timer: self.timer(),
             cgroup: self.cgroup,
             forward: None,
             activation: None,
@@ -88,6 +95,27 @@ impl KernelSocket {
             // A socket that was bound and does not listen is dumped with the state CLOSE.
             (Protocol::Tcp, 7 | 13) if self.local.port.get() != 0 => State::Bound,
             (Protocol::Tcp, _) => State::Close,
+        }
+    }
+
+    /// The timer that runs. Source: `idiag_timer` in sock_diag(7); `/proc/net/tcp` has the same numbers.
+    fn timer(&self) -> Option<Timer> {
+        let kind = match self.timer {
+            1 => TimerKind::Retransmit,
+            2 => TimerKind::Keepalive,
+            3 => TimerKind::TimeWait,
+            4 => TimerKind::Probe,
+            _ => return None,
+        };
+        (self.protocol == Protocol::Tcp).then_some(Timer { kind, retries: self.retries, left_ms: self.expires })
+    }
+
+    /// What is over, and what is not established yet, has no buffers.
+    fn has_buffers(&self, state: State) -> bool {
+        match state {
+            State::Listen | State::Bound | State::Close | State::TimeWait | State::SynReceived => false,
+            State::FinWait2 => self.inode != 0,
+            _ => true,
         }
     }
 

@@ -28,7 +28,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let (mut collection, namespaces) = reading::read_all(&own, search, &mut names, need)?;
     // Sockets on other ports were needed until here, because the search for further spaces skips sockets that are
     // listed.
-    collection.sockets.retain(|socket| need.wants_port(socket.local.port));
+    collection.sockets.retain(|socket| need.wants_ends(socket.local, socket.peer));
     let (coverage, facts) =
         owners::assign(&mut collection.sockets, &mut finder, |in_doubt| collection.tables.again(in_doubt, need))?;
     let mut owners = Owners::describe(&collection.sockets, &facts, need);
@@ -119,5 +119,5 @@ fn uids(sockets: &[Socket], processes: &BTreeMap<Pid, Process>) -> BTreeSet<Uid>
 /// Lists the sockets of this network namespace alone, their holders not looked for.
 pub fn sockets(need: &Need) -> Result<Vec<Socket>, CollectError> {
     let mut tables = Tables::open(spaces::current().id, vec![OWN_TABLES.into()]);
-    tables.sockets(need, &|entry| need.wants_port(entry.local.port))
+    tables.sockets(need, &|entry| need.wants_ends(entry.local, Some(entry.peer)))
 }

@@ -44,7 +44,7 @@ fn entry(line: &str, protocol: Protocol, family: Family) -> Option<KernelSocket>
     let state = u8::from_str_radix(next()?, 16).ok()?;
     let (send_queue, receive_queue) = hex_pair(next()?)?;
     let (timer, when) = hex_pair(next()?)?;
-    let _retransmits = next()?;
+    let retransmits = u32::from_str_radix(next()?, 16).ok()?;
     let uid = next()?.parse().ok()?;
     let _timeout = next()?;
     let inode = next()?.parse().ok()?;
@@ -60,6 +60,8 @@ fn entry(line: &str, protocol: Protocol, family: Family) -> Option<KernelSocket>
         inode,
         receive_queue,
         send_queue,
+        timer: u8::try_from(timer).ok()?,
+        retries: u8::try_from(retransmits).unwrap_or(u8::MAX),
         // In ticks of USER_HZ, which is 100 on every port of Linux.
         expires: if timer == 0 { 0 } else { when.saturating_mul(10) },
         v6only: None,

@@ -46,7 +46,7 @@ fn list(need: &Need, space: SpaceId) -> Result<Vec<Socket>, CollectError> {
     let mut all = Vec::new();
     for protocol in Protocol::REGISTERED.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
         let listed = sockets::list(protocol, space)?.sockets.into_iter().map(|listed| listed.socket);
-        all.extend(listed.filter(|socket| need.wants_port(socket.local.port)));
+        all.extend(listed.filter(|socket| need.wants_ends(socket.local, socket.peer)));
     }
     Ok(all)
 }

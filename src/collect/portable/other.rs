@@ -43,7 +43,7 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
         unread += list.unread;
         for listed in list.sockets {
             let mut socket = listed.socket;
-            if !need.wants_port(socket.local.port) {
+            if !need.wants_ends(socket.local, socket.peer) {
                 continue;
             }
             socket.owner = owner(&socket, &listed.pids);

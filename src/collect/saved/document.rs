@@ -103,12 +103,14 @@ pub struct Socket {
     pub device: Option<String>,
     pub v6only: Option<bool>,
     pub queue: Option<Queue>,
+    pub pending: Option<Pending>,
     pub inode: Option<u64>,
     pub uid: Option<u32>,
     pub user: Option<String>,
     pub cookie: Option<u64>,
     pub autobound: Option<bool>,
     pub time_left_ms: Option<u64>,
+    pub timer: Option<Timer>,
     pub forward: Option<Forward>,
     pub reachability: Option<Reachability>,
     pub activation: Option<Activation>,
@@ -126,6 +128,19 @@ pub struct Service {
 pub struct Queue {
     pub used: u32,
     pub limit: u32,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Pending {
+    pub unread: u32,
+    pub unacknowledged: u32,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Timer {
+    pub kind: String,
+    pub left_ms: u32,
+    pub retries: u8,
 }
 
 #[derive(Clone, Deserialize)]

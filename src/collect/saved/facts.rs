@@ -8,9 +8,9 @@ use super::document as saved;
 use super::reachability::reachability;
 use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
-    Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid, Port, PortRange, Process, Project, ProjectSource, Protocol,
-    Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind,
-    State, TimeWaitReuse, Uid,
+    Holder, Host, Inode, Nobody, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process, Project, ProjectSource,
+    Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId,
+    SpaceKind, State, TimeWaitReuse, Timer, TimerKind, Uid,
 };
 
 /// Finds the value with that name; otherwise returns what was expected.
@@ -185,6 +185,13 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         outer: socket.owner.outer_container.map(container).transpose()?,
         ..Belonging::default()
     };
+    // An older report tells of the timers of TIME_WAIT alone.
+    let older = socket.time_left_ms.map(|left| Timer {
+        kind: TimerKind::TimeWait,
+        retries: 0,
+        left_ms: u32::try_from(left).unwrap_or(u32::MAX),
+    });
+    let timer = socket.timer.as_ref().map(timer).transpose()?.or(older);
     Ok(Socket {
         space: SpaceId(socket.space),
         protocol,
@@ -195,16 +202,24 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         device: socket.device,
         v6only: socket.v6only,
         queue: socket.queue.map(|queue| Queue { used: queue.used, limit: queue.limit }),
+        pending: socket
+            .pending
+            .map(|pending| Pending { unread: pending.unread, unacknowledged: pending.unacknowledged }),
         inode: socket.inode.map(Inode),
         uid: socket.uid.map(Uid),
         cookie: socket.cookie,
         autobound: socket.autobound,
-        time_left: socket.time_left_ms.map(Duration::from_millis),
+        timer,
         cgroup: cgroups.number_of(belonging),
         forward: socket.forward.map(forward).transpose()?.map(Box::new),
         activation: activation.map(Box::new),
         owner,
     })
+}
+
+fn timer(saved: &saved::Timer) -> Result<Timer, String> {
+    let kind = named(&TimerKind::ALL, TimerKind::name, &saved.kind, "kind of timer")?;
+    Ok(Timer { kind, retries: saved.retries, left_ms: saved.left_ms })
 }
 
 fn endpoint(end: &saved::Endpoint) -> Endpoint {

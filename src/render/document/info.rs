@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::analyse::cause::{Checked, Verdict};
-use crate::analyse::dossier::{Assignment, Dossier, Objection, Peers, Place};
+use crate::analyse::dossier::{Assignment, Dossier, Objection, Peers, Place, User};
 use crate::model::{Caller, Category, Listing, Pid, Process, Snapshot, Uid};
 use crate::render::document::check::{self, BindReport};
 use crate::render::document::envelope::Envelope;
@@ -112,19 +112,37 @@ pub struct HoldingReport<'a> {
     /// Its connections.
     pub connections: Vec<SocketReport<'a>>,
     /// The connections to its listeners, whichever process holds them; null if there are no listeners.
-    pub peers: Option<PeersReport>,
+    pub peers: Option<PeersReport<'a>>,
 }
 
 /// A summary of connections.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Peers")]
-pub struct PeersReport {
+pub struct PeersReport<'a> {
     /// The number of connections.
     pub connections: usize,
     /// The number of distinct peer addresses.
     pub addresses: usize,
     /// The number of connections in each state.
     pub states: std::collections::BTreeMap<&'static str, usize>,
+    /// The processes of this machine at their other ends, those that run the same together, the busiest first.
+    pub used_by: Vec<UserReport<'a>>,
+}
+
+/// Processes of this machine that run the same and are connected.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ConnectedProcesses")]
+pub struct UserReport<'a> {
+    /// Their short name, which the processes themselves may change.
+    pub name: Option<Cow<'a, str>>,
+    /// What they run, when they are interpreters; a claim.
+    pub runs: Option<Cow<'a, str>>,
+    /// The project of the first of them.
+    pub project: Option<ProjectReport<'a>>,
+    /// Their numbers.
+    pub pids: Vec<u32>,
+    /// How many connections they have.
+    pub connections: usize,
 }
 
 /// A process that holds a socket, in full.
@@ -260,11 +278,19 @@ fn place<'a>(place: &Place<'a>) -> PlaceReport<'a> {
     }
 }
 
-fn peers(peers: &Peers) -> PeersReport {
+fn peers<'a>(peers: &Peers<'a>) -> PeersReport<'a> {
+    let user = |user: &User<'a>| UserReport {
+        name: user.process.name.as_deref().map(OsStr::to_string_lossy),
+        runs: user.process.runs.as_deref().map(OsStr::to_string_lossy),
+        project: user.process.project.as_ref().map(process::project),
+        pids: user.pids.iter().map(|pid| pid.0).collect(),
+        connections: user.connections,
+    };
     PeersReport {
         connections: peers.connections,
         addresses: peers.addresses,
         states: peers.states.iter().map(|(state, count)| (state.name(), *count)).collect(),
+        used_by: peers.users.iter().map(user).collect(),
     }
 }
 

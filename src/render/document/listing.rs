@@ -149,6 +149,9 @@ pub struct SocketReport<'a> {
     /// The accept queue of a listener.
     pub queue: Option<QueueReport>,
     /// The inode of the socket.
+    /// What waits in the buffers of any other socket; null where the system does not report it.
+    pub pending: Option<PendingReport>,
+    /// The number of its file in the kernel.
     pub inode: Option<u64>,
     /// The ID of the user that created it; null if the kernel does not know it (`TIME_WAIT`).
     pub uid: Option<u32>,
@@ -160,6 +163,8 @@ pub struct SocketReport<'a> {
     pub autobound: Option<bool>,
     /// How long a connection in TIME_WAIT keeps its ports, in milliseconds.
     pub time_left_ms: Option<u64>,
+    /// The timer that is running for a TCP connection; null if there is none or the system does not report it.
+    pub timer: Option<TimerReport>,
     /// Where a published port is forwarded to.
     pub forward: Option<ForwardReport<'a>>,
     /// What the firewall does to what is sent to the port of a listener; null for other sockets, and where nobody looks
@@ -169,6 +174,9 @@ pub struct SocketReport<'a> {
     pub activation: Option<ActivationReport<'a>>,
     /// Its owner.
     pub owner: OwnerReport<'a>,
+    /// Who holds the other end of a connection, where that is on this machine: in the same port space, or in another one
+    /// that was listed. Null where it is elsewhere or not known, and in a redacted report.
+    pub peer_owner: Option<OwnerReport<'a>>,
 }
 
 /// Where a published port is forwarded to.
@@ -256,6 +264,28 @@ pub struct QueueReport {
     pub used: u32,
     /// The number of connections that can wait.
     pub limit: u32,
+}
+
+/// What waits in the buffers of a socket that is no listener.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Pending")]
+pub struct PendingReport {
+    /// Bytes that were received and not read yet. For UDP the memory that they take up.
+    pub unread: u32,
+    /// Bytes that were written and that the peer has not acknowledged yet. For UDP the memory that they take up.
+    pub unacknowledged: u32,
+}
+
+/// The timer that runs for a TCP connection.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Timer")]
+pub struct TimerReport {
+    /// `retransmit`, `keepalive`, `time-wait`, or `probe` (the peer has no room for more data).
+    pub kind: &'static str,
+    /// Milliseconds until it ends.
+    pub left_ms: u32,
+    /// How often it has ended before without an answer of the peer.
+    pub retries: u8,
 }
 
 /// The owner of a socket, and how well it is known.
@@ -413,12 +443,20 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         device: socket.device.as_deref(),
         v6only: socket.v6only,
         queue: socket.queue.map(|queue| QueueReport { used: queue.used, limit: queue.limit }),
+        pending: socket
+            .pending
+            .map(|pending| PendingReport { unread: pending.unread, unacknowledged: pending.unacknowledged }),
         inode: socket.inode.map(|inode| inode.0),
         uid: socket.uid.map(|Uid(uid)| uid),
         user: row.user,
         cookie: socket.cookie,
         autobound: socket.autobound,
-        time_left_ms: socket.time_left.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        timer: socket.timer.map(|timer| TimerReport {
+            kind: timer.kind.name(),
+            left_ms: timer.left_ms,
+            retries: timer.retries,
+        }),
+        time_left_ms: socket.time_left().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         forward: socket.forward.as_deref().map(forward),
         reachability: row
             .snapshot
@@ -430,6 +468,7 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
             .as_ref()
             .map(|activation| ActivationReport { socket: &activation.socket, service: activation.service.as_deref() }),
         owner: owner(row),
+        peer_owner: row.peer_row().as_ref().map(owner),
     }
 }
 
@@ -438,7 +477,7 @@ pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
     ServiceReport { name: service.name, source: service.source.name(), description: service.description }
 }
 
-fn owner<'a>(row: &'a Row<'a>) -> OwnerReport<'a> {
+fn owner<'a>(row: &Row<'a>) -> OwnerReport<'a> {
     let reason = match &row.socket.owner {
         Owner::Processes(_) => None,
         Owner::Nobody(why) => Some(why.name()),

@@ -33,7 +33,7 @@ pub fn in_full(row: &Row<'_>, charset: Charset) -> String {
     parts.extend(value(Column::Container).map(|container| format!("container {container}")));
     parts.extend(value(Column::Started).map(|time| format!("started {time}")));
     if row.socket.state == Some(State::TimeWait) {
-        parts = row.socket.time_left.map(|left| format!("{} s left", left.as_secs())).into_iter().collect();
+        parts = row.socket.time_left().map(|left| format!("{} s left", left.as_secs())).into_iter().collect();
     }
     let peer = socket::peer(row, charset).map(|peer| format!(" with {peer}")).unwrap_or_default();
     let state = row.socket.state.map_or(String::new(), |state| format!(" {}", state.name()));

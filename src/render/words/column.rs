@@ -7,10 +7,10 @@ use std::str::FromStr;
 
 use compact_str::{CompactString, ToCompactString, format_compact};
 
-use crate::model::{Container, Holder, Pid, Process, Row, Uid};
+use crate::model::{Container, Holder, Pid, Process, Row, Timer, Uid};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
-use crate::render::words::cell::{process_cell, project_cell};
+use crate::render::words::cell::{process_cell, project_cell, running};
 use crate::render::words::socket;
 
 /// One column.
@@ -32,6 +32,8 @@ pub enum Column {
     State,
     /// The other end.
     Peer,
+    /// The process at the other end, where that is on this machine.
+    PeerProcess,
     /// The processes' numbers.
     Pid,
     /// The processes' names.
@@ -50,6 +52,12 @@ pub enum Column {
     Device,
     /// The accept queue.
     Queue,
+    /// Bytes not read yet; for a listener the connections that wait to be accepted.
+    RecvQueue,
+    /// Bytes not acknowledged yet; for a listener how many connections may wait.
+    SendQueue,
+    /// The running timer of TCP.
+    Timer,
     /// The descriptors' numbers.
     Fd,
     /// The socket's inode.
@@ -78,7 +86,7 @@ pub enum Column {
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 29] = [
+    pub const ALL: [Column; 33] = [
         Column::Space,
         Column::Protocol,
         Column::Address,
@@ -87,6 +95,7 @@ impl Column {
         Column::Service,
         Column::State,
         Column::Peer,
+        Column::PeerProcess,
         Column::Pid,
         Column::Process,
         Column::User,
@@ -96,6 +105,9 @@ impl Column {
         Column::Family,
         Column::Device,
         Column::Queue,
+        Column::RecvQueue,
+        Column::SendQueue,
+        Column::Timer,
         Column::Fd,
         Column::Inode,
         Column::Uid,
@@ -161,6 +173,7 @@ impl Column {
             Column::Service => "service",
             Column::State => "state",
             Column::Peer => "peer",
+            Column::PeerProcess => "peer-process",
             Column::Pid => "pid",
             Column::Process => "process",
             Column::User => "user",
@@ -170,6 +183,9 @@ impl Column {
             Column::Family => "family",
             Column::Device => "device",
             Column::Queue => "queue",
+            Column::RecvQueue => "recv-q",
+            Column::SendQueue => "send-q",
+            Column::Timer => "timer",
             Column::Fd => "fd",
             Column::Inode => "inode",
             Column::Uid => "uid",
@@ -195,7 +211,7 @@ impl Column {
 
     /// Says whether its values are numbers, which stand flush right.
     pub const fn is_number(self) -> bool {
-        matches!(self, Column::Port | Column::Pid | Column::Inode | Column::Uid)
+        matches!(self, Column::Port | Column::Pid | Column::Inode | Column::Uid | Column::RecvQueue | Column::SendQueue)
     }
 
     /// The cell as a person reads it: the foremost holder, and how many more there are.
@@ -230,6 +246,7 @@ impl Column {
             Column::Service => row.service.map(|service| Text::of(service.name, charset)),
             Column::State => socket.state.and_then(|state| plain(state.name())),
             Column::Peer => peer(row, charset),
+            Column::PeerProcess => running(row.peer_process(), charset),
             Column::Pid => list(row.processes.iter().map(|(pid, _)| Some(number(pid.0)))),
             Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
             Column::User => user(row, charset),
@@ -242,6 +259,15 @@ impl Column {
             Column::Family => plain(socket.family.name()),
             Column::Device => socket.device.as_deref().map(|device| Text::of(device, charset)),
             Column::Queue => socket.queue.map(|queue| Text::plain(format_compact!("{}/{}", queue.used, queue.limit))),
+            Column::RecvQueue => {
+                let of_listener = || socket.queue.map(|queue| queue.used);
+                socket.pending.map(|pending| pending.unread).or_else(of_listener).map(number)
+            }
+            Column::SendQueue => {
+                let of_listener = || socket.queue.map(|queue| queue.limit);
+                socket.pending.map(|pending| pending.unacknowledged).or_else(of_listener).map(number)
+            }
+            Column::Timer => socket.timer.map(|timer| Text::plain(self::timer(timer))),
             Column::Fd => list(socket.owner.holders().iter().map(descriptor)),
             Column::Inode => socket.inode.map(|inode| Text::plain(inode.0.to_compact_string())),
             Column::Uid => socket.uid.map(|Uid(uid)| number(uid)),
@@ -278,6 +304,18 @@ impl FromStr for Column {
 
 fn number(number: u32) -> Text {
     Text::plain(number.to_compact_string())
+}
+
+/// `keepalive 50 min`, `retransmit 200 ms, retry 3`.
+fn timer(timer: Timer) -> String {
+    let left = match timer.left_ms {
+        left @ ..1000 => format!("{left} ms"),
+        left => time::span(std::time::Duration::from_millis(u64::from(left))),
+    };
+    match timer.retries {
+        0 => format!("{} {left}", timer.kind.name()),
+        retries => format!("{} {left}, retry {retries}", timer.kind.name()),
+    }
 }
 
 /// The foremost process that holds the socket.

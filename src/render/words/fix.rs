@@ -58,7 +58,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
         },
         Cause::Bound => "the process that bound it is not listening; it must close the socket or exit".to_owned(),
         Cause::TimeWait => {
-            let left = verdict.culprits().iter().filter_map(|blocker| blocker.row.socket.time_left).max();
+            let left = verdict.culprits().iter().filter_map(|blocker| blocker.row.socket.time_left()).max();
             match left {
                 Some(left) => format!("wait {} s for the kernel to release the connection", left.as_secs() + 1),
                 None => "wait a minute for the kernel to release the connection".to_owned(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::analyse::cause::Squatter;
-use crate::analyse::dossier::{Holding, Peers};
+use crate::analyse::dossier::{Holding, Peers, User};
 use crate::model::{Forward, HiddenBecause, Listing, Nobody, Owner, Pid, Process, Project, Row, State, Uid};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
@@ -16,7 +16,7 @@ use crate::render::words::reachability;
 use crate::render::words::socket;
 
 /// `3 from 2 addresses: 2 ESTABLISHED, 1 TIME_WAIT`.
-pub fn connected(peers: &Peers) -> String {
+pub fn connected(peers: &Peers<'_>) -> String {
     if peers.connections == 0 {
         return "no connections".to_owned();
     }
@@ -24,6 +24,29 @@ pub fn connected(peers: &Peers) -> String {
     let states: Vec<String> = peers.states.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
     format!("{} from {} {noun}: {}", peers.connections, peers.addresses, states.join(", "))
 }
+
+/// `node server.js (shop) ×12, psql`: the processes of this machine that are connected.
+fn used_by(peers: &Peers<'_>, charset: Charset) -> Option<Text> {
+    let user = |user: &User<'_>| {
+        let mut parts = vec![process::called(user.process, charset)];
+        if let Some(known) = &user.process.project {
+            let name = cell::project(known, charset);
+            parts.push(Text::join(&[Text::plain("("), name, Text::plain(")")], ""));
+        }
+        if user.connections > 1 {
+            let times = if charset == Charset::Unicode { "×" } else { "x" };
+            parts.push(Text::of(&format!("{times}{}", user.connections), charset));
+        }
+        Text::join(&parts, " ")
+    };
+    let mut named: Vec<Text> = peers.users.iter().take(MOST_USERS).map(user).collect();
+    let more = peers.users.len().saturating_sub(MOST_USERS);
+    named.extend((more > 0).then(|| Text::plain(format!("{more} more"))));
+    (!named.is_empty()).then(|| Text::join(&named, ", "))
+}
+
+/// More programs that are connected to one server are only counted.
+const MOST_USERS: usize = 6;
 
 /// A fact and its name.
 pub type Fact = (&'static str, Text);
@@ -93,6 +116,7 @@ fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
     };
     if let Some(peers) = holding.peers.as_ref().filter(is_told) {
         facts.push(("peers", Text::plain(connected(peers))));
+        facts.extend(used_by(peers, charset).map(|users| ("used by", users)));
     }
     facts
 }

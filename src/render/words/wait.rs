@@ -38,7 +38,8 @@ pub fn refused(refusal: &BindError, rows: &[&Row<'_>], charset: Charset) -> Stri
     let line = format!("a bind with SO_REUSEADDR fails with {}", refusal.name());
     match rows.iter().find(|row| row.is_connection()).or_else(|| rows.first()) {
         Some(row) => {
-            let left = row.socket.time_left.map(|left| format!(" ({} s left)", left.as_secs() + 1)).unwrap_or_default();
+            let left =
+                row.socket.time_left().map(|left| format!(" ({} s left)", left.as_secs() + 1)).unwrap_or_default();
             format!("{line}, because of {}{left}", socket::socket_and_holders(row, charset))
         }
         None => format!("{line}, and no socket that this run can see is on it"),

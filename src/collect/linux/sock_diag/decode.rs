@@ -86,6 +86,8 @@ fn entry(bytes: &[u8], protocol: Protocol) -> Option<KernelSocket> {
         protocol,
         family,
         state: *bytes.get(1)?,
+        timer: *bytes.get(2)?,
+        retries: *bytes.get(3)?,
         local: end(4, 8)?,
         peer: end(6, 24)?,
         interface: word(bytes, 40)?,

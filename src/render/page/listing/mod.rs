@@ -12,6 +12,7 @@ use crate::render::table::in_order;
 use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
+use crate::render::words::cell;
 use crate::render::words::column::Column;
 use crate::render::words::summary;
 use crate::select::leftovers::Leftovers;
@@ -34,6 +35,8 @@ pub struct TableOptions {
     pub leftovers: Leftovers,
     /// Whether the line above the table has the number of the network namespace.
     pub verbose: bool,
+    /// Whether PEER names the process at the other end of a connection, where its address adds nothing.
+    pub names_peers: bool,
     /// The lines around the cells.
     pub frame: Frame,
     /// The look.
@@ -146,7 +149,8 @@ fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
     let mut texts: Vec<Text> = Vec::with_capacity(rows.len() * columns.len());
     for row in rows {
         for (index, (column, cells)) in options.columns.iter().zip(&mut columns).enumerate() {
-            let mut text = column.cell(row, options.style.charset);
+            let named = if options.names_peers && *column == Column::Peer { peer_name(row, options) } else { None };
+            let mut text = named.unwrap_or_else(|| column.cell(row, options.style.charset));
             if options.frame == Frame::Markdown {
                 text = text.for_markdown();
             }
@@ -159,6 +163,12 @@ fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
         }
     }
     Block { rows, texts, columns }
+}
+
+/// The process at the other end of a connection over a loopback, which only its port would tell from others.
+fn peer_name(row: &Row<'_>, options: &TableOptions) -> Option<Text> {
+    row.socket.peer.filter(|peer| peer.address.to_canonical().is_loopback())?;
+    cell::running(row.peer_process(), options.style.charset)
 }
 
 /// How wide each column would like to be, and what it gives up; those that say nothing are left out.
@@ -229,6 +239,7 @@ mod tests {
             fitted: true,
             leftovers: Leftovers::new(),
             verbose: false,
+            names_peers: false,
             frame,
             style,
         };

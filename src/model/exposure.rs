@@ -2,20 +2,50 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::model::Exposure;
+/// From where a socket can be reached, judged by its address and device. Firewalls are not considered.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Exposure {
+    /// This host only.
+    Loopback,
+    /// The same link only.
+    LinkLocal,
+    /// A private network: RFC 1918, RFC 6598, unique local IPv6.
+    Private,
+    /// An address that is routed on the internet.
+    Public,
+    /// Every interface.
+    Any,
+}
 
-/// Returns from where a socket can be reached that is bound to this address and, if any, this device.
-///
-/// A socket that is bound to a multicast group can be reached from wherever packets for the group are forwarded.
-///
-/// Source: the IANA special-purpose address registries (RFC 6890); for groups RFC 5771, RFC 2365 and RFC 7346.
-pub fn exposure_of(address: IpAddr, device: Option<&str>) -> Exposure {
-    if device == Some("lo") {
-        return Exposure::Loopback;
+impl Exposure {
+    /// Every exposure, narrowest first.
+    pub const ALL: [Exposure; 5] =
+        [Exposure::Loopback, Exposure::LinkLocal, Exposure::Private, Exposure::Public, Exposure::Any];
+
+    /// The name in every output and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Exposure::Loopback => "loopback",
+            Exposure::LinkLocal => "link-local",
+            Exposure::Private => "private",
+            Exposure::Public => "public",
+            Exposure::Any => "any",
+        }
     }
-    match address.to_canonical() {
-        IpAddr::V4(address) => of_ipv4(address),
-        IpAddr::V6(address) => of_ipv6(address),
+
+    /// Returns from where a socket can be reached that is bound to this address and, if any, this device.
+    ///
+    /// A socket that is bound to a multicast group can be reached from wherever packets for the group are forwarded.
+    ///
+    /// Source: the IANA special-purpose address registries (RFC 6890); for groups RFC 5771, RFC 2365 and RFC 7346.
+    pub fn of(address: IpAddr, device: Option<&str>) -> Exposure {
+        if device == Some("lo") {
+            return Exposure::Loopback;
+        }
+        match address.to_canonical() {
+            IpAddr::V4(address) => of_ipv4(address),
+            IpAddr::V6(address) => of_ipv6(address),
+        }
     }
 }
 
@@ -109,13 +139,13 @@ mod tests {
             ("ff05::1:3", Exposure::Private),
             ("ff0e::1", Exposure::Public),
         ] {
-            assert_eq!(exposure_of(address.parse().unwrap(), None), exposure, "{address}");
+            assert_eq!(Exposure::of(address.parse().unwrap(), None), exposure, "{address}");
         }
     }
 
     #[test]
     fn a_wildcard_socket_on_the_loopback_device_is_loopback_only() {
-        assert_eq!(exposure_of("0.0.0.0".parse().unwrap(), Some("lo")), Exposure::Loopback);
-        assert_eq!(exposure_of("0.0.0.0".parse().unwrap(), Some("eth0")), Exposure::Any);
+        assert_eq!(Exposure::of("0.0.0.0".parse().unwrap(), Some("lo")), Exposure::Loopback);
+        assert_eq!(Exposure::of("0.0.0.0".parse().unwrap(), Some("eth0")), Exposure::Any);
     }
 }

@@ -1,0 +1,284 @@
+//! The other end of each connection, where it is on this machine.
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+
+use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Snapshot, Socket, SpaceId};
+
+/// Finds the socket at the other end of each connection of the listing, among all sockets of its snapshot.
+///
+/// The other end has the same two addresses and ports, exchanged. It is looked for in the same port space; where it is
+/// not there, and the addresses are not those of a loopback or a link, in every other space that was listed, and behind
+/// the ports that the firewall redirects. Where several sockets could be it, none is taken.
+pub fn add_counterparts(listing: &mut Listing<'_>) {
+    let forwards = forwards(listing.snapshot);
+    let asked = listing.rows.iter().filter(|row| row.is_connection()).filter_map(|row| row.socket.peer);
+    let mut addresses: HashSet<IpAddr> = asked.map(|peer| peer.address.to_canonical()).collect();
+    if addresses.is_empty() {
+        return;
+    }
+    addresses.extend(forwards.iter().map(|forward| forward.to.address.to_canonical()));
+    let ends = Ends::of(listing.snapshot, &addresses);
+    let redirected = redirected(listing.snapshot, &ends, &forwards);
+    for row in listing.rows.iter_mut().filter(|row| row.is_connection()) {
+        row.counterpart =
+            ends.other_end(row.socket).or_else(|| redirected.get(&std::ptr::from_ref(row.socket)).copied());
+    }
+}
+
+/// A connection as one of its ends has it.
+type Pair = (Protocol, Endpoint, Endpoint);
+
+/// One socket, or several with the same two ends: in different spaces, or on different interfaces.
+enum Found<'a> {
+    One(&'a Socket),
+    Several(Vec<&'a Socket>),
+}
+
+struct Ends<'a>(HashMap<Pair, Found<'a>>);
+
+impl<'a> Ends<'a> {
+    /// The connections whose own address is one of these.
+    fn of(snapshot: &'a Snapshot, addresses: &HashSet<IpAddr>) -> Ends<'a> {
+        let mut ends: HashMap<Pair, Found<'a>> = HashMap::new();
+        for socket in &snapshot.sockets {
+            let Some(peer) = socket.peer else { continue };
+            let local = canonical(socket.local);
+            if !addresses.contains(&local.address) {
+                continue;
+            }
+            ends.entry((socket.protocol, local, canonical(peer)))
+                .and_modify(|found| found.add(socket))
+                .or_insert(Found::One(socket));
+        }
+        Ends(ends)
+    }
+
+    fn with(&self, protocol: Protocol, local: Endpoint, peer: Endpoint) -> &[&'a Socket] {
+        self.0.get(&(protocol, canonical(local), canonical(peer))).map_or(&[], Found::all)
+    }
+
+    /// The socket that has the same ends, exchanged.
+    fn other_end(&self, socket: &Socket) -> Option<&'a Socket> {
+        let peer = socket.peer?;
+        let found = self.with(socket.protocol, peer, socket.local);
+        let here = |other: &&&Socket| other.space == socket.space;
+        match only(found.iter().filter(here)) {
+            Ok(Some(same_space)) => Some(same_space),
+            // Every link has the same addresses of this kind, so that only the interface tells them apart.
+            _ if is_of_one_stack(peer.address) || is_of_one_stack(socket.local.address) => None,
+            Ok(None) => only(found.iter()).ok().flatten(),
+            Err(Ambiguous) => None,
+        }
+        .filter(|other| !peer.is_of_a_link() || other.device == socket.device)
+    }
+}
+
+impl<'a> Found<'a> {
+    fn add(&mut self, socket: &'a Socket) {
+        match self {
+            Found::One(first) => *self = Found::Several(vec![*first, socket]),
+            Found::Several(all) => all.push(socket),
+        }
+    }
+
+    fn all(&self) -> &[&'a Socket] {
+        match self {
+            Found::One(socket) => std::slice::from_ref(socket),
+            Found::Several(all) => all,
+        }
+    }
+}
+
+struct Ambiguous;
+
+fn only<'s, 'a: 's>(mut sockets: impl Iterator<Item = &'s &'a Socket>) -> Result<Option<&'a Socket>, Ambiguous> {
+    let first = sockets.next().copied();
+    if sockets.next().is_some() { Err(Ambiguous) } else { Ok(first) }
+}
+
+fn canonical(end: Endpoint) -> Endpoint {
+    Endpoint { address: end.address.to_canonical(), ..end }
+}
+
+/// Says whether the address means another interface in each network stack.
+fn is_of_one_stack(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
+    }
+}
+
+/// A port that the firewall redirects to one other end.
+struct Redirected {
+    space: SpaceId,
+    protocol: Protocol,
+    from: Endpoint,
+    to: ForwardTarget,
+}
+
+fn forwards(snapshot: &Snapshot) -> Vec<Redirected> {
+    let forward = |socket: &Socket| {
+        let forward = socket.forward.as_deref().filter(|forward| forward.by == ForwardedBy::Nat)?;
+        let (space, protocol, from, to) = (socket.space, socket.protocol, canonical(socket.local), forward.to);
+        to.port().map(|_| Redirected { space, protocol, from, to })
+    };
+    snapshot.sockets.iter().filter_map(forward).collect()
+}
+
+/// Both ends of the connections that come through a redirect: a client has the address before it as its peer, and the
+/// process that answers has the address behind it as its own.
+fn redirected<'a>(
+    snapshot: &'a Snapshot,
+    ends: &Ends<'a>,
+    forwards: &[Redirected],
+) -> HashMap<*const Socket, &'a Socket> {
+    let mut found = HashMap::new();
+    if forwards.is_empty() {
+        return found;
+    }
+    for client in &snapshot.sockets {
+        let Some(peer) = client.peer.map(canonical) else { continue };
+        let is_redirected = |forward: &&Redirected| {
+            (forward.space, forward.protocol, forward.from.port) == (client.space, client.protocol, peer.port)
+                && (forward.from.address == peer.address || forward.from.address.is_unspecified())
+        };
+        if ends.other_end(client).is_some() {
+            continue;
+        }
+        let behind = |forward: &Redirected| {
+            let (address, port) = (forward.to.address, forward.to.port()?);
+            let address = if address.is_unspecified() { peer.address } else { address };
+            Some(Endpoint { address, port })
+        };
+        let servers: Vec<&'a Socket> = forwards
+            .iter()
+            .filter(is_redirected)
+            .filter_map(behind)
+            .flat_map(|end| ends.with(client.protocol, end, client.local).iter().copied())
+            .collect();
+        if let [server] = servers[..] {
+            found.insert(std::ptr::from_ref(client), server);
+            found.insert(std::ptr::from_ref(server), client);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::join;
+    use crate::model::{Forward, Holder, Owner, Pid, Row, Space, SpaceKind, State};
+    use crate::testing;
+
+    /// A connection in the space, held by the process.
+    fn connection(snapshot: &mut Snapshot, space: u64, local: &str, peer: &str, pid: u32) {
+        let end = |text: &str| {
+            let end: std::net::SocketAddr = text.parse().unwrap();
+            Endpoint::new(end.ip(), end.port())
+        };
+        let id = SpaceId(space);
+        let mut socket = snapshot.sockets[1].clone();
+        (socket.space, socket.local, socket.peer) = (id, end(local), Some(end(peer)));
+        (socket.state, socket.device) = (Some(State::Established), None);
+        socket.owner = Owner::Processes(vec![Holder { pid: Pid(pid), fd: Some(3) }]);
+        snapshot.sockets.push(socket);
+        if snapshot.space(id).is_none() {
+            let source = snapshot.socket_source;
+            snapshot.spaces.push(Space::new(id, SpaceKind::Container, format!("c{space}"), source));
+        }
+    }
+
+    fn own() -> u64 {
+        testing::snapshot().spaces[0].id.0
+    }
+
+    /// The process at the other end of each connection of the process.
+    fn peers_of(snapshot: &Snapshot, pid: u32) -> Vec<Option<u32>> {
+        let mut listing = join::listing(snapshot, None);
+        add_counterparts(&mut listing);
+        let own = listing.rows.iter().filter(|row| row.processes.first().is_some_and(|(first, _)| first.0 == pid));
+        let peer = |row: &Row<'_>| Some(row.peer_row()?.processes.first()?.0.0);
+        own.filter(|row| row.socket.peer.is_some()).map(peer).collect()
+    }
+
+    #[test]
+    fn both_ends_of_a_local_connection_name_each_other_also_in_mixed_families() {
+        for (client, server) in [
+            (("127.0.0.1:50000", "127.0.0.1:5432"), ("127.0.0.1:5432", "127.0.0.1:50000")),
+            (("127.0.0.1:50000", "127.0.0.1:5432"), ("[::ffff:127.0.0.1]:5432", "[::ffff:127.0.0.1]:50000")),
+            (("192.0.2.7:50000", "192.0.2.7:5432"), ("192.0.2.7:5432", "192.0.2.7:50000")),
+            (("[::1]:50000", "[::1]:5432"), ("[::1]:5432", "[::1]:50000")),
+        ] {
+            let mut snapshot = testing::snapshot();
+            connection(&mut snapshot, own(), client.0, client.1, 900);
+            connection(&mut snapshot, own(), server.0, server.1, 901);
+            assert_eq!(peers_of(&snapshot, 900), [Some(901)], "{client:?}");
+            assert_eq!(peers_of(&snapshot, 901), [Some(900)], "{server:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_to_another_machine_has_no_other_end_here() {
+        let mut snapshot = testing::snapshot();
+        connection(&mut snapshot, own(), "192.0.2.7:50000", "198.51.100.1:443", 900);
+        connection(&mut snapshot, own(), "192.0.2.7:443", "198.51.100.1:50000", 901);
+        assert_eq!(peers_of(&snapshot, 900), [None]);
+        assert_eq!(peers_of(&snapshot, 901), [None]);
+    }
+
+    #[test]
+    fn a_container_is_found_by_its_address_and_never_by_a_loopback() {
+        let mut snapshot = testing::snapshot();
+        connection(&mut snapshot, own(), "172.17.0.1:50000", "172.17.0.2:5432", 900);
+        connection(&mut snapshot, 7, "172.17.0.2:5432", "172.17.0.1:50000", 901);
+        connection(&mut snapshot, own(), "127.0.0.1:50001", "127.0.0.1:5432", 902);
+        connection(&mut snapshot, 7, "127.0.0.1:5432", "127.0.0.1:50001", 903);
+        assert_eq!(peers_of(&snapshot, 900), [Some(901)]);
+        assert_eq!(peers_of(&snapshot, 901), [Some(900)]);
+        assert_eq!(peers_of(&snapshot, 902), [None]);
+        assert_eq!(peers_of(&snapshot, 903), [None]);
+    }
+
+    #[test]
+    fn where_two_sockets_could_be_the_other_end_none_is_named() {
+        let mut snapshot = testing::snapshot();
+        connection(&mut snapshot, own(), "172.17.0.1:50000", "172.17.0.2:5432", 900);
+        connection(&mut snapshot, 7, "172.17.0.2:5432", "172.17.0.1:50000", 901);
+        connection(&mut snapshot, 8, "172.17.0.2:5432", "172.17.0.1:50000", 902);
+        assert_eq!(peers_of(&snapshot, 900), [None]);
+        connection(&mut snapshot, own(), "127.0.0.1:50000", "127.0.0.1:5432", 903);
+        connection(&mut snapshot, own(), "127.0.0.1:5432", "127.0.0.1:50000", 904);
+        connection(&mut snapshot, own(), "127.0.0.1:5432", "127.0.0.1:50000", 905);
+        assert_eq!(peers_of(&snapshot, 903), [None]);
+    }
+
+    #[test]
+    fn a_link_local_address_belongs_to_its_interface() {
+        let mut snapshot = testing::snapshot();
+        connection(&mut snapshot, own(), "[fe80::1]:50000", "[fe80::2]:5432", 900);
+        connection(&mut snapshot, own(), "[fe80::2]:5432", "[fe80::1]:50000", 901);
+        let last = snapshot.sockets.len() - 1;
+        snapshot.sockets[last].device = Some("v0".to_owned());
+        assert_eq!(peers_of(&snapshot, 900), [None]);
+        snapshot.sockets[last - 1].device = Some("v0".to_owned());
+        assert_eq!(peers_of(&snapshot, 900), [Some(901)]);
+    }
+
+    #[test]
+    fn a_redirected_connection_leads_to_the_process_that_answers_and_back() {
+        let mut snapshot = testing::snapshot();
+        connection(&mut snapshot, own(), "192.0.2.7:50000", "192.0.2.7:8080", 900);
+        connection(&mut snapshot, 7, "172.17.0.2:80", "192.0.2.7:50000", 901);
+        assert_eq!(peers_of(&snapshot, 900), [None]);
+        let mut rule = snapshot.sockets[2].clone();
+        rule.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
+        (rule.state, rule.owner) = (Some(State::Redirect), Owner::Nobody(crate::model::Nobody::Redirected));
+        let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
+        rule.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, service: None, container: None }));
+        snapshot.sockets.push(rule);
+        assert_eq!(peers_of(&snapshot, 900), [Some(901)]);
+        assert_eq!(peers_of(&snapshot, 901), [Some(900)]);
+    }
+}
