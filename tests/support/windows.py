@@ -78,7 +78,8 @@ def _():
     assert space["reserved"] == [[5357, 5357], [20000, 20099], [50000, 50059]], space
     unasked = report(tcp, "--no-helpers")
     assert unasked["spaces"][0]["ephemeral"] is None, unasked["spaces"]
-    assert "not asked for" in json.dumps(unasked["visibility"]), unasked["visibility"]
+    gaps = [reason["facts"]["gap"] for reason in unasked["visibility"]["reasons"]]
+    assert "port-ranges-not-asked" in gaps, gaps
 
 
 @check("an excluded port is a cause of check, and free does not offer it")
@@ -86,7 +87,7 @@ def _():
     code, out, err = portscope("check", 5357, "--no-probe", "--json", "-4")
     assert code == 1 and '"cause":"excluded"' in out.replace(" ", ""), (code, out, err)
     code, out, err = portscope("free", "--explain", "20050")
-    assert "sets it apart" in out, (code, out, err)
+    assert "reserved by the system" in out, (code, out, err)
     code, out, err = portscope("free", "--range", "20000-20100")
     assert (code, out.strip()) == (0, "20100"), (code, out, err)
 
@@ -139,13 +140,13 @@ def _():
     code, out, err = portscope("info", tcp)
     assert code == 0 and "winports.exe" in out, (code, out, err)
     code, out, err = portscope("info", 5357)
-    assert code == 0 and "reserved    yes" in out and "privileged  no: every number" in out, (code, out, err)
+    assert code == 0 and "reserved    yes" in out and "privileged  no: every port" in out, (code, out, err)
 
 
 @check("usage")
 def _():
     code, out, err = portscope("usage")
-    assert code == 0 and "Numbers are per host" in out, (code, out, err)
+    assert code == 0 and "Ports are counted per host" in out, (code, out, err)
 
 
 @check("check says who has the port")
