@@ -60,12 +60,16 @@ fn one_number_in_three_spaces_is_three_rows_and_no_conflict() {
         return skip("needs root to make network namespaces");
     }
     let named = Named::new("three");
-    let (Some(one), Some(two), Some(moved)) =
-        (named.hold("tcp4 port=8080"), Scene::start("netns n=1 port=8080"), Scene::start("foreign-netns port=8080"))
-    else {
+    // One that nothing else on the machine has in any space.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (Some(one), Some(two), Some(moved)) = (
+        named.hold(&format!("tcp4 port={port}")),
+        Scene::start(&format!("netns n=1 port={port}")),
+        Scene::start(&format!("foreign-netns port={port}")),
+    ) else {
         return;
     };
-    let report = portscope(["--space", "all", "--json", "8080"]).success().json();
+    let report = portscope(["--space", "all", "--json"]).arg(port).success().json();
     let two_space = &two.sockets()[0];
     for (scene, space, label) in [
         (&one, None, named.0.as_str()),
@@ -87,16 +91,17 @@ fn one_number_in_three_spaces_is_three_rows_and_no_conflict() {
     assert_eq!(report["visibility"]["further_spaces"], 0);
 
     let output = portscope(["spaces"]).any_stderr().success().stdout;
-    let line = output.lines().find(|line| line.starts_with("8080/tcp")).unwrap_or_else(|| panic!("{output}"));
+    let line =
+        output.lines().find(|line| line.starts_with(&format!("{port}/tcp"))).unwrap_or_else(|| panic!("{output}"));
     assert!(line.ends_with("is open in 3 port spaces: no conflict"), "{output}");
     for label in [named.0.as_str(), "mkports", "kept by mkports"] {
         assert!(output.contains(label), "{output}");
     }
     let matrix = portscope(["spaces", "--matrix", "-t"]).any_stderr().success().stdout;
-    let row = matrix.lines().find(|line| line.trim_start().starts_with("8080")).unwrap();
+    let row = matrix.lines().find(|line| line.trim_start().starts_with(&port.to_string())).unwrap();
     assert_eq!(row.matches("mkports").count(), 3, "{matrix}");
     let json = portscope(["spaces", "--json"]).success().json();
-    let shared = json["shared"].as_array().unwrap().iter().find(|shared| shared["port"] == 8080).unwrap();
+    let shared = json["shared"].as_array().unwrap().iter().find(|shared| shared["port"] == port).unwrap();
     assert_eq!(shared["listeners"].as_array().unwrap().len(), 3);
     let schema = portscope(["schema", "spaces"]).success().json();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
@@ -282,14 +287,15 @@ fn portscope_itself_stays_where_it_is() {
     // What it says of its own space after it has been in others is still true.
     let report = portscope(["--space", "all", "--json"]).success().json();
     assert_eq!(report["spaces"][0]["id"], own_netns());
-    let under = ["strace", "-f", "-e", "trace=setns"];
+    let under = ["strace", "-f", "-e", "trace=setns,exit_group"];
     let output = portscope(["--space", "all", "-H"]).under(under).output();
     let trace = String::from_utf8(output.stderr).unwrap();
     let calls: Vec<&str> = trace.lines().filter(|line| line.contains("setns(")).collect();
     assert!(calls.len() >= 5, "{trace}");
     assert!(calls.iter().all(|line| line.starts_with("[pid")), "only a thread of its own enters: {calls:?}");
-    let first = calls[0].split(']').next().unwrap();
-    assert!(calls.iter().all(|line| line.starts_with(first)), "and just one: {calls:?}");
+    let end = trace.lines().find(|line| line.contains("exit_group(")).unwrap();
+    let main = end.split(']').next().unwrap();
+    assert!(!calls.iter().any(|line| line.starts_with(main)), "the main thread stays: {trace}");
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub struct Place<'a> {
 /// The priority at which connections begin to be tracked. Source: `NF_IP_PRI_CONNTRACK`.
 const TRACKING: i32 = -200;
 
+/// Why a chain at that priority is not judged.
+pub const AT_THE_SAME_TIME: &str = "it asks before or after connections are tracked";
+
 impl Place<'_> {
     /// Asks which packets meet the test.
     pub fn asks(&self, test: &Test, state: &State) -> Truth {
@@ -72,10 +75,21 @@ impl Place<'_> {
         }
     }
 
+    /// Whether a chain sees a first packet before its connection is tracked; `None` where nothing shows the order.
+    pub fn precedes_tracking(&self) -> Option<bool> {
+        match self.hook {
+            Hook::Input => Some(false),
+            // It has been tracked since it was sent.
+            Hook::Prerouting if self.class == Class::Local => Some(false),
+            Hook::Prerouting | Hook::Output if self.priority == TRACKING => None,
+            Hook::Prerouting | Hook::Output => Some(self.priority < TRACKING),
+        }
+    }
+
     /// Whether the connection of a first packet, which goes to the port that it was for, is in one of the states.
     fn is_in(&self, wanted: &[Tracked], state: &State) -> Truth {
         let is = if self.priority == TRACKING {
-            return Truth::Maybe(Condition::Unclear("it asks before or after connections are tracked".to_owned()));
+            return Truth::Maybe(Condition::Unclear(AT_THE_SAME_TIME.to_owned()));
         } else if self.hook == Hook::Prerouting && self.class == Class::Local && self.priority < TRACKING {
             // It has been tracked since it was sent.
             if state.is_untracked { Tracked::Untracked } else { Tracked::New }

@@ -436,3 +436,19 @@ mod robust {
         }
     }
 }
+
+#[test]
+fn what_is_tracked_already_is_translated_whatever_a_later_chain_says() {
+    let rules = |priority: i32| {
+        of_nft(&format!(
+            r#"{{"table": {{"family": "inet", "name": "a", "handle": 1}}}},
+            {{"chain": {{"family": "inet", "table": "a", "name": "raw", "handle": 1, "type": "filter", "hook": "prerouting", "prio": {priority}, "policy": "accept"}}}},
+            {{"chain": {{"family": "inet", "table": "a", "name": "nat", "handle": 2, "type": "nat", "hook": "prerouting", "prio": -5, "policy": "accept"}}}},
+            {{"rule": {{"family": "inet", "table": "a", "chain": "raw", "handle": 3, "expr": [{{"notrack": null}}]}}}},
+            {{"rule": {{"family": "inet", "table": "a", "chain": "nat", "handle": 4, "expr": [{{"match": {{"op": "==", "left": {{"payload": {{"protocol": "tcp", "field": "dport"}}}}, "right": 80}}}}, {{"redirect": {{"port": 8080}}}}]}}}}"#
+        ))
+    };
+    assert_eq!(tcp(&rules(-300), 80), "- / -");
+    assert_eq!(tcp(&rules(-150), 80), "0.0.0.0:8080 / -");
+    assert!(tcp(&rules(-200), 80).starts_with('?'), "{}", tcp(&rules(-200), 80));
+}

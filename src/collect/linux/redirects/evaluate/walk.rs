@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::place::Place;
+use super::place::{AT_THE_SAME_TIME, Place};
 use super::state::{Condition, State};
 use super::truth::Truth;
 use crate::collect::linux::redirects::ruleset::{Action, Base, Match, Rule, Step, Table, To};
@@ -245,7 +245,17 @@ impl<'a> Walk<'a> {
                 return states.into_iter().map(set).collect();
             }
             Action::DoNotTrack => {
-                return states.into_iter().map(|state| State { is_untracked: true, ..state }).collect();
+                let untracked = |state: State| State { is_untracked: true, ..state };
+                return match self.place.precedes_tracking() {
+                    Some(true) => states.into_iter().map(untracked).collect(),
+                    // What is tracked already stays so. Source: Linux, `nft_notrack_eval`, `notrack_tg`.
+                    Some(false) => states,
+                    None => {
+                        let order = Condition::Unclear(AT_THE_SAME_TIME.to_owned());
+                        let both = |state: State| [untracked(state.clone().on(&order)), state.on(&order)];
+                        states.into_iter().flat_map(both).collect()
+                    }
+                };
             }
             Action::Unclear(why) => {
                 for state in &states {
