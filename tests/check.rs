@@ -4,6 +4,8 @@
 
 #[path = "check/connected.rs"]
 mod connected;
+#[path = "check/random.rs"]
+mod random;
 mod support;
 
 use std::collections::BTreeSet;

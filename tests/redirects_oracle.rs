@@ -13,8 +13,8 @@ mod redirects;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use redirects::random::Random;
 use redirects::{Counts, Stage, rules};
+use support::random::Random;
 use support::{is_root, skip};
 
 /// The time after which no further ruleset is made.

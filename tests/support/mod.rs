@@ -8,6 +8,7 @@ pub mod background;
 #[cfg(target_os = "linux")]
 pub mod netns;
 pub mod pty;
+pub mod random;
 #[cfg(target_os = "linux")]
 pub mod refused;
 #[cfg(target_os = "linux")]

@@ -1,7 +1,6 @@
 //! A host between two others, each in a network namespace, with servers that say who they are; and the comparison of what
 //! portscope says about its ports with what connections meet.
 
-pub mod random;
 pub mod rules;
 mod servers;
 

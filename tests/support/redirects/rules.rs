@@ -1,7 +1,7 @@
 //! Random rulesets in the words of each tool.
 
-use super::random::Random;
 use super::{FAR, OUTER, OWN, PORTS, SECOND};
+use crate::support::random::Random;
 
 /// A ruleset: shell commands that make it.
 pub fn any(random: &mut Random) -> String {
