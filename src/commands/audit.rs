@@ -15,7 +15,6 @@ use crate::render::document::audit::AuditReport;
 use crate::render::document::{json, junit, listing, policy as policy_file, sarif};
 use crate::render::page::audit::{self as page, Form};
 use crate::render::words::finding::Audit;
-use crate::render::words::{gap, summary};
 use crate::system::file;
 use crate::{join, select};
 
@@ -103,7 +102,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Ok(ExitStatus::Yes);
     }
     let program = context.program.clone();
-    let findings = args.findings(&listing, &policy, path.as_deref(), program.as_deref())?;
+    let findings = args.findings(&listing, &policy, path.as_deref())?;
     let rules = RULES.iter().filter(|rule| args.is_enabled(rule, &policy));
     let audit = Audit {
         listing: &listing,
@@ -124,8 +123,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     }
     pager::show(&text, form == Form::Text && !args.style.no_pager, context)?;
     // What was not asked for is told, and is no lack of sight.
-    let is_incomplete =
-        audit::incomplete(&listing, &gap::sentence, &|_| None).iter().any(|finding| finding.severity > Severity::Info);
+    let is_incomplete = audit::incomplete(&listing).iter().any(|finding| finding.severity > Severity::Info);
     Ok(match audit.failures() {
         0 if args.strictness.strict && is_incomplete => ExitStatus::Incomplete,
         0 => ExitStatus::Yes,
@@ -159,13 +157,11 @@ impl Args {
         listing: &'a Listing<'a>,
         policy: &'a Policy,
         path: Option<&Path>,
-        program: Option<&Path>,
     ) -> Result<Vec<Finding<'a>>, Error> {
         let is_enabled = |rule: &Rule| self.is_enabled(rule, policy);
         let mut found = audit::findings(listing, &is_enabled);
         if is_enabled(audit::rule("incomplete").expect("the rule is in the table")) {
-            let hint = |reason| summary::hint(reason, listing.snapshot, program);
-            found.extend(audit::incomplete(listing, &gap::sentence, &hint));
+            found.extend(audit::incomplete(listing));
         }
         if let Some(path) = path {
             let object = |row: &Row<'_>| serde_json::to_value(listing::socket(row)).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Services that should not be reached from elsewhere: stores without authentication, and what speaks in the clear.
 
-use super::holders::{claimed_names, exe, file_name, is_installed, summary};
-use super::location::{self, is_elsewhere};
+use super::fact::{Fact, KnownBy};
+use super::holders::{claimed_names, exe, file_name, is_installed};
+use super::location::is_elsewhere;
 use super::table::{self, Service};
 use super::{Finding, Rule, Severity};
 use crate::model::{Exposure, Row};
@@ -34,25 +35,13 @@ fn beyond_loopback<'a>(rule: &'static Rule, open: &[&'a Row<'a>], services: &[Se
             let stranger = if by_port.is_some() { known_as_another(row, service) } else { None };
             let most = if stranger.is_some() { most.min(Severity::Low) } else { most };
             let severity = service.severity.min(most);
-            let (port, name, reach) = (socket.local.port, service.name, reach(row.exposure));
-            let fact = if let Some(stranger) = stranger {
-                format!(
-                    "{port} is the default {name} port, open on {reach}, but {} holds it, and {stranger} is known for \
-                     another service",
-                    summary(row)
-                )
-            } else if by_port.is_some() {
-                format!("{port} is the default {name} port, open on {reach} and held by {}", summary(row))
-            } else {
-                format!("{port} is held by {}, a {name} program, and open on {reach}", summary(row))
+            let known_by = match (by_port, stranger) {
+                (Some(_), Some(stranger)) => KnownBy::PortOfAnother(stranger),
+                (Some(_), None) => KnownBy::Port,
+                (None, _) => KnownBy::Program,
             };
-            let evidence = format!("{fact}: {} ({})", service.why, service.source);
-            let remedy = format!(
-                "bind it to 127.0.0.1, or to an address that only its clients can reach, and turn on authentication or \
-                 TLS; to see its owner: {}",
-                location::command(row)
-            );
-            Some(Finding { severity, ..Finding::new(rule, row, evidence, remedy) })
+            let fact = Fact::Service { service: *service, known_by };
+            Some(Finding { severity, ..Finding::new(rule, row, fact) })
         })
         .collect()
 }
@@ -72,17 +61,6 @@ fn known_as_another(row: &Row<'_>, service: &Service) -> Option<String> {
                 || table::exposed().chain(table::clear_text()).any(|other| other.is_program(name)))
     };
     (!names.is_empty() && names.iter().all(is_another)).then(|| names.swap_remove(0))
-}
-
-/// Names the kind of address that the socket is open on.
-pub fn reach(exposure: Exposure) -> &'static str {
-    match exposure {
-        Exposure::Loopback => "loopback only",
-        Exposure::LinkLocal => "a link-local address",
-        Exposure::Private => "a private address",
-        Exposure::Public => "a public address",
-        Exposure::Any => "every interface",
-    }
 }
 
 #[cfg(test)]

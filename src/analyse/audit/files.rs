@@ -1,96 +1,65 @@
 //! The files that listeners run, as the kernel names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::holders::{OF_OWN_NAMESPACE, exe, is_deleted, is_of_own_namespace};
+use super::fact::Fact;
+use super::holders::{exe, is_deleted, is_of_own_namespace};
 use super::{Finding, Rule, Severity, location};
 use crate::model::{Part, Process, Replaceable, Replacer, Row, Uid};
 
 /// The kernel's name for a file that is in no folder. Source: memfd_create(2).
 const MEMORY: &str = "/memfd:";
 
+/// What tells one finding about a listener's files from another: how bad it is, the file, and the way to it.
+type Place = (Severity, String, Option<Replaceable>, bool);
+
 /// Programs that others can put where they are run from.
 pub fn writable<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
     for row in open {
-        let mut found = BTreeSet::new();
+        let mut found = BTreeMap::new();
         for process in row.processes.iter().filter_map(|(_, process)| *process) {
             let Some(path) = exe(process) else { continue };
             if path.starts_with(MEMORY) {
-                found.insert((Severity::High, format!("it runs {path}, which exists only in memory")));
+                found.insert((Severity::High, path.to_string(), None, false), Fact::InMemory(path.into_owned()));
                 continue;
             }
             let executable = process.executable.as_deref();
             for way in executable.iter().flat_map(|executable| &executable.replaceable) {
-                found.insert(replaceable(row, process, &path, way));
+                let is_of_own_namespace = way.part == Part::Program && is_of_own_namespace(process);
+                let severity = severity(row, process, way, is_of_own_namespace);
+                let fact = Fact::Replaceable { exe: path.to_string(), way: way.clone(), is_of_own_namespace };
+                found.insert((severity, path.to_string(), Some(way.clone()), is_of_own_namespace), fact);
             }
         }
-        let remedy = "find out who started it; a service belongs in a directory that only root can write to, such as /usr or /opt";
-        let finding =
-            |(severity, evidence)| Finding { severity, ..Finding::new(rule, row, evidence, remedy.to_owned()) };
+        let finding = |((severity, ..), fact): (Place, Fact<'a>)| Finding { severity, ..Finding::new(rule, row, fact) };
         findings.extend(found.into_iter().map(finding));
     }
     findings
 }
 
-/// How bad it is that others can replace a file, and the facts.
-fn replaceable(row: &Row<'_>, process: &Process, exe: &str, way: &Replaceable) -> (Severity, String) {
-    let file = way.path.to_string_lossy();
-    let name = |uid: Uid| row.user_name(uid).map_or_else(|| uid.0.to_string(), str::to_owned);
-    let by = match way.by {
-        Replacer::Everybody => "every user".to_owned(),
-        Replacer::User(uid) => format!("user {}", name(uid)),
-    };
-    if way.part == Part::Program && is_of_own_namespace(process) {
-        let severity = if location::is_elsewhere(row) { Severity::Low } else { Severity::High };
-        return (severity, format!("it runs {exe} {OF_OWN_NAMESPACE}, a file that {by} can write to"));
+/// How bad it is that others can replace what a process runs.
+fn severity(row: &Row<'_>, process: &Process, way: &Replaceable, is_of_own_namespace: bool) -> Severity {
+    if is_of_own_namespace {
+        return if location::is_elsewhere(row) { Severity::Low } else { Severity::High };
     }
-    let severity = match (way.part, way.by) {
+    match (way.part, way.by) {
         (Part::Script, _) => Severity::Low,
         (_, Replacer::Everybody) => Severity::High,
         // What root runs, its owner can make root run.
         (_, Replacer::User(_)) if process.uid == Some(Uid(0)) => Severity::High,
         (_, Replacer::User(_)) => Severity::Low,
-    };
-    let runs = match way.part {
-        Part::Program => format!("it runs {exe}"),
-        Part::Loaded => format!("it is the loader {exe}"),
-        Part::Script => format!("it is the interpreter {exe}"),
-    };
-    let what = match way.part {
-        Part::Program if exe == file => String::new(),
-        Part::Program => format!(" under {file}"),
-        Part::Loaded => format!(" and runs code from {file}"),
-        Part::Script => format!(", and its arguments say that it runs code from {file}"),
-    };
-    (severity, format!("{runs}{what}, which {by} can write to"))
+    }
 }
 
 /// Programs whose file is gone.
 pub fn deleted<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
-    let is_wrong = |process: &Process, path: &str| is_deleted(process) && !path.starts_with(MEMORY);
-    found(rule, open, is_wrong, |path| {
-        let evidence =
-            format!("its executable {path} was deleted or replaced after it started, so it still runs the old code");
-        (evidence, "restart it if it was upgraded; if it was not, find out who started it")
-    })
-}
-
-fn found<'a>(
-    rule: &'static Rule,
-    open: &[&'a Row<'a>],
-    is_wrong: impl Fn(&Process, &str) -> bool,
-    words: impl Fn(&str) -> (String, &'static str),
-) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
     for row in open {
         let processes = row.processes.iter().filter_map(|(_, process)| *process);
-        let exes = processes.filter_map(|process| Some((process, exe(process)?)));
-        let wrong: BTreeSet<_> = exes.filter(|(process, path)| is_wrong(process, path)).map(|(_, path)| path).collect();
-        for path in wrong {
-            let (evidence, remedy) = words(&path);
-            findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
-        }
+        let gone = processes.filter(|process| is_deleted(process)).filter_map(exe);
+        let gone: BTreeSet<_> = gone.filter(|path| !path.starts_with(MEMORY)).collect();
+        findings.extend(gone.into_iter().map(|path| Finding::new(rule, row, Fact::Deleted(path.into_owned()))));
     }
     findings
 }

@@ -1,24 +1,46 @@
-//! Who holds a socket, in words that a restart does not change.
+//! Who holds a socket, by what a restart does not change.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use crate::model::{Process, Row, Uid};
+use crate::model::{ForwardTarget, Pid, Process, Row, Uid};
 
-/// The files that the row's processes run, as they are shown; absent where one is not known. A file that was deleted
-/// meanwhile is still called by its name; one that has its path only in a mount namespace of its process is marked, since
-/// every user can give every file every path there.
-pub fn exes<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
-    let shown = |process: Option<&'a Process>| {
-        let process = process?;
-        let path = exe(process)?;
-        Some(if is_of_own_namespace(process) { format!("{path} ({OF_OWN_NAMESPACE})").into() } else { path })
-    };
-    row.processes.iter().map(|(_, process)| shown(*process)).collect()
+/// What a process runs.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Program {
+    /// A file. One that was deleted meanwhile is still called by its name.
+    File {
+        /// Its path.
+        path: String,
+        /// Whether it has the path only in the mount namespace of its process: every user can give every file every path
+        /// there.
+        is_of_own_namespace: bool,
+    },
+    /// A file that is not known; this is the name of the process.
+    Named(String),
+    /// Not even that is known.
+    Unknown,
 }
 
-/// What is said of a file whose path means another file, or none, outside of its process's mount namespace.
-pub const OF_OWN_NAMESPACE: &str = "in its own mount namespace";
+impl Program {
+    /// The name of the file, which is what programs are known by; none where its path means nothing here.
+    pub fn known_name(&self) -> Option<&str> {
+        match self {
+            Program::File { path, is_of_own_namespace: false } => Some(file_name(path)),
+            Program::File { .. } | Program::Named(_) | Program::Unknown => None,
+        }
+    }
+}
+
+/// The files that the row's processes run; absent where one is not known.
+pub fn exes(row: &Row<'_>) -> Vec<Option<Program>> {
+    let file = |process: Option<&Process>| {
+        let process = process?;
+        let path = exe(process)?.into_owned();
+        Some(Program::File { path, is_of_own_namespace: is_of_own_namespace(process) })
+    };
+    row.processes.iter().map(|(_, process)| file(*process)).collect()
+}
 
 /// The same files as far as their paths mean them here too: what decides about them may take no others.
 pub fn exes_here<'a>(row: &Row<'a>) -> Vec<Option<Cow<'a, str>>> {
@@ -102,42 +124,67 @@ pub fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Names the distinct programs and users, and whom they stand for: `/usr/sbin/nginx (root, www-data)`,
-/// `/usr/bin/docker-proxy (root) for container web, 172.17.0.2:80`.
-pub fn summary(row: &Row<'_>) -> String {
-    let holders = if row.processes.is_empty() { None } else { Some(programs(row)) };
-    let target = row.socket.forward.as_ref().map(|forward| {
-        let container = forward.container.as_ref().map(|container| format!("container {}, ", container.short_name()));
-        format!("{}{}", container.unwrap_or_default(), forward.to)
-    });
-    match (holders, target) {
-        (Some(holders), Some(target)) => format!("{holders} for {target}"),
-        (Some(holders), None) => holders,
-        (None, Some(target)) => format!("forwarded to {target}"),
-        (None, None) => without_process(row),
+/// Who holds a socket, and whom they stand for.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Holding {
+    /// Who holds it.
+    pub holders: Holders,
+    /// Where what is sent to it goes: the container, where it is one, and its end.
+    pub forward: Option<(Option<String>, ForwardTarget)>,
+}
+
+/// Who holds a socket, as far as that is known.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Holders {
+    /// Processes, by what they run and as whom.
+    Processes {
+        /// What they run.
+        programs: BTreeSet<Program>,
+        /// The names or else the numbers of their users.
+        users: BTreeSet<String>,
+    },
+    /// A container, and the user that made the socket.
+    Container(String, Option<String>),
+    /// A unit, and the user that made the socket.
+    Unit(String, Option<String>),
+    /// Somebody that was not seen; the user that made the socket.
+    Hidden(Option<String>),
+    /// No process.
+    Nobody,
+}
+
+impl Holding {
+    /// Who holds the row's socket.
+    pub fn of(row: &Row<'_>) -> Holding {
+        let forward = row.socket.forward.as_ref().map(|forward| {
+            let container = forward.container.as_ref().map(|container| container.short_name().to_owned());
+            (container, forward.to)
+        });
+        let holders = if row.processes.is_empty() { without_process(row) } else { processes(row) };
+        Holding { holders, forward }
     }
 }
 
-fn without_process(row: &Row<'_>) -> String {
+fn without_process(row: &Row<'_>) -> Holders {
     let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
-    let user = row.user.map(|user| format!(" (created by {user})")).unwrap_or_default();
+    let user = row.user.map(str::to_owned);
     match (container, row.unit()) {
-        (Some(container), _) => format!("container {}{user}", container.short_name()),
-        (None, Some(unit)) => format!("{unit}{user}"),
-        (None, None) if row.is_hidden() => format!("hidden owner{user}"),
-        (None, None) => "no process".to_owned(),
+        (Some(container), _) => Holders::Container(container.short_name().to_owned(), user),
+        (None, Some(unit)) => Holders::Unit(unit.to_owned(), user),
+        (None, None) if row.is_hidden() => Holders::Hidden(user),
+        (None, None) => Holders::Nobody,
     }
 }
 
-fn programs(row: &Row<'_>) -> String {
-    let exes = exes(row).into_iter().zip(&row.processes).map(|(exe, (_, process))| {
-        let name = || process.and_then(|process| process.name.as_deref()).map(std::ffi::OsStr::to_string_lossy);
-        exe.or_else(name).unwrap_or("unknown program".into())
-    });
-    let exes: BTreeSet<Cow<'_, str>> = exes.collect();
-    let users: BTreeSet<Cow<'_, str>> = users(row).into_iter().flatten().map(User::shown).collect();
-    let join = |texts: BTreeSet<Cow<'_, str>>| texts.into_iter().collect::<Vec<_>>().join(", ");
-    if users.is_empty() { join(exes) } else { format!("{} ({})", join(exes), join(users)) }
+fn processes(row: &Row<'_>) -> Holders {
+    let program = |(exe, (_, process)): (Option<Program>, &(Pid, Option<&Process>))| {
+        let name = || process.and_then(|process| process.name.as_deref());
+        let named = || name().map(|name| Program::Named(name.to_string_lossy().into_owned()));
+        exe.or_else(named).unwrap_or(Program::Unknown)
+    };
+    let programs = exes(row).into_iter().zip(&row.processes).map(program).collect();
+    let users = users(row).into_iter().flatten().map(|user| user.shown().into_owned()).collect();
+    Holders::Processes { programs, users }
 }
 
 #[cfg(test)]
@@ -148,7 +195,9 @@ mod tests {
 
     #[test]
     fn an_owner_is_named_by_what_a_restart_does_not_change() {
-        let owner = |host: Host| summary(&crate::join::listing(&host.snapshot, None).rows[0]);
+        let owner = |host: Host| {
+            crate::render::words::finding::holding(&Holding::of(&crate::join::listing(&host.snapshot, None).rows[0]))
+        };
         let several = [("/usr/sbin/nginx (deleted)", 0), ("/usr/sbin/nginx", 33), ("/usr/sbin/nginx", 33)];
         let nginx = Host::new().socket(Protocol::Tcp, "0.0.0.0:80", &several);
         assert_eq!(owner(nginx), "/usr/sbin/nginx (root, www-data)");

@@ -6,6 +6,7 @@
 //! restart changes none.
 
 mod exposed;
+mod fact;
 mod files;
 pub(super) mod holders;
 mod location;
@@ -17,13 +18,13 @@ mod table;
 #[cfg(test)]
 pub mod testing;
 
-pub use holders::{User, exes_here, is_of_own_namespace, summary, users};
+pub use fact::{Doubt, Fact, Judgement, KnownBy, Listener, Reservation, RuleOfPolicy, Running, Unseen};
+pub use holders::{Holders, Holding, Program, User, exes_here, is_of_own_namespace, users};
+pub use location::is_elsewhere;
 pub use rules::{RULES, Rule, rule};
 pub use table::tables;
 
-use std::collections::BTreeMap;
-
-use crate::model::{Answer, Gap, GapReason, Listing, Missing, Row};
+use crate::model::{Answer, Listing, Missing, Row};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -82,18 +83,35 @@ pub struct Finding<'a> {
     pub severity: Severity,
     /// What it is about.
     pub subject: Subject<'a>,
-    /// The facts.
-    pub evidence: String,
-    /// What to do.
-    pub remedy: String,
+    /// What is so.
+    pub fact: Fact<'a>,
+    /// A rule of the policy that may accept it.
+    pub doubt: Option<Doubt<'a>>,
     /// How many sockets it stands for that are alike in all of this.
     pub count: usize,
 }
 
 impl<'a> Finding<'a> {
     /// A finding about one socket, as bad as its rule says.
-    pub fn new(rule: &'static Rule, row: &'a Row<'a>, evidence: String, remedy: String) -> Finding<'a> {
-        Finding { rule, severity: rule.severity, subject: Subject::Socket(row), evidence, remedy, count: 1 }
+    pub fn new(rule: &'static Rule, row: &'a Row<'a>, fact: Fact<'a>) -> Finding<'a> {
+        Finding { rule, severity: rule.severity, subject: Subject::Socket(row), fact, doubt: None, count: 1 }
+    }
+
+    fn has_place_of(&self, other: &Finding<'_>) -> bool {
+        let (Subject::Socket(row), Subject::Socket(others)) = (self.subject, other.subject) else { return false };
+        let (socket, other) = (row.socket, others.socket);
+        row.space.id == others.space.id
+            && (socket.protocol, socket.local, &socket.device) == (other.protocol, other.local, &other.device)
+    }
+
+    /// Says whether the other is the same about another socket that nothing tells from this one.
+    fn is_alike(&self, other: &Finding<'_>) -> bool {
+        let (Subject::Socket(row), Subject::Socket(others)) = (self.subject, other.subject) else { return false };
+        self.rule.id == other.rule.id
+            && self.severity == other.severity
+            && self.fact == other.fact
+            && self.doubt == other.doubt
+            && Holding::of(row) == Holding::of(others)
     }
 }
 
@@ -105,26 +123,16 @@ pub fn findings<'a>(listing: &'a Listing<'a>, is_enabled: &dyn Fn(&Rule) -> bool
 }
 
 /// Returns a finding for each thing that the run could not see. An audit must not call clean what it did not look at.
-///
-/// `sentence` words a gap, and `hint` says what would show it.
-pub fn incomplete<'a>(
-    listing: &'a Listing<'a>,
-    sentence: &dyn Fn(&Gap) -> String,
-    hint: &dyn Fn(GapReason) -> Option<String>,
-) -> Vec<Finding<'a>> {
+pub fn incomplete<'a>(listing: &'a Listing<'a>) -> Vec<Finding<'a>> {
     let open = listing.rows.iter().filter(|row| row.is_listener).count();
     let hidden = listing.rows.iter().filter(|row| row.is_listener && row.is_hidden()).count();
-    let owners =
-        format!("owners are hidden for {hidden} of {open} {}", if open == 1 { "listener" } else { "listeners" });
     let gaps = listing.snapshot.gaps.iter().filter(|gap| !gap.matters_to(Answer::Owners) || hidden > 0);
     let mut found: Vec<Finding<'a>> = gaps
         .map(|gap| {
-            let evidence = match gap.missing() {
-                Missing::Owners => format!("{owners}: {}", sentence(gap)),
-                missing => format!("{} were not seen: {}", missing.name(), sentence(gap)),
-            };
-            let remedy = hint(gap.reason()).unwrap_or_else(|| "check by other means what could not be seen".to_owned());
-            let found = about_run(evidence, remedy);
+            let found = about_run(match gap.missing() {
+                Missing::Owners => Fact::HiddenOwners { hidden, open, gap: Some(gap) },
+                _ => Fact::Unseen(gap),
+            });
             // Without a container's name no rule but one that asks for the name knows less.
             if matches!(gap.missing(), Missing::Names | Missing::Portless) {
                 Finding { severity: Severity::Info, ..found }
@@ -133,17 +141,12 @@ pub fn incomplete<'a>(
             }
         })
         .collect();
-    let explained = listing.snapshot.misses(Missing::Owners);
-    if hidden > 0 && !explained {
-        found.push(about_run(owners, "run portscope as root".to_owned()));
+    if hidden > 0 && !listing.snapshot.misses(Missing::Owners) {
+        found.push(about_run(Fact::HiddenOwners { hidden, open, gap: None }));
     }
     found.extend(without_program(listing));
     if let Some(count) = listing.snapshot.further_spaces.filter(|count| *count > 0) {
-        let spaces =
-            if count == 1 { "port space (network namespace) was" } else { "port spaces (network namespaces) were" };
-        let evidence = format!("{count} more {spaces} not inspected");
-        let remedy = "use --space all to include every port space".to_owned();
-        found.push(Finding { severity: Severity::Info, ..about_run(evidence, remedy) });
+        found.push(Finding { severity: Severity::Info, ..about_run(Fact::FurtherSpaces(count)) });
     }
     found
 }
@@ -154,56 +157,59 @@ fn without_program<'a>(listing: &'a Listing<'a>) -> Option<Finding<'a>> {
     let is_unknown =
         |row: &&&Row<'_>| row.processes.iter().any(|(_, process)| process.is_none_or(|process| process.exe.is_none()));
     let unknown: Vec<&Row<'_>> = open.iter().copied().filter(|row| is_unknown(&row)).collect();
-    let first = unknown.first()?;
-    let evidence = format!(
-        "the executable could not be read for {} of {} listeners, including {} {}",
-        unknown.len(),
-        open.len(),
-        first.socket.protocol.name(),
-        first.socket.local
-    );
-    Some(about_run(evidence, format!("inspect the process: {}", location::command(first))))
+    let first = Listener(unknown.first()?);
+    Some(about_run(Fact::NoExecutable { unknown: unknown.len(), open: open.len(), first }))
 }
 
-fn about_run<'a>(evidence: String, remedy: String) -> Finding<'a> {
+fn about_run(fact: Fact<'_>) -> Finding<'_> {
     let rule = rule("incomplete").expect("the rule is in the table");
-    Finding { rule, severity: rule.severity, subject: Subject::Run, evidence, remedy, count: 1 }
+    Finding { rule, severity: rule.severity, subject: Subject::Run, fact, doubt: None, count: 1 }
 }
 
 /// Puts the worst first, then by space, port and rule; sockets that are alike, such as those of SO_REUSEPORT, become one
 /// finding.
-pub fn in_order(findings: Vec<Finding<'_>>) -> Vec<Finding<'_>> {
-    let mut groups: BTreeMap<_, Finding<'_>> = BTreeMap::new();
-    for finding in findings {
+pub fn in_order(mut findings: Vec<Finding<'_>>) -> Vec<Finding<'_>> {
+    findings.sort_by_cached_key(|finding| {
         let place = match finding.subject {
             Subject::Socket(row) => {
                 let socket = row.socket;
-                let space = (location::is_elsewhere(row), row.space.label.as_str());
-                (0, Some((space, socket.local.port, socket.protocol, socket.local.address, socket.device.as_deref())))
+                let space = (location::is_elsewhere(row), row.space.label.clone());
+                let end = (socket.local.port, socket.protocol, socket.local.address, socket.device.clone());
+                (0, Some((space, end)))
             }
             Subject::Policy { line, .. } => (line, None),
             Subject::Run => (usize::MAX, None),
         };
-        let key = (std::cmp::Reverse(finding.severity), place, finding.rule.id, finding.evidence.clone());
-        let count = finding.count;
-        groups.entry(key).and_modify(|first| first.count += count).or_insert(finding);
-    }
-    groups.into_values().collect()
+        (std::cmp::Reverse(finding.severity), place, finding.rule.id)
+    });
+    findings.into_iter().fold(Vec::new(), |mut kept: Vec<Finding<'_>>, finding| {
+        // What is alike has the same place, so it is among the last ones.
+        let mut same = kept.iter_mut().rev().take_while(|other| other.has_place_of(&finding));
+        match same.find(|other| other.is_alike(&finding)) {
+            Some(first) => first.count += finding.count,
+            None => kept.push(finding),
+        }
+        kept
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::testing::Host;
     use super::*;
-    use crate::model::{HiddenBecause, RulesUnread};
+    use crate::model::{Gap, HiddenBecause, RulesUnread};
 
     #[test]
     fn what_was_not_seen_is_a_finding_and_what_was_seen_is_none() {
         let told = |host: Host| -> Vec<String> {
             let snapshot = host.snapshot;
             let listing = crate::join::listing(&snapshot, None);
-            let found = incomplete(&listing, &|_| "for a reason".to_owned(), &|_| Some("sudo".to_owned()));
-            found.into_iter().map(|finding| finding.evidence).collect()
+            let word = |finding: &Finding<'_>| match &finding.fact {
+                Fact::HiddenOwners { hidden, open, gap } => format!("{hidden} of {open}, known why: {}", gap.is_some()),
+                Fact::Unseen(gap) => gap.missing().name().to_owned(),
+                fact => format!("{fact:?}"),
+            };
+            incomplete(&listing).iter().map(word).collect()
         };
         let owners = Gap::HiddenOwners { because: HiddenBecause::Permission, count: 1, coverage: None };
         let seen = || Host::new().listens("0.0.0.0:80", "/usr/sbin/nginx", 0);
@@ -211,10 +217,10 @@ mod tests {
         // The owner of another socket, which is no listener, is of no matter here.
         assert!(told(seen().gap(owners.clone())).is_empty());
         let hidden = seen().hidden("0.0.0.0:81").gap(owners);
-        assert_eq!(told(hidden), ["owners are hidden for 1 of 2 listeners: for a reason"]);
-        assert_eq!(told(seen().hidden("0.0.0.0:81")), ["owners are hidden for 1 of 2 listeners"]);
+        assert_eq!(told(hidden), ["1 of 2, known why: true"]);
+        assert_eq!(told(seen().hidden("0.0.0.0:81")), ["1 of 2, known why: false"]);
         let redirects = Gap::Redirects { space: None, why: RulesUnread::NotAsked, further_spaces: 0 };
-        assert_eq!(told(seen().gap(redirects)), ["redirects were not seen: for a reason"]);
+        assert_eq!(told(seen().gap(redirects)), ["redirects"]);
     }
 
     #[test]

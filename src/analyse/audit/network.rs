@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::exposed::reach;
-use super::holders::summary;
-use super::{Finding, Rule, location};
-use crate::model::{Exposure, ForwardedBy, Port, PortRange, Row, SpaceId, State};
+use super::fact::{Fact, Reservation};
+use super::{Finding, Rule};
+use crate::model::{Exposure, Port, PortRange, Row, SpaceId, State};
 
 /// Ranges that a command line may have; with more of them it is no longer something to type.
 const MOST_RANGES: usize = 100;
@@ -18,16 +17,11 @@ pub fn ephemeral<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
         spaces.entry(row.space.id).or_default().push(row);
     }
     // The sysctl replaces the whole list, so every finding of a space has the one command that is right for all of them.
-    let remedies: BTreeMap<SpaceId, String> = spaces.iter().map(|(id, rows)| (*id, reservation(rows))).collect();
+    let reservations: BTreeMap<SpaceId, Reservation> =
+        spaces.iter().map(|(id, rows)| (*id, reservation(rows))).collect();
     let finding = |(row, range): &(&'a Row<'a>, PortRange)| {
-        let known = if row.space.reserved.is_some() { "is not reserved" } else { "may not be reserved" };
-        let evidence = format!(
-            "{} is in the range {range} that this port space uses for outgoing connections, and {known}: when {} \
-             restarts, a connection may be using the port",
-            row.socket.local.port,
-            summary(row)
-        );
-        Finding::new(rule, row, evidence, remedies[&row.space.id].clone())
+        let (is_known, reservation) = (row.space.reserved.is_some(), reservations[&row.space.id].clone());
+        Finding::new(rule, row, Fact::Ephemeral { range: *range, is_known, reservation })
     };
     at_risk.iter().map(finding).collect()
 }
@@ -44,26 +38,14 @@ fn range_of(row: &Row<'_>) -> Option<PortRange> {
 }
 
 /// What reserves the ports of these rows, which are of one space, and keeps what is reserved there.
-fn reservation(rows: &[&Row<'_>]) -> String {
-    let space = rows[0].space;
+fn reservation(rows: &[&Row<'_>]) -> Reservation {
     let ports = joined(rows.iter().map(|row| PortRange::single(row.socket.local.port)).collect());
-    let list = |ranges: &[PortRange]| ranges.iter().map(PortRange::to_string).collect::<Vec<_>>().join(",");
     if ports.len() > MOST_RANGES {
-        return "move net.ipv4.ip_local_port_range away from the listeners: it contains too many of them to reserve each port"
-            .to_owned();
+        return Reservation::TooMany;
     }
-    let Some(reserved) = &space.reserved else {
-        return format!(
-            "add {} to net.ipv4.ip_local_reserved_ports; its current value could not be read",
-            list(&ports)
-        );
-    };
-    let all = joined(reserved.iter().copied().chain(ports).collect());
-    let command = format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list(&all));
-    if location::is_elsewhere(rows[0]) {
-        format!("inside port space {}, since each has its own list (nsenter --net): {command}", space.label)
-    } else {
-        command
+    match &rows[0].space.reserved {
+        Some(reserved) => Reservation::Set(joined(reserved.iter().copied().chain(ports).collect())),
+        None => Reservation::Add(ports),
     }
 }
 
@@ -91,14 +73,7 @@ pub fn queue<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> 
         if u64::from(queue.used) * 5 <= u64::from(queue.limit) * 4 {
             continue;
         }
-        let evidence = format!(
-            "accept queue {}/{}: connections are waiting for {}; when the queue is full, new ones are dropped",
-            queue.used,
-            queue.limit,
-            summary(row)
-        );
-        let remedy = "check whether the program hangs; if not, give it a longer backlog and raise net.core.somaxconn";
-        findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
+        findings.push(Finding::new(rule, row, Fact::Queue(queue)));
     }
     findings
 }
@@ -114,21 +89,7 @@ pub fn published<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
         if to.is_unspecified() || to.is_loopback() {
             continue;
         }
-        let way = match forward.by {
-            ForwardedBy::Nat => "a firewall rule",
-            ForwardedBy::Proxy => "a proxy, and usually a firewall rule,",
-        };
-        let port = socket.local.port;
-        let evidence = format!(
-            "{way} forwards traffic for port {port} on {} before this host's input rules see it: {}",
-            reach(row.exposure),
-            summary(row)
-        );
-        let remedy = format!(
-            "publish it on loopback only (docker run -p 127.0.0.1:{port}:…), or filter forwarded packets (the DOCKER-USER \
-             chain); ufw, firewalld and INPUT rules do not stop it"
-        );
-        findings.push(Finding::new(rule, row, evidence, remedy));
+        findings.push(Finding::new(rule, row, Fact::Published));
     }
     findings
 }
@@ -161,7 +122,7 @@ mod tests {
     fn remedies(host: &Host) -> Vec<String> {
         let listing = crate::join::listing(&host.snapshot, None);
         let found = super::super::findings(&listing, &|rule| rule.id == "ephemeral-listener");
-        found.into_iter().map(|finding| finding.remedy).collect()
+        found.iter().map(|finding| crate::render::words::finding::remedy(finding, listing.snapshot, None)).collect()
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::holders::{exes, file_name, summary};
-use super::{Finding, Rule, location, table};
+use super::fact::Fact;
+use super::holders::{Program, exes};
+use super::{Finding, Rule, table};
 use crate::model::{Category, Row, SpaceKind, Uid};
 
 /// A well-known port held by a program that is not known for its service.
@@ -17,27 +18,12 @@ pub fn unknown<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
         let Some(known) = table.iter().find(is_it) else { continue };
         // Where the file is not known nothing can be said of it; that owners are hidden is a finding of its own.
         let exes = exes(row);
-        let strangers: BTreeSet<&str> = exes
-            .iter()
-            .flatten()
-            .map(AsRef::as_ref)
-            .filter(|exe| !known.is_program(file_name(exe)) && !table::is_stand_in(file_name(exe)))
-            .collect();
-        if strangers.is_empty() {
-            continue;
+        let is_known =
+            |exe: &Program| exe.known_name().is_some_and(|name| known.is_program(name) || table::is_stand_in(name));
+        let strangers: BTreeSet<Program> = exes.into_iter().flatten().filter(|exe| !is_known(exe)).collect();
+        if !strangers.is_empty() {
+            findings.push(Finding::new(rule, row, Fact::UnknownPrograms { service: known.service, strangers }));
         }
-        let verb = if strangers.len() == 1 { "is" } else { "are" };
-        let strangers = strangers.into_iter().collect::<Vec<_>>().join(", ");
-        let (port, service) = (socket.local.port, known.service);
-        let evidence = format!("{port} is the {service} port, but {strangers} {verb} not known to serve it");
-        let remedy = format!(
-            "find out what it is: {}; if it is expected, add to the policy an [[allow]] with port = {}, its exe, and \
-             suppress = [\"{}\"]",
-            location::command(row),
-            socket.local.port,
-            rule.id
-        );
-        findings.push(Finding::new(rule, row, evidence, remedy));
     }
     findings
 }
@@ -52,15 +38,7 @@ pub fn of_user<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>
         let made_by = row.socket.uid.filter(|_| row.processes.is_empty());
         let people: BTreeSet<Uid> = held_by.chain(made_by).filter(|uid| is_of_person(*uid, row)).collect();
         let Some(person) = people.first() else { continue };
-        let name = row.user_name(*person).map_or_else(|| person.0.to_string(), str::to_owned);
-        let evidence = format!(
-            "{} is a system port, but a process of user {name} serves it: {}",
-            row.socket.local.port,
-            summary(row)
-        );
-        let remedy = "run the service as root or as a system user, or move it to a port above 1023; \
-                      see net.ipv4.ip_unprivileged_port_start and the file's capabilities (getcap)";
-        findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
+        findings.push(Finding::new(rule, row, Fact::Person(*person)));
     }
     findings
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::holders::{exe, exes, summary};
-use super::{Finding, Rule, location};
+use super::fact::{Fact, Running};
+use super::holders::{Holding, exe, exes};
+use super::{Finding, Rule};
 use crate::model::{Exposure, Process, Protocol, Row};
 
 /// Ports of UDP that many programs share by design: each gets its copy of what is sent to the group.
@@ -27,18 +28,10 @@ pub fn unrelated<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
     for rows in places.into_values().filter(|rows| rows.len() > 1) {
         // Sockets of which a holder is the same program belong together; so do those that a process hands on.
         let is_related = |row: &&&Row<'_>| are_related(rows[0], row);
-        let strangers: BTreeSet<String> = rows.iter().filter(|row| !is_related(row)).map(|row| running(row)).collect();
-        if strangers.is_empty() {
-            continue;
+        let strangers: BTreeSet<Running> = rows.iter().filter(|row| !is_related(row)).map(|row| running(row)).collect();
+        if !strangers.is_empty() {
+            findings.push(Finding::new(rule, rows[0], Fact::Shared { one: running(rows[0]), strangers }));
         }
-        let strangers = strangers.into_iter().collect::<Vec<_>>().join(", ");
-        let evidence = format!(
-            "{} and {strangers} each have a socket on this address and port (SO_REUSEPORT): the kernel distributes \
-             traffic between them",
-            running(rows[0])
-        );
-        let remedy = format!("find out which of them belongs there: {}", location::command(rows[0]));
-        findings.push(Finding::new(rule, rows[0], evidence, remedy));
     }
     findings
 }
@@ -54,12 +47,10 @@ fn are_related(one: &Row<'_>, other: &Row<'_>) -> bool {
     known(one).iter().any(|one| others.iter().any(|other| same(one, other)))
 }
 
-/// Who holds it, with what interpreters run: `/usr/bin/python3 (root) running a.py`.
-fn running(row: &Row<'_>) -> String {
+/// Who holds it, with what interpreters run.
+fn running(row: &Row<'_>) -> Running {
     let runs = row.processes.iter().filter_map(|(_, process)| process.as_ref()?.runs.as_ref());
-    let runs: BTreeSet<_> = runs.map(|runs| runs.to_string_lossy()).collect();
-    let runs = runs.into_iter().collect::<Vec<_>>().join(", ");
-    if runs.is_empty() { summary(row) } else { format!("{} running {runs}", summary(row)) }
+    Running { held_by: Holding::of(row), runs: runs.map(|runs| runs.to_string_lossy().into_owned()).collect() }
 }
 
 /// Ports that IPv4 has on loopback only and IPv6 has open.
@@ -81,15 +72,8 @@ pub fn ipv6_open<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
             continue;
         }
         for row in six.iter().filter(|row| !is_closed(row)) {
-            let evidence = format!(
-                "over IPv4 this port is on loopback only ({}, {}), but over IPv6 it is open ({}, {})",
-                four[0].socket.local,
-                summary(four[0]),
-                row.socket.local,
-                summary(row)
-            );
-            let remedy = "bind its IPv6 socket to ::1, or turn IPv6 off for it; an IPv4 firewall does not cover it";
-            findings.push(Finding::new(rule, row, evidence, remedy.to_owned()));
+            let fact = Fact::OpenOverIpv6 { closed: four[0].socket.local, held_by: Holding::of(four[0]) };
+            findings.push(Finding::new(rule, row, fact));
         }
     }
     findings

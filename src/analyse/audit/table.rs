@@ -8,7 +8,7 @@ const CLEAR_TEXT: &str = include_str!("clear_text.txt");
 const PROGRAMS: &str = include_str!("programs.txt");
 
 /// A service that should not be reached from elsewhere.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Service {
     /// Its ports.
     pub ports: PortRange,

@@ -4,6 +4,7 @@ use crate::join;
 use crate::model::{
     Endpoint, Family, Gap, HiddenBecause, Holder, Nobody, Owner, Pid, Process, Protocol, Snapshot, Socket, State, Uid,
 };
+use crate::render::words::finding::{evidence, remedy};
 use crate::testing;
 
 /// A host that has only what a test gives it.
@@ -115,9 +116,9 @@ impl Host {
         let found = super::in_order(super::findings(&listing, &|rule| rule.id == id));
         let line = |finding: &super::Finding<'_>| {
             let super::Subject::Socket(row) = finding.subject else { panic!("not about a socket") };
-            assert!(!finding.remedy.is_empty());
+            assert!(!remedy(finding, &self.snapshot, None).is_empty());
             let socket = row.socket;
-            format!("{} {} {}: {}", finding.severity.name(), socket.protocol.name(), socket.local, finding.evidence)
+            format!("{} {} {}: {}", finding.severity.name(), socket.protocol.name(), socket.local, evidence(finding))
         };
         found.iter().map(line).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::analyse::audit::{Finding, Subject, User, exes_here, summary, users};
+use crate::analyse::audit::{Finding, Holding, Subject, User, exes_here, users};
 use crate::model::{Endpoint, Exposure, Listing, PortRange, Protocol, Row, SpaceId};
 
 /// So many ports in a row that are alike in all else are written one by one, since each has a name and a reason.
@@ -10,8 +10,8 @@ const FEW: usize = 8;
 
 /// One rule to write: the listeners that differ in their exposure alone, or a long row of ports that differ in nothing
 /// else.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Entry {
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
     /// The label of the port space.
     pub space: String,
     /// The protocol.
@@ -26,11 +26,10 @@ pub struct Entry {
     pub exes: BTreeSet<String>,
     /// The users of their holders; empty where one is not known.
     pub users: BTreeSet<String>,
-    /// Who holds them, in words.
-    pub owner: String,
-    /// What the built-in rules find in them: the id of the rule, and the evidence with its severity; for a row that of its
-    /// first port.
-    pub findings: BTreeMap<&'static str, String>,
+    /// Who holds them.
+    pub owner: Holding,
+    /// What the built-in rules find in them, by the id of the rule; for a row in its first port.
+    pub findings: BTreeMap<&'static str, &'a Finding<'a>>,
     /// Whether there are programs that could not be seen.
     pub is_owner_hidden: bool,
     /// Whether the kernel chose the port, so that it changes at the next start.
@@ -38,14 +37,14 @@ pub struct Entry {
 }
 
 /// Returns a rule for everything that is open, by space, port and protocol.
-pub fn entries(listing: &Listing<'_>, found: &[Finding<'_>]) -> Vec<Entry> {
+pub fn entries<'a>(listing: &Listing<'_>, found: &'a [Finding<'a>]) -> Vec<Entry<'a>> {
     let mut about: About<'_> = HashMap::new();
     for finding in found {
         if let Subject::Socket(row) = finding.subject {
             about.entry(place(row)).or_default().push(finding);
         }
     }
-    let mut entries: BTreeMap<_, Entry> = BTreeMap::new();
+    let mut entries: BTreeMap<_, Entry<'a>> = BTreeMap::new();
     for row in listing.rows.iter().filter(|row| row.is_listener) {
         let entry = entry(row, about.get(&place(row)).map_or(&[], Vec::as_slice));
         let key = (
@@ -75,12 +74,12 @@ fn place(row: &Row<'_>) -> (SpaceId, Protocol, Endpoint) {
 }
 
 /// Makes one entry of the ports that stand in a row, where there are more than a few.
-fn in_rows(mut entries: Vec<Entry>) -> Vec<Entry> {
+fn in_rows(mut entries: Vec<Entry<'_>>) -> Vec<Entry<'_>> {
     entries.sort_by(|a, b| a.kind().cmp(&b.kind()).then(a.ports.cmp(&b.ports)));
-    let is_next = |a: &Entry, b: &Entry| {
+    let is_next = |a: &Entry<'_>, b: &Entry<'_>| {
         a.ports.last().get().checked_add(1) == Some(b.ports.first().get()) && a.kind() == b.kind()
     };
-    let mut joined: Vec<Entry> = Vec::new();
+    let mut joined: Vec<Entry<'_>> = Vec::new();
     for row in entries.chunk_by(is_next) {
         let ends = PortRange::new(row[0].ports.first(), row[row.len() - 1].ports.last());
         match ends.filter(|_| row.len() > FEW) {
@@ -92,7 +91,7 @@ fn in_rows(mut entries: Vec<Entry>) -> Vec<Entry> {
     joined
 }
 
-impl Entry {
+impl Entry<'_> {
     /// Says whether it is for more than one port.
     pub fn is_row(&self) -> bool {
         self.ports.first() < self.ports.last()
@@ -106,7 +105,7 @@ impl Entry {
     }
 }
 
-fn entry(row: &Row<'_>, found: &[&Finding<'_>]) -> Entry {
+fn entry<'a>(row: &Row<'_>, found: &[&'a Finding<'a>]) -> Entry<'a> {
     let socket = row.socket;
     Entry {
         space: row.space.label.clone(),
@@ -116,11 +115,8 @@ fn entry(row: &Row<'_>, found: &[&Finding<'_>]) -> Entry {
         exposures: BTreeSet::from([row.exposure]),
         exes: all_known(exes_here(row)),
         users: all_known(users(row).into_iter().map(|user| user.map(User::shown)).collect()),
-        owner: summary(row),
-        findings: found
-            .iter()
-            .map(|finding| (finding.rule.id, format!("{}: {}", finding.severity.name(), finding.evidence)))
-            .collect(),
+        owner: Holding::of(row),
+        findings: found.iter().map(|finding| (finding.rule.id, *finding)).collect(),
         is_owner_hidden: row.is_hidden() || exes_here(row).contains(&None),
         is_chosen_by_kernel: socket.autobound == Some(true),
     }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
 
-use super::audit::{self, Finding, Rule, Severity, Subject, rule};
+use super::audit::{self, Doubt, Fact, Finding, Judgement, Rule, RuleOfPolicy, Severity, Subject, Unseen, rule};
 use crate::model::{Listing, Row};
 
 /// What a rule says of the listeners that fit it.
@@ -106,16 +106,15 @@ impl PolicyRule {
         Subject::Policy { line: self.line, comment: self.comment.as_deref() }
     }
 
-    /// The rule in words: `the forbid rule on line 7 (no telnet)`.
-    fn in_words(&self) -> String {
-        let comment = self.comment.as_deref().map(|comment| format!(" ({comment})")).unwrap_or_default();
-        format!("the {} rule on line {}{comment}", self.verb.name(), self.line)
+    /// What a finding says of the rule.
+    fn named(&self) -> RuleOfPolicy<'_> {
+        RuleOfPolicy { verb: self.verb.name(), line: self.line, comment: self.comment.as_deref() }
     }
 
-    fn finding<'a>(&self, id: &str, subject: Subject<'a>, evidence: String, remedy: &str) -> Finding<'a> {
+    fn finding<'a>(&self, id: &str, subject: Subject<'a>, fact: Fact<'a>) -> Finding<'a> {
         let rule = rule(id).expect("the rule is in the table");
         let severity = self.severity.filter(|_| rule.id.starts_with("policy-")).unwrap_or(rule.severity);
-        Finding { rule, severity, subject, evidence, remedy: remedy.to_owned(), count: 1 }
+        Finding { rule, severity, subject, fact, doubt: None, count: 1 }
     }
 }
 
@@ -137,12 +136,11 @@ pub fn judge<'a>(
             Some((_, Fit::Yes)) => continue,
             // What was found is so; only whether somebody has accepted it is open.
             Some((allow, _)) => {
-                let unseen = match finding.subject {
-                    Subject::Socket(row) => unseen(row).0,
-                    Subject::Policy { .. } | Subject::Run => UNSEEN,
+                let why = match finding.subject {
+                    Subject::Socket(row) => unseen(row),
+                    Subject::Policy { .. } | Subject::Run => Unseen::Owner,
                 };
-                finding.evidence =
-                    format!("{}; can't tell whether {} accepts it: {unseen}", finding.evidence, allow.in_words());
+                finding.doubt = Some(Doubt { rule: allow.named(), why });
             }
             None => {}
         }
@@ -158,21 +156,15 @@ pub fn judge<'a>(
     Ok(kept)
 }
 
-/// Why a rule cannot be judged.
-const UNSEEN: &str = "its owner is hidden";
-
-/// Why a rule cannot be judged of this listener, and what helps.
-fn unseen(row: &Row<'_>) -> (&'static str, &'static str) {
+/// Why a rule cannot be judged of this listener.
+fn unseen(row: &Row<'_>) -> Unseen {
     let mut known = row.processes.iter().filter_map(|(_, process)| *process);
     if row.is_hidden() {
-        (UNSEEN, "run portscope as root")
+        Unseen::Owner
     } else if known.any(audit::is_of_own_namespace) {
-        (
-            "the path of its executable exists only in its own mount namespace",
-            "name its user and container in the rule instead of exe",
-        )
+        Unseen::OwnNamespace
     } else {
-        ("its executable could not be read", "inspect the process")
+        Unseen::Executable
     }
 }
 
@@ -207,14 +199,12 @@ fn about_row<'a>(
         match (rule.verb, rule.fit(row, scene)?) {
             (Verb::Allow | Verb::Require, Fit::Yes) => is_listed = true,
             (Verb::Forbid, Fit::Yes) => {
-                let evidence = format!("{} matches: {}", rule.in_words(), audit::summary(row));
-                let remedy = "stop it, or change the rule";
-                findings.push(rule.finding("policy-forbidden", Subject::Socket(row), evidence, remedy));
+                let fact = Fact::Forbidden(rule.named());
+                findings.push(rule.finding("policy-forbidden", Subject::Socket(row), fact));
             }
             (Verb::Forbid, Fit::Unknown) => {
-                let (unseen, remedy) = unseen(row);
-                let evidence = format!("can't tell whether {} matches: {unseen}", rule.in_words());
-                findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, remedy));
+                let fact = Fact::Unclear(rule.named(), Judgement::Forbids, unseen(row));
+                findings.push(rule.finding("incomplete", Subject::Socket(row), fact));
             }
             (Verb::Allow | Verb::Require, Fit::Unknown) => may_list = may_list.or(Some(rule)),
             (_, Fit::No) => {}
@@ -224,14 +214,11 @@ fn about_row<'a>(
         return Ok(findings);
     }
     if let Some(rule) = may_list {
-        let (unseen, remedy) = unseen(row);
-        let evidence = format!("can't tell whether {} allows it: {unseen}", rule.in_words());
-        findings.push(rule.finding("incomplete", Subject::Socket(row), evidence, remedy));
+        let fact = Fact::Unclear(rule.named(), Judgement::Allows, unseen(row));
+        findings.push(rule.finding("incomplete", Subject::Socket(row), fact));
     } else {
         let unlisted = rule("policy-unlisted").expect("the rule is in the table");
-        let evidence = format!("no rule of the policy allows it: {}", audit::summary(row));
-        let remedy = "stop it, or add an [[allow]] for it; `portscope audit --init` prints examples";
-        findings.push(Finding::new(unlisted, row, evidence, remedy.to_owned()));
+        findings.push(Finding::new(unlisted, row, Fact::Unlisted));
     }
     Ok(findings)
 }
@@ -245,37 +232,24 @@ fn about_rules<'a>(
     let mut findings = Vec::new();
     for rule in &policy.rules {
         if !rule.is_in_force(day) {
-            let last = rule.expires.map(|last| last.to_string()).unwrap_or_default();
-            let evidence = format!("{} expired after {last}", rule.in_words());
-            findings.push(rule.finding("policy-expired", rule.subject(), evidence, "renew it, or remove it"));
+            let fact = Fact::Expired(rule.named(), rule.expires);
+            findings.push(rule.finding("policy-expired", rule.subject(), fact));
             continue;
         }
         if rule.verb != Verb::Forbid && rule.conditions.fits_any_user() {
-            let evidence = format!("{} names no user, so any local user's process can satisfy it", rule.in_words());
-            findings.push(rule.finding("policy-hint", rule.subject(), evidence, "add `user` to the rule"));
+            findings.push(rule.finding("policy-hint", rule.subject(), Fact::AnyUser(rule.named())));
         }
         if rule.verb == Verb::Require {
             let mut best = Fit::No;
             for row in open {
                 best = best.max(rule.fit(row, scene)?);
             }
-            let evidence = rule.in_words();
-            match best {
-                Fit::Yes => {}
-                Fit::Unknown => {
-                    let evidence = format!("can't tell whether anything open matches {evidence}: owners are hidden");
-                    findings.push(rule.finding("incomplete", rule.subject(), evidence, "run portscope as root"));
-                }
-                Fit::No => {
-                    let evidence = format!("nothing open matches {evidence}");
-                    findings.push(rule.finding(
-                        "policy-missing",
-                        rule.subject(),
-                        evidence,
-                        "start it, or change the rule",
-                    ));
-                }
-            }
+            let (id, fact) = match best {
+                Fit::Yes => continue,
+                Fit::Unknown => ("incomplete", Fact::MaybeMissing(rule.named())),
+                Fit::No => ("policy-missing", Fact::Missing(rule.named())),
+            };
+            findings.push(rule.finding(id, rule.subject(), fact));
         }
     }
     Ok(findings)

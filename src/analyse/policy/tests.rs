@@ -159,7 +159,7 @@ fn whether_a_finding_is_accepted_is_open_where_the_owner_is_hidden() {
         let scene = Scene { listing: &listing, object: &|_| serde_json::Value::Null };
         let found = audit::findings(&listing, &|rule| rule.id == "exposed-service");
         let judged = judge(&policy, &scene, found, &|rule| rule.id != "policy-hint").unwrap();
-        judged.iter().map(|finding| finding.evidence.clone()).collect::<Vec<_>>()
+        judged.iter().map(crate::render::words::finding::evidence).collect::<Vec<_>>()
     };
     let told = accept("port = 6379\nexe = \"/usr/bin/redis-server\"");
     let open = "; can't tell whether the allow rule on line 1 (cache) accepts it: its owner is hidden";

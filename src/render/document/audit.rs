@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::analyse::audit::{self, Finding, Severity, Subject};
+use crate::analyse::audit::{Finding, Holding, Severity, Subject};
 use crate::render::document::envelope::Envelope;
-use crate::render::words::finding::Audit;
+use crate::render::words::finding::{self as words, Audit};
 
 /// Findings about the open ports of one host. No finding contains a process ID, so restarts do not change them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -40,9 +40,9 @@ pub struct FindingReport<'a> {
     /// The number of sockets with this same finding.
     pub count: usize,
     /// The facts, as text.
-    pub evidence: &'a str,
+    pub evidence: String,
     /// What to do, as text.
-    pub remedy: &'a str,
+    pub remedy: String,
 }
 
 /// A socket, described by what a restart does not change.
@@ -76,13 +76,13 @@ impl<'a> AuditReport<'a> {
             failures: audit.failures(),
             listeners: audit.open(),
             rules: audit.rules.iter().map(|rule| rule.id).collect(),
-            findings: audit.findings.iter().map(finding).collect(),
+            findings: audit.findings.iter().map(|found| finding(found, audit)).collect(),
         };
         Envelope::of(audit.listing, body, audit.program)
     }
 }
 
-fn finding<'a>(finding: &'a Finding<'a>) -> FindingReport<'a> {
+fn finding<'a>(finding: &'a Finding<'a>, audit: &Audit<'_>) -> FindingReport<'a> {
     FindingReport {
         id: finding.rule.id,
         severity: Severity::name(finding.severity),
@@ -95,7 +95,7 @@ fn finding<'a>(finding: &'a Finding<'a>) -> FindingReport<'a> {
                 device: row.socket.device.as_deref(),
                 service: row.service.map(|service| service.name),
                 exposure: row.exposure.name(),
-                owner: audit::summary(row),
+                owner: words::holding(&Holding::of(row)),
             }),
             Subject::Policy { .. } | Subject::Run => None,
         },
@@ -104,7 +104,7 @@ fn finding<'a>(finding: &'a Finding<'a>) -> FindingReport<'a> {
             Subject::Socket(_) | Subject::Run => None,
         },
         count: finding.count,
-        evidence: &finding.evidence,
-        remedy: &finding.remedy,
+        evidence: words::evidence(finding),
+        remedy: audit.remedy(finding),
     }
 }

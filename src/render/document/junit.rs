@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use crate::render::text::time;
-use crate::render::words::finding::{Audit, plain, subject};
+use crate::render::words::finding::{Audit, evidence, plain, subject};
 
 /// Writes the document: one suite.
 pub fn write(out: &mut dyn Write, audit: &Audit<'_>) -> io::Result<()> {
@@ -26,7 +26,7 @@ pub fn write(out: &mut dyn Write, audit: &Audit<'_>) -> io::Result<()> {
     for finding in audit.findings {
         let id = finding.rule.id;
         let about = escaped(&subject(finding, audit));
-        let (evidence, remedy) = (escaped(&finding.evidence), escaped(&finding.remedy));
+        let (evidence, remedy) = (escaped(&evidence(finding)), escaped(&audit.remedy(finding)));
         let severity = finding.severity.name();
         writeln!(out, "<testcase classname=\"portscope.audit.{id}\" name=\"{about}\">")?;
         if audit.fails(finding) {

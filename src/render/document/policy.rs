@@ -7,10 +7,10 @@ use crate::analyse::policy::Entry;
 use crate::model::{Host, PortRange};
 use crate::render::text::safe::is_deceptive;
 use crate::render::text::time;
-use crate::render::words::finding::plain;
+use crate::render::words::finding::{evidence, holding, plain};
 
 /// Writes the file.
-pub fn write(out: &mut dyn Write, entries: &[Entry], host: &Host, ephemeral: Option<PortRange>) -> io::Result<()> {
+pub fn write(out: &mut dyn Write, entries: &[Entry<'_>], host: &Host, ephemeral: Option<PortRange>) -> io::Result<()> {
     let name = plain(host.name.as_deref().unwrap_or("unknown"));
     writeln!(
         out,
@@ -35,9 +35,9 @@ pub fn write(out: &mut dyn Write, entries: &[Entry], host: &Host, ephemeral: Opt
     Ok(())
 }
 
-fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>) -> io::Result<()> {
+fn write_entry(out: &mut dyn Write, entry: &Entry<'_>, ephemeral: Option<PortRange>) -> io::Result<()> {
     let service = entry.service.as_deref().map(|service| format!(" {}", plain(service))).unwrap_or_default();
-    writeln!(out, "\n# {}/{}{service}: {}", entry.ports, entry.protocol.name(), plain(&entry.owner))?;
+    writeln!(out, "\n# {}/{}{service}: {}", entry.ports, entry.protocol.name(), plain(&holding(&entry.owner)))?;
     if entry.is_chosen_by_kernel {
         let range =
             ephemeral.map(|range| format!("; port = \"{range}\" would match the next one too")).unwrap_or_default();
@@ -64,8 +64,9 @@ fn write_entry(out: &mut dyn Write, entry: &Entry, ephemeral: Option<PortRange>)
     if !entry.findings.is_empty() {
         writeln!(out, "# The next line accepts these findings; remove a name from it to see that finding again.")?;
         let others = if entry.is_row() { "; the same for the others" } else { "" };
-        for (id, evidence) in &entry.findings {
-            writeln!(out, "# {id}: {}{others}", plain(evidence))?;
+        for (id, finding) in &entry.findings {
+            let severity = finding.severity.name();
+            writeln!(out, "# {id}: {severity}: {}{others}", plain(&evidence(finding)))?;
         }
         writeln!(out, "suppress = {}", list(entry.findings.keys().copied()))?;
     }

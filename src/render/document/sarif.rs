@@ -4,8 +4,8 @@
 
 use serde_json::{Value, json};
 
-use crate::analyse::audit::{Finding, Rule, Severity, Subject};
-use crate::render::words::finding::{Audit, place, plain};
+use crate::analyse::audit::{Fact, Finding, Rule, Severity, Subject};
+use crate::render::words::finding::{Audit, evidence, place, plain};
 
 /// The whole document: one run.
 pub fn document(audit: &Audit<'_>) -> Value {
@@ -42,7 +42,7 @@ fn result(finding: &Finding<'_>, audit: &Audit<'_>, host: &str) -> Value {
     let mut result = json!({
         "ruleId": finding.rule.id,
         "level": level(finding.severity),
-        "message": {"text": format!("{}. To fix it: {}", plain(&finding.evidence), plain(&finding.remedy))},
+        "message": {"text": format!("{}. To fix it: {}", plain(&evidence(finding)), plain(&audit.remedy(finding)))},
         "locations": [location(finding, audit, host)],
         "partialFingerprints": {"portscopeFinding/v1": fingerprint(finding, host)},
         "occurrenceCount": finding.count,
@@ -75,9 +75,14 @@ fn fingerprint(finding: &Finding<'_>, host: &str) -> String {
     plain(&match finding.subject {
         Subject::Socket(row) => format!("{}/{host}/{}/{}", finding.rule.id, row.space.label, place(row)),
         Subject::Policy { line, .. } => format!("{}/{host}/policy/{line}", finding.rule.id),
-        // Its first word is what was not seen; the rest counts.
         Subject::Run => {
-            format!("{}/{host}/{}", finding.rule.id, finding.evidence.split(' ').next().unwrap_or_default())
+            let unseen = match &finding.fact {
+                Fact::Unseen(gap) => gap.missing().name(),
+                Fact::NoExecutable { .. } => "executables",
+                Fact::FurtherSpaces(_) => "spaces",
+                _ => "owners",
+            };
+            format!("{}/{host}/{unseen}", finding.rule.id)
         }
     })
 }

@@ -10,7 +10,7 @@ use crate::analyse::audit::Severity;
 use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
-use crate::render::words::finding::{Audit, subject};
+use crate::render::words::finding::{Audit, evidence, subject};
 use crate::render::words::summary;
 
 /// `--output` of `audit`.
@@ -65,8 +65,8 @@ pub fn write(out: &mut dyn Write, audit: &Audit<'_>, style: Style) -> io::Result
         let (label, after) = first.split_at_checked(SEVERITY).unwrap_or((&first, ""));
         writeln!(out, "{color}{label}{reset}{after}")?;
         lines.try_for_each(|line| writeln!(out, "{line}"))?;
-        paragraph::indented(out, &safe(&finding.evidence), INDENT, width)?;
-        paragraph::indented(out, &safe(&format!("fix: {}", finding.remedy)), INDENT, width)?;
+        paragraph::indented(out, &safe(&evidence(finding)), INDENT, width)?;
+        paragraph::indented(out, &safe(&format!("fix: {}", audit.remedy(finding))), INDENT, width)?;
     }
     if !audit.findings.is_empty() {
         writeln!(out)?;

@@ -1,8 +1,17 @@
-//! What an audit found, and what it is about.
+//! What an audit found, what it is about, and what to do.
+
+mod evidence;
+mod holding;
+mod look;
+mod remedy;
+
+pub use evidence::evidence;
+pub use holding::holding;
+pub use remedy::remedy;
 
 use std::path::Path;
 
-use crate::analyse::audit::{self, Finding, Rule, Severity, Subject};
+use crate::analyse::audit::{Finding, Holding, Rule, Severity, Subject};
 use crate::model::{Listing, Row};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::socket;
@@ -34,6 +43,11 @@ impl Audit<'_> {
         self.findings.iter().filter(|finding| self.fails(finding)).count()
     }
 
+    /// What to do about the finding.
+    pub fn remedy(&self, finding: &Finding<'_>) -> String {
+        remedy(finding, self.listing.snapshot, self.program)
+    }
+
     /// How many sockets were judged.
     pub fn open(&self) -> usize {
         self.listing.rows.iter().filter(|row| row.is_listener).count()
@@ -49,7 +63,7 @@ pub fn subject(finding: &Finding<'_>, audit: &Audit<'_>) -> String {
             } else {
                 String::new()
             };
-            format!("{}{space}  {}", place(row), audit::summary(row))
+            format!("{}{space}  {}", place(row), holding(&Holding::of(row)))
         }
         Subject::Policy { line, comment } => {
             let file = audit.policy.map_or("the policy".into(), |path| path.to_string_lossy());
