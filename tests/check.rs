@@ -199,7 +199,7 @@ fn a_bind_beside_another_socket_is_never_a_bare_yes() {
     let listener = bind(Type::STREAM, place, "--reuseport", 0).unwrap();
     listener.listen(1).unwrap();
     let text = portscope(["check", "-a", "127.0.0.1", "--reuseport"]).arg(port_of(&listener)).success().stdout;
-    assert!(text.contains("shared") && text.contains("the kernel divides what comes between it and"), "{text}");
+    assert!(text.contains("shared") && text.contains("the kernel divides traffic between it and"), "{text}");
 }
 
 #[test]
@@ -227,11 +227,11 @@ fn root_is_not_sent_to_root() {
     let socket = plain("127.0.0.1", 0);
     let arguments = ["-a", "127.0.0.1", "--backend", "portable"];
     let shown = text(port_of(&socket), &arguments);
-    assert!(shown.contains("fix: try again: the owner may be short-lived"), "{shown}");
+    assert!(shown.contains("hint: try again: the owner may be short-lived"), "{shown}");
     let binary = support::ReachableBinary::new();
     let run = portscope(["check"]).arg(port_of(&socket)).args(arguments).any_stderr().run_by_nobody(&binary);
     let shown = run.exits(1).stdout;
-    assert!(shown.contains("fix: try again as root: the owner may be short-lived"), "{shown}");
+    assert!(shown.contains("hint: try again as root: the owner may be short-lived"), "{shown}");
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn nobody_is_told_to_stop_a_process_that_he_cannot_see() {
     let (binary, port) = (support::ReachableBinary::new(), port_of(&socket));
     let run = portscope(["check", "-a", "127.0.0.1"]).arg(port).any_stderr().run_by_nobody(&binary);
     let shown = run.exits(1).stdout;
-    let fix = format!("fix: find out which process holds it: portscope {port} shows why it is hidden");
+    let fix = format!("hint: find out which process holds it: portscope {port} shows why it is hidden");
     assert!(shown.contains(&fix) && !shown.contains("portscope kill"), "{shown}");
 }
 
@@ -284,7 +284,7 @@ fn a_multicast_address_is_bound_on_its_interface_and_for_udp_only() {
         assert_ne!(answer["agrees"], false, "{answer:#}");
     }
     let shown = portscope(["check", &port, "-a", "ff02::fb%lo"]).exits(1).stdout;
-    assert!(shown.contains("no    EINVAL  a multicast address, which is not for tcp\n"), "{shown}");
+    assert!(shown.contains("no    EINVAL  a multicast address, which tcp cannot use\n"), "{shown}");
 }
 
 #[test]
@@ -293,7 +293,7 @@ fn a_free_port_is_bindable_and_stays_so() {
     let port = port_of(&socket);
     support::close(socket);
     let output = portscope(["check", "-4"]).arg(port).success().stdout;
-    assert!(output.contains(&format!("port {port} (")) && output.contains("0.0.0.0    yes"), "{output}");
+    assert!(output.starts_with(&format!("port {port} is free")) && output.lines().count() == 1, "{output}");
     assert_eq!(portscope(["check", "-q", "-4"]).arg(port).success().stdout, "");
     // The probe has left nothing behind.
     support::close(TcpListener::bind(("127.0.0.1", port)).unwrap());
@@ -312,14 +312,16 @@ fn a_listener_is_named_with_its_process_and_since_when() {
     assert!(blocker["socket"]["owner"]["processes"][0]["started_at"].is_string());
     let text = text(port, &["-a", "127.0.0.1"]);
     for part in [
-        &format!("tcp    127.0.0.1  no    EADDRINUSE  sleep (pid {}) listens on 127.0.0.1:{port}\n", holder.pid()),
-        &format!("held by: tcp LISTEN 127.0.0.1:{port}: sleep (pid {}), user ", holder.pid()),
-        ", started 20",
-        &format!("fix: stop sleep (pid {}): portscope kill {port}\n", holder.pid()),
-        &format!("fix: use another port: portscope free --near {port}\n"),
+        &format!("port {port} is taken: sleep (pid {}, ", holder.pid()),
+        &format!(") listens on 127.0.0.1:{port}\nPROTO"),
+        ", since ",
+        &format!("tcp    127.0.0.1  no    EADDRINUSE  sleep ({}) listens on 127.0.0.1:{port}\n", holder.pid()),
+        &format!("hint: stop sleep (pid {}): portscope kill {port}\n", holder.pid()),
+        &format!("hint: use another port: portscope free --near {port}\n"),
     ] {
         assert!(text.contains(part), "no {part}: {text}");
     }
+    assert!(text.starts_with("port "), "the verdict comes first: {text}");
     assert_eq!(portscope(["why", "-q", "-a", "127.0.0.1"]).arg(port).exits(1).stdout, "");
 }
 
@@ -329,7 +331,7 @@ fn a_specific_address_is_in_the_way_of_every_address_and_the_other_way_round() {
     specific.listen(1).unwrap();
     let answer = verdict(port_of(&specific), &["-a", "0.0.0.0"], 1);
     assert_eq!(answer["blockers"][0]["overlap"], "covers-specific");
-    assert!(text(port_of(&specific), &["-a", "0.0.0.0"]).contains("fix: bind one address that is free"));
+    assert!(text(port_of(&specific), &["-a", "0.0.0.0"]).contains("hint: bind one address that is free"));
     assert_eq!(verdict(port_of(&specific), &["-a", "127.0.0.54"], 0)["outcome"], "bindable");
     let every = plain("0.0.0.0", 0);
     every.listen(1).unwrap();
@@ -343,13 +345,13 @@ fn dual_stack_is_told_from_both_sides() {
     let answer = verdict(port_of(&dual), &["-a", "127.0.0.1"], 1);
     assert_eq!(answer["blockers"][0]["overlap"], "their-dual-stack");
     assert!(
-        text(port_of(&dual), &["-a", "0.0.0.0"]).contains("fix: set IPV6_V6ONLY in the program that is bound to ::")
+        text(port_of(&dual), &["-a", "0.0.0.0"]).contains("hint: set IPV6_V6ONLY in the program that is bound to ::")
     );
 
     let ipv4 = plain("127.0.0.1", 0);
     ipv4.listen(1).unwrap();
     assert_eq!(verdict(port_of(&ipv4), &["-a", "::"], 1)["blockers"][0]["overlap"], "our-dual-stack");
-    assert!(text(port_of(&ipv4), &["-a", "::"]).contains("fix: set IPV6_V6ONLY: only the IPv4 half"));
+    assert!(text(port_of(&ipv4), &["-a", "::"]).contains("hint: set IPV6_V6ONLY: only the IPv4 half"));
     assert_eq!(verdict(port_of(&ipv4), &["-a", "::", "--v6only"], 0)["v6only"], true);
     assert_eq!(verdict(port_of(&ipv4), &["-a", "::ffff:127.0.0.1"], 1)["blockers"][0]["overlap"], "same");
 }
@@ -362,7 +364,7 @@ fn sharing_by_reuseport_is_offered_to_the_same_user_only() {
     let port = port_of(&first);
     let answer = verdict(port, &["-a", "127.0.0.1", "--no-reuseaddr"], 1);
     assert_eq!((&answer["with_reuseport"], &answer["with_reuseaddr"]), (&true.into(), &false.into()));
-    assert!(text(port, &["-a", "127.0.0.1"]).contains("fix: set SO_REUSEPORT before bind to share the port"));
+    assert!(text(port, &["-a", "127.0.0.1"]).contains("hint: set SO_REUSEPORT before bind to share the port"));
     assert_eq!(verdict(port, &["-a", "127.0.0.1", "--reuseport"], 0)["rule"], "depends");
     // Two on the very same address show that both have set it.
     let second = bind(Type::STREAM, place, "--reuseport", port).unwrap();
@@ -401,14 +403,17 @@ fn time_wait_is_told_with_its_seconds_and_with_what_helps() {
     });
     assert_eq!((&answer["with_reuseaddr"], &answer["error"]), (&true.into(), &"EADDRINUSE".into()));
     let text = text(port, &strict);
-    let seconds = text.split("fix: wait ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+    let seconds = text.split("hint: wait ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
     assert!((1..=61).contains(&seconds.parse::<u32>().unwrap()), "{text}");
-    assert!(text.contains("fix: set SO_REUSEADDR before bind, as servers do"), "{text}");
+    assert!(text.contains("hint: set SO_REUSEADDR before bind, as servers do"), "{text}");
     // A server sets it, and what differs without it is said.
     let answer = verdict(port, &["-a", "127.0.0.1"], 0);
     assert_eq!((&answer["outcome"], &answer["without_reuseaddr"]), (&"bindable".into(), &false.into()));
     let text = portscope(["check", "-a", "127.0.0.1"]).arg(port).success().stdout;
-    assert!(text.contains("with SO_REUSEADDR, as servers set it; without it EADDRINUSE: a connection of "), "{text}");
+    assert!(
+        text.contains("with SO_REUSEADDR, which servers set; without it EADDRINUSE: a closed connection keeps "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -422,7 +427,7 @@ fn a_client_that_got_the_port_from_the_ephemeral_range_is_one() {
     let is_ours = |blocker: &Value| blocker["socket"]["peer"]["port"] == listener.local_addr().unwrap().port();
     assert!(answer["blockers"].as_array().unwrap().iter().any(is_ours), "{answer:#}");
     let shown = text(port, &["-a", "127.0.0.1"]);
-    assert!(shown.contains("fix: wait until the program closes it, or stop "), "{shown}");
+    assert!(shown.contains("hint: wait until the program closes it, or stop "), "{shown}");
     assert!(shown.contains(&format!("ip_local_reserved_ports={port}")), "{shown}");
 }
 
@@ -525,7 +530,7 @@ fn a_port_that_the_firewall_redirects_is_bound_in_vain() {
     assert_eq!(every["reachability"]["outside"]["to"]["port"], 42101);
     assert_eq!(of("127.0.0.1")["outcome"], "bindable", "the rule is not for what the host sends to itself");
     let text = run(&[]).exits(1).stdout;
-    assert!(text.contains("in vain") && text.contains("the firewall sends what comes for it to "), "{text}");
+    assert!(text.contains("redirected") && text.contains("the firewall forwards its traffic to "), "{text}");
     assert!(!text.contains("not seen: "), "{text}");
     // Nobody looked: the port must not be called free without that being said.
     let text = run(&["--no-helpers"]).success().stdout;
@@ -624,7 +629,7 @@ fn a_known_squatter_is_named_with_its_own_remedy() {
     socket.listen(1).unwrap();
     let _resolved = hold(Command::new(program(&folder, "systemd-resolved")).arg("1000"), socket);
     let text = portscope(["check", "53", "-a", "0.0.0.0"]).under(space.inside()).exits(1).stdout;
-    assert!(text.contains("fix: it is the stub resolver of systemd-resolved: set DNSStubListener=no"), "{text}");
+    assert!(text.contains("hint: it is the stub resolver of systemd-resolved: set DNSStubListener=no"), "{text}");
 }
 
 #[test]

@@ -141,7 +141,7 @@ fn an_ipv6_client_that_keeps_every_ipv4_address_taken_is_named() {
     assert_eq!(answer["blockers"][0]["overlap"], "their-former-dual-stack");
     assert_eq!(pids(&answer["blockers"][0]["socket"]), [std::process::id()]);
     let shown = text(client.port, &["-u", "-a", "0.0.0.0"]);
-    assert!(shown.contains(", a socket that took IPv4 too before it was connected\n"), "{shown}");
+    assert!(shown.contains(", which also accepted IPv4 before it was connected\n"), "{shown}");
     assert!(!shown.contains("as root") && !shown.contains("disagreement"), "{shown}");
     // Nobody tells whether it really could: without a bind that stays open.
     let answer = verdict(client.port, &["-u", "-a", "0.0.0.0", "--no-probe"], 1);
@@ -169,7 +169,7 @@ fn a_client_that_chose_its_port_is_stopped_and_not_waited_for() {
         let shown = run().exits(1).stdout;
         let pid = holder.pid();
         let fix = format!(
-            "fix: stop sleep (pid {pid}): portscope kill {flags}--clients 9002 (this includes the process at the other end)\n"
+            "hint: stop sleep (pid {pid}): portscope kill {flags}--clients 9002 (this includes the process at the other end)\n"
         );
         assert!(shown.contains(&fix), "no {fix}: {shown}");
         assert!(!shown.contains("wait"), "{shown}");
@@ -191,7 +191,7 @@ fn a_connection_that_nobody_holds_can_be_waited_for_or_destroyed() {
         client
     });
     let shown = portscope(["check", "8080", "-a", "127.0.0.1", "--no-reuseaddr"]).under(space.inside()).exits(1).stdout;
-    assert!(shown.contains("fix: no process holds it anymore: wait for "), "{shown}");
+    assert!(shown.contains("hint: no process holds it anymore: wait for "), "{shown}");
     let _ = portscope(["close", "8080", "--clients", "--yes"]).under(space.inside()).any_stderr().output();
     eventually("the port is free", || {
         let output = portscope(["check", "8080", "-q", "-a", "127.0.0.1", "--no-reuseaddr"]);

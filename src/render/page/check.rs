@@ -4,18 +4,20 @@ use std::io::{self, Write};
 
 use crate::analyse::bind::{Answer, Blocker, Overlap};
 use crate::analyse::cause::{Cause, Checked, Outcome, Verdict, kind_of};
-use crate::model::{BindError, Caller, Lead, Listing, Protocol, State};
+use crate::model::{BindError, Caller, Lead, Listing, Protocol, Row, State};
 use crate::render::table::draw::Emphasis;
 use crate::render::table::fit::Yields;
 use crate::render::table::grid::{Column, Grid, Row as GridRow};
+use crate::render::text::number::thousands;
 use crate::render::text::paragraph;
-use crate::render::text::safe::Text;
+use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
 use crate::render::words::blocker;
 use crate::render::words::fix;
 use crate::render::words::reachability;
 use crate::render::words::socket;
 use crate::render::words::summary;
+use crate::render::words::verdict;
 
 /// Sockets in the way that are named; the rest is counted.
 const MOST_NAMED: usize = 4;
@@ -37,9 +39,11 @@ pub fn write(
     caller: Caller,
     style: Style,
 ) -> io::Result<()> {
-    paragraph::sentence(out, summary::title(listing.snapshot, style.charset).as_str(), style.width)?;
-    for port in checked {
-        writeln!(out)?;
+    for (place, port) in checked.iter().enumerate() {
+        // A port that is free takes one line, and the next one follows it.
+        if place > 0 && !(is_brief(port) && is_brief(&checked[place - 1])) {
+            writeln!(out)?;
+        }
         write_port(out, port, caller, style)?;
     }
     if let Some(line) = summary::not_seen(listing.snapshot) {
@@ -49,8 +53,19 @@ pub fn write(
     Ok(())
 }
 
+/// Says whether nothing is to be said of the port but that it is free.
+fn is_brief(port: &Checked<'_>) -> bool {
+    port.verdicts.iter().all(verdict::is_plainly_free)
+        && port.verdicts.iter().all(|verdict| of_places(verdict).is_empty())
+}
+
 fn write_port(out: &mut dyn Write, port: &Checked<'_>, caller: Caller, style: Style) -> io::Result<()> {
-    paragraph::sentence(out, &heading(port, style), style.width)?;
+    for sentence in verdict::sentences(port, style.charset) {
+        paragraph::item(out, &Text::of(&sentence, style.charset).into_string(), style.width)?;
+    }
+    if port.verdicts.iter().all(verdict::is_plainly_free) {
+        return notes(port, caller, style).iter().try_for_each(|line| paragraph::item(out, line, style.width));
+    }
     let row = |verdict| GridRow { cells: cells(verdict, style).into(), note: None };
     let rows: Vec<GridRow> = port.verdicts.iter().map(row).collect();
     Grid::new(&COLUMNS, false).draw(out, &rows, style)?;
@@ -71,7 +86,7 @@ pub fn write_in_brief(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> 
             let word = match &verdict.outcome {
                 Outcome::Bindable => "yes".to_owned(),
                 Outcome::Shared => "shared".to_owned(),
-                Outcome::Shadowed => "in vain".to_owned(),
+                Outcome::Shadowed => "redirected".to_owned(),
                 Outcome::Unknown => "unknown".to_owned(),
                 Outcome::Refused(refusal) => format!("no ({})", refusal.name()),
             };
@@ -93,25 +108,12 @@ pub fn write_in_brief(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> 
     paragraph::fact(out, "", hint, style.charset, style.width)
 }
 
-fn heading(port: &Checked<'_>, style: Style) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for (_, service) in &port.services {
-        let name = Text::of(service.name, style.charset).into_string();
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let category = crate::model::Category::of(port.port).name();
-    let registered = if names.is_empty() { String::new() } else { format!(", registered for {}", names.join(", ")) };
-    format!("port {} ({category}{registered})", port.port)
-}
-
 fn cells(verdict: &Verdict<'_>, style: Style) -> [(Text, Emphasis); 5] {
     let (word, emphasis) = match &verdict.outcome {
         _ if verdict.is_beside_the_point() => ("-", Emphasis::Dim),
         Outcome::Bindable => ("yes", Emphasis::Good),
         Outcome::Shared => ("shared", Emphasis::Attention),
-        Outcome::Shadowed => ("in vain", Emphasis::Attention),
+        Outcome::Shadowed => ("redirected", Emphasis::Attention),
         Outcome::Refused(_) => ("no", Emphasis::Attention),
         Outcome::Unknown => ("unknown", Emphasis::Attention),
     };
@@ -132,7 +134,7 @@ fn address(verdict: &Verdict<'_>) -> String {
     let device = bind.device.as_ref().map(|device| format!("%{device}")).unwrap_or_default();
     let note = match bind.address {
         std::net::IpAddr::V6(address) if address.is_unspecified() && bind.v6only => " (IPv6 only)",
-        std::net::IpAddr::V6(address) if address.is_unspecified() => " (IPv4 too)",
+        std::net::IpAddr::V6(address) if address.is_unspecified() => " (and IPv4)",
         _ => "",
     };
     format!("{}{device}{note}", bind.address)
@@ -147,29 +149,29 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
         let blocker = verdict.judgement.blockers.first();
         let because = blocker.map(|blocker| format!(": {}", in_the_way(blocker, verdict, style)));
         let because = because.unwrap_or_default();
-        return format!("with SO_REUSEADDR, as servers set it; without it {}{because}", refusal.name());
+        return format!("with SO_REUSEADDR, which servers set; without it {}{because}", refusal.name());
     }
     let Some(cause) = verdict.cause else { return String::new() };
     match cause {
         Cause::Privileged if verdict.outcome == Outcome::Unknown => {
-            "it may need a privilege that the user asking does not have: this run cannot tell".to_owned()
+            "it may need a privilege that the user does not have; this run cannot tell".to_owned()
         }
-        Cause::Privileged => "the port needs a privilege that the user asking does not have".to_owned(),
-        Cause::Excluded => "set apart by the system, or held with exclusive use".to_owned(),
-        Cause::AddressNotHere => "no interface of this port space has the address".to_owned(),
-        Cause::NoFamily => "this system does not do the family".to_owned(),
+        Cause::Privileged => "it needs a privilege that the user does not have".to_owned(),
+        Cause::Excluded => "reserved by the system, or held for exclusive use".to_owned(),
+        Cause::AddressNotHere => "no interface in this port space has the address".to_owned(),
+        Cause::NoFamily => "the system does not support the address family".to_owned(),
         Cause::NoDevice => "there is no such interface".to_owned(),
         Cause::Multicast => {
-            format!("a multicast address, which is not for {}", verdict.bind.protocol.name())
+            format!("a multicast address, which {} cannot use", verdict.bind.protocol.name())
         }
         Cause::Redirected => {
             let lead = verdict.judgement.reachability.instead_of(verdict.bind.address);
             let to = lead.map(|lead| target(lead, verdict, style)).unwrap_or_default();
-            format!("the firewall sends what comes for it to {to}")
+            format!("the firewall forwards its traffic to {to}")
         }
-        Cause::Unseen => "nothing that this run can see is in the way".to_owned(),
+        Cause::Unseen => "nothing that this run can see is using it".to_owned(),
         Cause::Other if verdict.outcome == Outcome::Refused(BindError::Invalid) => {
-            "the kernel does not take the address together with the options that are asked for".to_owned()
+            "the kernel refuses the address with these options".to_owned()
         }
         Cause::Other => match &verdict.outcome {
             Outcome::Refused(refusal) => refusal.name().to_owned(),
@@ -181,47 +183,47 @@ fn why(verdict: &Verdict<'_>, style: Style) -> String {
 
 /// What a bind that succeeds takes from the socket that is there already.
 fn sharing(verdict: &Verdict<'_>, other: &Blocker<'_>, style: Style) -> String {
-    let (name, local) = (blocker::name(other.row, style.charset), socket::local(other.row, style.charset));
+    let (name, local) = (blocker::brief(other.row, style.charset), socket::answering(other.row, style.charset));
     let holder = format!("{name}, which {} {local}", blocker::verb(other.row));
     match (verdict.bind.protocol, other.row.socket.state) {
         (Protocol::Tcp, Some(State::Bound)) => {
-            format!("{name} has bound {local} and does not listen yet; only the first of both to listen gets the port")
+            format!("{name} has bound {local} but is not listening yet; the first of the two to listen gets the port")
         }
         // The most exact address gets what comes.
         _ if other.overlap == Overlap::Covers => {
-            format!("what comes for {} still goes to {holder}", other.row.socket.local)
+            format!("traffic to {} still goes to {holder}", other.row.socket.local)
         }
         _ if other.overlap == Overlap::Covered => {
-            format!("takes what comes for {}:{} from {holder}", verdict.bind.address, verdict.bind.port)
+            format!("takes traffic to {}:{} from {holder}", verdict.bind.address, verdict.bind.port)
         }
         (protocol, _) if protocol.is_datagram() && verdict.bind.reuseaddr => format!("takes the datagrams of {holder}"),
-        _ => format!("the kernel divides what comes between it and {holder}"),
+        _ => format!("the kernel divides traffic between it and {holder}"),
     }
 }
 
 fn in_the_way(blocker: &Blocker<'_>, verdict: &Verdict<'_>, style: Style) -> String {
     let row = blocker.row;
-    let (name, local) = (blocker::name(row, style.charset), socket::local(row, style.charset));
+    let (name, local) = (blocker::brief(row, style.charset), socket::answering(row, style.charset));
     let what = match kind_of(row) {
         Cause::Activation => format!("systemd {} {local} for a unit that it starts on demand", blocker::verb(row)),
         Cause::Listener => format!("{name} {} {local}", blocker::verb(row)),
-        Cause::Bound => format!("{name} has bound {local} and does not listen"),
-        Cause::TimeWait => format!("a connection of {local} is over and kept for a while"),
-        Cause::Client => format!("{name} got {local} from the ephemeral range"),
-        _ => format!("a connection of {local} still lasts, held by {name}"),
+        Cause::Bound => format!("{name} has bound {local} but is not listening"),
+        Cause::TimeWait => format!("a closed connection keeps {local} in TIME_WAIT"),
+        Cause::Client => format!("{name} uses {local} for an outgoing connection"),
+        _ => format!("{name} has a connection on {local}"),
     };
     let relation = match blocker.overlap {
         Overlap::Same => "",
-        Overlap::Covered => ", that is every address",
+        Overlap::Covered => ", which covers every address",
         Overlap::Covers => ", one of the addresses asked for",
-        Overlap::TheirDualStack => ", which takes IPv4 too",
-        Overlap::TheirFormerDualStack => ", a socket that took IPv4 too before it was connected",
-        Overlap::OurDualStack => ", and :: takes IPv4 too",
+        Overlap::TheirDualStack => ", which also accepts IPv4",
+        Overlap::TheirFormerDualStack => ", which also accepted IPv4 before it was connected",
+        Overlap::OurDualStack => ", and :: also accepts IPv4",
     };
     // Where a bind was refused and nothing else is there, it is the one.
     let is_proved = verdict.probe.is_some() && verdict.culprits().len() == 1;
     let is_sure = blocker.is_certain || is_proved;
-    let doubt = if is_sure { "" } else { " (depends on options that no table shows)" };
+    let doubt = if is_sure { "" } else { " (depends on socket options that cannot be seen)" };
     format!("{what}{relation}{doubt}")
 }
 
@@ -244,36 +246,63 @@ fn notes(port: &Checked<'_>, caller: Caller, style: Style) -> Vec<String> {
             lines.push(line);
         }
     };
-    let mut named: Vec<String> = Vec::new();
-    for row in port.verdicts.iter().flat_map(Verdict::culprits).map(|blocker| blocker.row) {
-        let line = format!("held by: {}", blocker::in_full(row, style.charset));
-        if !named.contains(&line) {
-            named.push(line);
-        }
-    }
-    let more = named.len().saturating_sub(MOST_NAMED);
-    named.into_iter().take(MOST_NAMED).for_each(&mut say);
-    if more > 0 {
-        say(format!("and by {more} more sockets"));
-    }
+    others(port, style).into_iter().for_each(&mut say);
     let of_verdict = |verdict| fix::fixes(verdict, caller, style.charset);
     let mut fixes: Vec<String> = port.verdicts.iter().flat_map(of_verdict).collect();
     // Each list ends with the way out; here it ends them all.
     fixes.sort_by_key(|fix| fix.starts_with("use another port"));
     for fix in fixes {
-        say(format!("fix: {fix}"));
+        say(format!("hint: {fix}"));
     }
     for verdict in &port.verdicts {
         disagreement(verdict).into_iter().for_each(&mut say);
-        for row in verdict.judgement.elsewhere.iter().filter(|row| row.is_listener) {
-            let label = Text::of(&row.space.label, style.charset);
-            say(format!("no conflict: {} in port space {}", blocker::in_full(row, style.charset), label.as_str()));
+        of_places(verdict).into_iter().for_each(|line| say(Text::of(&line, style.charset).into_string()));
+    }
+    lines
+}
+
+/// What holds the port beside the socket that the verdict names: listeners by name, connections as their number.
+fn others(port: &Checked<'_>, style: Style) -> Vec<String> {
+    let mut rows: Vec<&Row<'_>> = Vec::new();
+    let mut headlines: Vec<&Row<'_>> = Vec::new();
+    for row in port.verdicts.iter().flat_map(Verdict::culprits).map(|blocker| blocker.row) {
+        if headlines.iter().chain(&rows).any(|known| std::ptr::eq(known.socket, row.socket)) {
+            continue;
         }
-        if verdict.outcome != Outcome::Shadowed {
-            for note in reachability::notes(&verdict.judgement.reachability, verdict.bind.port) {
-                say(Text::of(&note, style.charset).as_str().to_owned());
-            }
-        }
+        // The first of each protocol stands in the verdict.
+        let has_headline = headlines.iter().any(|first| first.socket.protocol == row.socket.protocol);
+        if has_headline { rows.push(row) } else { headlines.push(row) }
+    }
+    let is_open = |row: &&Row<'_>| matches!(kind_of(row), Cause::Listener | Cause::Activation | Cause::Bound);
+    let (open, connections): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows.into_iter().partition(is_open);
+    let more = open.len().saturating_sub(MOST_NAMED);
+    let named = open.iter().take(MOST_NAMED).map(|row| {
+        let (who, local) = (verdict::who(row, style.charset), socket::answering(row, style.charset));
+        let verb = if kind_of(row) == Cause::Bound { "has bound" } else { blocker::verb(row) };
+        format!("also: {who} {verb} {local}")
+    });
+    let mut lines: Vec<String> = named.collect();
+    if more > 0 {
+        lines.push(format!("also: {more} more sockets"));
+    }
+    match connections.len() {
+        0 => {}
+        1 => lines.push("also: 1 connection".to_owned()),
+        count => lines.push(format!("also: {} connections", thousands(count))),
+    }
+    lines
+}
+
+/// What else there is to know about the number here: the same one in other port spaces, and what the firewall does.
+fn of_places(verdict: &Verdict<'_>) -> Vec<String> {
+    let elsewhere = verdict.judgement.elsewhere.iter().filter(|row| row.is_listener);
+    let mut lines: Vec<String> = elsewhere
+        .map(|row| {
+            format!("no conflict: {} in port space {}", blocker::in_full(row, Charset::Unicode), row.space.label)
+        })
+        .collect();
+    if verdict.outcome != Outcome::Shadowed {
+        lines.extend(reachability::notes(&verdict.judgement.reachability, verdict.bind.port));
     }
     lines
 }

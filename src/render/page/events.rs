@@ -10,8 +10,9 @@ use crate::render::table::grid::{self, Column, Grid};
 use crate::render::text::safe::{self, Text};
 use crate::render::text::style::Style;
 use crate::render::text::time;
-use crate::render::words::event::{local, lost, outcome, sign, who};
+use crate::render::words::event::{lost, outcome, sign, who};
 use crate::render::words::socket;
+use crate::render::words::socket::answering as local;
 
 /// The widest address that the lines are aligned for.
 const MOST_ALIGNED: usize = 40;

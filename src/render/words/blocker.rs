@@ -1,7 +1,8 @@
 //! A socket that is in the way and who holds it, in a phrase.
 
 use crate::model::{Owner, Protocol, Row, State};
-use crate::render::text::safe::Charset;
+use crate::render::text::safe::{Charset, Text};
+use crate::render::words::cell;
 use crate::render::words::column::Column;
 use crate::render::words::socket;
 
@@ -21,9 +22,29 @@ pub fn name(row: &Row<'_>, charset: Charset) -> String {
     }
 }
 
+/// `nginx +2`: what holds the socket itself, also where it forwards what it gets.
+pub fn called(row: &Row<'_>, charset: Charset) -> String {
+    let name = row.processes.first().and_then(|(_, process)| cell::running(*process, charset));
+    let name = name.map_or_else(|| "unknown program".to_owned(), Text::into_string);
+    match row.processes.len() {
+        0 | 1 => name,
+        count => format!("{name} +{}", count - 1),
+    }
+}
+
+/// `nginx (811)`, or what is known of a holder that is hidden: for a cell of a table.
+pub fn brief(row: &Row<'_>, charset: Charset) -> String {
+    match (&row.socket.owner, row.processes.first()) {
+        (Owner::Processes(_), Some((pid, _))) => {
+            format!("{} ({})", called(row, charset), pid.0)
+        }
+        _ => name(row, charset),
+    }
+}
+
 /// The socket with its holder in full: `tcp LISTEN 0.0.0.0:80: nginx (pid 811), user root, started 2026-...`.
 pub fn in_full(row: &Row<'_>, charset: Charset) -> String {
-    let value = |column: Column| column.value(row, charset).map(crate::render::text::safe::Text::into_string);
+    let value = |column: Column| column.value(row, charset).map(Text::into_string);
     let mut parts = vec![name(row, charset)];
     if matches!(row.socket.owner, Owner::Processes(_)) {
         parts.extend(value(Column::User).map(|user| format!("user {user}")));

@@ -3,8 +3,9 @@
 use crate::model::{BindError, Event, EventKind, Lost, Owner, Row, Seen, Ways};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
+use crate::render::words::cell;
 use crate::render::words::column::Column;
-use crate::render::words::{cell, socket};
+use crate::render::words::socket::answering as local;
 
 /// The mark in front of an event.
 pub const fn sign(kind: EventKind) -> char {
@@ -17,17 +18,6 @@ pub const fn sign(kind: EventKind) -> char {
         EventKind::OwnerChanged | EventKind::ExposureWidened | EventKind::ExposureNarrowed => '~',
         EventKind::Lost => '?',
     }
-}
-
-/// The local end as a listing shows it: `*:3000` for a socket that takes both families.
-pub fn local(row: &Row<'_>, charset: Charset) -> String {
-    let socket = row.socket;
-    let is_dual =
-        socket.local.address.is_unspecified() && socket.local.address.is_ipv6() && socket.v6only == Some(false);
-    if is_dual && socket.device.is_none() {
-        return format!("*:{}", socket.local.port);
-    }
-    socket::local(row, charset)
 }
 
 /// `node server.js (2214, shop@feature-x, ada)`, or what is known of an owner that is not.

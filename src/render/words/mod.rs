@@ -19,4 +19,5 @@ pub mod socket;
 pub mod summary;
 pub mod unmatched;
 pub mod usage;
+pub mod verdict;
 pub mod wait;

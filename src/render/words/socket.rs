@@ -56,6 +56,17 @@ pub fn local(row: &Row<'_>, charset: Charset) -> String {
     end(row.socket.local, row.socket.device.as_deref(), charset)
 }
 
+/// The local end as a listing shows it: `*:3000` for a socket that takes both families.
+pub fn answering(row: &Row<'_>, charset: Charset) -> String {
+    let socket = row.socket;
+    let is_dual =
+        socket.local.address.is_unspecified() && socket.local.address.is_ipv6() && socket.v6only == Some(false);
+    if is_dual && socket.device.is_none() {
+        return format!("*:{}", socket.local.port);
+    }
+    local(row, charset)
+}
+
 /// The other end, with its interface where its address says nothing without.
 pub fn peer(row: &Row<'_>, charset: Charset) -> Option<String> {
     let peer = row.socket.peer?;
