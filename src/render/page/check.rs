@@ -234,7 +234,7 @@ fn target(lead: &Lead, verdict: &Verdict<'_>, style: Style) -> String {
         Some(container) => {
             format!("{to} (container {})", Text::of(container.short_name(), style.charset).as_str())
         }
-        None => to.to_string(),
+        None => reachability::target(to),
     }
 }
 
@@ -256,7 +256,9 @@ fn notes(port: &Checked<'_>, caller: Caller, style: Style) -> Vec<String> {
     }
     for verdict in &port.verdicts {
         disagreement(verdict).into_iter().for_each(&mut say);
-        of_places(verdict).into_iter().for_each(|line| say(Text::of(&line, style.charset).into_string()));
+        for line in of_places(verdict) {
+            say(Text::of(&line, style.charset).into_string());
+        }
     }
     lines
 }

@@ -7,7 +7,7 @@ use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
 use crate::render::words::column::{Column, foremost};
 use crate::render::words::socket::answering as local;
-use crate::render::words::{blocker, cell};
+use crate::render::words::{blocker, cell, reachability};
 
 /// Says it of the port; of each of its protocols where they differ.
 pub fn sentences(port: &Checked<'_>, charset: Charset) -> Vec<String> {
@@ -114,7 +114,9 @@ fn refused(port: &str, verdict: &Verdict<'_>, charset: Charset) -> String {
         Some(Cause::Multicast) => format!("{port} can't be bound at {address}: it is a multicast address"),
         Some(Cause::Redirected) => {
             let to = verdict.judgement.reachability.instead_of(address);
-            let to = to.map(|lead| format!(" to {}", lead.to.of(verdict.bind.port))).unwrap_or_default();
+            let to = to
+                .map(|lead| format!(" to {}", reachability::target(lead.to.of(verdict.bind.port))))
+                .unwrap_or_default();
             format!("{port} can be bound, but the firewall forwards its traffic{}", Text::of(&to, charset).as_str())
         }
         Some(Cause::Unseen) => format!("{port} is taken, but not by anything that this run can see"),
