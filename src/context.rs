@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::collect::{Saved, Source, System};
 use crate::environment::{Environment, Terminal};
 use crate::error::Error;
+use crate::render::document::nagios;
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::{self, ColorChoice, Style};
@@ -120,6 +121,13 @@ impl Context {
     #[expect(clippy::unused_self, reason = "the clock has one door, like everything around a run")]
     pub(crate) fn pause(&self, time: Duration) {
         std::thread::sleep(time);
+    }
+
+    /// Says to a monitoring system, which reads standard output only, what stopped the command.
+    pub(crate) fn answer_unknown(&mut self, error: &Error) {
+        let line = nagios::unknown(&error.to_string());
+        // Where standard output is broken, the exit status is all that can be said.
+        let _ = self.stdout.write_all(line.as_bytes()).and_then(|()| self.stdout.flush());
     }
 
     /// Says on standard error what stopped the command.

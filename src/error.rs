@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::collect::CollectError;
+use crate::model::Health;
 
 /// How a command ended. The numbers are a public contract, printed in the README.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,6 +18,8 @@ pub enum ExitStatus {
     Trouble,
     /// `--strict` was given and something was hidden.
     Incomplete,
+    /// `-o nagios` was given: the status has the meaning that monitoring systems agree on.
+    Monitored(Health),
 }
 
 impl ExitStatus {
@@ -27,6 +30,7 @@ impl ExitStatus {
             ExitStatus::No => 1,
             ExitStatus::Trouble => 2,
             ExitStatus::Incomplete => 3,
+            ExitStatus::Monitored(health) => health.code(),
         }
     }
 }

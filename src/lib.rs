@@ -49,8 +49,14 @@ pub use error::ExitStatus;
 ///
 /// Data goes to the context's stdout, everything else to its stderr. A reader that closed the pipe is success.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context) -> ExitStatus {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let is_monitored = cli::is_for_nagios(&arguments);
     match commands::run(arguments, context) {
         Ok(status) => status,
+        Err(error) if is_monitored => {
+            context.answer_unknown(&error);
+            ExitStatus::Monitored(model::Health::Unknown)
+        }
         Err(error) if error.is_broken_pipe() => ExitStatus::Yes,
         Err(error) => {
             context.complain(&error);

@@ -37,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("context", &["collect", "environment", "error", "render", "system"]),
     ("environment", &[]),
-    ("error", &["collect"]),
+    ("error", &["collect", "model"]),
     ("system", &["collect", "environment"]),
     ("fuzzing", &["analyse", "catalogue", "collect"]),
     ("follow", &["model", "collect", "join", "analyse"]),

@@ -8,6 +8,7 @@ pub mod check;
 pub mod diff;
 pub mod dossier;
 pub mod free;
+pub mod health;
 pub mod history;
 pub mod kill;
 pub mod metrics;

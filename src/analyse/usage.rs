@@ -133,6 +133,17 @@ pub enum Excess<'u, 'a> {
     Queue(QueueUse<'a>),
 }
 
+impl Excess<'_, '_> {
+    /// How much of it is used.
+    pub fn share(&self) -> Share {
+        match self {
+            Excess::Gauge(gauge) => gauge.share,
+            Excess::Destination(destination) => destination.share().unwrap_or(Share { used: 0, limit: 0 }),
+            Excess::Queue(queue) => queue.share(),
+        }
+    }
+}
+
 impl<'a> SpaceUsage<'a> {
     /// What is used beyond this part of its limit.
     pub fn above(&self, part: f64) -> Vec<Excess<'_, 'a>> {

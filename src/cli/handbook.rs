@@ -227,6 +227,7 @@ pub const HANDBOOK: &[Entry] = &[
             ("sudo portscope audit --init > policy.toml", "a policy that allows what is open now"),
             ("sudo portscope audit --policy policy.toml", "what is open and not allowed"),
             ("portscope audit --fail-on medium -o junit", "a report for a build server"),
+            ("portscope audit -o nagios", "for Nagios: one line, exit status 0 to 3"),
             ("portscope audit --explain exposed-service", "what a rule looks for, and why"),
         ],
         statuses: &[

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::pager;
 use crate::analyse::audit::{self, Finding, RULES, Rule, Severity};
+use crate::analyse::health;
 use crate::analyse::policy::{self, Policy, Scene};
 use crate::catalogue::{Catalogue, host};
 use crate::cli::{JsonArgs, SourceArgs, SpaceArgs, StrictArgs, StyleArgs, one_of};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Family, Listing, Need, Protocol, Row, State};
+use crate::model::{Family, Health, Listing, Need, Protocol, Row, State};
 use crate::render::document::audit::AuditReport;
-use crate::render::document::{json, junit, listing, policy as policy_file, sarif};
+use crate::render::document::{json, junit, listing, nagios, policy as policy_file, sarif};
 use crate::render::page::audit::{self as page, Form};
 use crate::render::words::finding::Audit;
 use crate::system::file;
@@ -113,6 +114,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         program: program.as_deref(),
     };
     let form = if args.document.json { Form::Json } else { args.form };
+    // What was not asked for is told, and is no lack of sight.
+    let is_incomplete = audit::incomplete(&listing).iter().any(|finding| finding.severity > Severity::Info);
+    let is_unsure = args.strictness.strict && is_incomplete;
+    let health = match health::of_findings(&findings, args.fail_on) {
+        Health::Ok | Health::Warning if is_unsure => Health::Unknown,
+        health => health,
+    };
     let mut text = Vec::new();
     let style = args.style.style(context);
     match form {
@@ -120,12 +128,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         Form::Json => json::write(&mut text, &AuditReport::new(&audit), context.terminal.is_tty)?,
         Form::Sarif => json::write(&mut text, &sarif::document(&audit), context.terminal.is_tty)?,
         Form::Junit => junit::write(&mut text, &audit)?,
+        Form::Nagios => nagios::write_audit(&mut text, &audit, health)?,
     }
     pager::show(&text, form == Form::Text && !args.style.no_pager, context)?;
-    // What was not asked for is told, and is no lack of sight.
-    let is_incomplete = audit::incomplete(&listing).iter().any(|finding| finding.severity > Severity::Info);
     Ok(match audit.failures() {
-        0 if args.strictness.strict && is_incomplete => ExitStatus::Incomplete,
+        _ if form == Form::Nagios => ExitStatus::Monitored(health),
+        0 if is_unsure => ExitStatus::Incomplete,
         0 => ExitStatus::Yes,
         _ => ExitStatus::No,
     })

@@ -1,18 +1,43 @@
 //! `portscope usage`: will the numbers run out?
 
 use super::pager;
-use crate::analyse::usage;
-use crate::cli::{JsonArgs, SourceArgs, SpaceArgs, StrictArgs, StyleArgs};
+use crate::analyse::health::{self, Limits};
+use crate::analyse::usage::{self, SpaceUsage};
+use crate::cli::{JsonArgs, SourceArgs, SpaceArgs, StrictArgs, StyleArgs, one_of};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
-use crate::model::{Need, Row, Snapshot};
-use crate::render::document::json;
+use crate::model::{Health, Listing, Need, Row, Snapshot};
 use crate::render::document::usage::UsageReport;
+use crate::render::document::{json, nagios};
 use crate::render::page::usage as text;
 use crate::render::page::usage::UsageOptions;
+use crate::render::words::summary;
 use crate::render::words::usage::MARKED_ABOVE;
+
+/// `--output`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Form {
+    /// For people.
+    Text,
+    /// One document.
+    Json,
+    /// One line for Nagios, Icinga, Checkmk and the like.
+    Nagios,
+}
+
+impl Form {
+    const ALL: [Form; 3] = [Form::Text, Form::Json, Form::Nagios];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Form::Text => "text",
+            Form::Json => "json",
+            Form::Nagios => "nagios",
+        }
+    }
+}
 
 /// Show whether ports are running out, and which processes use the most
 ///
@@ -24,12 +49,20 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT", value_parser = parse_share)]
     warn: Option<f64>,
 
+    /// With -o nagios, the result is CRITICAL above this and WARNING above --warn, which defaults to 80% there
+    #[arg(long, value_name = "PERCENT", value_parser = parse_share, default_value = "95%")]
+    critical: f64,
+
     /// Number of destinations and queues to show for each port space
     #[arg(long, value_name = "NUMBER", default_value = "10", value_parser = parse_count)]
     top: usize,
 
     #[command(flatten)]
     space: SpaceArgs,
+
+    /// Output format
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_parser = one_of(&Form::ALL, Form::name), default_value = "text", conflicts_with = "json")]
+    form: Form,
 
     #[command(flatten)]
     document: JsonArgs,
@@ -59,7 +92,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Err(Error::Usage(unknown_space(&args.space.spaces, &snapshot)));
     }
     let program = context.program.clone();
-    if args.document.json {
+    if args.form == Form::Nagios {
+        let health = args.check(&listing, &spaces, context)?;
+        return Ok(ExitStatus::Monitored(health));
+    }
+    if args.document.json || args.form == Form::Json {
         let report = UsageReport::new(&listing, &spaces, args.top, args.warn, program.as_deref());
         json::write(&mut context.stdout, &report, context.terminal.is_tty)?;
     } else {
@@ -73,6 +110,20 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     }
     let is_above = args.warn.is_some_and(|warn| spaces.iter().any(|space| !space.above(warn).is_empty()));
     Ok(args.strictness.status(&listing, if is_above { ExitStatus::No } else { ExitStatus::Yes }))
+}
+
+impl Args {
+    /// Answers a monitoring system.
+    fn check(&self, listing: &Listing<'_>, spaces: &[SpaceUsage<'_>], context: &mut Context) -> Result<Health, Error> {
+        let limits = Limits { warning: self.warn.unwrap_or(MARKED_ABOVE), critical: self.critical };
+        let (health, found) = health::of_usage(spaces, limits);
+        let missing = summary::missing(listing.snapshot, context.program.as_deref());
+        let unseen = missing.or_else(|| summary::unseen_spaces(listing.snapshot, context.program.as_deref()));
+        let is_unsure = self.strictness.strict && listing.is_incomplete();
+        let health = if is_unsure && health != Health::Critical { Health::Unknown } else { health };
+        nagios::write_usage(&mut context.stdout, spaces, &found, limits, health, unseen.as_deref())?;
+        Ok(health)
+    }
 }
 
 fn unknown_space(names: &[String], snapshot: &Snapshot) -> String {

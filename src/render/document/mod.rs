@@ -11,6 +11,7 @@ pub mod info;
 pub mod json;
 pub mod junit;
 pub mod listing;
+pub mod nagios;
 pub mod openmetrics;
 pub mod policy;
 mod process;

@@ -13,7 +13,7 @@ use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::Style;
 use crate::render::words::column::{self, Column};
 use crate::render::words::summary;
-use crate::render::words::usage::{address, described, measured, percent, share_of};
+use crate::render::words::usage::{address, described, measured, percent};
 
 /// The columns of a gauge's bar.
 const BAR: usize = 20;
@@ -76,7 +76,7 @@ pub fn write(
 /// The fullest of all limits, and a reminder that ports are counted per port space.
 fn answer(spaces: &[SpaceUsage<'_>]) -> String {
     let all = spaces.iter().flat_map(|space| space.above(-1.0));
-    let fullest = all.max_by(|a, b| share_of(a).part().total_cmp(&share_of(b).part()));
+    let fullest = all.max_by(|a, b| a.share().part().total_cmp(&b.share().part()));
     let fullest = fullest.map(|fullest| format!("Fullest: {}. ", described(&fullest))).unwrap_or_default();
     format!(
         "{fullest}Ports are counted per host and per port space (network namespace): other computers do not use them up."

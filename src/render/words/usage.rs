@@ -1,6 +1,6 @@
 //! How full a limit is.
 
-use crate::analyse::usage::{Excess, Measured, QueueUse, Share};
+use crate::analyse::usage::{Excess, Measured, QueueUse};
 use crate::model::Endpoint;
 use crate::render::text::number::thousands;
 use crate::render::text::safe::{Charset, Text};
@@ -9,17 +9,9 @@ use crate::render::words::socket;
 /// Above this part of a limit a line is marked, unless `--warn` says another.
 pub const MARKED_ABOVE: f64 = 0.8;
 
-pub fn share_of(excess: &Excess<'_, '_>) -> Share {
-    match excess {
-        Excess::Gauge(gauge) => gauge.share,
-        Excess::Destination(destination) => destination.share().unwrap_or(Share { used: 0, limit: 0 }),
-        Excess::Queue(queue) => queue.share(),
-    }
-}
-
 /// What it is, and how much of it is used, in words.
 pub fn described(excess: &Excess<'_, '_>) -> String {
-    let share = share_of(excess);
+    let share = excess.share();
     let what = match excess {
         Excess::Gauge(gauge) => format!("{} {} ports", gauge.protocol.name(), measured(gauge.measured)),
         Excess::Destination(destination) => {

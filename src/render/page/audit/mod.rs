@@ -24,11 +24,13 @@ pub enum Form {
     Sarif,
     /// JUnit XML, for build servers.
     Junit,
+    /// One line for Nagios, Icinga, Checkmk and the like.
+    Nagios,
 }
 
 impl Form {
     /// Every form.
-    pub const ALL: [Form; 4] = [Form::Text, Form::Json, Form::Sarif, Form::Junit];
+    pub const ALL: [Form; 5] = [Form::Text, Form::Json, Form::Sarif, Form::Junit, Form::Nagios];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -37,6 +39,7 @@ impl Form {
             Form::Json => "json",
             Form::Sarif => "sarif",
             Form::Junit => "junit",
+            Form::Nagios => "nagios",
         }
     }
 }
