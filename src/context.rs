@@ -111,6 +111,25 @@ impl Context {
         Some(is_answered && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 
+    /// Says whether there is a person at the terminal who can be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// Asks for a line of text. Nothing where nobody can be asked, or nobody answers.
+    pub(crate) fn ask_for(&mut self, question: &str) -> Option<String> {
+        let answers = self.answers.as_mut()?;
+        let question = Text::of(question, Charset::Unicode);
+        let _ = write!(self.stderr, "{} ", question.as_str());
+        let _ = self.stderr.flush();
+        let mut answer = String::new();
+        let is_read = answers.read_line(&mut answer).is_ok();
+        if !answer.ends_with('\n') {
+            let _ = writeln!(self.stderr);
+        }
+        (is_read && !answer.is_empty()).then_some(answer)
+    }
+
     /// A clock that only goes forward.
     #[expect(clippy::unused_self, reason = "the clock has one door, like everything around a run")]
     pub(crate) fn now(&self) -> Instant {

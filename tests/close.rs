@@ -180,7 +180,7 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
     for (arguments, message) in [
-        (&["close"][..], "the following required arguments were not provided: <PORT>..."),
+        (&["close"][..], "no port was named, and nobody can be asked here: portscope close PORT"),
         (&["close", "127.0.0.1"], "`127.0.0.1` is not a port: expected a port (8080, 53/udp, 8000-8100), ADDR:PORT"),
         (&["close", "1", "--peer", "x"], "--peer: `x` is not a peer: expected ADDR, ADDR/BITS"),
     ] {

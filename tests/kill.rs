@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use support::apart::empty;
+use support::netns::OwnSpace;
 use support::scene::Scene;
 use support::{Folder, Kept, ReachableBinary, Run, eventually, hold, holding, is_root, portscope, skip};
 
@@ -144,7 +145,7 @@ fn at_a_terminal_only_yes_is_yes() {
     let (mut server, port) = server();
     for answer in ["\n", "n\n", "x\n", "\u{4}"] {
         let mut run = portscope(["kill"]).arg(port).at_terminal();
-        run.sees("Send SIGTERM to 1 process? [y/N] ");
+        run.sees(&format!("Stop sleep ({}) with SIGTERM? [y/N] ", server.pid()));
         run.types(answer);
         let (code, shown) = run.ends();
         assert_eq!(code, 1, "{answer:?}: {shown}");
@@ -157,6 +158,45 @@ fn at_a_terminal_only_yes_is_yes() {
     let (code, shown) = run.ends();
     assert_eq!(code, 0, "{shown}");
     assert_eq!(ended_by(server), Some(TERM));
+}
+
+#[test]
+fn without_a_port_a_person_chooses_from_a_list_and_a_name_only_shortens_it() {
+    let Some(space) = OwnSpace::new("") else { return };
+    let make = || {
+        let listener = space.run(|| TcpListener::bind("127.0.0.1:0").unwrap());
+        let port = listener.local_addr().unwrap().port();
+        (support::hold(Command::new("sleep").arg("1000"), listener), port)
+    };
+    let mut servers = [make(), make(), make()];
+    servers.sort_by_key(|(_, port)| *port);
+    let [(first, one), (mut second, two), (third, three)] = servers;
+    let ask = "Which to kill? Numbers such as 1, 3-5, or Enter for none:";
+    for arguments in [&["kill"][..], &["kill", "slee"]] {
+        let mut run = portscope(arguments.iter().copied()).under(space.inside()).at_terminal();
+        run.sees(ask);
+        run.types("\n");
+        let (code, shown) = run.ends();
+        assert_eq!(code, 1, "{shown}");
+        for (place, (pid, port)) in [(first.pid(), one), (second.pid(), two), (third.pid(), three)].iter().enumerate() {
+            let line = format!("  {}  tcp 127.0.0.1:{port}  sleep (pid {pid}, ", place + 1);
+            assert!(shown.contains(&line), "no {line}: {shown}");
+        }
+    }
+    let mut run = portscope(["kill"]).under(space.inside()).at_terminal();
+    run.sees(ask);
+    run.types("4\n");
+    run.sees("`4` is not in the list: expected numbers from 1 to 3");
+    run.types("1, 3\n");
+    run.sees(&format!("Stop sleep ({}) and 1 more process with SIGTERM? [y/N] ", first.pid()));
+    run.types("y\n");
+    let (code, shown) = run.ends();
+    assert_eq!(code, 0, "{shown}");
+    assert_eq!((ended_by(first), ended_by(third)), (Some(TERM), Some(TERM)));
+    assert!(is_alive(&mut second));
+    let mut run = portscope(["kill", "no-such-name"]).under(space.inside()).at_terminal();
+    run.sees("nothing that listens is called `no-such-name`");
+    assert_eq!(run.ends().0, 1);
 }
 
 #[test]
@@ -229,7 +269,7 @@ fn a_process_that_ignores_the_signal_is_forced_only_when_that_was_asked_for() {
 #[test]
 fn another_signal_can_be_sent() {
     // None that whoever runs the tests may have told his children to ignore.
-    for (name, number) in [("KILL", KILL), ("SIGUSR1", 10), ("1", 1)] {
+    for (name, number) in [("KILL", KILL), ("SIGUSR1", 10), ("12", 12)] {
         let (server, port) = server();
         let _ = portscope(["kill", "--yes", "--signal", name]).arg(port).success();
         assert_eq!(ended_by(server), Some(number), "{name}");
@@ -419,7 +459,7 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
     for (arguments, message) in [
-        (&["kill"][..], "the following required arguments were not provided: <PORT>..."),
+        (&["kill"][..], "no port was named, and nobody can be asked here: portscope kill PORT"),
         (&["kill", "127.0.0.1"], "`127.0.0.1` is not a port: expected"),
         (&["kill", "70000"], "`70000` is not a port: expected 1-65535"),
         (

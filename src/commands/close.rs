@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use super::choose;
 use super::confirm::{charset, confirm};
 use crate::analyse::kill;
 use crate::analyse::targets::PortTargets;
@@ -24,8 +25,8 @@ use crate::select::{Peer, TargetList};
 /// descriptor; that is checked afterwards and reported.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service
-    #[arg(value_name = "PORT", required = true)]
+    /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service; without one, choose from a list
+    #[arg(value_name = "PORT")]
     ports: Vec<TargetList>,
 
     #[command(flatten)]
@@ -64,7 +65,11 @@ impl Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     can_destroy().map_err(|error| Error::Unable(error.to_string()))?;
-    let targets = super::port_targets(&args.ports, args.protocols, false, context)?;
+    let Some(ports) = choose::ports(&args.ports, args.protocols, "close", context)? else {
+        context.say("nothing was done")?;
+        return Ok(ExitStatus::No);
+    };
+    let targets = super::port_targets(&ports, args.protocols, false, context)?;
     let mut snapshot = context.source.snapshot(&PortTargets::need(false))?;
     if args.chosen(&targets, &join::listing(&snapshot, None)).is_empty() {
         // That nothing is there needs two agreeing looks.

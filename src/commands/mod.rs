@@ -2,6 +2,7 @@
 
 mod audit;
 mod check;
+mod choose;
 mod close;
 mod completions;
 mod confirm;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use handles::Handles;
 
+use super::choose;
 use super::confirm::{charset, confirm};
 use crate::analyse::kill::{self, Plan};
 use crate::cli::{ProtocolArgs, parse_duration};
@@ -28,8 +29,8 @@ use crate::select::TargetList;
 /// port is free.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service
-    #[arg(value_name = "PORT", required = true)]
+    /// Ports: 8080, 53/udp, 8000-8100, 127.0.0.1:8080, or the name of a service; without one, choose from a list
+    #[arg(value_name = "PORT")]
     ports: Vec<TargetList>,
 
     #[command(flatten)]
@@ -65,7 +66,11 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let targets = super::port_targets(&args.ports, args.protocols, args.clients, context)?;
+    let Some(ports) = choose::ports(&args.ports, args.protocols, "kill", context)? else {
+        context.say("nothing was done")?;
+        return Ok(ExitStatus::No);
+    };
+    let targets = super::port_targets(&ports, args.protocols, args.clients, context)?;
     let (snapshot, handles) = handles::look(&targets, context)?;
     let listing = join::listing(&snapshot, None);
     let charset = charset(context);
@@ -89,19 +94,13 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         }
         return Ok(ExitStatus::No);
     }
-    let count = plan.victims.len();
-    let question = format!("Send {} to {}?", args.signal.name(), counted(count));
+    let question = words::question(&plan, args.signal.name(), charset);
     if !confirm(args.dry_run, args.yes, &question, context)? {
         return Ok(if args.dry_run && is_whole { ExitStatus::Yes } else { ExitStatus::No });
     }
     is_whole &= send(args.signal, &plan, &handles, charset, context)?;
     let is_free = outcome::settle(args, &plan, &meant, &handles, &targets, charset, context)?;
     Ok(if is_free && is_whole { ExitStatus::Yes } else { ExitStatus::No })
-}
-
-/// `1 process`, `3 processes`.
-fn counted(count: usize) -> String {
-    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
 /// Says what is left alone; whether nothing is.

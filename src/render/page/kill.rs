@@ -34,6 +34,24 @@ pub fn write(out: &mut dyn Write, plan: &Plan<'_, '_>, style: Style) -> io::Resu
     Ok(())
 }
 
+/// `Stop node server.js (2214) with SIGTERM?`
+pub fn question(plan: &Plan<'_, '_>, signal: &str, charset: Charset) -> String {
+    let first = plan.victims.first().map_or_else(String::new, |victim| {
+        let name = victim.process.map(|process| process::called(process, charset).into_string() + " ");
+        format!("{}({})", name.unwrap_or_default(), victim.pid.0)
+    });
+    let whom = match plan.victims.len() {
+        0 | 1 => first,
+        2 => format!("{first} and 1 more process"),
+        count => format!("{first} and {} more processes", count - 1),
+    };
+    // Other signals need not end a process.
+    match signal {
+        "SIGTERM" | "SIGKILL" | "SIGINT" | "SIGQUIT" | "SIGABRT" => format!("Stop {whom} with {signal}?"),
+        _ => format!("Send {signal} to {whom}?"),
+    }
+}
+
 fn facts(victim: &Victim<'_, '_>, charset: Charset) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     if let Some(process) = victim.process {
