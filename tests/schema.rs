@@ -119,7 +119,10 @@ fn the_documents_fields_are_those_of_the_contract() {
         "peer_owner",
     ];
     same(&report["sockets"][0], &fields);
-    same(&report["sockets"][0]["owner"], &["tier", "reason", "processes", "unit", "container", "outer_container"]);
+    same(
+        &report["sockets"][0]["owner"],
+        &["tier", "reason", "processes", "unit", "container", "outer_container", "claims"],
+    );
     same(
         &report["visibility"],
         &["complete", "hidden_owners", "unseen_spaces", "further_spaces", "redirects_checked", "reasons"],

@@ -73,6 +73,7 @@ fn kind_of(field: &str) -> Kind {
             ("unit", Any),
             ("container", CONTAINER),
             ("outer_container", CONTAINER),
+            ("claims", Any),
         ]),
         _ => Any,
     }

@@ -5,7 +5,7 @@
 /// Every name that a process has can be another's by choice: its own name, its arguments, the cgroup that it made for
 /// itself, the path of its file in a mount namespace of its own. Such a name may be shown. What is stopped, which command
 /// line is suggested and whether a policy is met is decided by facts of the kernel and of those who run the process.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Origin {
     /// The kernel, or a name that only root could give.
     Kernel,

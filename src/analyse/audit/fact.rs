@@ -175,6 +175,8 @@ pub enum Unseen {
     OwnNamespace,
     /// Its executable could not be read.
     Executable,
+    /// Its unit or container is only what the process says.
+    Claim,
 }
 
 /// A rule that may accept a finding.

@@ -40,9 +40,9 @@ pub struct Conditions {
     pub spaces: Vec<Wildcard>,
     /// `exe`: the file that a holder runs.
     pub exes: Vec<Wildcard>,
-    /// `unit`: a hint.
+    /// `unit`, by a name that its user did not choose.
     pub units: Vec<Wildcard>,
-    /// `container`, by name or id: a hint.
+    /// `container`, by name or id, likewise.
     pub containers: Vec<Wildcard>,
     /// `user`, by name or number.
     pub users: Vec<Wildcard>,
@@ -51,6 +51,13 @@ pub struct Conditions {
 }
 
 impl Conditions {
+    /// Says whether the rule asks for a unit or container and the row has one that only its process names.
+    pub fn meets_a_claim(&self, row: &Row<'_>) -> bool {
+        let unit = self.units.iter().any(|wanted| row.unit().is_some_and(|name| wanted.matches(name)));
+        let claims_unit = unit && !row.belonging.is_some_and(|belonging| belonging.origin.decides());
+        claims_unit || self.containers.iter().filter_map(|wanted| is_container(wanted, row)).max() == Some(false)
+    }
+
     /// Says whether nothing is asked, so that every listener would fit.
     pub fn is_empty(&self) -> bool {
         self.protocols.is_empty()
@@ -93,8 +100,11 @@ impl Conditions {
         }
         let exe_fits = |wanted: &Wildcard, exe: &Cow<'_, str>| wanted.matches(exe);
         let user_fits = |wanted: &Wildcard, user: &User<'_>| user.is_called(|name| wanted.matches(name));
-        let fit = hinted(row, asks(&self.units, |unit| row.unit().is_some_and(|name| unit.matches(name))))
-            .min(hinted(row, asks(&self.containers, |container| is_container(container, row))))
+        let unit = self.units.iter().any(|wanted| row.unit().is_some_and(|name| wanted.matches(name)));
+        let unit = unit.then(|| row.belonging.is_some_and(|belonging| belonging.origin.decides()));
+        let container = self.containers.iter().filter_map(|wanted| is_container(wanted, row)).max();
+        let fit = named(&self.units, unit, row, any)
+            .min(named(&self.containers, container, row, any))
             .min(holders(&self.exes, &exes_here(row), row, any, exe_fits))
             .min(holders(&self.users, &users(row), row, any, user_fits));
         let Some((when, (line, column))) = &self.when else { return Ok(fit) };
@@ -116,17 +126,31 @@ fn asks<T>(wanted: &[T], fits: impl FnMut(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(fits)
 }
 
-fn is_container(wanted: &Wildcard, row: &Row<'_>) -> bool {
+/// Whether a container is called so, and if one is, whether that is more than a claim.
+fn is_container(wanted: &Wildcard, row: &Row<'_>) -> Option<bool> {
     let own = row.belonging.and_then(|belonging| belonging.container.as_ref());
     let served = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
     let fits =
-        |container: &crate::model::Container| wanted.matches(container.short_name()) || wanted.matches(&container.id);
-    own.into_iter().chain(served).any(fits)
+        |container: &&crate::model::Container| wanted.matches(container.short_name()) || wanted.matches(&container.id);
+    own.into_iter().chain(served).filter(fits).map(|container| container.origin.decides()).max()
 }
 
-/// What a unit or container says. That of a hidden holder may be another than that of whoever made the socket.
-fn hinted(row: &Row<'_>, fits: bool) -> Fit {
-    if !fits && row.is_hidden() { Fit::Unknown } else { Fit::of(fits) }
+/// What the name of a unit or container says: `found` is absent where none is called so, and else tells whether root, a
+/// manager or a runtime gave the name. One that the process gave itself may raise a violation and never clears one. That
+/// of a hidden holder may be another than that of whoever made the socket.
+fn named(wanted: &[Wildcard], found: Option<bool>, row: &Row<'_>, any: bool) -> Fit {
+    match found {
+        _ if wanted.is_empty() => Fit::Yes,
+        Some(is_proved) => {
+            if is_proved || any {
+                Fit::Yes
+            } else {
+                Fit::Unknown
+            }
+        }
+        None if row.is_hidden() => Fit::Unknown,
+        None => Fit::No,
+    }
 }
 
 /// Compares what is known of each holder. One that is not known leaves the answer open.

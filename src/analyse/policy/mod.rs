@@ -137,7 +137,7 @@ pub fn judge<'a>(
             // What was found is so; only whether somebody has accepted it is open.
             Some((allow, _)) => {
                 let why = match finding.subject {
-                    Subject::Socket(row) => unseen(row),
+                    Subject::Socket(row) => unseen(allow, row),
                     Subject::Policy { .. } | Subject::Run => Unseen::Owner,
                 };
                 finding.doubt = Some(Doubt { rule: allow.named(), why });
@@ -157,10 +157,12 @@ pub fn judge<'a>(
 }
 
 /// Why a rule cannot be judged of this listener.
-fn unseen(row: &Row<'_>) -> Unseen {
+fn unseen(rule: &PolicyRule, row: &Row<'_>) -> Unseen {
     let mut known = row.processes.iter().filter_map(|(_, process)| *process);
     if row.is_hidden() {
         Unseen::Owner
+    } else if rule.conditions.meets_a_claim(row) {
+        Unseen::Claim
     } else if known.any(audit::is_of_own_namespace) {
         Unseen::OwnNamespace
     } else {
@@ -203,7 +205,7 @@ fn about_row<'a>(
                 findings.push(rule.finding("policy-forbidden", Subject::Socket(row), fact));
             }
             (Verb::Forbid, Fit::Unknown) => {
-                let fact = Fact::Unclear(rule.named(), Judgement::Forbids, unseen(row));
+                let fact = Fact::Unclear(rule.named(), Judgement::Forbids, unseen(rule, row));
                 findings.push(rule.finding("incomplete", Subject::Socket(row), fact));
             }
             (Verb::Allow | Verb::Require, Fit::Unknown) => may_list = may_list.or(Some(rule)),
@@ -214,7 +216,7 @@ fn about_row<'a>(
         return Ok(findings);
     }
     if let Some(rule) = may_list {
-        let fact = Fact::Unclear(rule.named(), Judgement::Allows, unseen(row));
+        let fact = Fact::Unclear(rule.named(), Judgement::Allows, unseen(rule, row));
         findings.push(rule.finding("incomplete", Subject::Socket(row), fact));
     } else {
         let unlisted = rule("policy-unlisted").expect("the rule is in the table");

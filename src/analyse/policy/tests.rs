@@ -60,6 +60,7 @@ fn each_key_decides_by_its_own_fact() {
     host.last().cgroup = Some(7);
     let container = Container {
         name: Some("web".to_owned()),
+        origin: crate::model::Origin::Kernel,
         ..Container::of_id(crate::model::Runtime::Docker, "0123".to_owned())
     };
     let belonging = Belonging {
@@ -99,6 +100,26 @@ fn each_key_decides_by_its_own_fact() {
         assert_eq!(forbidden == ["policy-forbidden 0.0.0.0:443"], fits, "{condition}: {forbidden:?}");
         let missing = found(&host, &format!("disable = \"policy-hint\"\n[[require]]\n{condition}"));
         assert_eq!(missing.is_empty(), fits, "{condition}: {missing:?}");
+    }
+}
+
+#[test]
+fn a_unit_or_container_that_only_its_process_names_allows_nothing_and_may_be_forbidden() {
+    for origin in [crate::model::Origin::Claim, crate::model::Origin::Manager] {
+        let is_proved = origin.decides();
+        let mut host = nginx();
+        host.last().cgroup = Some(7);
+        let container = Container { origin, ..Container::of_id(crate::model::Runtime::Docker, "web".to_owned()) };
+        let unit = Some("nginx.service".to_owned());
+        let belonging = Belonging { unit, container: Some(container), origin, ..Belonging::default() };
+        host.snapshot.cgroups.insert(7, belonging);
+        for condition in ["unit = \"nginx.service\"", "container = \"web\""] {
+            let allowed = found(&host, &format!("default = \"deny\"\n[[allow]]\n{condition}"));
+            let unclear = ["incomplete 0.0.0.0:443"];
+            assert_eq!(allowed, if is_proved { &[][..] } else { &unclear[..] }, "{condition} {origin:?}");
+            let forbidden = found(&host, &format!("[[forbid]]\n{condition}"));
+            assert_eq!(forbidden, ["policy-forbidden 0.0.0.0:443"], "{condition} {origin:?}");
+        }
     }
 }
 

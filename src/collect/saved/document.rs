@@ -173,6 +173,8 @@ pub struct Owner {
     pub unit: Option<String>,
     pub container: Option<Container>,
     pub outer_container: Option<Container>,
+    /// Absent in reports from before it was written: then every name is taken for a claim.
+    pub claims: Option<Vec<String>>,
 }
 
 #[derive(Clone, Deserialize)]

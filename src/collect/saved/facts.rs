@@ -8,9 +8,9 @@ use super::document as saved;
 use super::reachability::reachability;
 use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
-    Holder, Host, Inode, Nobody, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process, Project, ProjectSource,
-    Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space, SpaceId,
-    SpaceKind, State, TimeWaitReuse, Timer, TimerKind, Uid,
+    Holder, Host, Inode, Nobody, Origin, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process, Project,
+    ProjectSource, Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space,
+    SpaceId, SpaceKind, State, TimeWaitReuse, Timer, TimerKind, Uid,
 };
 
 /// Finds the value with that name; otherwise returns what was expected.
@@ -121,16 +121,20 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
     })
 }
 
+/// A name, and whose word it is.
+type Vouched = (String, Origin);
+
 /// Makes up numbers for cgroups, because a report names what a socket belongs to without the number of the cgroup.
 #[derive(Default)]
 struct Cgroups {
-    known: HashMap<(Option<String>, Option<String>), u64>,
+    known: HashMap<(Option<Vouched>, Option<Vouched>), u64>,
     found: BTreeMap<u64, Belonging>,
 }
 
 impl Cgroups {
     fn number_of(&mut self, belonging: Belonging) -> Option<u64> {
-        let key = (belonging.unit.clone(), belonging.container.as_ref().map(|container| container.id.clone()));
+        let container = belonging.container.as_ref().map(|container| (container.id.clone(), container.origin));
+        let key = (belonging.unit.clone().map(|unit| (unit, belonging.origin)), container);
         if key == (None, None) {
             return None;
         }
@@ -179,10 +183,19 @@ fn range([first, last]: [u16; 2]) -> Result<PortRange, String> {
 fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> Result<Socket, String> {
     let owner = owner(&socket.owner)?;
     let activation = socket.activation.map(|units| Activation { socket: units.socket, service: units.service });
+    let origin = |field: &str| match &socket.owner.claims {
+        Some(claims) if !claims.iter().any(|claim| claim == field) => Origin::Manager,
+        _ => Origin::Claim,
+    };
+    let of_owner = |saved: Option<saved::Container>, field| {
+        let known = saved.map(container).transpose()?;
+        Ok::<_, String>(known.map(|known| Container { origin: origin(field), ..known }))
+    };
     let belonging = Belonging {
         unit: socket.owner.unit,
-        container: socket.owner.container.map(container).transpose()?,
-        outer: socket.owner.outer_container.map(container).transpose()?,
+        container: of_owner(socket.owner.container, "container")?,
+        outer: of_owner(socket.owner.outer_container, "outer_container")?,
+        origin: origin("unit"),
         ..Belonging::default()
     };
     // An older report tells of the timers of TIME_WAIT alone.

@@ -309,6 +309,10 @@ pub struct OwnerReport<'a> {
     pub container: Option<ContainerReport<'a>>,
     /// For nested containers, the outermost one, which is the one to stop; `container` is the innermost.
     pub outer_container: Option<ContainerReport<'a>>,
+    /// The names of the fields above that only the process itself, or its user, vouches for: `unit`, `container`,
+    /// `outer_container`, and `exe` for a path that means another file outside of its mount namespace. The names, `runs`,
+    /// and arguments of processes are always such claims.
+    pub claims: Vec<&'a str>,
 }
 
 /// A container, as far as it is known from the cgroup path.
@@ -491,7 +495,24 @@ fn owner<'a>(row: &Row<'a>) -> OwnerReport<'a> {
         unit: row.unit(),
         container: row.belonging.and_then(|belonging| belonging.container.as_ref()).map(container),
         outer_container: row.belonging.and_then(|belonging| belonging.outer.as_ref()).map(container),
+        claims: claims(row),
     }
+}
+
+fn claims(row: &Row<'_>) -> Vec<&'static str> {
+    let claims_unit = row.unit().is_some() && !row.belonging.is_some_and(|belonging| belonging.origin.decides());
+    let claimed = |container: Option<&Container>| container.is_some_and(|container| !container.origin.decides());
+    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let outer = row.belonging.and_then(|belonging| belonging.outer.as_ref());
+    let mut processes =
+        row.processes.iter().filter_map(|(_, process)| process.and_then(|process| process.executable.as_ref()));
+    let claims = [
+        ("unit", claims_unit),
+        ("container", claimed(container)),
+        ("outer_container", claimed(outer)),
+        ("exe", processes.any(|executable| !executable.is_here)),
+    ];
+    claims.into_iter().filter(|(_, is_claim)| *is_claim).map(|(name, _)| name).collect()
 }
 
 fn container(container: &Container) -> ContainerReport<'_> {

@@ -198,6 +198,7 @@ const fn unseen(why: Unseen) -> &'static str {
         Unseen::Owner => "its owner is hidden",
         Unseen::OwnNamespace => "the path of its executable exists only in its own mount namespace",
         Unseen::Executable => "its executable could not be read",
+        Unseen::Claim => "only the process itself says that it belongs to that unit or container",
     }
 }
 

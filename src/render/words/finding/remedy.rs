@@ -60,6 +60,7 @@ fn of_socket(finding: &Finding<'_>, row: &Row<'_>) -> Option<String> {
             "name its user and container in the rule instead of exe".to_owned()
         }
         Fact::Unclear(_, _, Unseen::Executable) => "inspect the process".to_owned(),
+        Fact::Unclear(_, _, Unseen::Claim) => "name its exe and user in the rule instead".to_owned(),
         _ => return None,
     })
 }
