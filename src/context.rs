@@ -33,6 +33,7 @@ pub struct Context {
 impl Context {
     /// The surroundings of this process.
     pub fn of_process() -> Context {
+        system::signals::outlive_full_files();
         let environment = Environment::of_process();
         let is_tty = io::stdout().is_terminal();
         let size = if is_tty { terminal_size::terminal_size_of(io::stdout()) } else { None };
