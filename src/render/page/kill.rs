@@ -12,6 +12,7 @@ use crate::render::text::style::Style;
 use crate::render::text::time;
 use crate::render::words::owner;
 use crate::render::words::process;
+use crate::render::words::reachability;
 use crate::render::words::socket;
 use crate::render::words::summary;
 
@@ -69,6 +70,18 @@ fn facts(victim: &Victim<'_, '_>, charset: Charset) -> Vec<(&'static str, String
     facts.extend(victim.managed.as_ref().map(|managed| ("in", may_start_again(managed))));
     let socket = |row: &&Row<'_>| socket::socket(row, charset);
     facts.extend(victim.meant.iter().map(|row| ("holds", socket(row))));
+    let mut notes: Vec<String> = Vec::new();
+    for row in victim.meant.iter().filter(|row| row.is_listener) {
+        let Some(known) = row.snapshot.reachability(row.socket) else { continue };
+        // Whoever is sent elsewhere does not notice that the process stops.
+        for note in reachability::notes(&known, row.socket.local.port) {
+            let note = Text::of(&note, charset).into_string();
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+    }
+    facts.extend(notes.into_iter().map(|note| ("firewall", note)));
     // Those that others depend on first.
     let mut others = victim.others.clone();
     others.sort_by_key(|row| row.is_connection());
