@@ -16,11 +16,11 @@ use crate::cli::{ProtocolArgs, parse_duration};
 use crate::collect::control::{ControlError, Signal};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::join;
 use crate::render::page::kill as words;
 use crate::render::text::safe::Charset;
 use crate::render::words::{absence, socket};
 use crate::select::TargetList;
+use crate::{join, select};
 
 /// Stop the processes that listen on a port
 ///
@@ -72,7 +72,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     };
     let targets = super::port_targets(&ports, args.protocols, args.clients, context)?;
     let (snapshot, handles) = handles::look(&targets, context)?;
-    let listing = join::listing(&snapshot, None);
+    let mut listing = join::listing(&snapshot, None);
+    select::in_default_order(&mut listing.rows);
     let charset = charset(context);
     let mut is_whole = true;
     for missing in targets.missing(&listing) {
