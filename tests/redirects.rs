@@ -305,11 +305,11 @@ fn a_filter_makes_no_row_that_is_not_there_without_it() {
 
 #[test]
 fn who_is_about_to_stop_a_server_is_told_whose_connections_go_elsewhere() {
-    let Some(space) = space_with("ip saddr 10.9.0.0/28 tcp dport 8080 redirect to :9090;") else { return };
+    let Some(space) = space_with("ip saddr 10.8.0.0/16 tcp dport 8080 redirect to :9090;") else { return };
     let server = space.run(|| TcpListener::bind("0.0.0.0:8080").unwrap());
     let _holder = support::holding(server);
     let shown = inside(&space, &["kill", "8080", "--dry-run"]).success().stdout;
     let told =
-        "  firewall  some connections from other hosts (from 10.9.0.0/28) go to port 9090 of this host (firewall rule ";
+        "  firewall  some connections from other hosts (from 10.8.0.0/16) go to port 9090 of this host (firewall rule ";
     assert!(shown.contains(told), "{shown}");
 }
