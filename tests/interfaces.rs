@@ -79,7 +79,8 @@ fn a_socket_that_is_bound_to_an_interface_is_shown_and_taken_alike() {
     let text = looking(&space, &["info", "6008"]).any_stderr().success().stdout;
     assert!(text.contains("\ntcp 127.0.0.1%lo:6008 LISTEN, loopback only\n"), "{text}");
     let text = looking(&space, &["check", "6008", "-a", "0.0.0.0"]).any_stderr().exits(1).stdout;
-    assert!(text.contains(" 127.0.0.1%lo:6008: sleep (pid "), "{text}");
+    assert!(text.starts_with("port 6008 is taken: sleep (pid "), "{text}");
+    assert!(text.contains(") listens on 127.0.0.1%lo:6008\n"), "{text}");
     let text = looking(&space, &["kill", "127.0.0.1%lo:6008", "--dry-run"]).success().stdout;
     assert!(text.contains("  holds     tcp 127.0.0.1%lo:6008 LISTEN\n"), "{text}");
     // What keeps the port after its socket was destroyed is named alike.
