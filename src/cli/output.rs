@@ -74,6 +74,10 @@ pub struct OutputArgs {
     #[arg(long, value_name = "COLUMN[:desc]", value_parser = parse_sorting, help_heading = "Output")]
     pub sort: Option<Sorting>,
 
+    /// One row for each service: what a program, unit, or container has open, with its connections counted
+    #[arg(short = 'g', long, conflicts_with_all = ["columns", "sort", "pids_only", "argv"], help_heading = "Output")]
+    pub group: bool,
+
     /// Do not show service names
     #[arg(short = 'n', long, help_heading = "Output")]
     pub numeric: bool,
@@ -210,6 +214,10 @@ impl OutputArgs {
     pub fn check(&self) -> Result<(), Error> {
         if self.columns().is_empty() {
             return Err(Error::Usage("`--columns` leaves no column: name at least one".to_owned()));
+        }
+        if self.group && matches!(self.format(), Format::Wide | Format::Ndjson) {
+            let format = self.format().name();
+            return Err(Error::Usage(format!("`--group` cannot be used with `-o {format}`")));
         }
         Ok(())
     }

@@ -11,10 +11,13 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Pid};
 use crate::render::document::csv;
+use crate::render::document::group::{self as document, GroupsReport};
 use crate::render::document::json;
+use crate::render::page::group as page;
 use crate::render::page::listing::{self, TableOptions};
 use crate::render::table::draw::Frame;
 use crate::render::words::summary;
+use crate::select::group;
 use crate::select::leftovers::{self, Leftovers};
 use crate::{join, select};
 
@@ -36,6 +39,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     if args.output.shows_spare() && args.output.style.style(context).width.is_some() {
         (need.project, need.belonging) = (true, true);
     }
+    if args.output.group {
+        (need.project, need.belonging, need.exe) = (true, true, true);
+    }
     let mut snapshot = super::snapshot(&need, &args.selection.source, context)?;
     if args.selection.is_specific() && !join::listing(&snapshot, names).rows.iter().any(|row| filter.admits(row)) {
         // The kernel's table is not read in one moment; that nothing is there needs two agreeing looks.
@@ -51,7 +57,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return Ok(ExitStatus::No);
     }
     listing.retain(|row| filter.admits(row));
-    if args.output.names_peers(context) || args.output.wants_peers() || args.selection.asks_for_peers() {
+    if args.output.group
+        || args.output.names_peers(context)
+        || args.output.wants_peers()
+        || args.selection.asks_for_peers()
+    {
         join::add_counterparts(&mut listing);
     }
     args.selection.keep_where(&mut listing)?;
@@ -116,6 +126,10 @@ fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, conte
         style,
     };
     let program = context.program.clone();
+    if output.group {
+        show_groups(listing, &table(Frame::Plain, true), output, context)?;
+        return Ok(());
+    }
     let out = &mut context.stdout;
     match output.format() {
         // The document says itself what was hidden.
@@ -144,6 +158,39 @@ fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, conte
         }
     }
     // The rows first, also where both go to the same terminal.
+    context.stdout.flush()?;
+    super::tell_gaps(listing, context);
+    Ok(())
+}
+
+/// The same by service.
+fn show_groups(
+    listing: &Listing<'_>,
+    options: &TableOptions,
+    output: &OutputArgs,
+    context: &mut Context,
+) -> Result<(), Error> {
+    let groups = group::groups(&listing.rows);
+    let program = context.program.clone();
+    let is_tty = context.terminal.is_tty;
+    let out = &mut context.stdout;
+    let bare = output.header.no_header;
+    match output.format() {
+        // The document says itself what was hidden.
+        Format::Json => {
+            return Ok(json::write(out, &GroupsReport::new(listing, &groups, program.as_deref()), is_tty)?);
+        }
+        Format::Csv => document::write_csv(out, &groups, b',', bare)?,
+        Format::Tsv => document::write_csv(out, &groups, b'\t', bare)?,
+        Format::Markdown => {
+            page::write(out, listing, &groups, &TableOptions { frame: Frame::Markdown, ..options.clone() })?;
+        }
+        Format::Table | Format::Wide | Format::Ndjson => {
+            let mut text = Vec::new();
+            page::write(&mut text, listing, &groups, options)?;
+            pager::show(&text, !output.style.no_pager, context)?;
+        }
+    }
     context.stdout.flush()?;
     super::tell_gaps(listing, context);
     Ok(())

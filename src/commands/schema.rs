@@ -11,6 +11,7 @@ use crate::render::document::check::CheckReport;
 use crate::render::document::diff::DiffReport;
 use crate::render::document::events::EventReport;
 use crate::render::document::free::FreeReport;
+use crate::render::document::group::GroupsReport;
 use crate::render::document::info::InfoReport;
 use crate::render::document::json;
 use crate::render::document::listing::Report;
@@ -25,6 +26,7 @@ type Writer = fn(&mut dyn Write) -> io::Result<()>;
 /// Every document: the report of a listing, and what commands answer with `--json`.
 const DOCUMENTS: &[(&str, Writer)] = &[
     ("report", |out| json::write_schema::<Report<'_>>(out)),
+    ("group", |out| json::write_schema::<GroupsReport<'_>>(out)),
     ("info", |out| json::write_schema::<InfoReport<'_>>(out)),
     ("check", |out| json::write_schema::<CheckReport<'_>>(out)),
     ("free", |out| json::write_schema::<FreeReport<'_>>(out)),

@@ -1,6 +1,7 @@
 //! Which rows an answer has, and in what order: pure functions over joined rows.
 
 mod filter;
+pub mod group;
 pub mod leftovers;
 mod names;
 mod sort;

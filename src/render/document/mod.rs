@@ -7,6 +7,7 @@ pub mod diff;
 pub mod envelope;
 pub mod events;
 pub mod free;
+pub mod group;
 pub mod info;
 pub mod json;
 pub mod junit;

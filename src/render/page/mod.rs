@@ -5,6 +5,7 @@ pub mod check;
 pub mod diff;
 pub mod events;
 pub mod free;
+pub mod group;
 pub mod info;
 pub mod kill;
 pub mod listing;

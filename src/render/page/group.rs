@@ -1,0 +1,79 @@
+//! A listing by service: one row for what a program, unit or container has open.
+
+use std::io::{self, Write};
+
+use crate::model::Listing;
+use crate::render::page::listing::{self, TableOptions};
+use crate::render::table::draw::Frame;
+use crate::render::table::fit::Yields;
+use crate::render::table::grid::{self, Column as GridColumn, Grid, Row as GridRow};
+use crate::render::text::safe::Text;
+use crate::render::words::column::Column;
+use crate::render::words::service_group;
+use crate::select::group::Group;
+
+/// Writes a row for each service. Columns that are empty in every row are left out.
+pub fn write(
+    out: &mut dyn Write,
+    listing: &Listing<'_>,
+    groups: &[Group<'_, '_>],
+    options: &TableOptions,
+) -> io::Result<()> {
+    let style = options.style;
+    let is_plain = options.frame == Frame::Plain;
+    if is_plain && !options.bare {
+        listing::write_title(out, listing, options)?;
+    }
+    let columns = [
+        GridColumn::text("SPACE", Yields::is_cut(12, 8)),
+        GridColumn::text("PORTS", Yields::NEVER),
+        GridColumn::text("ADDRESSES", Yields::NEVER),
+        GridColumn::text("SERVICES", Yields::leaves(1)),
+        GridColumn::number("PID", Yields::leaves(3)),
+        GridColumn::text("PROCESS", Yields::is_cut(24, 12)),
+        GridColumn::text("PROJECT", Yields::leaves(2)),
+        GridColumn::text("USER", Yields::is_cut(12, 8)),
+        GridColumn::number("CONNS", Yields::leaves(4)),
+        GridColumn::text("PEERS", Yields::leaves(0)),
+    ];
+    let rows: Vec<Vec<Text>> = groups.iter().map(|group| cells(group, options)).collect();
+    let says = |place: usize| match columns[place].title {
+        "SPACE" => listing.has_several_spaces(),
+        "PORTS" | "PROCESS" => true,
+        "CONNS" => rows.iter().any(|row| row[place].as_str() != "0"),
+        _ => rows.iter().any(|row| row[place] != Text::unknown()),
+    };
+    let places: Vec<usize> = (0..columns.len()).filter(|place| says(*place)).collect();
+    let columns: Vec<GridColumn<'_>> = places.iter().map(|place| columns[*place]).collect();
+    let row = |row: &Vec<Text>| places.iter().map(|place| row[*place].clone()).collect::<Vec<Text>>().into();
+    let rows: Vec<GridRow> = rows.iter().map(row).collect();
+    let grid = Grid { columns: &columns, bare: options.bare, frame: options.frame };
+    if rows.is_empty() && is_plain {
+        return if options.bare { Ok(()) } else { writeln!(out, "no open socket matches") };
+    }
+    let left = grid.draw(out, &rows, style)?;
+    if options.bare || !is_plain { Ok(()) } else { grid::write_no_room(out, &left, style) }
+}
+
+fn cells(group: &Group<'_, '_>, options: &TableOptions) -> Vec<Text> {
+    let charset = options.style.charset;
+    let plain = |text: String| if text.is_empty() { Text::unknown() } else { Text::of(&text, charset) };
+    let first = group.rows.first();
+    let of_first = |column: Column| first.map_or_else(Text::unknown, |row| column.cell(row, charset));
+    let cells = vec![
+        of_first(Column::Space),
+        plain(service_group::ports(group, false)),
+        plain(service_group::addresses(group, false)),
+        plain(service_group::services(group, false, charset)),
+        group.processes.first().map_or_else(Text::unknown, |(pid, _)| Text::plain(pid.0.to_string())),
+        service_group::program(group, charset),
+        of_first(Column::Project),
+        of_first(Column::User),
+        Text::plain(group.connections.to_string()),
+        plain(service_group::peers(group, charset)),
+    ];
+    match options.frame {
+        Frame::Markdown => cells.into_iter().map(Text::for_markdown).collect(),
+        Frame::Plain => cells,
+    }
+}
