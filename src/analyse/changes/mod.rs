@@ -5,8 +5,6 @@
 
 mod compared;
 mod open;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};

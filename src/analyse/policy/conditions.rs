@@ -111,7 +111,12 @@ impl Conditions {
         if fit == Fit::No {
             return Ok(fit);
         }
-        let object = object(row);
+        let mut object = object(row);
+        // What would let a listener pass must not rest on a process's own word; what speaks against it may.
+        if !any {
+            forget_claims(&mut object["owner"]);
+            forget_claims(&mut object["peer_owner"]);
+        }
         let answer = if row.is_hidden() { when.holds_without_processes(object) } else { when.holds(&object).map(Some) };
         let answer = answer.map_err(|problem| PolicyError {
             line: *line,
@@ -119,6 +124,32 @@ impl Conditions {
             problem: format!("`when`, evaluated for {} {}: {problem}", protocol.name(), socket.local),
         })?;
         Ok(fit.min(answer.map_or(Fit::Unknown, Fit::of)))
+    }
+}
+
+/// Makes null what only a process vouches for in the object of an owner.
+fn forget_claims(owner: &mut serde_json::Value) {
+    const OF_PROCESS: [&str; 5] = ["name", "runs", "project", "cwd", "argv"];
+    let claims = owner["claims"].as_array().cloned().unwrap_or_default();
+    let claims: Vec<&str> = claims.iter().filter_map(serde_json::Value::as_str).collect();
+    let forget = |owner: &mut serde_json::Value, field: &str| {
+        if let Some(value) = owner.get_mut(field) {
+            *value = serde_json::Value::Null;
+        }
+    };
+    for field in ["unit", "container", "outer_container"] {
+        if claims.contains(&field) {
+            forget(owner, field);
+        }
+    }
+    let processes = owner.get_mut("processes").and_then(serde_json::Value::as_array_mut);
+    for process in processes.into_iter().flatten() {
+        for field in OF_PROCESS {
+            forget(process, field);
+        }
+        if claims.contains(&"exe") {
+            forget(process, "exe");
+        }
     }
 }
 

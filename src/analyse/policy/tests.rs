@@ -301,3 +301,34 @@ fn many_ports_in_a_row_are_one_rule_and_few_are_one_each() {
     let written: Vec<String> = entries(&listing, &found).iter().map(|entry| entry.ports.to_string()).collect();
     assert_eq!(written[..4], ["2379", "2380", "2381", "2382"]);
 }
+
+#[test]
+fn a_condition_in_cel_that_would_allow_sees_no_claims_and_one_that_forbids_sees_them() {
+    let catalogue = Catalogue::default();
+    let object = |_: &Row<'_>| {
+        serde_json::json!({
+            "owner": {
+                "unit": "nginx.service", "claims": ["unit"],
+                "processes": [{"name": "nginx", "exe": "/opt/x", "uid": 33}],
+            },
+        })
+    };
+    let judged = |text: &str| {
+        let host = nginx();
+        let policy = parse(text, &catalogue).unwrap();
+        let listing = join::listing(&host.snapshot, Some(&catalogue));
+        let scene = Scene { listing: &listing, object: &object };
+        let found = judge(&policy, &scene, Vec::new(), &|rule| rule.id != "policy-hint").unwrap();
+        found.iter().map(|finding| finding.rule.id).collect::<Vec<_>>()
+    };
+    for claim in ["owner.unit == 'nginx.service'", "owner.processes.exists(p, p.name == 'nginx')"] {
+        assert_eq!(
+            judged(&format!("default = \"deny\"\n[[allow]]\nwhen = \"{claim}\"")),
+            ["policy-unlisted"],
+            "{claim}"
+        );
+        assert_eq!(judged(&format!("[[forbid]]\nwhen = \"{claim}\"")), ["policy-forbidden"], "{claim}");
+    }
+    let fact = "owner.processes.all(p, p.exe == '/opt/x' && p.uid == 33)";
+    assert!(judged(&format!("default = \"deny\"\n[[allow]]\nwhen = \"{fact}\"")).is_empty());
+}

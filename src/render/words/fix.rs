@@ -178,9 +178,9 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
     }
     let container = row.belonging.and_then(Belonging::to_stop);
     // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
-    if let Some(container) =
-        container.filter(|container| container.runtime.stopped_by() != StoppedBy::Unit || row.unit().is_none())
-    {
+    if let Some(container) = container.filter(|container| {
+        container.origin.decides() && (container.runtime.stopped_by() != StoppedBy::Unit || row.unit().is_none())
+    }) {
         let name = Text::of(container.short_name(), charset);
         return Some(format!(
             "stop {} inside its container ({} {}), or stop the container with its own tools",

@@ -135,9 +135,9 @@ pub fn who(row: &Row<'_>, charset: Charset) -> String {
     let mut facts = vec![format!("pid {}", pid.0)];
     facts.extend(cell::project_cell(row, charset).map(Text::into_string));
     let forwarded = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
-    let own = || row.belonging.and_then(|belonging| belonging.container.as_ref());
-    let container =
-        forwarded.map(|container| ("for container", container)).or_else(|| own().map(|own| ("container", own)));
+    let own = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let own = own.map(|own| (if own.origin.decides() { "container" } else { "claims to be in container" }, own));
+    let container = forwarded.map(|container| ("for container", container)).or(own);
     facts.extend(
         container.map(|(word, container)| format!("{word} {}", Text::of(container.short_name(), charset).as_str())),
     );
