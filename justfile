@@ -31,3 +31,7 @@ bench *ARGS:
 # Fuzz every reader for a minute, or one for longer: `just fuzz netlink 600`
 fuzz *ARGS:
     scripts/fuzz {{ARGS}}
+
+# Make the packages in dist/, from a binary that is built twice and compared: minutes (dpkg-dev)
+dist:
+    scripts/dist/all
