@@ -6,6 +6,7 @@ mod support;
 use std::process::Command;
 
 use serde_json::Value;
+use support::netns::OwnSpace;
 use support::refused::Refused;
 use support::scene::{Scene, all_are_listed, row};
 use support::{Folder, ReachableBinary, eventually, is_root, pids, portscope, skip};
@@ -414,14 +415,19 @@ fn the_kernels_iterator_and_the_walk_through_proc_agree() {
     if !is_root() {
         return skip("needs root for the iterator");
     }
+    // Of its own, so that nothing else on the machine opens and closes sockets between two looks.
+    let Some(space) = OwnSpace::new("") else { return };
+    let inside = space.inside();
+    let inside: Vec<&str> = inside.iter().map(String::as_str).collect();
     let crowd: Vec<Scene> =
         ["fork n=5", "thread-private", "zombie-leader", "many-fds n=10000", "scm", "io-uring", "dup n=9", "activation"]
             .iter()
-            .filter_map(|words| Scene::start(words))
+            .filter_map(|words| Scene::start_under(&inside, words))
             .collect();
     assert_eq!(crowd.len(), 8);
     let held = |wrapper: &[&str], source: &str| -> Vec<(u64, Vec<u32>, Value)> {
-        let report = portscope(["-tu", "--json"]).under(wrapper.iter().copied()).success().json();
+        let wrapper = inside.iter().chain(wrapper).copied();
+        let report = portscope(["-tu", "--json"]).under(wrapper).success().json();
         assert_eq!(report["owner_source"], source);
         let rows = report["sockets"].as_array().unwrap();
         let mut held: Vec<_> = rows
