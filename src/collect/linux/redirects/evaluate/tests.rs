@@ -452,3 +452,27 @@ fn what_is_tracked_already_is_translated_whatever_a_later_chain_says() {
     assert_eq!(tcp(&rules(-150), 80), "0.0.0.0:8080 / -");
     assert!(tcp(&rules(-200), 80).starts_with('?'), "{}", tcp(&rules(-200), 80));
 }
+
+#[test]
+fn k3s_publishes_its_load_balancer_by_host_ports_beside_the_node_ports() {
+    let rules = of_iptables(
+        "*nat\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:CNI-HOSTPORT-DNAT - [0:0]\n:CNI-DN-4f2 - [0:0]\n\
+         :KUBE-SERVICES - [0:0]\n:KUBE-NODEPORTS - [0:0]\n:KUBE-EXT-W - [0:0]\n:KUBE-SVC-W - [0:0]\n:KUBE-SEP-W - [0:0]\n\
+         -A PREROUTING -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n\
+         -A PREROUTING -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT\n\
+         -A OUTPUT -m comment --comment \"kubernetes service portals\" -j KUBE-SERVICES\n\
+         -A OUTPUT -m addrtype --dst-type LOCAL -j CNI-HOSTPORT-DNAT\n\
+         -A CNI-HOSTPORT-DNAT -p tcp -m comment --comment \"dnat name: \\\"cbr0\\\" id: \\\"4f2\\\"\" -m multiport --dports 80,443 -j CNI-DN-4f2\n\
+         -A CNI-DN-4f2 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.42.0.8:80\n\
+         -A CNI-DN-4f2 -p tcp -m tcp --dport 443 -j DNAT --to-destination 10.42.0.8:443\n\
+         -A KUBE-SERVICES -m comment --comment \"kubernetes service nodeports\" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n\
+         -A KUBE-NODEPORTS -p tcp -m comment --comment \"kube-system/traefik:web\" -m tcp --dport 31380 -j KUBE-EXT-W\n\
+         -A KUBE-EXT-W -j KUBE-SVC-W\n-A KUBE-SVC-W -j KUBE-SEP-W\n\
+         -A KUBE-SEP-W -p tcp -m comment --comment \"kube-system/traefik:web\" -m tcp -j DNAT --to-destination 10.42.0.9:8000\nCOMMIT\n",
+    );
+    assert_eq!(tcp(&rules, 80), "10.42.0.8:80 / 10.42.0.8:80");
+    assert_eq!(tcp(&rules, 443), "10.42.0.8:443 / 10.42.0.8:443");
+    let traefik = "10.42.0.9:8000 kube-system/traefik:web";
+    assert_eq!(tcp(&rules, 31380), format!("{traefik} / {traefik}"));
+    assert_eq!(tcp(&rules, 6443), "- / -");
+}
