@@ -452,5 +452,28 @@ fn the_dossier_ends_with_whether_the_port_can_be_bound() {
     assert_eq!(loopback["probe"]["bound"], false);
     let text = portscope(["info", "--no-probe"]).arg(port).any_stderr().success().stdout;
     assert!(text.contains("bind tcp    no (EADDRINUSE): 0.0.0.0, ::, 127.0.0.1"), "{text}");
-    assert!(text.contains(&format!("portscope check -tu {port} says what helps")), "{text}");
+    assert!(text.contains(&format!("\nhint: see why, and what helps: portscope check -tu {port}\n")), "{text}");
+}
+
+#[test]
+fn a_port_that_several_spaces_have_takes_one_line_each_on_a_terminal() {
+    let mut spaces = Vec::new();
+    for _ in 0..3 {
+        let Some(space) = support::netns::OwnSpace::new("") else { return };
+        spaces.push(space);
+    }
+    // A port that no other test takes in a space of its own.
+    let held: Vec<TcpListener> =
+        spaces.iter().map(|space| space.run(|| TcpListener::bind(("0.0.0.0", 61_987)).unwrap())).collect();
+    let seen = |arguments: &[&str]| {
+        let run = portscope(["info", "61987", "--no-pager", "--color", "never", "--width", "80"]).args(arguments);
+        run.env("TERM", "xterm").at_terminal().ends().1.replace("\r\n", "\n")
+    };
+    let brief = seen(&[]);
+    assert!(brief.contains("\nalso open in 3 other port spaces (network namespaces)\n"), "{brief}");
+    assert!(brief.contains("\nhint: show each of them in full: portscope info -v 61987\n"), "{brief}");
+    assert!(!brief.contains("  started   "), "{brief}");
+    let whole = seen(&["-v"]);
+    assert_eq!(whole.matches("tcp 0.0.0.0:61987 LISTEN, every interface").count(), 3, "{whole}");
+    drop(held);
 }

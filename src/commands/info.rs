@@ -38,6 +38,10 @@ pub struct Args {
     #[arg(long)]
     no_probe: bool,
 
+    /// Show every owner in full, also where many port spaces have the port in use
+    #[arg(short = 'v', long)]
+    verbose: bool,
+
     #[command(flatten)]
     strictness: StrictArgs,
 
@@ -100,7 +104,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
             if index > 0 {
                 writeln!(written)?;
             }
-            text::write(&mut written, &listing, dossier, program.as_deref(), style)?;
+            text::write(&mut written, &listing, dossier, program.as_deref(), args.verbose, style)?;
             if let Some(checked) = checked.get(index) {
                 writeln!(written)?;
                 check_text::write_in_brief(&mut written, checked, style)?;

@@ -104,8 +104,8 @@ pub fn write_in_brief(out: &mut dyn Write, port: &Checked<'_>, style: Style) -> 
     if port.verdicts.iter().all(Verdict::is_good) {
         return Ok(());
     }
-    let hint = Text::plain(format!("portscope check -tu {} says what helps", port.port));
-    paragraph::fact(out, "", hint, style.charset, style.width)
+    let hint = format!("hint: see why, and what helps: portscope check -tu {}", port.port);
+    paragraph::item(out, &hint, style.width)
 }
 
 fn cells(verdict: &Verdict<'_>, style: Style) -> [(Text, Emphasis); 5] {
