@@ -25,9 +25,19 @@ pub struct Context {
     /// What a person types; absent where nobody can be asked.
     answers: Option<Box<dyn BufRead>>,
     pub(crate) environment: Environment,
+    /// What the configuration file says of the look of everything.
+    pub(crate) look: Look,
     pub(crate) source: Box<dyn Source>,
     /// The absolute path of this program, for hints that must work under sudo.
     pub(crate) program: Option<PathBuf>,
+}
+
+/// What holds for every command where neither a flag nor a variable says otherwise.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Look {
+    pub(crate) color: Option<ColorChoice>,
+    /// The command of the pager; empty for none.
+    pub(crate) pager: Option<String>,
 }
 
 impl Context {
@@ -61,6 +71,7 @@ impl Context {
                 None
             },
             environment,
+            look: Look::default(),
             source: Box::new(System),
             program: std::env::current_exe().ok(),
         }
@@ -76,7 +87,7 @@ impl Context {
 
     /// The look of what commands without flags for it write to standard output.
     pub(crate) fn style(&self) -> Style {
-        Style::new(ColorChoice::Auto, None, &self.environment, self.terminal)
+        Style::new(None, self.look.color, None, &self.environment, self.terminal)
     }
 
     /// Writes a sentence to standard output, folded between words.

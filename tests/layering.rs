@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("expression", &["model"]),
     ("analyse", &["model", "catalogue", "select", "expression"]),
     ("render", &["model", "environment", "select", "analyse", "system"]),
-    ("cli", &["model", "select", "render", "context", "error", "expression"]),
+    ("cli", &["model", "select", "render", "config", "context", "error", "expression"]),
     ("config", &["model", "catalogue", "environment", "error", "system"]),
     (
         "commands",

@@ -2,6 +2,7 @@
 
 mod common;
 mod complaint;
+mod defaults;
 mod duration;
 pub mod habits;
 pub mod handbook;
@@ -15,9 +16,10 @@ mod style;
 
 pub use common::{HeaderArgs, JsonArgs, SpaceArgs, StrictArgs};
 pub use complaint::one_line;
+pub use defaults::{Defaults, Preset};
 pub use duration::parse_duration;
 pub use monitored::is_for_nagios;
-pub use output::{Format, OutputArgs, SORT_KEYS};
+pub use output::{Format, OutputArgs, SORT_KEYS, sorting_name};
 pub use protocols::{OnlyProtocolArgs, ProtocolArgs};
 pub use selection::{SelectionArgs, parse_name};
 pub use source::{BackendArgs, SourceArgs};

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::Defaults;
 use super::nearest::suggesting;
 use super::{HeaderArgs, JsonArgs, StrictArgs, StyleArgs, one_of};
 use crate::context::Context;
@@ -104,6 +105,20 @@ impl OutputArgs {
     /// The form that was asked for.
     pub fn format(&self) -> Format {
         if self.document.json { Format::Json } else { self.format }
+    }
+
+    /// The same, with what the configuration file says where the flags say nothing.
+    pub fn with(&self, defaults: &Defaults) -> OutputArgs {
+        let mut output = self.clone();
+        let is_free = !self.group && !self.pids_only;
+        let chooses = self.columns.iter().any(|change| matches!(change, ColumnChange::Only(_)));
+        if let Some(columns) = defaults.columns.as_ref().filter(|_| is_free && !chooses) {
+            output.columns.splice(0..0, columns.value.iter().copied());
+        }
+        if let Some(sort) = defaults.sort.as_ref().filter(|_| is_free && self.sort.is_none()) {
+            output.sort = Some(sort.value);
+        }
+        output
     }
 
     /// The columns that were asked for; where rows of several spaces are shown, the space is one of them.
@@ -249,7 +264,8 @@ impl std::str::FromStr for ColumnChange {
 }
 
 impl ColumnChange {
-    fn parse(text: &str) -> Result<ColumnChange, String> {
+    /// Reads one item; of a name that is none the error says which is nearest.
+    pub fn parse(text: &str) -> Result<ColumnChange, String> {
         text.parse().map_err(|problem| suggesting(problem, text, Column::ALL.into_iter().map(Column::name)))
     }
 }
@@ -270,7 +286,13 @@ pub const SORT_KEYS: [(&str, SortKey); 12] = [
     ("started", SortKey::Started),
 ];
 
-fn parse_sorting(text: &str) -> Result<Sorting, String> {
+/// The text that is typed for it: `port:desc`.
+pub fn sorting_name(sorting: Sorting) -> String {
+    let name = SORT_KEYS.iter().find(|(_, key)| *key == sorting.key).map_or("port", |(name, _)| *name);
+    if sorting.descending { format!("{name}:desc") } else { name.to_owned() }
+}
+
+pub(super) fn parse_sorting(text: &str) -> Result<Sorting, String> {
     let (name, descending) = match text.split_once(':') {
         None => (text, false),
         Some((name, "asc")) => (name, false),

@@ -13,9 +13,9 @@ pub struct StyleArgs {
     #[arg(long = "label", value_name = "PORT[/PROTO]=NAME", help_heading = "Output")]
     pub labels: Vec<String>,
 
-    /// When to use color
-    #[arg(long, value_name = "WHEN", value_parser = one_of(&ColorChoice::ALL, ColorChoice::name), default_value = "auto", help_heading = "Output")]
-    pub color: ColorChoice,
+    /// When to use color [default: auto]
+    #[arg(long, value_name = "WHEN", value_parser = one_of(&ColorChoice::ALL, ColorChoice::name), help_heading = "Output")]
+    pub color: Option<ColorChoice>,
 
     /// Width of the output in columns, instead of that of the terminal
     #[arg(long, value_name = "N", value_parser = parse_width, help_heading = "Output")]
@@ -27,9 +27,9 @@ pub struct StyleArgs {
 }
 
 impl StyleArgs {
-    /// Decides the look from the flags, the environment and the terminal.
+    /// Decides the look from the flags, the environment, the configuration file and the terminal.
     pub fn style(&self, context: &Context) -> Style {
-        Style::new(self.color, self.width, &context.environment, context.terminal)
+        Style::new(self.color, context.look.color, self.width, &context.environment, context.terminal)
     }
 }
 

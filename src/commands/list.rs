@@ -5,7 +5,7 @@ use std::io::Write;
 
 use super::pager;
 use super::unmatched::{self, Absent};
-use crate::cli::{Format, OutputArgs, SelectionArgs};
+use crate::cli::{Defaults, Format, OutputArgs, SelectionArgs};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
@@ -22,15 +22,25 @@ use crate::select::leftovers::{self, Leftovers};
 use crate::{join, select};
 
 /// List open sockets (the default)
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     pub selection: SelectionArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+
+    /// Print the settings in force, and where each is from
+    #[arg(long, help_heading = "Output")]
+    pub show_config: bool,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<ExitStatus, Error> {
+    if args.show_config {
+        return super::show_config::run(&args.output, defaults, context);
+    }
+    let is_page = context.terminal.is_tty && args.output.format() == Format::Table && !args.output.pids_only;
+    // What a program reads depends on its command line alone.
+    let args = &if is_page { Args { output: args.output.with(defaults), ..args.clone() } } else { args.clone() };
     args.output.check()?;
     let catalogue = config::catalogue(&args.output.style.labels, &context.environment)?;
     let filter = args.selection.filter(|word| catalogue.ports_named(word));
@@ -65,9 +75,11 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         join::add_counterparts(&mut listing);
     }
     args.selection.keep_where(&mut listing)?;
-    let is_page = context.terminal.is_tty && args.output.format() == Format::Table && !args.output.pids_only;
-    let leftovers =
-        if is_page && args.selection.folds_leftovers() { leftovers::take(&mut listing) } else { Leftovers::new() };
+    let leftovers = if is_page && args.selection.folds_leftovers() {
+        leftovers::take(&mut listing, |state| defaults.lists(state))
+    } else {
+        Leftovers::new()
+    };
     match args.output.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => select::in_default_order(&mut listing.rows),

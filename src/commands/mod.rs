@@ -19,6 +19,7 @@ mod pager;
 mod ports;
 mod schema;
 mod services;
+mod show_config;
 mod snapshot;
 mod spaces;
 mod unmatched;
@@ -33,10 +34,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::analyse::check::Kernel;
 use crate::analyse::targets::PortTargets;
 use crate::cli::handbook;
-use crate::cli::{self, ProtocolArgs, SourceArgs, habits};
+use crate::cli::{self, Defaults, ProtocolArgs, SourceArgs, habits};
 use crate::collect::probe;
 use crate::config;
-use crate::context::Context;
+use crate::context::{Context, Look};
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
 use crate::render::words::summary;
@@ -131,9 +132,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
             });
         }
     };
+    let defaults = match &cli.command {
+        // These must work whatever the configuration file has.
+        Some(Command::Schema(_) | Command::Completions(_) | Command::Man(_)) => Defaults::default(),
+        _ => Defaults::new(config::settings(&context.environment)?)?,
+    };
+    context.look = Look {
+        color: defaults.color.as_ref().map(|preset| preset.value),
+        pager: defaults.pager.as_ref().map(|preset| preset.value.clone()),
+    };
     let status = match cli.command {
-        None => list::run(&cli.list, context),
-        Some(Command::List(args)) => list::run(&args, context),
+        None => list::run(&cli.list, &defaults, context),
+        Some(Command::List(args)) => list::run(&args, &defaults, context),
         Some(Command::Spaces(args)) => spaces::run(&args, context),
         Some(Command::Info(args)) => info::run(&args, context),
         Some(Command::Usage(args)) => usage::run(&args, context),

@@ -41,16 +41,25 @@ pub fn show_wide(text: &[u8], wanted: bool, width: Option<usize>, context: &mut 
     Ok(context.stdout.write_all(cut.as_bytes())?)
 }
 
+/// The command of the pager, and the variable that has it; empty where none is wanted.
+pub fn command(context: &Context) -> (&str, Option<&'static str>) {
+    let (command, variable) = chosen(context).unwrap_or((USUAL, None));
+    (if command.trim() == "cat" { "" } else { command }, variable)
+}
+
+/// What a variable or the configuration file says: as git does, its own variable first, then the file, then `PAGER`.
+fn chosen(context: &Context) -> Option<(&str, Option<&'static str>)> {
+    let environment = &context.environment;
+    // Under sudo the variables may be another user's, and a pager can start a shell. The file is the machine's then.
+    let of = |name| environment.text(name).filter(|_| !environment.is_sudo()).map(|command| (command, Some(name)));
+    let of_file = || context.look.pager.as_deref().map(|command| (command, None));
+    of("PORTSCOPE_PAGER").or_else(of_file).or_else(|| of("PAGER"))
+}
+
 /// Says whether a pager was found and has shown the text.
 fn page(text: &[u8], usual: &str, context: &Context) -> io::Result<bool> {
     let environment = &context.environment;
-    // Under sudo the variables may be another user's, and a pager can start a shell.
-    let chosen = if environment.is_sudo() {
-        None
-    } else {
-        environment.text("PORTSCOPE_PAGER").or_else(|| environment.text("PAGER"))
-    };
-    let mut words = chosen.unwrap_or(usual).split_whitespace();
+    let mut words = chosen(context).map_or(usual, |(command, _)| command).split_whitespace();
     let Some(program) = words.next().filter(|program| *program != "cat") else { return Ok(false) };
     // Neither PATH nor a variable that makes less run programs may count then.
     let mut command = if environment.is_sudo() {

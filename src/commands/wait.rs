@@ -190,5 +190,5 @@ fn spinner(args: &Args, condition: &Condition, context: &Context) -> Option<Spin
 fn style_of_stderr(context: &Context) -> Style {
     let terminal = Terminal { is_tty: context.is_stderr_tty, ..context.terminal };
     let environment: &Environment = &context.environment;
-    Style::new(ColorChoice::Never, None, environment, terminal)
+    Style::new(Some(ColorChoice::Never), None, None, environment, terminal)
 }

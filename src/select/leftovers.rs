@@ -8,10 +8,12 @@ use crate::model::{Listing, Nobody, Owner, Row, State};
 pub type Leftovers = BTreeMap<State, usize>;
 
 /// Takes the leftovers out of a listing. What listens or stands for a rule of the firewall is none.
-pub fn take(listing: &mut Listing<'_>) -> Leftovers {
+///
+/// Those in a state that is to be listed stay.
+pub fn take(listing: &mut Listing<'_>, is_listed: impl Fn(State) -> bool) -> Leftovers {
     let mut taken = Leftovers::new();
     listing.rows.retain(|row| match row.socket.state {
-        Some(state) if is_leftover(row) => {
+        Some(state) if is_leftover(row) && !is_listed(state) => {
             *taken.entry(state).or_default() += 1;
             false
         }
@@ -37,8 +39,11 @@ mod tests {
         snapshot.sockets[3].owner = Owner::Nobody(Nobody::Closing);
         let mut listing = join::listing(&snapshot, None);
         let before = listing.rows.len();
-        assert_eq!(take(&mut listing), [(State::TimeWait, 1)].into());
+        assert_eq!(take(&mut listing, |_| false), [(State::TimeWait, 1)].into());
         assert_eq!(listing.rows.len(), before - 1);
-        assert!(!listing.filtered && take(&mut listing).is_empty());
+        assert!(!listing.filtered && take(&mut listing, |_| false).is_empty());
+        let mut listing = join::listing(&snapshot, None);
+        assert!(take(&mut listing, |state| state == State::TimeWait).is_empty());
+        assert_eq!(listing.rows.len(), before);
     }
 }

@@ -15,6 +15,7 @@ pub mod refused;
 pub mod room;
 pub mod scene;
 pub mod ss;
+pub mod workstation;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;

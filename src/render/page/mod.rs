@@ -11,5 +11,6 @@ pub mod kill;
 pub mod listing;
 pub mod progress;
 pub mod services;
+pub mod settings;
 pub mod spaces;
 pub mod usage;

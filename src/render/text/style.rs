@@ -41,12 +41,18 @@ pub struct Style {
 }
 
 impl Style {
-    /// Decides from `--color` and `--width`, the environment and the terminal.
-    pub fn new(choice: ColorChoice, width: Option<usize>, environment: &Environment, terminal: Terminal) -> Style {
+    /// Decides from `--color` and `--width`, the environment, the color of the configuration file and the terminal.
+    pub fn new(
+        flag: Option<ColorChoice>,
+        configured: Option<ColorChoice>,
+        width: Option<usize>,
+        environment: &Environment,
+        terminal: Terminal,
+    ) -> Style {
         let of_terminal = terminal.size.map(|(width, _)| usize::from(width)).filter(|width| *width > 0);
         let of_terminal = terminal.is_tty.then(|| of_terminal.unwrap_or(80));
         Style {
-            color: wants_color(choice, environment, terminal),
+            color: wants_color(choice(flag, configured, environment).0, environment, terminal),
             charset: charset(environment, terminal),
             width: width.or_else(|| columns(environment)).or(of_terminal),
         }
@@ -58,14 +64,29 @@ pub fn columns(environment: &Environment) -> Option<usize> {
     environment.text("COLUMNS")?.parse().ok().filter(|width| *width > 0)
 }
 
-/// The order is `--color`, `NO_COLOR`, `CLICOLOR_FORCE`/`FORCE_COLOR`, terminal and `TERM`; a console of Windows has none.
+/// Decides on the choice, with the variable that made it. The order is `--color`, `NO_COLOR`,
+/// `CLICOLOR_FORCE`/`FORCE_COLOR`, the configuration file; an explicit `--color auto` leaves it to the variables.
+pub fn choice(
+    flag: Option<ColorChoice>,
+    configured: Option<ColorChoice>,
+    environment: &Environment,
+) -> (ColorChoice, Option<&'static str>) {
+    let forces = |name: &&'static str| environment.get(name).is_some_and(|value| value != "0");
+    match flag {
+        Some(choice @ (ColorChoice::Always | ColorChoice::Never)) => (choice, None),
+        _ if environment.get("NO_COLOR").is_some() => (ColorChoice::Never, Some("NO_COLOR")),
+        _ => match ["CLICOLOR_FORCE", "FORCE_COLOR"].into_iter().find(forces) {
+            Some(name) => (ColorChoice::Always, Some(name)),
+            None => (flag.or(configured).unwrap_or_default(), None),
+        },
+    }
+}
+
+/// A terminal wants color unless `TERM` says otherwise; a console of Windows has no `TERM`.
 fn wants_color(choice: ColorChoice, environment: &Environment, terminal: Terminal) -> bool {
-    let forced = |name| environment.get(name).is_some_and(|value| value != "0");
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto if environment.get("NO_COLOR").is_some() => false,
-        ColorChoice::Auto if forced("CLICOLOR_FORCE") || forced("FORCE_COLOR") => true,
         ColorChoice::Auto => {
             let term = environment.get("TERM");
             let may_be = terminal.has_color.unwrap_or(term.is_some());
@@ -98,7 +119,12 @@ mod tests {
     #[test]
     fn colour_is_decided_in_the_documented_order() {
         let decided = |choice, pairs: &[(&'static str, &str)], terminal| {
-            Style::new(choice, None, &Environment::of(pairs), terminal).color
+            let flag = Some(choice);
+            // A flag wins over the file, whatever that has.
+            let decided = [None, Some(ColorChoice::Always), Some(ColorChoice::Never)]
+                .map(|file| Style::new(flag, file, None, &Environment::of(pairs), terminal).color);
+            assert_eq!(decided, [decided[0]; 3], "{choice:?} {pairs:?}");
+            decided[0]
         };
         let xterm = ("TERM", "xterm");
         for (choice, pairs, terminal, color) in [
@@ -121,6 +147,24 @@ mod tests {
     }
 
     #[test]
+    fn the_file_decides_on_colour_where_neither_a_flag_nor_a_variable_does() {
+        let decided = |file, pairs: &[(&'static str, &str)], terminal| {
+            Style::new(None, Some(file), None, &Environment::of(pairs), terminal).color
+        };
+        let xterm = ("TERM", "xterm");
+        for (file, pairs, terminal, color) in [
+            (ColorChoice::Never, &[xterm][..], TTY, false),
+            (ColorChoice::Always, &[], PIPE, true),
+            (ColorChoice::Auto, &[xterm], TTY, true),
+            (ColorChoice::Auto, &[xterm], PIPE, false),
+            (ColorChoice::Always, &[xterm, ("NO_COLOR", "1")], TTY, false),
+            (ColorChoice::Never, &[xterm, ("FORCE_COLOR", "1")], PIPE, true),
+        ] {
+            assert_eq!(decided(file, pairs, terminal), color, "{file:?} {pairs:?}");
+        }
+    }
+
+    #[test]
     fn only_a_utf8_locale_gets_more_than_ascii() {
         for (pairs, expected) in [
             (&[("LANG", "en_US.UTF-8")][..], Charset::Unicode),
@@ -134,7 +178,7 @@ mod tests {
     #[test]
     fn the_width_is_that_of_the_flag_then_of_columns_then_of_the_terminal_and_a_pipe_has_none() {
         let decided = |flag, pairs: &[(&'static str, &str)], terminal| {
-            Style::new(ColorChoice::Auto, flag, &Environment::of(pairs), terminal).width
+            Style::new(None, None, flag, &Environment::of(pairs), terminal).width
         };
         let unsized_tty = Terminal { is_tty: true, size: Some((0, 0)), ..TTY };
         let forty = [("COLUMNS", "40")];
