@@ -123,6 +123,12 @@ impl Context {
         Some(is_answered && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 
+    /// Says whether keys come from a terminal, and standard output goes to one.
+    #[expect(clippy::unused_self, reason = "the terminal has one door, like everything around a run")]
+    pub(crate) fn is_at_terminal(&self) -> bool {
+        io::stdin().is_terminal() && io::stdout().is_terminal()
+    }
+
     /// Says whether there is a person at the terminal who can be asked.
     pub(crate) fn can_ask(&self) -> bool {
         self.answers.is_some()

@@ -18,12 +18,14 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Starts to watch the sockets that are needed. With `initial` it begins with what is open.
+    /// Starts to watch the sockets that are needed. With `initial` it begins with what is open. Where the need names no
+    /// states, the table has those that events are about.
     pub fn start(source: &dyn Source, need: &Need, watching: Watching, initial: bool) -> Result<Follow, CollectError> {
         let mut states = vec![State::Listen, State::Bound, State::Unconnected];
         if watching.connections {
             states.push(State::Established);
         }
+        let states = need.states.clone().unwrap_or(states);
         let need = Need { states: Some(states), ports: None, ..need.clone() };
         let events = source.events(&need, watching)?;
         let ledger = Ledger::new(Options {

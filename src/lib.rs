@@ -13,7 +13,7 @@
 //!                                |                   select     targets, filter, sort
 //!                                |                   analyse    what takes more than one row
 //!                                |                     |
-//!                                +----------------> render ---> stdout bytes
+//!                                +----------------> render ---> stdout bytes; `screen` draws them for `watch`
 //!   model  <- used by all, uses nothing of ours          catalogue <- uses model
 //! ```
 
@@ -35,6 +35,7 @@ pub mod fuzzing;
 mod join;
 mod model;
 mod render;
+mod screen;
 mod select;
 mod system;
 #[cfg(test)]

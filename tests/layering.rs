@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("expression", &["model"]),
     ("analyse", &["model", "catalogue", "select", "expression"]),
     ("render", &["model", "environment", "select", "analyse", "system"]),
+    ("screen", &["model", "catalogue", "join", "select", "analyse", "render"]),
     ("cli", &["model", "select", "render", "config", "context", "error", "expression"]),
     ("config", &["model", "catalogue", "environment", "error", "system"]),
     (
@@ -31,6 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "environment",
             "error",
             "follow",
+            "screen",
             "system",
             "expression",
         ],
@@ -56,6 +58,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("windows_sys::", &["src/collect/portable/windows/services.rs"]),
     ("anstyle_query::", &["src/context.rs"]),
     ("signal_hook::", &["src/system/signals.rs"]),
+    ("ratatui::", &["src/screen/"]),
+    ("crossterm::", &["src/screen/terminal.rs"]),
 ];
 
 /// A room of `render`, and the rooms of it that it may never name.

@@ -254,6 +254,21 @@ pub const HANDBOOK: &[Entry] = &[
         see_also: &["diff", "wait"],
     },
     Entry {
+        command: "watch",
+        examples: &[
+            ("sudo portscope watch", "the listing, live; ? shows the keys"),
+            ("portscope watch -l", "listeners only"),
+            ("portscope watch nginx 8000-8100", "only these"),
+            ("portscope watch --from ports.ndjson --speed 10", "a record of events, ten times as fast"),
+        ],
+        statuses: &[
+            (0, "ended by q, Ctrl-C, or a signal"),
+            (2, "no terminal, a wrong command line, or no sockets to read"),
+        ],
+        files: &[],
+        see_also: &["list", "events", "info", "kill"],
+    },
+    Entry {
         command: "export",
         examples: &[
             ("portscope export", "metrics in the OpenMetrics text format"),

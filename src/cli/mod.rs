@@ -19,7 +19,7 @@ pub use complaint::one_line;
 pub use defaults::{Defaults, Preset};
 pub use duration::parse_duration;
 pub use monitored::is_for_nagios;
-pub use output::{Format, OutputArgs, SORT_KEYS, sorting_name};
+pub use output::{ColumnChange, Format, OutputArgs, SORT_KEYS, parse_sorting, sorting_name};
 pub use protocols::{OnlyProtocolArgs, ProtocolArgs};
 pub use selection::{SelectionArgs, parse_name};
 pub use source::{BackendArgs, SourceArgs};

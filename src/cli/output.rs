@@ -292,7 +292,8 @@ pub fn sorting_name(sorting: Sorting) -> String {
     if sorting.descending { format!("{name}:desc") } else { name.to_owned() }
 }
 
-pub(super) fn parse_sorting(text: &str) -> Result<Sorting, String> {
+/// Reads `COLUMN` or `COLUMN:desc`.
+pub fn parse_sorting(text: &str) -> Result<Sorting, String> {
     let (name, descending) = match text.split_once(':') {
         None => (text, false),
         Some((name, "asc")) => (name, false),

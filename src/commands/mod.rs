@@ -25,6 +25,7 @@ mod spaces;
 mod unmatched;
 mod usage;
 mod wait;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -85,6 +86,7 @@ enum Command {
     Diff(diff::Args),
     Audit(audit::Args),
     Events(Box<events::Args>),
+    Watch(Box<watch::Args>),
     Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -158,6 +160,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         Some(Command::Services(args)) => services::run(&args, context),
         Some(Command::Audit(args)) => audit::run(&args, context),
         Some(Command::Events(args)) => events::run(&args, context),
+        Some(Command::Watch(args)) => watch::run(&args, context),
         Some(Command::Schema(args)) => schema::run(&args, context),
         Some(Command::Completions(args)) => completions::run(&args, context),
         Some(Command::Man(args)) => man::run(&args, command_line(), context),

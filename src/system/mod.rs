@@ -2,6 +2,7 @@
 //!
 //! With `collect`, the only room that asks which system this is.
 
+pub mod console;
 pub mod exec;
 pub mod file;
 pub mod folders;

@@ -34,8 +34,69 @@ impl Asked {
         Ok(Asked(asked))
     }
 
+    /// From now on SIGHUP too is only noted: the terminal has gone.
+    #[cfg(unix)]
+    pub fn or_to_hang_up(&self) -> io::Result<()> {
+        flag::register(signal_hook::consts::SIGHUP, Arc::clone(&self.0)).map(drop)
+    }
+
+    /// The same, where no such signal exists.
+    #[cfg(not(unix))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the other systems have something to do here")]
+    pub fn or_to_hang_up(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Whether that was so.
     pub fn is_so(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Says whether the program was asked to stop (SIGTSTP), and whether it goes on after it was stopped (SIGCONT).
+#[derive(Clone, Debug, Default)]
+pub struct Stopped {
+    stop: Arc<AtomicBool>,
+    goes_on: Arc<AtomicBool>,
+}
+
+impl Stopped {
+    /// From now on SIGTSTP is only noted.
+    #[cfg(unix)]
+    pub fn watch() -> io::Result<Stopped> {
+        let stopped = Stopped::default();
+        flag::register(signal_hook::consts::SIGTSTP, Arc::clone(&stopped.stop))?;
+        flag::register(signal_hook::consts::SIGCONT, Arc::clone(&stopped.goes_on))?;
+        Ok(stopped)
+    }
+
+    /// The same, where no such signals exist.
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "the other systems may refuse")]
+    pub fn watch() -> io::Result<Stopped> {
+        Ok(Stopped::default())
+    }
+
+    /// Whether it was asked to stop since this was last asked.
+    pub fn is_asked(&self) -> bool {
+        self.stop.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether it was stopped and goes on since this was last asked.
+    pub fn has_gone_on(&self) -> bool {
+        self.goes_on.swap(false, Ordering::Relaxed)
+    }
+}
+
+/// Stops the program until it is told to go on. The terminal must have been restored before.
+#[cfg(unix)]
+pub fn stop() -> io::Result<()> {
+    signal_hook::low_level::raise(signal_hook::consts::SIGSTOP)
+}
+
+/// The same, where programs cannot be stopped.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the other systems may refuse")]
+pub fn stop() -> io::Result<()> {
+    Ok(())
 }

@@ -6,6 +6,8 @@
 pub mod apart;
 pub mod background;
 #[cfg(target_os = "linux")]
+pub mod emulator;
+#[cfg(target_os = "linux")]
 pub mod netns;
 pub mod pty;
 pub mod random;

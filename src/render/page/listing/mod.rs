@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use crate::model::{Exposure, Listing, Owner, Row, ServiceSource, State};
 use crate::render::table::draw::{self, Emphasis, Frame, Head};
-use crate::render::table::fit::{self, Wish};
+use crate::render::table::fit::{self, Fitted, Wish};
 use crate::render::table::in_order;
 use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
@@ -101,8 +101,15 @@ struct Cells {
     differ: bool,
 }
 
-fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
-    let charset = options.style.charset;
+/// A listing laid out: which columns stay, how wide they are, and the texts of every row.
+struct Laid<'a> {
+    blocks: Vec<Block<'a>>,
+    fitted: Fitted,
+    shape: Vec<Head>,
+    left: Vec<Column>,
+}
+
+fn lay_out<'a>(listing: &'a Listing<'a>, options: &TableOptions) -> Laid<'a> {
     let blocks = in_order::map(&in_order::blocks(&listing.rows), |rows| block(rows, options));
     let width = options.style.width.filter(|_| options.fitted);
     let wishes = wishes(&blocks, options, width);
@@ -111,7 +118,7 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
     let mut fitted = fit::fit(&wishes, width);
     fitted.placed.iter_mut().for_each(|placed| placed.index = indices[placed.index]);
     fitted.below.iter_mut().for_each(|index| *index = indices[*index]);
-    let shape: Vec<Head> = fitted
+    let shape = fitted
         .placed
         .iter()
         .map(|placed| {
@@ -120,28 +127,71 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
             Head { title, width: placed.width, is_number: column.is_number() }
         })
         .collect();
+    let left = fitted.left.iter().map(|index| options.columns[indices[*index]]);
+    // What is shown only where there is room is not missed.
+    let left = left.filter(|column| options.named.contains(column) || !SPARE.contains(column)).collect();
+    Laid { blocks, fitted, shape, left }
+}
+
+/// The cells of a row in the columns that stay, none wider than its column.
+fn cells<'t>(
+    fitted: &'t Fitted,
+    texts: &'t [Text],
+    row: &'t Row<'_>,
+    options: &'t TableOptions,
+) -> impl Iterator<Item = (Cow<'t, Text>, Emphasis)> {
+    fitted.placed.iter().map(move |placed| {
+        let column = options.columns[placed.index];
+        let mut text = Cow::Borrowed(&texts[placed.index]);
+        if placed.is_short {
+            text = Cow::Owned(columns::in_short(column, row).map_or_else(Text::unknown, Text::plain));
+        } else if text.width() > placed.width {
+            text.to_mut().shorten(placed.width, options.style.charset);
+        }
+        (text, emphasis(column, row))
+    })
+}
+
+fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<Vec<Column>> {
+    let Laid { blocks, fitted, shape, left } = lay_out(listing, options);
+    let width = options.style.width.filter(|_| options.fitted);
     let heads = (!options.bare).then_some(&shape[..]);
     in_order::write(out, &blocks, |number, block, text| {
         let texts = block.texts.chunks(options.columns.len());
         let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
-            let cells = fitted.placed.iter().map(move |placed| {
-                let column = options.columns[placed.index];
-                let mut text = Cow::Borrowed(&texts[placed.index]);
-                if placed.is_short {
-                    text = Cow::Owned(columns::in_short(column, row).map_or_else(Text::unknown, Text::plain));
-                } else if text.width() > placed.width {
-                    text.to_mut().shorten(placed.width, charset);
-                }
-                (text, emphasis(column, row))
-            });
             let below = fitted.below.iter().flat_map(|index| draw::below(texts[*index].as_str(), width));
-            (cells, below.collect())
+            (cells(&fitted, texts, row, options), below.collect())
         });
         draw::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
     })?;
-    let left = fitted.left.into_iter().map(|index| options.columns[indices[index]]);
-    // What is shown only where there is room is not missed.
-    Ok(left.filter(|column| options.named.contains(column) || !SPARE.contains(column)).collect())
+    Ok(left)
+}
+
+/// The cells of a listing, for who draws the table otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Sheet {
+    /// The columns that are shown, in order.
+    pub columns: Vec<Column>,
+    /// Their heads.
+    pub heads: Vec<Head>,
+    /// The cells of each row, none wider than its column.
+    pub rows: Vec<Vec<(Text, Emphasis)>>,
+    /// The columns for which there is no room.
+    pub left: Vec<Column>,
+}
+
+/// Fits the listing as [`write`] does. What would stand below a row counts as a column without room.
+pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
+    let Laid { blocks, fitted, shape, mut left } = lay_out(listing, options);
+    let of_block = |block: &Block<'_>| -> Vec<_> {
+        let texts = block.texts.chunks(options.columns.len());
+        let owned = |(row, texts)| cells(&fitted, texts, row, options).map(|(text, look)| (text.into_owned(), look));
+        block.rows.iter().zip(texts).map(|row| owned(row).collect()).collect()
+    };
+    let rows: Vec<Vec<(Text, Emphasis)>> = in_order::map(&blocks, of_block).into_iter().flatten().collect();
+    left.extend(fitted.below.iter().map(|index| options.columns[*index]));
+    let columns = fitted.placed.iter().map(|placed| options.columns[placed.index]).collect();
+    Sheet { columns, heads: shape, rows, left }
 }
 
 fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {

@@ -1,0 +1,211 @@
+//! The state as a frame.
+
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Modifier, Style as Look};
+
+use super::keys::FOOTER;
+use super::state::{Over, Prompt, State};
+use crate::model::EventKind;
+use crate::render::table::draw::{Emphasis, Head};
+use crate::render::table::fit::GAP;
+use crate::render::text::number::thousands;
+use crate::render::text::safe::{Charset, Text, width as width_of};
+use crate::render::text::style::Style;
+use crate::render::words::event::sign;
+
+/// The columns left of the table, for the signs of changes.
+pub const GUTTER: usize = 2;
+
+/// Draws the state.
+pub fn draw(buffer: &mut Buffer, state: &State, style: Style) {
+    let Rect { width, height, .. } = buffer.area;
+    if width == 0 || height == 0 {
+        return;
+    }
+    let mut page = Page { buffer, style, width: usize::from(width) };
+    let last = height - 1;
+    page.line(0, state.laid.title.as_str(), Look::new().add_modifier(Modifier::BOLD));
+    match &state.over {
+        Some(Over::Page(lines, at)) => {
+            for (y, line) in (1..last).zip(lines.iter().skip(*at)) {
+                page.line(y, line, Look::new());
+            }
+        }
+        Some(Over::Events(at)) => {
+            let end = state.strip.len().saturating_sub(*at);
+            let start = end.saturating_sub(usize::from(last.saturating_sub(1)));
+            page.events(1, &state.strip[start..end]);
+            if state.strip.is_empty() && last > 1 {
+                page.line(1, "no events yet", page.look(Emphasis::Dim));
+            }
+        }
+        None => page.table(state, last),
+    }
+    page.footer(state, last);
+}
+
+struct Page<'b> {
+    buffer: &'b mut Buffer,
+    style: Style,
+    width: usize,
+}
+
+impl Page<'_> {
+    /// Writes a text, and returns the column behind it. Nothing is written beyond the edge.
+    fn text(&mut self, x: usize, y: u16, text: &str, look: Look) -> usize {
+        let Ok(at) = u16::try_from(x) else { return x };
+        if x < self.width && y < self.buffer.area.height {
+            self.buffer.set_stringn(at, y, text, self.width - x, look);
+        }
+        x + width_of(text)
+    }
+
+    /// Writes a line that is cut, with a mark, where it is too long.
+    fn line(&mut self, y: u16, text: &str, look: Look) {
+        let mut text = Text::of(text, self.style.charset);
+        text.truncate(self.width, self.style.charset);
+        self.text(0, y, text.as_str(), look);
+    }
+
+    fn table(&mut self, state: &State, last: u16) {
+        let sheet = &state.laid.sheet;
+        if last < 2 {
+            return;
+        }
+        if state.laid.lines.is_empty() {
+            let what = if state.laid.title.as_str().is_empty() { "looking..." } else { "no open socket matches" };
+            self.line(1, what, self.look(Emphasis::Dim));
+        } else {
+            let heads: Vec<(Text, Emphasis)> =
+                sheet.heads.iter().map(|head| (Text::of(&head.title, Charset::Ascii), Emphasis::None)).collect();
+            self.row(1, &sheet.heads, heads.iter().map(|(text, look)| (text, *look)), Look::new());
+        }
+        let state_column = state.laid.state_column();
+        for (y, place) in (2..last).zip(state.shown()) {
+            let (Some(line), Some(cells)) = (state.laid.lines.get(place), sheet.rows.get(place)) else { break };
+            let closed = state.closed_for(line);
+            let mut look = Look::new();
+            if closed.is_some() {
+                look = look.add_modifier(Modifier::DIM);
+            }
+            if place == state.cursor() {
+                look = look.add_modifier(Modifier::REVERSED);
+                self.text(0, y, &" ".repeat(self.width), look);
+            }
+            if let Some(kind) = line.mark {
+                self.text(0, y, &sign(kind).to_string(), look.patch(self.of_kind(kind)));
+            }
+            let words = closed.map(|closed| self.closed(closed, state_column.map(|at| sheet.heads[at].width)));
+            let cells = cells.iter().enumerate().map(|(at, (text, emphasis))| match &words {
+                Some(words) if Some(at) == state_column => (words, Emphasis::Dim),
+                _ => (text, *emphasis),
+            });
+            self.row(y, &sheet.heads, cells, look);
+        }
+        let strip = u16::try_from(state.strip_height()).unwrap_or(0);
+        if strip > 0 && last > strip {
+            let rule = if self.style.charset == Charset::Unicode { "─" } else { "-" };
+            let rule = format!("events {}", rule.repeat(self.width.saturating_sub(7)));
+            self.line(last - strip, &rule, self.look(Emphasis::Dim));
+            let start = state.strip.len().saturating_sub(usize::from(strip - 1));
+            self.events(last - strip + 1, &state.strip[start..]);
+        }
+    }
+
+    /// `closed 3 s`, or what of it the column of the states has room for.
+    fn closed(&self, closed: Duration, width: Option<usize>) -> Text {
+        let words = Text::plain(format!("closed {} s", closed.as_secs()));
+        if width.is_none_or(|width| words.width() <= width) {
+            return words;
+        }
+        let mut words = Text::plain("closed");
+        words.truncate(width.unwrap_or(usize::MAX), self.style.charset);
+        words
+    }
+
+    fn row<'t>(&mut self, y: u16, heads: &[Head], cells: impl Iterator<Item = (&'t Text, Emphasis)>, look: Look) {
+        let mut x = GUTTER;
+        for (head, (text, emphasis)) in heads.iter().zip(cells) {
+            let blank = if head.is_number { head.width.saturating_sub(text.width()) } else { 0 };
+            self.text(x + blank, y, text.as_str(), look.patch(self.look(emphasis)));
+            x += head.width + GAP;
+        }
+    }
+
+    fn events(&mut self, first: u16, lines: &[(EventKind, String)]) {
+        for (y, (kind, line)) in (first..).zip(lines) {
+            self.line(y, line, Look::new());
+            // The sign stands behind the time.
+            if let Some(at) = line.find("  ").map(|at| width_of(&line[..at]) + 2) {
+                self.text(at, y, &sign(*kind).to_string(), self.of_kind(*kind));
+            }
+        }
+    }
+
+    fn footer(&mut self, state: &State, y: u16) {
+        if let Some((prompt, text)) = &state.prompt {
+            let label = match prompt {
+                Prompt::Filter => "/",
+                Prompt::Condition => ":",
+                Prompt::Columns => "columns: ",
+            };
+            let typed = Text::of(text, self.style.charset);
+            let x = self.text(0, y, label, self.look(Emphasis::Strong));
+            let x = self.text(x, y, typed.as_str(), Look::new());
+            let x = self.text(x, y, " ", Look::new().add_modifier(Modifier::REVERSED));
+            if let Some(message) = state.message() {
+                self.text(x + 2, y, message, self.look(Emphasis::Attention));
+            }
+            return;
+        }
+        if let Some(message) = state.message() {
+            self.line(y, message, self.look(Emphasis::Attention));
+            return;
+        }
+        let mut x = 0;
+        if state.is_paused() {
+            x = self.text(x, y, "PAUSED", self.look(Emphasis::Strong)) + GAP;
+        }
+        if !state.filter.is_empty() {
+            let mut filter = Text::of(&state.filter, self.style.charset);
+            filter.truncate(24, self.style.charset);
+            x = self.text(x, y, &format!("/{}", filter.as_str()), self.look(Emphasis::Strong)) + GAP;
+        }
+        let hidden = state.laid.sheet.left.len();
+        let noun = if hidden == 1 { "column" } else { "columns" };
+        let hidden = (hidden > 0).then(|| format!("{} {noun} hidden", thousands(hidden)));
+        // Before most keys: that something is missing must not itself be missing.
+        let (first, others) = FOOTER.split_at(2);
+        for words in first.iter().copied().chain(hidden.as_deref()).chain(others.iter().copied()) {
+            if x + words.len() > self.width {
+                break;
+            }
+            x = self.text(x, y, words, self.look(Emphasis::Dim)) + GAP;
+        }
+    }
+
+    /// As the listing has it.
+    fn look(&self, emphasis: Emphasis) -> Look {
+        match emphasis {
+            Emphasis::None => Look::new(),
+            Emphasis::Strong | Emphasis::Good => Look::new().add_modifier(Modifier::BOLD),
+            Emphasis::Attention if self.style.color => Look::new().fg(Color::Magenta),
+            Emphasis::Attention => Look::new(),
+            Emphasis::Dim => Look::new().add_modifier(Modifier::DIM),
+        }
+    }
+
+    /// The color of a sign; the sign itself says enough.
+    fn of_kind(&self, kind: EventKind) -> Look {
+        let color = match kind {
+            EventKind::Opened | EventKind::Connected => Color::Green,
+            EventKind::BindFailed | EventKind::Lost => Color::Red,
+            EventKind::Closed | EventKind::Disconnected => Color::Yellow,
+            EventKind::OwnerChanged | EventKind::ExposureWidened | EventKind::ExposureNarrowed => Color::Cyan,
+        };
+        if self.style.color { Look::new().fg(color) } else { Look::new() }
+    }
+}

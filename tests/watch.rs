@@ -1,0 +1,203 @@
+//! `portscope watch` in a pseudo-terminal, as a terminal emulator shows it.
+#![cfg(target_os = "linux")]
+#![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
+
+mod support;
+
+use std::net::TcpListener;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use support::emulator::OnScreen;
+use support::{Folder, Run, close, eventually, holding, portscope};
+
+fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+fn watch<const N: usize>(arguments: [&str; N]) -> Run {
+    portscope(["watch"]).args(arguments).env("TERM", "xterm-256color")
+}
+
+/// A screen that shows one port alone, once it shows it.
+fn watching(port: u16) -> OnScreen {
+    let mut screen = watch([&port.to_string()]).on_screen(100, 24);
+    screen.shows(&format!("{port}"));
+    screen
+}
+
+/// Whether a line of the screen begins with the sign and has the port.
+fn is_marked(contents: &str, sign: char, port: u16) -> bool {
+    contents.lines().any(|line| line.starts_with(sign) && line.contains(&port.to_string()))
+}
+
+#[test]
+fn a_port_that_opens_and_closes_is_marked_and_leaves() {
+    let (first, port) = listener();
+    // Wide enough for the whole line of an event.
+    let mut screen = watch([&port.to_string()]).on_screen(160, 24);
+    screen.shows(&port.to_string());
+    screen.is_taken();
+    let address = format!("127.0.0.2:{port}");
+    let second = TcpListener::bind(&address).unwrap();
+    screen.until("opened", |contents| is_marked(contents, '+', port));
+    screen.shows(&format!("+ tcp {address}"));
+    close(second);
+    screen.until("closed", |contents| is_marked(contents, '-', port) && contents.contains("closed"));
+    screen.shows(", open for ");
+    screen.until("without it", |contents| !is_marked(contents, '-', port));
+    screen.types("q");
+    assert_eq!(screen.ends().code(), Some(0));
+    screen.is_restored();
+    drop(first);
+}
+
+#[test]
+fn a_filter_narrows_the_table_while_it_is_typed() {
+    let ((_one, first), (_other, second)) = (listener(), listener());
+    let mut screen = watch([&format!("{first},{second}")]).on_screen(100, 24);
+    screen.until("both", |contents| contents.contains(&first.to_string()) && contents.contains(&second.to_string()));
+    screen.types(&format!("/{first}"));
+    screen.lacks(&second.to_string());
+    screen.types("\r");
+    screen.shows(&format!("/{first}"));
+    screen.types("\x1b");
+    screen.shows(&second.to_string());
+}
+
+#[test]
+fn a_condition_and_columns_are_those_of_the_command_line() {
+    let ((_one, first), (_other, second)) = (listener(), listener());
+    let mut screen = watch([&format!("{first},{second}")]).on_screen(120, 24);
+    screen.shows(&second.to_string());
+    screen.types(&format!(":local.port == {first}\r"));
+    screen.lacks(&second.to_string());
+    screen.types(":\r");
+    screen.shows(&second.to_string());
+    screen.types("c+inode\r");
+    screen.shows("INODE");
+    screen.types("c+nonsense\r");
+    screen.shows("nonsense");
+}
+
+#[test]
+fn enter_shows_what_info_prints() {
+    let (_listener, port) = listener();
+    let mut screen = watching(port);
+    screen.types("\r");
+    screen.shows(&format!("port {port} on"));
+    screen.shows("registered");
+    screen.types("\x1b");
+    screen.shows("PROTO");
+}
+
+#[test]
+fn a_process_is_stopped_only_after_yes() {
+    let (listener, port) = listener();
+    let mut server = holding(listener);
+    let mut screen = watching(port);
+    screen.types("x");
+    screen.shows("[y/N]");
+    screen.is_restored();
+    screen.types("n\r");
+    screen.shows("Press Enter");
+    assert!(server.0.try_wait().unwrap().is_none());
+    screen.types("\r");
+    screen.shows("PROTO");
+    screen.is_taken();
+    screen.types("x");
+    screen.until("asked again", |contents| contents.matches("[y/N]").count() == 2);
+    screen.types("y\r");
+    screen.shows("is free");
+    eventually("the process ends", || server.0.try_wait().unwrap());
+    screen.types("\r");
+    screen.until("without the port", |contents| contents.contains("no open socket matches"));
+}
+
+#[test]
+fn it_fits_any_size_that_the_terminal_takes() {
+    let (_listener, port) = listener();
+    let mut screen = watching(port);
+    for (width, height) in [(40, 8), (20, 3), (200, 50), (80, 24)] {
+        screen.resize(width, height);
+        let wide = usize::from(width);
+        screen.until("fitted", |contents| {
+            contents.lines().all(|line| line.chars().count() <= wide) && contents.contains("?")
+        });
+    }
+    screen.shows(&port.to_string());
+    screen.shows("USER");
+}
+
+#[test]
+fn suspending_gives_the_terminal_back_and_going_on_takes_it_again() {
+    let (_listener, port) = listener();
+    let mut screen = watching(port);
+    // By the key, by the signal, and by force, where the modes cannot be given back.
+    screen.types("\x1a");
+    screen.stops();
+    screen.is_restored();
+    screen.signal(Signal::CONT);
+    screen.shows("PROTO");
+    screen.is_taken();
+    screen.signal(Signal::TSTP);
+    screen.stops();
+    screen.is_restored();
+    screen.signal(Signal::CONT);
+    screen.shows("PROTO");
+    screen.is_taken();
+    screen.types("q");
+    assert_eq!(screen.ends().code(), Some(0));
+    screen.is_restored();
+}
+
+#[test]
+fn every_way_to_end_restores_the_terminal() {
+    let (_listener, port) = listener();
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let mut screen = watching(port);
+        screen.signal(signal);
+        assert_eq!(screen.ends().code(), Some(0), "{signal:?}");
+        screen.is_restored();
+    }
+    let mut screen = watching(port);
+    screen.types("\x03");
+    assert_eq!(screen.ends().code(), Some(0));
+    screen.is_restored();
+}
+
+#[test]
+fn it_ends_when_the_terminal_is_lost() {
+    let (_listener, port) = listener();
+    let mut screen = watching(port);
+    screen.is_lost();
+    screen.ends();
+}
+
+#[test]
+fn without_a_terminal_it_points_to_events() {
+    let without = watch([]).stderr_contains("watch needs a terminal");
+    let _ = without.exits(2);
+    let mut screen = watch([]).env("TERM", "dumb").on_screen(80, 24);
+    assert_eq!(screen.ends().code(), Some(2));
+    assert!(screen.contents().contains("watch needs a terminal"), "{}", screen.contents());
+    screen.is_restored();
+}
+
+#[test]
+fn a_record_is_replayed() {
+    let folder = Folder::new();
+    let (_listener, port) = listener();
+    let record = portscope(["events", "--initial", "--count", "1", "-o", "ndjson"]).arg(port).any_stderr().success();
+    let path = folder.join("ports.ndjson");
+    std::fs::write(&path, &record.stdout).unwrap();
+    let mut screen = watch(["--from", path.to_str().unwrap(), "--speed", "100"]).on_screen(100, 24);
+    screen.until("replayed", |contents| is_marked(contents, '+', port));
+    screen.shows("end of the record");
+    screen.types("x");
+    screen.shows("not in a record");
+    let refused = watch(["--from", "-"]).command().stdin(Stdio::null()).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
