@@ -6,7 +6,7 @@ use super::sockets::{Id, Sockets, id};
 use crate::analyse::kill;
 use crate::catalogue::Catalogue;
 use crate::join;
-use crate::model::{EventKind, Listing, Port, Protocol, Row};
+use crate::model::{EventKind, Listing, Port, Protocol, Row, State};
 use crate::render::page::listing::{self, Sheet, TableOptions};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
@@ -22,6 +22,8 @@ pub struct Lens<'a> {
     pub has_names: bool,
     /// What was asked for on the command line.
     pub filter: &'a Filter,
+    /// States in which a socket is listed though no process holds it.
+    pub lists: &'a dyn Fn(State) -> bool,
     /// Keeps the rows for which the conditions hold, or says why that cannot be known.
     pub keep: &'a dyn Fn(&mut Listing<'_>) -> Result<(), String>,
     /// The columns and the look, for so many columns of the terminal.
@@ -106,7 +108,7 @@ pub fn lay(sockets: &Sockets, choice: &Choice, lens: &Lens<'_>, width: usize) ->
     join::add_counterparts(&mut listing);
     let problem = (lens.keep)(&mut listing).err();
     let mut options = (lens.options)(&listing, width);
-    options.leftovers = if choice.leftovers { Leftovers::new() } else { leftovers::take(&mut listing) };
+    options.leftovers = if choice.leftovers { Leftovers::new() } else { leftovers::take(&mut listing, lens.lists) };
     match choice.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => select::in_default_order(&mut listing.rows),

@@ -76,6 +76,7 @@ impl Scene {
             catalogue: &self.catalogue,
             has_names: true,
             filter: &self.filter,
+            lists: &|_| false,
             keep: &|_| Ok(()),
             options: &options,
         };

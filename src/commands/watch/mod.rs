@@ -10,8 +10,8 @@ use others::Others;
 
 use crate::catalogue::Catalogue;
 use crate::cli::{
-    ColumnChange, Format, HeaderArgs, JsonArgs, OutputArgs, SelectionArgs, StrictArgs, StyleArgs, parse_duration,
-    parse_sorting,
+    ColumnChange, Defaults, Format, HeaderArgs, JsonArgs, OutputArgs, SelectionArgs, StrictArgs, StyleArgs,
+    parse_duration, parse_sorting,
 };
 use crate::config;
 use crate::context::Context;
@@ -73,7 +73,7 @@ pub struct Args {
     style: StyleArgs,
 }
 
-pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
+pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<ExitStatus, Error> {
     if !context.is_at_terminal() || context.environment.text("TERM").is_some_and(|term| term == "dumb") {
         return Err(Error::Unable(
             "watch needs a terminal that can move its cursor; use `portscope events` to print changes line by line"
@@ -94,14 +94,15 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         udp: filter.protocols.contains(&Protocol::Udp),
         leftovers: args.selection.all,
         targets: Vec::new(),
-        sort: args.sort,
+        sort: args.sort.or(defaults.sort.as_ref().map(|preset| preset.value)),
     };
     let mut state = State::new(style, choice);
     state.notes.extend(feed.unseen(args.poll, context));
     let mut watch = Watch {
         selection: args.selection.clone(),
         typed_from: args.selection.conditions.len(),
-        output: output(args),
+        output: output(args).with(defaults),
+        defaults,
         catalogue: &catalogue,
         filter,
         style,
@@ -141,6 +142,7 @@ struct Watch<'a> {
     /// The index of the first condition that was typed into the screen.
     typed_from: usize,
     output: OutputArgs,
+    defaults: &'a Defaults,
     catalogue: &'a Catalogue,
     filter: Filter,
     style: Style,
@@ -231,6 +233,7 @@ impl Watch<'_> {
             catalogue: self.catalogue,
             has_names: !self.output.numeric,
             filter: &self.filter,
+            lists: &|state| self.defaults.lists(state),
             keep: &keep,
             options: &options,
         });
