@@ -180,7 +180,7 @@ pub struct Sheet {
     pub left: Vec<Column>,
 }
 
-/// Fits the listing as [`write`] does. What would stand below a row counts as a column without room.
+/// Fits the listing as [`write()`] does. What would stand below a row counts as a column without room.
 pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
     let Laid { blocks, fitted, shape, mut left } = lay_out(listing, options);
     let of_block = |block: &Block<'_>| -> Vec<_> {
