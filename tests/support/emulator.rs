@@ -7,11 +7,10 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
 
+use super::pty::pseudo_terminal;
 use super::{DEADLINE, Run, eventually, start};
 
 /// A run on a screen.
@@ -27,12 +26,7 @@ pub struct OnScreen {
 impl Run {
     /// Starts it on a screen of so many columns and lines.
     pub fn on_screen(self, width: u16, height: u16) -> OnScreen {
-        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&person).unwrap();
-        unlockpt(&person).unwrap();
-        let name = ptsname(&person, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let terminal = openat(CWD, name.as_c_str(), flags, Mode::empty()).unwrap();
+        let (person, terminal) = pseudo_terminal();
         tcsetwinsize(&terminal, size(width, height)).unwrap();
         let before = tcgetattr(&terminal).unwrap();
         let end = || Stdio::from(terminal.try_clone().unwrap());

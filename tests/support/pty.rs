@@ -19,15 +19,21 @@ pub struct AtTerminal {
     seen: String,
 }
 
+/// A pseudo-terminal: the end of the person, and that of the program.
+pub(super) fn pseudo_terminal() -> (OwnedFd, OwnedFd) {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let name = ptsname(&person, Vec::new()).unwrap();
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = openat(CWD, name.as_c_str(), flags, Mode::empty()).unwrap();
+    (person, terminal)
+}
+
 impl Run {
     /// Starts it with a terminal as its input, output and error.
     pub fn at_terminal(self) -> AtTerminal {
-        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-        grantpt(&person).unwrap();
-        unlockpt(&person).unwrap();
-        let name = ptsname(&person, Vec::new()).unwrap();
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let terminal = openat(CWD, name.as_c_str(), flags, Mode::empty()).unwrap();
+        let (person, terminal) = pseudo_terminal();
         let end = |terminal: &OwnedFd| Stdio::from(terminal.try_clone().unwrap());
         let mut command = self.command();
         command.stdin(end(&terminal)).stdout(end(&terminal)).stderr(end(&terminal));

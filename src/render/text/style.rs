@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_decides_on_colour_where_neither_a_flag_nor_a_variable_does() {
+    fn the_file_decides_on_color_where_neither_a_flag_nor_a_variable_does() {
         let decided = |file, pairs: &[(&'static str, &str)], terminal| {
             Style::new(None, Some(file), None, &Environment::of(pairs), terminal).color
         };
