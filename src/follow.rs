@@ -31,7 +31,7 @@ impl Follow {
         let ledger = Ledger::new(Options {
             initial,
             connections: watching.connections,
-            sees_binds: events.ways().binds,
+            sees_binds: events.ways().binds.is_some(),
             every_space: need.spaces == SpaceChoice::All || events.ways().other_spaces,
         });
         Ok(Follow { events, ledger, table: None })

@@ -6,77 +6,13 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::{Folder, Kept, ReachableBinary, Run, eventually, is_root, portscope, read_all, skip, start};
-
-/// A run that goes on, and what it has printed.
-struct Stream {
-    child: Kept,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Stream {
-    /// Starts it and waits until it has begun with what is open.
-    fn start(run: Run) -> Stream {
-        let mut command = run.command();
-        let mut child = Kept(start(command.stdout(Stdio::piped()).stderr(Stdio::null())));
-        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-        let mut stream = Stream { child, lines };
-        // From then on it sees everything.
-        stream.until("what is open", |event| event["event"] == "opened");
-        stream
-    }
-
-    fn next(&mut self) -> Option<Value> {
-        let line = self.lines.next()?.unwrap();
-        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
-    }
-
-    /// Reads until an event is the one that is looked for.
-    fn until(&mut self, what: &str, mut is_it: impl FnMut(&Value) -> bool) -> Value {
-        let mut seen = Vec::new();
-        while let Some(event) = self.next() {
-            if is_it(&event) {
-                return event;
-            }
-            seen.push(event);
-        }
-        panic!("the stream ended without {what}: {seen:#?}")
-    }
-
-    /// Asks it to end, and returns what it has yet to say.
-    fn end(mut self) -> Vec<Value> {
-        let pid = rustix::process::Pid::from_child(&self.child.0);
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-        let rest = std::iter::from_fn(|| self.next()).collect();
-        let status = self.child.0.wait().unwrap();
-        assert_eq!(status.code(), Some(0), "a stream that is ended by a signal ends whole");
-        rest
-    }
-}
-
-fn json() -> Run {
-    portscope(["events", "-o", "ndjson", "--initial", "--for", "60s"])
-}
-
-fn is(event: &Value, kind: &str, port: u16) -> bool {
-    event["event"] == kind && event["local"]["port"] == port
-}
-
-fn pids(owner: &Value) -> Vec<u64> {
-    owner["processes"].as_array().unwrap().iter().map(|process| process["pid"].as_u64().unwrap()).collect()
-}
-
-fn needs_root() -> bool {
-    if !is_root() {
-        skip("BPF programs need root");
-    }
-    is_root()
-}
+use support::stream::{Stream, is, json, needs_root, pids};
+use support::{Folder, Kept, ReachableBinary, eventually, is_root, portscope, read_all, skip, start};
 
 #[test]
 fn root_is_told_of_listeners_and_receivers_of_both_families_with_the_process_that_opened_them() {
@@ -112,28 +48,6 @@ fn root_is_told_of_listeners_and_receivers_of_both_families_with_the_process_tha
         assert_ne!(closed["seen"], "poll", "{closed:#}");
         left.remove(&(closed["local"]["port"].as_u64().unwrap() as u16));
     }
-    stream.end();
-}
-
-#[test]
-fn a_bind_that_fails_is_told_with_its_cause() {
-    if !needs_root() {
-        return;
-    }
-    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let mut stream = Stream::start(json().arg(port));
-    let mut server = Command::new("python3");
-    server.args(["-m", "http.server", &port.to_string(), "--bind", "127.0.0.1"]);
-    let output = support::output(&mut server);
-    assert!(!output.status.success());
-    let failed = stream.until("the failure", |event| event["event"] == "bind-failed");
-    assert_eq!(failed["errno"], "EADDRINUSE");
-    assert_eq!(failed["local"]["port"], port);
-    let blockers = failed["blocked_by"].as_array().unwrap();
-    assert_eq!(blockers.len(), 1, "{failed:#}");
-    assert_eq!(pids(&blockers[0]), [u64::from(std::process::id())]);
-    assert!(failed["owner"]["processes"][0]["name"].as_str().unwrap().starts_with("python3"), "{failed:#}");
     stream.end();
 }
 

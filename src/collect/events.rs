@@ -35,7 +35,7 @@ impl<S: Source> Polling<S> {
     /// Looks through this source.
     pub fn new(source: S, need: &Need, watching: Watching) -> Polling<S> {
         let ways =
-            Ways { opened: Seen::Poll, closed: Seen::Poll, binds: false, refused: Vec::new(), other_spaces: false };
+            Ways { opened: Seen::Poll, closed: Seen::Poll, binds: None, refused: Vec::new(), other_spaces: false };
         Polling { source, need: need.clone(), interval: watching.interval, due: Instant::now(), ways }
     }
 }

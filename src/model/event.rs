@@ -134,10 +134,15 @@ pub enum Act {
     BindFailed {
         /// Why.
         error: BindError,
+        /// Whether it had set `SO_REUSEADDR`.
+        reuseaddr: bool,
         /// Whether it had set `SO_REUSEPORT`.
         reuseport: bool,
         /// Who asked.
         user: Option<Uid>,
+        /// Every socket on the port right afterwards, where that was looked for; also connections and those in TIME_WAIT,
+        /// which the table of what is open leaves out.
+        on_port: Vec<Socket>,
     },
     /// A connection is open.
     Connected,
@@ -226,6 +231,20 @@ pub struct Watching {
     pub drop_privileges: bool,
 }
 
+/// How it is seen that a process asks for a port.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BindWay {
+    /// Programs are called with each bind.
+    OfItself,
+    /// Programs are called with each system call of any process, which costs all of them some.
+    OfEveryCall,
+}
+
+impl BindWay {
+    /// Every way, the best first.
+    pub const ALL: [BindWay; 2] = [BindWay::OfItself, BindWay::OfEveryCall];
+}
+
 /// How a source sees what happens.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Ways {
@@ -233,8 +252,8 @@ pub struct Ways {
     pub opened: Seen,
     /// How it sees that a port is closed.
     pub closed: Seen,
-    /// Whether it sees binds: of UDP sockets at once, and those that fail.
-    pub binds: bool,
+    /// How it sees binds: of UDP sockets at once, and those that fail; absent where it does not.
+    pub binds: Option<BindWay>,
     /// Why a better way is not taken, in words of the system; empty where none is.
     pub refused: Vec<String>,
     /// Whether it sees what happens in other port spaces.

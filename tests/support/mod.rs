@@ -17,6 +17,8 @@ pub mod refused;
 pub mod room;
 pub mod scene;
 pub mod ss;
+#[cfg(target_os = "linux")]
+pub mod stream;
 pub mod workstation;
 
 use std::ffi::{OsStr, OsString};

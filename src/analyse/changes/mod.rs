@@ -3,6 +3,7 @@
 //! What the kernel says and what a table shows are joined by a socket's cookie, else by its inode, else by its addresses.
 //! Memory is bounded by what is open.
 
+mod blocked;
 mod compared;
 mod open;
 
@@ -13,6 +14,7 @@ use crate::model::{
     Act, BindError, Blocking, Changes, Event, EventKind, Listing, Missing, Observation, Pid, Process, Seen, Sighting,
     Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
+use blocked::Asked;
 use open::{Open, OpenSockets, Phase};
 
 /// A TCP socket that is bound and does not listen is an event of its own once it has been so for this long.
@@ -98,8 +100,10 @@ impl Ledger {
             Act::Bound => self.bound(at, seen, socket, gone, page),
             Act::Listening => self.listening(at, seen, socket, gone, page),
             Act::Closed => self.closed(at, seen, socket, gone, page),
-            Act::BindFailed { error, reuseport, user } => {
-                let blockers = self.blockers(&socket, &error, reuseport, user, page);
+            Act::BindFailed { error, reuseaddr, reuseport, user, on_port } => {
+                let asked = Asked { socket: &socket, reuseaddr, reuseport, user };
+                let is_in_use = error == BindError::InUse;
+                let blockers = if is_in_use { self.blockers(asked, &on_port, page) } else { Vec::new() };
                 let place = page.add(socket);
                 let failed = event(at, EventKind::BindFailed, seen, Some(place));
                 page.events.push(Event { gone, error: Some(error), blockers, ..failed });
@@ -175,25 +179,25 @@ impl Ledger {
         }
     }
 
-    /// The sockets that were in the way of a bind, by the bind rule.
-    fn blockers(
-        &self,
-        socket: &Socket,
-        error: &BindError,
-        reuseport: bool,
-        user: Option<Uid>,
-        page: &mut Page,
-    ) -> Vec<Blocking> {
-        if *error != BindError::InUse {
-            return Vec::new();
-        }
+    /// The sockets that were in the way of a bind, by the bind rule: of those that are known to be open, and of those that
+    /// were found on the port right afterwards.
+    fn blockers(&self, asked: Asked<'_>, on_port: &[Socket], page: &mut Page) -> Vec<Blocking> {
         let Some(table) = &self.table else { return Vec::new() };
-        let unknown = self.space(socket.space);
-        let space = self.spaces.get(&socket.space).unwrap_or(&unknown);
-        let of_port: Vec<&Open> = self.open.of_port(socket).collect();
-        let found = open::in_the_way(socket, reuseport, user, &of_port, space, table);
-        let blocking = |open: &&Open| Blocking { socket: page.add(open.socket.clone()), since: open.since };
-        found.iter().map(blocking).collect()
+        let unknown = self.space(asked.socket.space);
+        let space = self.spaces.get(&asked.socket.space).unwrap_or(&unknown);
+        let known = self.open.of_port(asked.socket).map(|open| (&open.socket, open.since));
+        let known: Vec<(&Socket, Option<SystemTime>)> = known.collect();
+        let is_new = |socket: &&Socket| {
+            let is_known = known.iter().any(|(known, _)| known.cookie.is_some() && known.cookie == socket.cookie);
+            // Whoever is told of everything that listens knows that this one came later.
+            let is_later = self.options.sees_binds && !self.has_lost && socket.state == Some(State::Listen);
+            !is_known && !is_later
+        };
+        let new = on_port.iter().filter(is_new).map(|socket| (socket, None));
+        let others: Vec<_> = known.iter().copied().chain(new).collect();
+        let found = blocked::in_the_way(asked, &others, space, table);
+        let blocking = |(socket, since): (&Socket, _)| Blocking { socket: page.add(socket.clone()), since };
+        found.into_iter().map(blocking).collect()
     }
 
     /// Compares a table with what is known to be open.
@@ -332,3 +336,6 @@ impl Page {
         self.events.push(Event { open_for, ..event(at, kind, seen, Some(place)) });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::SystemTime;
 
-use crate::analyse::bind::{self, Facts};
 use crate::model::{
-    Backend, Bind, Caller, Category, Exposure, Host, Inode, OwnerSource, Pid, Platform, Port, Protocol, Row, Scope,
-    Seen, Snapshot, Socket, SocketSource, Space, SpaceId, Uid,
+    Backend, Host, Inode, OwnerSource, Pid, Port, Protocol, Scope, Seen, Snapshot, Socket, SocketSource, SpaceId,
 };
 
 /// How far it is told.
@@ -164,46 +162,6 @@ impl OpenSockets {
 
 fn of_port(socket: &Socket) -> OfPort {
     (socket.space, socket.protocol, socket.local.port)
-}
-
-/// Those that are in the way of a bind to the address of `socket`, the foremost first.
-pub(super) fn in_the_way<'a>(
-    socket: &Socket,
-    reuseport: bool,
-    user: Option<Uid>,
-    others: &[&'a Open],
-    space: &Space,
-    table: &Snapshot,
-) -> Vec<&'a Open> {
-    // Nobody knows by now whether it had set SO_REUSEADDR; without, every socket that could be is in the way.
-    let bind = Bind {
-        v6only: socket.v6only == Some(true),
-        reuseport,
-        device: socket.device.clone(),
-        user,
-        ..Bind::plain(socket.protocol, socket.local.address, socket.local.port)
-    };
-    let row = |open: &&'a Open| Row {
-        socket: &open.socket,
-        space,
-        category: Category::of(open.socket.local.port),
-        service: None,
-        exposure: Exposure::Any,
-        is_listener: true,
-        processes: Vec::new(),
-        user: None,
-        belonging: None,
-        counterpart: None,
-        snapshot: table,
-    };
-    let rows: Vec<Row<'_>> = others.iter().map(row).collect();
-    let rows: Vec<&Row<'_>> = rows.iter().collect();
-    let caller = Caller { platform: Platform::Linux, uid: user, is_privileged: None };
-    let judgement = bind::judge(&bind, &rows, &Facts { space, caller, address: None, redirects: None });
-    let place = |blocker: &bind::Blocker<'_>| {
-        others.iter().copied().find(|open| std::ptr::eq(&raw const open.socket, blocker.row.socket))
-    };
-    judgement.blockers.iter().filter_map(place).collect()
 }
 
 /// A snapshot of nothing, for events that come before the first table.

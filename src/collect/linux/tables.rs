@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use rustix::net::netdevice;
 
 use super::kernel_socket::KernelSocket;
-use super::sock_diag::{DumpError, Query, SockDiag};
+use super::sock_diag::{DumpError, Only, Query, SockDiag};
 use super::{proc_net, procfs, uncounted};
 use crate::collect::CollectError;
-use crate::model::{Family, Gap, Need, Protocol, Socket, SocketSource, SpaceId, State};
+use crate::model::{Family, Gap, Need, Port, Protocol, Socket, SocketSource, SpaceId, State};
 
 /// The directory of the socket tables of this thread's namespace as text.
 pub const OWN_TABLES: &str = "/proc/thread-self/net";
@@ -68,28 +68,18 @@ impl Tables {
 
     /// Lists the sockets that are needed, each once, those among them that are wanted.
     pub fn sockets(&mut self, need: &Need, wants: &dyn Fn(&KernelSocket) -> bool) -> Result<Vec<Socket>, CollectError> {
-        let mut rows = Vec::new();
-        let mut chosen_by_kernel = BTreeSet::new();
-        let has_udplite = need.protocols.contains(&Protocol::UdpLite) && self.has_udplite();
-        for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
-            let states = state_bits(protocol, need.states.as_deref());
-            if states == 0 || (protocol == Protocol::UdpLite && !has_udplite) {
-                continue;
-            }
-            if protocol == Protocol::Tcp
-                && need.families.len() == Family::ALL.len()
-                && self.read_both(states, wants, &mut rows)
-            {
-                continue;
-            }
-            for family in Family::ALL.into_iter().filter(|family| need.families.contains(family)) {
-                self.read(protocol, family, states, wants, &mut rows)?;
-                if protocol.is_datagram() {
-                    chosen_by_kernel.extend(self.chosen_by_kernel(protocol, family, states));
-                }
-            }
-        }
-        without_repeats(&mut rows);
+        let rows = self.rows(need, None, wants)?;
+        Ok(self.described(need, &rows))
+    }
+
+    /// Lists the sockets on one port that are needed; the kernel picks them out.
+    pub fn sockets_on(&mut self, port: Port, need: &Need) -> Result<Vec<Socket>, CollectError> {
+        let rows = self.rows(need, Some(Only::Port(port)), &|entry| entry.local.port == port)?;
+        Ok(self.described(need, &rows))
+    }
+
+    fn described(&mut self, need: &Need, rows: &[KernelSocket]) -> Vec<Socket> {
+        let chosen_by_kernel = self.chosen_by_kernel(need, rows);
         let (space, devices, netlink) = (self.space, &mut self.devices, &self.netlink);
         let socket = |entry: &KernelSocket| {
             let mut socket = entry.socket(space, |index| device(devices, netlink, index));
@@ -98,12 +88,46 @@ impl Tables {
             }
             socket
         };
-        Ok(rows.iter().map(socket).collect())
+        rows.iter().map(socket).collect()
+    }
+
+    /// The same as the kernel states them.
+    pub fn rows(
+        &mut self,
+        need: &Need,
+        only: Option<Only>,
+        wants: &dyn Fn(&KernelSocket) -> bool,
+    ) -> Result<Vec<KernelSocket>, CollectError> {
+        let mut rows = Vec::new();
+        let has_udplite = need.protocols.contains(&Protocol::UdpLite) && self.has_udplite();
+        for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
+            let states = state_bits(protocol, need.states.as_deref());
+            if states == 0 || (protocol == Protocol::UdpLite && !has_udplite) {
+                continue;
+            }
+            if protocol == Protocol::Tcp
+                && need.families.len() == Family::ALL.len()
+                && self.read_both(states, only, wants, &mut rows)
+            {
+                continue;
+            }
+            for family in Family::ALL.into_iter().filter(|family| need.families.contains(family)) {
+                self.read((protocol, family), states, only, wants, &mut rows)?;
+            }
+        }
+        without_repeats(&mut rows);
+        Ok(rows)
     }
 
     /// Reads the TCP sockets of both families at once, where the kernel does that; says whether it did.
-    fn read_both(&mut self, states: u32, wants: &dyn Fn(&KernelSocket) -> bool, rows: &mut Vec<KernelSocket>) -> bool {
-        let query = Query { protocol: Protocol::Tcp, family: None, states, autobound: false };
+    fn read_both(
+        &mut self,
+        states: u32,
+        only: Option<Only>,
+        wants: &dyn Fn(&KernelSocket) -> bool,
+        rows: &mut Vec<KernelSocket>,
+    ) -> bool {
+        let query = Query { protocol: Protocol::Tcp, family: None, states, only };
         let before = rows.len();
         let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, wants, rows).is_ok());
         if !done {
@@ -112,15 +136,24 @@ impl Tables {
         done
     }
 
-    /// The cookies of UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
-    fn chosen_by_kernel(&mut self, protocol: Protocol, family: Family, states: u32) -> Vec<u64> {
-        let Ok(netlink) = &mut self.netlink else { return Vec::new() };
-        let query = Query { protocol, family: Some(family), states, autobound: true };
+    /// The cookies of those UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
+    fn chosen_by_kernel(&mut self, need: &Need, rows: &[KernelSocket]) -> BTreeSet<u64> {
         let mut chosen = Vec::new();
-        match netlink.dump(query, &|_| true, &mut chosen) {
-            Ok(()) => chosen.iter().filter_map(|entry| entry.cookie).collect(),
-            Err(_) => Vec::new(),
+        let Ok(netlink) = &mut self.netlink else { return BTreeSet::new() };
+        for (protocol, family) in
+            Protocol::ALL.into_iter().flat_map(|protocol| Family::ALL.map(|family| (protocol, family)))
+        {
+            if !protocol.is_datagram() || !rows.iter().any(|row| (row.protocol, row.family) == (protocol, family)) {
+                continue;
+            }
+            let states = state_bits(protocol, need.states.as_deref());
+            let query = Query { protocol, family: Some(family), states, only: Some(Only::Autobound) };
+            let before = chosen.len();
+            if netlink.dump(query, &|_| true, &mut chosen).is_err() {
+                chosen.truncate(before);
+            }
         }
+        chosen.iter().filter_map(|entry| entry.cookie).collect()
     }
 
     /// Counts the sockets of every protocol, and says whether some may be of UDP-Lite, which nearly no host has.
@@ -134,15 +167,15 @@ impl Tables {
     /// Reads one table by netlink, or as text where netlink is refused.
     fn read(
         &mut self,
-        protocol: Protocol,
-        family: Family,
+        (protocol, family): (Protocol, Family),
         states: u32,
+        only: Option<Only>,
         wants: &dyn Fn(&KernelSocket) -> bool,
         rows: &mut Vec<KernelSocket>,
     ) -> Result<(), CollectError> {
         let before = rows.len();
         if let Ok(netlink) = &mut self.netlink {
-            match netlink.dump(Query { protocol, family: Some(family), states, autobound: false }, wants, rows) {
+            match netlink.dump(Query { protocol, family: Some(family), states, only }, wants, rows) {
                 Ok(()) => return Ok(()),
                 // A kernel may list TCP and UDP by netlink and not know UDP-Lite there, or not at all.
                 Err(_) if protocol == Protocol::UdpLite => {

@@ -218,7 +218,7 @@ fn notes(ways: &Ways, args: &Args, context: &mut Context) {
             context.note(reason);
         }
     }
-    if args.poll || ways.binds {
+    if args.poll || ways.binds.is_some() {
         return;
     }
     let (line, hint) = event::unseen(ways, context.program.as_deref());

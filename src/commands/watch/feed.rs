@@ -67,7 +67,7 @@ impl Feed {
     /// What is not seen.
     pub fn unseen(&self, is_wanted: bool, context: &Context) -> Vec<String> {
         match self {
-            Feed::Live(follow, _) if !is_wanted && !follow.ways().binds => unseen(follow.ways(), context),
+            Feed::Live(follow, _) if !is_wanted && follow.ways().binds.is_none() => unseen(follow.ways(), context),
             _ => Vec::new(),
         }
     }

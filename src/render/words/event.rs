@@ -1,6 +1,6 @@
 //! What an event says, in a phrase.
 
-use crate::model::{BindError, Event, EventKind, Lost, Owner, Row, Seen, Ways};
+use crate::model::{BindError, BindWay, Event, EventKind, Lost, Owner, Row, Seen, State, Ways};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
 use crate::render::words::cell;
@@ -58,13 +58,24 @@ pub fn outcome(event: &Event, blockers: &[&Row<'_>], charset: Charset) -> String
     }
 }
 
-/// `, node server.js (2214) has *:3000 since 14:02`; nothing where no listener was in the way.
+/// `, node server.js (2214) has *:3000 since 14:02`; nothing where nothing was found in the way.
 fn in_the_way(event: &Event, blockers: &[&Row<'_>], charset: Charset) -> String {
     let [first, others @ ..] = blockers else { return String::new() };
     let since = event.blockers.first().and_then(|blocker| blocker.since);
     let since = since.map(|since| format!(" since {}", time::clock_minute(since))).unwrap_or_default();
     let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
-    format!(", {} has {}{since}{more}", who(first, false, charset), local(first, charset))
+    let address = local(first, charset);
+    let what = match (&first.socket.owner, first.socket.state) {
+        (_, Some(State::TimeWait)) => format!("closed connections in TIME_WAIT still have {address}"),
+        (Owner::Nobody(_), Some(state)) => {
+            format!("connections in {} that no process holds have {address}", state.name())
+        }
+        (_, Some(state)) if first.socket.peer.is_some() => {
+            format!("{} has connections ({}) on {address}", who(first, false, charset), state.name())
+        }
+        _ => format!("{} has {address}", who(first, false, charset)),
+    };
+    format!(", {what}{since}{more}")
 }
 
 /// `12 events lost: too many at once; the list was read again`.
@@ -88,7 +99,11 @@ pub fn ways(ways: &Ways) -> String {
         Seen::Netlink => "netlink notices",
         Seen::Poll => "polling",
     };
-    let binds = if ways.binds { "BPF programs" } else { "not seen" };
+    let binds = match ways.binds {
+        Some(BindWay::OfItself) => "BPF programs",
+        Some(BindWay::OfEveryCall) => "BPF programs on every system call",
+        None => "not seen",
+    };
     format!("events: opened by {}, closed by {}, failed binds: {binds}", way(ways.opened), way(ways.closed))
 }
 

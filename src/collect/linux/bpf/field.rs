@@ -66,16 +66,20 @@ pub fn field(member: Member, size: u32, name: &'static str) -> Result<Field, Btf
     })
 }
 
-/// Returns the byte that a bit field of one bit is in, and its mask there.
+/// Returns the byte that a bit field is in, and its mask there.
 pub fn flag(btf: &mut Btf, structure: u32, path: [&'static str; 2]) -> Result<(Field, u8), BtfError> {
     let [outer, name] = path;
     let unexpected = BtfError::Unexpected { name };
     let outer = btf.member(structure, outer)?;
     let bits = btf.bits(outer.type_id, name)?;
-    let shift = bits.bit % 8;
-    let shift = if cfg!(target_endian = "little") { shift } else { 7 - shift };
+    let (first, width) = (bits.bit % 8, bits.width);
+    if width == 0 || first + width > 8 {
+        return Err(unexpected);
+    }
+    let shift = if cfg!(target_endian = "little") { first } else { 8 - width - first };
+    let mask = u8::try_from(((1_u32 << width) - 1) << shift).map_err(|_| unexpected)?;
     let member = Member { offset: outer.offset.checked_add(bits.bit / 8).ok_or(unexpected)?, type_id: bits.type_id };
-    if bits.width == 1 { Ok((field(member, 1, name)?, 1 << shift)) } else { Err(unexpected) }
+    Ok((field(member, 1, name)?, mask))
 }
 
 /// Returns a structure that is a part of another one, as the offset from the start of the latter.

@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::layout::{Layout, LayoutError};
+use super::calls::{Calls, Registers};
+use super::layout::{Layout, LayoutError, Masks};
 use super::programs::{self, Maps};
 use super::record::{ASKED, Kind, Record};
 use super::tracefs;
@@ -12,6 +13,7 @@ use crate::collect::linux::bpf::assembler::TooFar;
 use crate::collect::linux::bpf::program::{Kind as ProgramKind, LoadError, Program};
 use crate::collect::linux::bpf::ring::Ring;
 use crate::collect::linux::bpf::sys::{self, MapKind};
+use crate::model::BindWay;
 
 /// Room for 40,000 records, which are written in a second at the worst.
 const RING: u32 = 8 << 20;
@@ -33,6 +35,8 @@ pub enum KernelError {
     Attach(&'static str, io::Error),
     #[error("cannot read the numbers of the tracepoints of bind(2): {0}")]
     Tracefs(io::Error),
+    #[error("cannot look at every system call for bind(2): {0}")]
+    EveryCall(Box<KernelError>),
     #[error("this pid namespace is not the initial one, whose numbers BPF programs give")]
     PidNamespace,
 }
@@ -50,18 +54,23 @@ pub struct Kernel {
     /// Counters of lost records as they were when they were last reported.
     reported: [u64; Kind::ALL.len()],
     /// Keeps the programs attached.
-    links: Vec<OwnedFd>,
-    /// Bits of the flags of a socket.
-    pub v6only: u8,
-    /// As above.
-    pub reuseport: u8,
-    /// Why bind(2) is not seen, where it is not.
-    pub without_bind: Option<KernelError>,
+    _links: Vec<OwnedFd>,
+    /// What the flags of a socket say.
+    pub masks: Masks,
+    /// How bind(2) is seen, where it is.
+    pub binds: Option<BindWay>,
+    /// Why no better way is taken.
+    pub second_best: Vec<KernelError>,
 }
 
 impl Kernel {
     /// Loads and attaches the programs. Without those for bind(2) it goes on; without the one for TCP there is nothing.
     pub fn attach(connections: bool) -> Result<Kernel, KernelError> {
+        Kernel::attach_by(connections, &BindWay::ALL)
+    }
+
+    /// The same with these ways to see bind(2) only, the best first.
+    fn attach_by(connections: bool, ways: &[BindWay]) -> Result<Kernel, KernelError> {
         require_initial_pid_namespace()?;
         let layout = Layout::of_this_kernel()?;
         let ring = Ring::new(RING).map_err(KernelError::Maps)?;
@@ -75,15 +84,27 @@ impl Kernel {
         let states = Program::load(kind, &programs::states(&layout, maps, connections)?)?;
         let mut links =
             vec![states.attach_tracepoint().map_err(|error| KernelError::Attach("inet_sock_set_state", error))?];
-        let without_bind = match attach_bind(&layout, maps) {
-            Ok(more) => {
-                links.extend(more);
-                None
+        let mut second_best = Vec::new();
+        let mut binds = None;
+        for &way in ways {
+            match attach_bind(way, &layout, maps) {
+                Ok(more) => {
+                    links.extend(more);
+                    binds = Some(way);
+                    break;
+                }
+                Err(error) => second_best.push(error),
             }
-            Err(error) => Some(error),
-        };
-        let (v6only, reuseport) = (layout.sock.v6only, layout.sock.reuseport);
-        Ok(Kernel { ring, lost, reported: [0; Kind::ALL.len()], links, v6only, reuseport, without_bind })
+        }
+        Ok(Kernel {
+            ring,
+            lost,
+            reported: [0; Kind::ALL.len()],
+            _links: links,
+            masks: layout.sock.masks,
+            binds,
+            second_best,
+        })
     }
 
     /// Takes out what has happened by now, at most `most` records.
@@ -103,11 +124,6 @@ impl Kernel {
         }
         lost
     }
-
-    /// Says whether bind(2) is seen.
-    pub fn sees_bind(&self) -> bool {
-        self.links.len() > 1
-    }
 }
 
 impl AsFd for Kernel {
@@ -117,13 +133,31 @@ impl AsFd for Kernel {
     }
 }
 
-fn attach_bind(layout: &Layout, maps: Maps) -> Result<[OwnedFd; 2], KernelError> {
+fn attach_bind(way: BindWay, layout: &Layout, maps: Maps) -> Result<[OwnedFd; 2], KernelError> {
+    match way {
+        BindWay::OfItself => attach_to_bind(layout, maps),
+        BindWay::OfEveryCall => attach_to_all(layout, maps).map_err(|error| KernelError::EveryCall(Box::new(error))),
+    }
+}
+
+fn attach_to_bind(layout: &Layout, maps: Maps) -> Result<[OwnedFd; 2], KernelError> {
     let [entry, exit] = tracefs::numbers(["sys_enter_bind", "sys_exit_bind"]).map_err(KernelError::Tracefs)?;
-    let left = Program::load(ProgramKind::Tracepoint, &programs::bind_left(layout, maps)?)?;
-    let entered = Program::load(ProgramKind::Tracepoint, &programs::bind_entered(maps)?)?;
+    let left = Program::load(ProgramKind::Tracepoint, &programs::bind_left(layout, &Calls::Bind, maps)?)?;
+    let entered = Program::load(ProgramKind::Tracepoint, &programs::bind_entered(&Calls::Bind, maps)?)?;
     // First the exit, so that nothing that is kept at an entry stays.
     let left = left.attach_event(exit).map_err(|error| KernelError::Attach("sys_exit_bind", error))?;
     let entered = entered.attach_event(entry).map_err(|error| KernelError::Attach("sys_enter_bind", error))?;
+    Ok([left, entered])
+}
+
+fn attach_to_all(layout: &Layout, maps: Maps) -> Result<[OwnedFd; 2], KernelError> {
+    let registers = Registers::of_this_kernel()?;
+    let [entry, exit] = registers.tracepoints.map(ProgramKind::TypedTracepoint);
+    let calls = Calls::Every(registers);
+    let left = Program::load(exit, &programs::bind_left(layout, &calls, maps)?)?;
+    let entered = Program::load(entry, &programs::bind_entered(&calls, maps)?)?;
+    let left = left.attach_tracepoint().map_err(|error| KernelError::Attach("sys_exit", error))?;
+    let entered = entered.attach_tracepoint().map_err(|error| KernelError::Attach("sys_enter", error))?;
     Ok([left, entered])
 }
 
@@ -148,8 +182,23 @@ mod tests {
             eprintln!("skipped: loading a BPF program needs root");
             return;
         }
-        let mut kernel = Kernel::attach(false).unwrap();
-        assert!(kernel.without_bind.is_none(), "{:?}", kernel.without_bind);
+        let kernel = Kernel::attach(false).unwrap();
+        assert_eq!(kernel.binds, Some(BindWay::OfItself), "{:?}", kernel.second_best);
+        sees_everything(kernel);
+    }
+
+    #[test]
+    fn where_tracefs_is_refused_every_system_call_is_looked_at_and_the_same_is_seen() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: loading a BPF program needs root");
+            return;
+        }
+        let kernel = Kernel::attach_by(false, &[BindWay::OfEveryCall]).unwrap();
+        assert_eq!(kernel.binds, Some(BindWay::OfEveryCall), "{:?}", kernel.second_best);
+        sees_everything(kernel);
+    }
+
+    fn sees_everything(mut kernel: Kernel) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let tcp = listener.local_addr().unwrap().port();
         let receiver = UdpSocket::bind(("::1", 0)).unwrap();

@@ -49,9 +49,16 @@ pub struct Sock {
     pub network: Field,
     /// In `struct net`.
     pub network_number: Field,
-    /// The byte with the flags below, and their masks.
+    /// The byte with the flags.
     pub flags: Field,
+    pub masks: Masks,
+}
+
+/// Which bits of the byte with flags say what.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Masks {
     pub v6only: u8,
+    pub reuseaddr: u8,
     pub reuseport: u8,
 }
 
@@ -113,10 +120,11 @@ impl Sock {
         let of_net = btf.member(common.type_id, "skc_net")?;
         let (_, net) = pointer(btf, of_net.type_id, "net")?;
         let (flags, v6only) = flag(btf, sock, [COMMON, "skc_ipv6only"])?;
-        let (other, reuseport) = flag(btf, sock, [COMMON, "skc_reuseport"])?;
-        if other != flags {
-            return Err(BtfError::Unexpected { name: "skc_reuseport" });
-        }
+        let mut beside = |name| match flag(btf, sock, [COMMON, name])? {
+            (field, mask) if field == flags => Ok(mask),
+            _ => Err(BtfError::Unexpected { name }),
+        };
+        let masks = Masks { v6only, reuseaddr: beside("skc_reuse")?, reuseport: beside("skc_reuseport")? };
         Ok(Sock {
             family: number(btf, sock, &[COMMON, "skc_family"])?,
             protocol: number(btf, sock, &["sk_protocol"])?,
@@ -134,8 +142,7 @@ impl Sock {
             network,
             network_number: number(btf, net, &["ns", "inum"])?,
             flags,
-            v6only,
-            reuseport,
+            masks,
         })
     }
 }

@@ -1,9 +1,12 @@
 //! What happens to ports: as the kernel tells it, and by comparing tables where it does not.
 
+mod calls;
 mod capabilities;
+mod glance;
 mod kernel;
 mod layout;
 mod notices;
+mod on_port;
 mod poller;
 mod programs;
 mod record;
@@ -30,12 +33,14 @@ use sightings::Known;
 const MOST_RECORDS: usize = 65_536;
 /// The time between two looks at the table, where the kernel tells what is opened and where it does not.
 const INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
+/// The longest time in which no more than a glance is cast at the table: what only a whole look shows, as another owner of
+/// the same socket, is seen so much later at the most.
+const LONGEST: Duration = Duration::from_secs(10);
+/// What has happened may go on: for so long everything is looked at.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// Starts to watch in the best way that this user and this kernel have.
 pub fn start(need: &Need, watching: Watching) -> Box<dyn Events> {
-    if watching.poll_only {
-        return Box::new(Polling::new(System, need, watching));
-    }
     match Live::start(need, watching) {
         Ok(live) => Box::new(live),
         // Without threads or descriptors there is still the table.
@@ -52,6 +57,12 @@ struct Live {
     wake: Arc<OwnedFd>,
     /// When the table is looked at next.
     due: Instant,
+    /// From when on it is looked at as a whole again.
+    whole_due: Instant,
+    /// Until when it is, because something has happened.
+    restless: Instant,
+    /// A glance at this process's own space shows what the looks are for.
+    glances: bool,
     interval: Option<Duration>,
     /// Something was lost after the look that goes on now was begun.
     again: bool,
@@ -61,31 +72,29 @@ struct Live {
 impl Live {
     fn start(need: &Need, watching: Watching) -> std::io::Result<Live> {
         let mut refused = Vec::new();
-        let mut kernel = match Kernel::attach(watching.connections) {
-            Ok(kernel) => Some(kernel),
-            Err(error) => {
-                refused.push(error.to_string());
-                None
-            }
-        };
-        refused.extend(kernel.as_mut().and_then(|kernel| kernel.without_bind.take()).map(|error| error.to_string()));
+        let attached = (!watching.poll_only).then(|| Kernel::attach(watching.connections));
+        let mut kernel = attached.and_then(|kernel| kernel.map_err(|error| refused.push(error.to_string())).ok());
+        let second_best = kernel.iter_mut().flat_map(|kernel| kernel.second_best.drain(..));
+        refused.extend(second_best.map(|error| error.to_string()));
         // The programs see every port space, so the table has them too unless some are named.
         let has_all = kernel.is_some() && matches!(need.spaces, SpaceChoice::Containers | SpaceChoice::All);
         let need = Need { spaces: if has_all { SpaceChoice::All } else { need.spaces.clone() }, ..need.clone() };
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-        let own = spaces::current().id;
+        let own = spaces::current();
+        let glances = need.wants_own(&own);
         // Every connection that ends would give a notice of TCP; the program says the same of listeners alone.
         let protocols: &[Protocol] = if kernel.is_some() { &[Protocol::Udp] } else { &[Protocol::Tcp, Protocol::Udp] };
+        let protocols = if watching.poll_only { &[] } else { protocols };
         let joined: std::io::Result<Vec<Group>> =
-            protocols.iter().map(|protocol| Group::join(*protocol, own)).collect();
+            protocols.iter().map(|protocol| Group::join(*protocol, own.id)).collect();
         let groups = joined.map_err(|error| refused.push(format!("the kernel's notices cannot be read: {error}"))).ok();
+        let groups = groups.filter(|groups| !groups.is_empty());
         if watching.drop_privileges {
             capabilities::keep_needed();
         }
         let connections = watching.connections;
         let reader = groups.map(|groups| Reader::start(groups, connections, Arc::clone(&wake))).transpose()?;
         let poller = Poller::start(need.clone(), kernel.is_some(), Arc::clone(&wake))?;
-        let (v6only, reuseport) = kernel.as_ref().map_or((0, 0), |kernel| (kernel.v6only, kernel.reuseport));
         let ways = Ways {
             opened: if kernel.is_some() { Seen::Kernel } else { Seen::Poll },
             closed: match (&kernel, &reader) {
@@ -93,13 +102,28 @@ impl Live {
                 (None, Some(_)) => Seen::Netlink,
                 (None, None) => Seen::Poll,
             },
-            binds: kernel.as_ref().is_some_and(Kernel::sees_bind),
+            binds: kernel.as_ref().and_then(|kernel| kernel.binds),
             refused,
             other_spaces: has_all,
         };
-        let known = Known::new(&need, v6only, reuseport);
-        let (interval, due) = (watching.interval, Instant::now());
-        Ok(Live { kernel, reader, poller, known, wake, due, interval, again: false, ways })
+        let masks = kernel.as_ref().map(|kernel| kernel.masks).unwrap_or_default();
+        let known = Known::new(&need, own.id, masks);
+        let (interval, now) = (watching.interval, Instant::now());
+        let (due, whole_due, restless) = (now, now, now);
+        Ok(Live {
+            kernel,
+            reader,
+            poller,
+            known,
+            wake,
+            due,
+            whole_due,
+            restless,
+            glances,
+            interval,
+            again: false,
+            ways,
+        })
     }
 
     fn wait(&self, wait: Duration) {
@@ -142,15 +166,25 @@ impl Live {
         if !observations.is_empty() {
             self.again = self.poller.is_busy;
             self.due = Instant::now();
+            self.restless = self.due + SETTLING;
         }
         observations
     }
 
-    fn look(&mut self, look: Look) -> Observation {
+    /// Says whether everything is to be looked at, whatever a glance at this space shows: where somebody has said how
+    /// often, where what happens in other spaces is seen by looking alone, and where something has just happened.
+    fn needs_whole_look(&self, now: Instant) -> bool {
+        let sees_enough = self.glances && (self.kernel.is_some() || self.known.spaces.len() < 2);
+        self.interval.is_some() || !sees_enough || now < self.restless || now >= self.whole_due
+    }
+
+    fn look(&mut self, look: Look) -> Option<Observation> {
         let usual = INTERVALS[usize::from(self.kernel.is_none())];
         let wait =
             if std::mem::take(&mut self.again) { Duration::ZERO } else { pause(self.interval, usual, look.took) };
         self.due = Instant::now() + wait;
+        let look = look.whole?;
+        self.whole_due = Instant::now() + LONGEST;
         self.known.spaces = look.snapshot.spaces.iter().map(|space| space.id).collect();
         if let Some(reader) = &mut self.reader {
             // A group keeps its network namespace; it must not be the last that does.
@@ -159,25 +193,29 @@ impl Live {
             }
             reader.add(look.joined);
         }
-        Observation::Table(Box::new(look.snapshot))
+        Some(Observation::Table(Box::new(look.snapshot)))
     }
 }
 
 impl Events for Live {
     fn next(&mut self, wait: Duration) -> Result<Vec<Observation>, CollectError> {
-        if Instant::now() >= self.due {
+        let now = Instant::now();
+        if now >= self.due {
             let joined = self.reader.as_ref().map(|reader| reader.spaces.clone()).unwrap_or_default();
-            self.poller.look(&joined);
+            self.poller.look(joined, self.needs_whole_look(now));
         }
         self.wait(wait);
         // In this order: what was opened before a notice or a table was made is taken after it, and told before it.
         let look = self.poller.take().transpose()?;
         let (notices, lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
         let records = self.kernel.as_mut().map(|kernel| kernel.take(MOST_RECORDS)).unwrap_or_default();
+        if !records.is_empty() {
+            self.restless = Instant::now() + SETTLING;
+        }
         let mut observations = self.known.observed(records);
         observations.extend(self.known.noticed(notices));
         observations.extend(self.lost(lost));
-        observations.extend(look.map(|look| self.look(look)));
+        observations.extend(look.and_then(|look| self.look(look)));
         Ok(observations)
     }
 

@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::Builder;
 use std::time::{Duration, Instant};
 
+use super::glance::Glance;
 use super::notices::{Group, wake_up};
 use crate::collect::CollectError;
 use crate::collect::linux::{native, spaces};
@@ -15,18 +16,32 @@ use crate::model::{Need, Protocol, Snapshot, SpaceId};
 
 /// What one look has given.
 pub struct Look {
-    pub snapshot: Snapshot,
     /// How long it took.
     pub took: Duration,
+    /// Everything; nothing where a glance was enough.
+    pub whole: Option<Whole>,
+}
+
+/// What a look at everything has given.
+pub struct Whole {
+    pub snapshot: Snapshot,
     /// The spaces that live by processes or mount points, where it was looked for them.
     pub alive: Option<BTreeSet<SpaceId>>,
     /// The groups of those that were not joined yet.
     pub joined: Vec<Group>,
 }
 
+/// What is asked for.
+struct Ask {
+    /// The spaces whose groups are joined already.
+    joined: BTreeSet<SpaceId>,
+    /// Look at everything, whatever a glance says.
+    whole: bool,
+}
+
 /// The thread, which ends when this is dropped.
 pub struct Poller {
-    ask: SyncSender<BTreeSet<SpaceId>>,
+    ask: SyncSender<Ask>,
     answers: Receiver<Result<Look, CollectError>>,
     /// Whether it is looking now.
     pub is_busy: bool,
@@ -35,11 +50,16 @@ pub struct Poller {
 impl Poller {
     /// Starts it. With `joins` it joins the groups of UDP of every space but those that it is told with each look.
     pub fn start(need: Need, joins: bool, wake: Arc<OwnedFd>) -> io::Result<Poller> {
-        let (ask, asked) = mpsc::sync_channel::<BTreeSet<SpaceId>>(1);
+        let (ask, asked) = mpsc::sync_channel::<Ask>(1);
         let (answer, answers) = mpsc::sync_channel(1);
         let work = move || {
-            for joined in asked {
-                if answer.send(look(&need, joins, &joined)).is_err() {
+            let mut glance = Glance::new(&need);
+            for ask in asked {
+                let started = Instant::now();
+                // Also where everything is looked at in any case, so that the next glance is compared with now.
+                let is_same = glance.is_same();
+                let whole = if is_same && !ask.whole { Ok(None) } else { look(&need, joins, &ask.joined).map(Some) };
+                if answer.send(whole.map(|whole| Look { took: started.elapsed(), whole })).is_err() {
                     return;
                 }
                 wake_up(&wake);
@@ -49,10 +69,10 @@ impl Poller {
         Ok(Poller { ask, answers, is_busy: false })
     }
 
-    /// Has it look, unless it is doing so.
-    pub fn look(&mut self, joined: &BTreeSet<SpaceId>) {
+    /// Has it look, unless it is doing so: at everything if `whole` or if a glance shows that something has changed.
+    pub fn look(&mut self, joined: BTreeSet<SpaceId>, whole: bool) {
         if !self.is_busy {
-            self.is_busy = self.ask.try_send(joined.clone()).is_ok();
+            self.is_busy = self.ask.try_send(Ask { joined, whole }).is_ok();
         }
     }
 
@@ -64,8 +84,7 @@ impl Poller {
     }
 }
 
-fn look(need: &Need, joins: bool, joined: &BTreeSet<SpaceId>) -> Result<Look, CollectError> {
-    let started = Instant::now();
+fn look(need: &Need, joins: bool, joined: &BTreeSet<SpaceId>) -> Result<Whole, CollectError> {
     let snapshot = native::snapshot(need)?;
     let has_others = snapshot.spaces.len() > 1 || joined.len() > 1;
     let found = if joins && has_others { spaces::find(false).ok() } else { None };
@@ -83,5 +102,5 @@ fn look(need: &Need, joins: bool, joined: &BTreeSet<SpaceId>) -> Result<Look, Co
         }
         alive = Some(found.iter().map(|namespace| namespace.space.id).collect());
     }
-    Ok(Look { snapshot, took: started.elapsed(), alive, joined: groups })
+    Ok(Whole { snapshot, alive, joined: groups })
 }

@@ -2,6 +2,7 @@
 //!
 //! Source: helpers in bpf-helpers(7); the fields of the tracepoints in /sys/kernel/tracing/events/.
 
+use super::calls::{Calls, argument};
 use super::layout::Layout;
 use super::record::{ASKED, FRAME, Kind, SIZE, at};
 use crate::collect::linux::bpf::assembler::{
@@ -53,11 +54,6 @@ pub struct Maps {
     pub lost: i32,
     /// What threads that are in bind(2) now have asked for.
     pub asked: i32,
-}
-
-/// The argument of a tracepoint at this offset.
-const fn argument(offset: i16) -> Field {
-    Field { offset, width: Width::Eight }
 }
 
 /// Called with each change of state of a TCP socket. Nearly all of them are of connections: they are left after two
@@ -118,14 +114,13 @@ pub fn states(layout: &Layout, maps: Maps, connections: bool) -> Result<Vec<Inst
 }
 
 /// Called when bind(2) is entered: keeps what is asked for until it is left.
-pub fn bind_entered(maps: Maps) -> Result<Vec<Instruction>, TooFar> {
+pub fn bind_entered(calls: &Calls, maps: Maps) -> Result<Vec<Instruction>, TooFar> {
     let mut code = Assembly::new(FRAME);
-    let mut ends: [Label; 2] = Default::default();
-    let [end, lost] = &mut ends;
+    let mut ends: [Label; 3] = Default::default();
+    let [end, lost, other] = &mut ends;
     let [mut too_long, mut fits, mut wanted]: [Label; 3] = Default::default();
     code.copy(CONTEXT, R1);
-    code.load(R7, CONTEXT, argument(24));
-    code.load(R8, CONTEXT, argument(32));
+    calls.enter(&mut code, CONTEXT, HAND, [R7, R8], other);
     code.clear(at::ASKED..at::ASKED + ASKED);
     code.clear(at::KIND..at::KIND + 8);
     code.if_above(R8, LONGEST_ADDRESS, &mut too_long);
@@ -141,8 +136,7 @@ pub fn bind_entered(maps: Maps) -> Result<Vec<Instruction>, TooFar> {
     code.if_equal(R1, AF_INET, &mut wanted);
     code.unless_equal(R1, AF_INET6, end);
     code.place(wanted)?;
-    code.load(R1, CONTEXT, argument(16));
-    code.store(at::FD, Width::Four, R1);
+    code.store(at::FD, Width::Four, HAND);
     code.call(GET_CURRENT_PID_TGID);
     code.store(at::THREAD, Width::Eight, R0);
     code.map(R1, maps.asked);
@@ -162,11 +156,12 @@ pub fn bind_entered(maps: Maps) -> Result<Vec<Instruction>, TooFar> {
 }
 
 /// Called when bind(2) is left: describes the socket as it is now, with the port that the kernel may have chosen.
-pub fn bind_left(layout: &Layout, maps: Maps) -> Result<Vec<Instruction>, TooFar> {
+pub fn bind_left(layout: &Layout, calls: &Calls, maps: Maps) -> Result<Vec<Instruction>, TooFar> {
     let mut code = Assembly::new(FRAME);
     let mut end = Label::default();
     let [mut bound, mut known]: [Label; 2] = Default::default();
     code.copy(CONTEXT, R1);
+    let result = calls.leave(&mut code, CONTEXT, &mut end);
     code.clear(0..FRAME);
     code.call(GET_CURRENT_PID_TGID);
     code.store(at::THREAD, Width::Eight, R0);
@@ -181,7 +176,7 @@ pub fn bind_left(layout: &Layout, maps: Maps) -> Result<Vec<Instruction>, TooFar
     code.map(R1, maps.asked);
     code.point_at(R2, at::THREAD);
     code.call(MAP_DELETE);
-    code.load(R1, CONTEXT, argument(16));
+    code.load(R1, CONTEXT, result);
     code.store(at::RESULT, Width::Four, R1);
     code.if_equal(R1, -EBADF, &mut end);
     code.if_equal(R1, -ENOTSOCK, &mut end);

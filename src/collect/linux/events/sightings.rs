@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::layout::Masks;
 use super::notices::Notice;
+use super::on_port::OnPort;
 use super::record::{Kind, Record};
 use crate::collect::linux::owners::ProcessFacts;
 use crate::collect::linux::process_files::is_running;
@@ -22,9 +24,8 @@ const MOST_CONNECTING: usize = 65_536;
 pub struct Known {
     /// What is wanted of processes.
     need: Need,
-    /// The masks of a socket's flags.
-    v6only: u8,
-    reuseport: u8,
+    masks: Masks,
+    on_port: OnPort,
     /// The spaces that a table has had.
     pub spaces: BTreeSet<SpaceId>,
     users: BTreeMap<Uid, Option<String>>,
@@ -33,9 +34,15 @@ pub struct Known {
 }
 
 impl Known {
-    pub fn new(need: &Need, v6only: u8, reuseport: u8) -> Known {
-        let spaces = BTreeSet::new();
-        Known { need: need.clone(), v6only, reuseport, spaces, users: BTreeMap::new(), connecting: HashMap::new() }
+    pub fn new(need: &Need, own: SpaceId, masks: Masks) -> Known {
+        Known {
+            need: need.clone(),
+            masks,
+            on_port: OnPort::new(own, need),
+            spaces: BTreeSet::new(),
+            users: BTreeMap::new(),
+            connecting: HashMap::new(),
+        }
     }
 
     /// Turns records into observations. A number that two processes had one after the other parts them.
@@ -97,6 +104,7 @@ impl Known {
                 processes.extend(facts.map(|facts| (holder.pid, process::of_facts(holder.pid, facts))));
             }
         }
+        self.on_port.look(&mut sightings, &mut processes);
         Some(self.sightings(sightings, processes))
     }
 
@@ -151,8 +159,10 @@ impl Known {
                 (socket.cookie, socket.state) = (None, None);
                 Act::BindFailed {
                     error: error(record.result),
-                    reuseport: record.flags & self.reuseport != 0,
+                    reuseaddr: record.flags & self.masks.reuseaddr != 0,
+                    reuseport: record.flags & self.masks.reuseport != 0,
                     user: Some(Uid(record.facts.effective_uid)),
+                    on_port: Vec::new(),
                 }
             }
             Kind::Connecting => {
@@ -186,7 +196,7 @@ impl Known {
             peer: has_peer.then_some(record.peer),
             state: Some(record.state),
             device: (record.device != 0).then(|| record.device.to_string()),
-            v6only: (record.family == crate::model::Family::Ipv6).then_some(record.flags & self.v6only != 0),
+            v6only: (record.family == crate::model::Family::Ipv6).then_some(record.flags & self.masks.v6only != 0),
             queue: None,
             inode: record.inode,
             uid: Some(record.uid),

@@ -17,7 +17,7 @@ use rustix::net::netlink::SOCK_DIAG;
 
 use super::kernel_socket::KernelSocket;
 use super::netlink::{self, ReceiveError};
-use crate::model::{Family, Protocol};
+use crate::model::{Family, Port, Protocol};
 use decode::Message;
 
 /// How long one answer may take. The kernel usually answers at once.
@@ -34,6 +34,9 @@ const TCPDIAG_GETSOCK: u16 = 18;
 const REQUEST_BYTECODE: u16 = 1;
 /// `INET_DIAG_BC_AUTO`: matches ports that the kernel chose.
 const BYTECODE_AUTO: u8 = 6;
+/// `INET_DIAG_BC_S_GE` and `INET_DIAG_BC_S_LE`: match local ports from one on, and up to one.
+const BYTECODE_FROM: u8 = 2;
+const BYTECODE_TO: u8 = 3;
 
 /// What to dump.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,8 +47,17 @@ pub struct Query {
     pub family: Option<Family>,
     /// The states, as bits of their numbers; the kernel sends no others.
     pub states: u32,
-    /// Only sockets whose port the kernel chose.
-    pub autobound: bool,
+    /// What the kernel leaves out of them.
+    pub only: Option<Only>,
+}
+
+/// Which sockets the kernel sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Only {
+    /// Those whose port the kernel chose.
+    Autobound,
+    /// Those on this local port.
+    Port(Port),
 }
 
 impl Query {
@@ -90,7 +102,7 @@ impl SockDiag {
         let socket = netlink::open(Some(SOCK_DIAG), PATIENCE).map_err(refused)?;
         let mut diag = SockDiag { socket, sequence: 0, buffer: vec![0; BUFFER] };
         // No state at all: an empty answer, whatever it is.
-        let nothing = Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, autobound: false };
+        let nothing = Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None };
         match diag.dump_once(nothing, &|_| true, &mut Vec::new()) {
             Err(error @ DumpError::Refused(_)) => Err(error),
             _ => Ok(diag),
@@ -184,14 +196,30 @@ fn request(query: Query, sequence: u32) -> Vec<u8> {
         }
         None => (TCPDIAG_GETSOCK, [0; 4].into_iter().chain(any_socket).chain(states).chain([0; 4]).collect()),
     };
-    if query.autobound {
-        // One operation of 4 bytes: on a match go to the end, else beyond it.
-        payload.extend(8u16.to_ne_bytes());
+    if let Some(only) = query.only {
+        let code = bytecode(only);
+        payload.extend(u16::try_from(4 + code.len()).unwrap_or_default().to_ne_bytes());
         payload.extend(REQUEST_BYTECODE.to_ne_bytes());
-        payload.extend([BYTECODE_AUTO, 4]);
-        payload.extend(8u16.to_ne_bytes());
+        payload.extend(code);
     }
     netlink::request(kind, netlink::DUMP, sequence, &payload)
+}
+
+/// `struct inet_diag_bc_op`: where it goes on a match, and where else: beyond the end, which leaves the socket out.
+fn bytecode(only: Only) -> Vec<u8> {
+    let operation = |code: u8, length: u8, otherwise: u16| {
+        let mut bytes = vec![code, length];
+        bytes.extend(otherwise.to_ne_bytes());
+        bytes
+    };
+    match only {
+        Only::Autobound => operation(BYTECODE_AUTO, 4, 8),
+        Only::Port(port) => {
+            // A comparison is followed by an operation that is nothing but its number.
+            let number = operation(0, 0, port.get());
+            [operation(BYTECODE_FROM, 8, 20), number.clone(), operation(BYTECODE_TO, 8, 12), number].concat()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -200,11 +228,11 @@ mod tests {
 
     use super::*;
 
-    fn dump(protocol: Protocol, states: u32, autobound: bool) -> Vec<KernelSocket> {
+    fn dump(protocol: Protocol, states: u32, only: Option<Only>) -> Vec<KernelSocket> {
         let mut rows = Vec::new();
         let mut diag = SockDiag::open().unwrap();
         for family in [Family::Ipv4, Family::Ipv6] {
-            diag.dump(Query { protocol, family: Some(family), states, autobound }, &|_| true, &mut rows).unwrap();
+            diag.dump(Query { protocol, family: Some(family), states, only }, &|_| true, &mut rows).unwrap();
         }
         rows
     }
@@ -218,8 +246,7 @@ mod tests {
         let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let mut diag = SockDiag::open().unwrap();
         diag.buffer.truncate(64);
-        let all =
-            Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: Query::ALL_STATES, autobound: false };
+        let all = Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: Query::ALL_STATES, only: None };
         let error = diag.dump(all, &|_| true, &mut Vec::new()).unwrap_err();
         assert!(matches!(error, DumpError::Incomplete("a truncated message")), "{error}");
     }
@@ -228,23 +255,34 @@ mod tests {
     fn the_kernel_sends_only_the_states_that_are_asked_for() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert!(has_port(&dump(Protocol::Tcp, 1 << 10, false), port));
-        assert!(!has_port(&dump(Protocol::Tcp, 1 << 1, false), port));
-        assert!(dump(Protocol::Tcp, 1 << 10, false).iter().all(|row| row.state == 10));
+        assert!(has_port(&dump(Protocol::Tcp, 1 << 10, None), port));
+        assert!(!has_port(&dump(Protocol::Tcp, 1 << 1, None), port));
+        assert!(dump(Protocol::Tcp, 1 << 10, None).iter().all(|row| row.state == 10));
     }
 
     #[test]
     fn the_kernel_tells_ports_that_it_chose_itself() {
         let own = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
         let port = own.local_addr().unwrap().port();
-        assert!(has_port(&dump(Protocol::Udp, Query::ALL_STATES, true), port));
-        assert!(has_port(&dump(Protocol::Udp, Query::ALL_STATES, false), port));
+        assert!(has_port(&dump(Protocol::Udp, Query::ALL_STATES, Some(Only::Autobound)), port));
+        assert!(has_port(&dump(Protocol::Udp, Query::ALL_STATES, None), port));
         drop(own);
         // The same port, now asked for by number.
         let own = UdpSocket::bind(("127.0.0.1", port)).unwrap();
-        assert!(!has_port(&dump(Protocol::Udp, Query::ALL_STATES, true), port));
-        assert!(has_port(&dump(Protocol::Udp, Query::ALL_STATES, false), port));
+        assert!(!has_port(&dump(Protocol::Udp, Query::ALL_STATES, Some(Only::Autobound)), port));
+        assert!(has_port(&dump(Protocol::Udp, Query::ALL_STATES, None), port));
         drop(own);
+    }
+
+    #[test]
+    fn the_kernel_sends_one_port_alone_where_that_is_asked_for() {
+        let listeners = [TcpListener::bind(("127.0.0.1", 0)).unwrap(), TcpListener::bind(("127.0.0.1", 0)).unwrap()];
+        let [port, _] = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
+        let rows = dump(Protocol::Tcp, Query::ALL_STATES, Some(Only::Port(Port::new(port))));
+        assert!(has_port(&rows, port));
+        assert!(rows.iter().all(|row| row.local.port.get() == port));
+        // A number outside of the ephemeral range, on which nothing is.
+        assert!(dump(Protocol::Udp, Query::ALL_STATES, Some(Only::Port(Port::new(1)))).is_empty());
     }
 
     #[test]
@@ -252,7 +290,7 @@ mod tests {
         let mut diag = SockDiag::open().unwrap();
         // A family that has no table is asked for by hand, since a query cannot name it.
         let mut bytes =
-            request(Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, autobound: false }, 9);
+            request(Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None }, 9);
         bytes[16] = 77;
         diag.sequence = 9;
         rustix::net::send(&diag.socket, &bytes, SendFlags::empty()).unwrap();
@@ -269,7 +307,7 @@ mod tests {
         let mut cookies = |families: &[Option<Family>]| {
             let mut rows = Vec::new();
             for family in families {
-                let query = Query { protocol: Protocol::Tcp, family: *family, states: listeners, autobound: false };
+                let query = Query { protocol: Protocol::Tcp, family: *family, states: listeners, only: None };
                 diag.dump(query, &|_| true, &mut rows).unwrap();
             }
             let mut cookies: Vec<_> = rows.iter().map(|row| (row.family, row.cookie)).collect();

@@ -1,0 +1,77 @@
+//! A look at the table of this space alone, which says only whether something is other than it was.
+//!
+//! It takes a few dumps, where a whole look searches all processes for owners and namespaces.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::collect::linux::kernel_socket::KernelSocket;
+use crate::collect::linux::spaces;
+use crate::collect::linux::tables::{OWN_TABLES, Tables};
+use crate::model::Need;
+
+/// The state that the kernel numbers so.
+const LISTEN: u8 = 10;
+
+/// The table, and what it was like.
+pub struct Glance {
+    tables: Tables,
+    need: Need,
+    /// Nobody can make two tables look alike who does not know it.
+    key: RandomState,
+    last: Option<u64>,
+}
+
+impl Glance {
+    /// Opens the table of the namespace that the calling thread is in.
+    pub fn new(need: &Need) -> Glance {
+        let tables = Tables::open(spaces::current().id, vec![OWN_TABLES.into()]);
+        Glance { tables, need: need.clone(), key: RandomState::new(), last: None }
+    }
+
+    /// Says whether the table is as it was the last time; never the first time, nor where it cannot be read.
+    pub fn is_same(&mut self) -> bool {
+        let rows = self.tables.rows(&self.need, None, &|_| true);
+        // The order in which the kernel lists them says nothing.
+        let now = rows.ok().map(|rows| rows.iter().fold(0_u64, |all, row| all.wrapping_add(self.mark(row))));
+        let before = std::mem::replace(&mut self.last, now);
+        now.is_some() && before == now
+    }
+
+    /// What would be told of it, as a number.
+    fn mark(&self, row: &KernelSocket) -> u64 {
+        let ends = (row.local.address, row.local.port, row.peer.address, row.peer.port);
+        let which = (row.protocol.name(), row.family.name(), row.cookie, row.inode, row.uid);
+        let queue = if row.state == LISTEN { row.receive_queue } else { 0 };
+        self.key.hash_one((which, ends, row.state, row.interface, row.v6only, queue))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::model::{Port, State};
+
+    #[test]
+    fn a_listener_that_comes_or_goes_makes_a_difference_and_nothing_else_does() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let need = Need { states: Some(vec![State::Listen]), ..Need::default() };
+        let mut glance = Glance::new(&need);
+        assert!(!glance.is_same());
+        // Other tests open and close listeners meanwhile.
+        assert!((0..1000).any(|_| glance.is_same()));
+        let mine = |glance: &mut Glance, port: Port| {
+            let rows = glance.tables.rows(&glance.need, None, &|_| true).unwrap();
+            let row = rows.iter().find(|row| row.local.port == port).copied();
+            row.map(|row| glance.mark(&row))
+        };
+        let port = Port::new(listener.local_addr().unwrap().port());
+        let before = mine(&mut glance, port).unwrap();
+        assert_eq!(mine(&mut glance, port), Some(before));
+        drop(listener);
+        let again = TcpListener::bind(("127.0.0.1", port.get())).unwrap();
+        assert_ne!(mine(&mut glance, port), Some(before));
+        drop(again);
+    }
+}
