@@ -13,7 +13,7 @@ use cel::common::ast::{EntryExpr, Expr, IdedEntryExpr, IdedExpr};
 use cel::{Context, Env, ExecutionError, Program, Value};
 
 /// The fields of the object, which an expression names as variables.
-pub const FIELDS: [&str; 25] = [
+pub const FIELDS: [&str; 26] = [
     "space",
     "protocol",
     "family",
@@ -34,6 +34,7 @@ pub const FIELDS: [&str; 25] = [
     "autobound",
     "time_left_ms",
     "timer",
+    "traffic",
     "forward",
     "reachability",
     "activation",
@@ -140,6 +141,11 @@ impl Expression {
                 Err(format!("`{}` cannot be evaluated: {}{remedy}", one_line(&self.text), one_line(&error.to_string())))
             }
         }
+    }
+
+    /// Says whether it may ask for this field; true also where only a text in it is called so.
+    pub fn names(&self, field: &str) -> bool {
+        self.text.contains(field)
     }
 
     /// The same for a socket whose processes are not known: nothing where they decide.

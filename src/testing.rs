@@ -28,6 +28,7 @@ fn socket(local: &str, state: Option<State>, uid: Option<u32>, owner: Owner) -> 
         v6only: None,
         queue: None,
         pending: None,
+        traffic: None,
         inode: uid.map(|_| Inode(1000 + u64::from(local.port.get()))),
         uid: uid.map(Uid),
         cookie: None,

@@ -112,6 +112,7 @@ fn the_documents_fields_are_those_of_the_contract() {
         "autobound",
         "time_left_ms",
         "timer",
+        "traffic",
         "forward",
         "reachability",
         "activation",

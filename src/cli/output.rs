@@ -90,6 +90,10 @@ pub struct OutputArgs {
     #[arg(long, help_heading = "Output")]
     pub argv: bool,
 
+    /// Show what TCP connections have carried: columns rx, tx, rtt, retransmits, idle; `traffic` in JSON
+    #[arg(long, help_heading = "Output")]
+    pub traffic: bool,
+
     /// Report on stderr how data was collected
     #[arg(short = 'v', long, help_heading = "Output")]
     pub verbose: bool,
@@ -167,6 +171,9 @@ impl OutputArgs {
         if self.argv {
             columns.push(Column::Argv);
         }
+        if self.traffic {
+            columns.extend(Column::TRAFFIC);
+        }
         if self.columns.iter().any(|change| matches!(change, ColumnChange::Only(_))) {
             columns.clear();
         }
@@ -220,6 +227,14 @@ impl OutputArgs {
         self.format() == Format::Table && context.terminal.is_tty && !self.columns().contains(&Column::PeerProcess)
     }
 
+    /// Says whether it must be collected what connections have carried.
+    pub fn wants_traffic(&self) -> bool {
+        let columns = self.columns();
+        self.traffic
+            || Column::TRAFFIC.iter().any(|column| columns.contains(column))
+            || self.sort.is_some_and(|sorting| sorting.key.is_about_traffic())
+    }
+
     /// Says whether arguments must be collected.
     pub fn wants_argv(&self) -> bool {
         self.argv || self.columns().contains(&Column::Argv)
@@ -271,7 +286,7 @@ impl ColumnChange {
 }
 
 /// What rows can be sorted by, as it is typed.
-pub const SORT_KEYS: [(&str, SortKey); 12] = [
+pub const SORT_KEYS: [(&str, SortKey); 17] = [
     ("proto", SortKey::Protocol),
     ("local", SortKey::Address),
     ("port", SortKey::Port),
@@ -284,6 +299,11 @@ pub const SORT_KEYS: [(&str, SortKey); 12] = [
     ("space", SortKey::Space),
     ("exposure", SortKey::Exposure),
     ("started", SortKey::Started),
+    ("rx", SortKey::Rx),
+    ("tx", SortKey::Tx),
+    ("rtt", SortKey::Rtt),
+    ("retransmits", SortKey::Retransmits),
+    ("idle", SortKey::Idle),
 ];
 
 /// The text that is typed for it: `port:desc`.

@@ -94,7 +94,7 @@ pub struct SelectionArgs {
     /// Only sockets for which a CEL condition holds, such as 'local.port > 1023 && owner.tier == "process"'
     ///
     /// The fields of a socket are variables: space, protocol, family, local.address, local.port, peer, state, category,
-    /// service, exposure, device, v6only, queue, pending, inode, uid, user, cookie, autobound, time_left_ms, timer, forward, reachability, activation, owner, peer_owner (`portscope schema` describes them). A
+    /// service, exposure, device, v6only, queue, pending, inode, uid, user, cookie, autobound, time_left_ms, timer, traffic, forward, reachability, activation, owner, peer_owner (`portscope schema` describes them). A
     /// field that is not known is null. Null equals only null, and looking into it is an error, so test it first:
     /// `peer != null && peer.port == 443`. If the option is repeated, every condition must hold.
     #[arg(long = "where", value_name = "CEL", help_heading = "Filters")]
@@ -115,6 +115,7 @@ impl SelectionArgs {
             states: self.states(),
             named_ports: self.named_ports(),
             argv: output.wants_argv(),
+            traffic: output.wants_traffic() || self.asks_for_traffic(),
             runs: output.wants_runs() || has_word || !self.conditions.is_empty(),
             project: output.wants_project() || !self.projects.is_empty() || !self.conditions.is_empty(),
             belonging: output.wants_belonging() || has_word || !self.conditions.is_empty() || !self.projects.is_empty(),
@@ -193,12 +194,17 @@ impl SelectionArgs {
         !self.conditions.is_empty()
     }
 
-    /// The states that can pass the filters.
+    /// Says whether a condition may ask what connections have carried.
+    pub fn asks_for_traffic(&self) -> bool {
+        self.conditions.iter().any(|condition| condition.names("traffic"))
+    }
+
     /// Says whether sockets that no process holds are only counted for a person: nothing was asked for that they are.
     pub fn folds_leftovers(&self) -> bool {
         !self.all && self.states.is_empty() && self.targets.is_empty() && !self.is_specific()
     }
 
+    /// The states that can pass the filters.
     fn states(&self) -> Option<Vec<State>> {
         if self.listening && !self.all {
             return Some(vec![State::Listen, State::Unconnected, State::Redirect]);

@@ -182,6 +182,17 @@ pub enum CollectError {
     NoNativeBackend,
 }
 
+/// Returns what is not known of the traffic that was asked for; `is_reported` says whether the system tells any.
+fn unknown_traffic(sockets: &[Socket], need: &Need, is_reported: bool) -> Vec<Gap> {
+    let udp = sockets.iter().filter(|socket| socket.protocol.is_datagram()).count();
+    match (need.traffic, is_reported) {
+        (false, _) => Vec::new(),
+        (true, false) => vec![Gap::Traffic],
+        (true, true) if udp > 0 => vec![Gap::UdpTraffic { count: udp }],
+        (true, true) => Vec::new(),
+    }
+}
+
 /// Returns one gap for each reason that hides owners of sockets.
 fn hidden_owners(sockets: &[Socket], coverage: Option<&Coverage>) -> Vec<Gap> {
     let mut counts: BTreeMap<HiddenBecause, usize> = BTreeMap::new();

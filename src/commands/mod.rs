@@ -268,5 +268,6 @@ fn gaps(listing: &Listing<'_>, context: &Context) -> Vec<String> {
     let missing = summary::missing(listing.snapshot, program.as_deref());
     let redirects = summary::unlisted_redirects(listing.snapshot);
     let unseen = summary::unseen_spaces(listing.snapshot, program.as_deref());
-    hidden.into_iter().chain(missing).chain(redirects).chain(unseen).collect()
+    let traffic = summary::unknown_traffic(listing.snapshot);
+    hidden.into_iter().chain(missing).chain(redirects).chain(unseen).chain(traffic).collect()
 }

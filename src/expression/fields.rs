@@ -59,6 +59,9 @@ fn kind_of(field: &str) -> Kind {
             ("description", Any),
         ]),
         "queue" => Object(&[("used", Any), ("limit", Any)]),
+        "traffic" => {
+            Object(&[("received", Any), ("sent", Any), ("rtt_us", Any), ("retransmits", Any), ("idle_ms", Any)])
+        }
         "forward" => Object(&[
             ("by", Word(|| ForwardedBy::ALL.iter().map(|one| one.name()).collect())),
             ("to", Object(&[("address", Any), ("port", Any), ("ports", Any)])),

@@ -33,6 +33,8 @@ pub enum Missing {
     Users,
     /// Sockets of protocols without ports.
     Portless,
+    /// What sockets have carried.
+    Traffic,
 }
 
 impl Missing {
@@ -50,6 +52,7 @@ impl Missing {
             Missing::Peers => "peers",
             Missing::Users => "users",
             Missing::Portless => "portless",
+            Missing::Traffic => "traffic",
         }
     }
 }
@@ -307,6 +310,13 @@ pub enum Gap {
         /// Why they are not known.
         problem: String,
     },
+    /// What UDP sockets have carried.
+    UdpTraffic {
+        /// Of how many sockets.
+        count: usize,
+    },
+    /// What connections have carried.
+    Traffic,
     /// Peers, taken out of a report.
     RedactedPeers,
     /// Users, taken out of a report.
@@ -367,6 +377,7 @@ impl Gap {
             | Gap::SpacesOfHiddenProcesses => Missing::Spaces,
             Gap::Redirects { .. } => Missing::Redirects,
             Gap::ContainerNamesNotAsked | Gap::ContainerNames { .. } | Gap::ServiceNames { .. } => Missing::Names,
+            Gap::UdpTraffic { .. } | Gap::Traffic => Missing::Traffic,
             Gap::RedactedPeers => Missing::Peers,
             Gap::RedactedUsers => Missing::Users,
         }
@@ -409,7 +420,9 @@ impl Gap {
             | Gap::SpacesInFlight { .. }
             | Gap::UnlistedProtocol { .. }
             | Gap::ContainerNames { .. }
-            | Gap::ServiceNames { .. } => GapReason::Backend,
+            | Gap::ServiceNames { .. }
+            | Gap::UdpTraffic { .. }
+            | Gap::Traffic => GapReason::Backend,
         }
     }
 
@@ -421,6 +434,7 @@ impl Gap {
             | Gap::UnreadDescriptors { count }
             | Gap::ClosedProcesses { count }
             | Gap::UdpPeers { count }
+            | Gap::UdpTraffic { count }
             | Gap::UnlistedProtocol { count, .. }
             | Gap::ClosedSpaces { count, perhaps_listed: false, .. } => Some(*count),
             _ => None,

@@ -22,6 +22,7 @@ mod service;
 mod snapshot;
 mod socket;
 mod space;
+mod traffic;
 mod trust;
 
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
@@ -55,4 +56,5 @@ pub use socket::{
     SocketIdentity, State, Timer, TimerKind,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
+pub use traffic::Traffic;
 pub use trust::Origin;

@@ -94,6 +94,8 @@ pub struct Need {
     /// Whether the projects of listeners' owners are wanted, and the folders that they work in; with a dossier those of
     /// every owner.
     pub project: bool,
+    /// Whether it is wanted what connections have carried.
+    pub traffic: bool,
     /// Whether the counters of the spaces are wanted.
     pub counters: bool,
     /// Which backend to use.
@@ -121,6 +123,7 @@ impl Default for Need {
             dossier: false,
             runs: false,
             project: false,
+            traffic: false,
             counters: false,
             backend: BackendChoice::default(),
             spaces: SpaceChoice::default(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Owner, Port, PortRange, Reach, SpaceId, Uid};
+use super::{Container, Owner, Port, PortRange, Reach, SpaceId, Traffic, Uid};
 
 /// A transport protocol with port numbers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
@@ -350,6 +350,9 @@ pub struct Socket {
     pub autobound: Option<bool>,
     /// The timer that runs for a connection of TCP.
     pub timer: Option<Timer>,
+    /// What a connection of TCP has carried; absent where nobody asked, or the system does not report it. It is boxed
+    /// because few ask.
+    pub traffic: Option<Box<Traffic>>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<u64>,
     /// Where it leads, for a published port. It is boxed because it is rare.

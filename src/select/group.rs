@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::model::{Endpoint, Pid, Port, Process, Protocol, Row, SpaceId};
+use crate::model::{Endpoint, Pid, Port, Process, Protocol, Row, SpaceId, Traffic};
 
 /// What one service has open, and who is connected to it.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Group<'r, 'a> {
     pub connections: usize,
     /// The other ends of these, the busiest first, with the number of connections of each.
     pub peers: Vec<(Peer<'a>, usize)>,
+    /// What these carry together, where that is known.
+    pub traffic: Option<Traffic>,
 }
 
 /// Who is at the other end of a connection.
@@ -127,7 +129,7 @@ pub fn groups<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<Group<'r, 'a>> {
 
 impl<'r, 'a> Group<'r, 'a> {
     fn of_nothing(is_open: bool) -> Group<'r, 'a> {
-        Group { rows: Vec::new(), processes: Vec::new(), is_open, connections: 0, peers: Vec::new() }
+        Group { rows: Vec::new(), processes: Vec::new(), is_open, connections: 0, peers: Vec::new(), traffic: None }
     }
 
     fn add(&mut self, row: &'r Row<'a>) {
@@ -141,6 +143,7 @@ impl<'r, 'a> Group<'r, 'a> {
         }
         self.processes.extend(row.processes.iter().copied());
         self.connections += usize::from(row.is_connection());
+        self.traffic = Traffic::sum(self.traffic.into_iter().chain(row.socket.traffic.as_deref().copied()));
         let local = row.peer_process().zip(row.peer_row().and_then(|peer| peer.processes.first().map(|(pid, _)| *pid)));
         let peer = match (local, row.socket.peer) {
             (Some((process, pid)), _) => Peer::Process(pid, process),

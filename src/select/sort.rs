@@ -32,6 +32,16 @@ pub enum SortKey {
     Exposure,
     /// When the foremost process started.
     Started,
+    /// The bytes received.
+    Rx,
+    /// The bytes sent.
+    Tx,
+    /// The round-trip time.
+    Rtt,
+    /// The segments that were sent again.
+    Retransmits,
+    /// The time since anything was sent or received.
+    Idle,
 }
 
 impl SortKey {
@@ -49,6 +59,28 @@ impl SortKey {
             SortKey::Space => a.space.label.cmp(&b.space.label),
             SortKey::Exposure => a.exposure.cmp(&b.exposure),
             SortKey::Started => known_first(started(a), started(b)),
+            SortKey::Rx | SortKey::Tx | SortKey::Rtt | SortKey::Retransmits | SortKey::Idle => {
+                known_first(self.of_traffic(a), self.of_traffic(b))
+            }
+        }
+    }
+}
+
+impl SortKey {
+    /// Says whether it must be collected what connections have carried.
+    pub fn is_about_traffic(self) -> bool {
+        matches!(self, SortKey::Rx | SortKey::Tx | SortKey::Rtt | SortKey::Retransmits | SortKey::Idle)
+    }
+
+    fn of_traffic(self, row: &Row<'_>) -> Option<u64> {
+        let traffic = row.socket.traffic.as_deref()?;
+        match self {
+            SortKey::Rx => Some(traffic.receives()),
+            SortKey::Tx => Some(traffic.sends()),
+            SortKey::Rtt => traffic.rtt_us.map(u64::from),
+            SortKey::Retransmits => Some(traffic.retransmits.into()),
+            SortKey::Idle => traffic.idle_ms.map(u64::from),
+            _ => None,
         }
     }
 }
@@ -74,6 +106,9 @@ impl Sorting {
             SortKey::Process => process_name(row).is_some(),
             SortKey::User => row.user.is_some(),
             SortKey::Started => started(row).is_some(),
+            SortKey::Rx | SortKey::Tx | SortKey::Rtt | SortKey::Retransmits | SortKey::Idle => {
+                self.key.of_traffic(row).is_some()
+            }
             SortKey::Protocol | SortKey::Address | SortKey::Port | SortKey::Space | SortKey::Exposure => true,
         };
         let reversed = self.descending && has_value(a) && has_value(b);

@@ -85,6 +85,7 @@ impl Host {
             v6only: None,
             queue: None,
             pending: None,
+            traffic: None,
             inode: None,
             uid: uid.map(Uid),
             cookie: None,

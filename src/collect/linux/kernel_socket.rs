@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use crate::model::{
     Endpoint, Family, HiddenBecause, Inode, Nobody, Owner, Pending, Protocol, Queue, Socket, SpaceId, State, Timer,
-    TimerKind, Uid,
+    TimerKind, Traffic, Uid,
 };
 
 /// A row as the kernel states it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct KernelSocket {
     /// TCP or UDP.
     pub protocol: Protocol,
@@ -42,6 +42,8 @@ pub struct KernelSocket {
     pub v6only: Option<bool>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<u64>,
+    /// What it has carried, where that was asked for.
+    pub traffic: Option<Box<Traffic>>,
 }
 
 impl KernelSocket {
@@ -68,6 +70,7 @@ impl KernelSocket {
             autobound: None,
             timer: self.timer(),
             cgroup: self.cgroup,
+            traffic: self.traffic.clone().filter(|_| self.carries()),
             forward: None,
             activation: None,
             owner: match self.inode {
@@ -117,6 +120,11 @@ impl KernelSocket {
             State::FinWait2 => self.inode != 0,
             _ => true,
         }
+    }
+
+    /// Only a connection carries anything; the state of one that has just ended does not tell it from others.
+    fn carries(&self) -> bool {
+        self.protocol == Protocol::Tcp && self.peer.port.get() != 0
     }
 
     /// Only netlink reports a listener's queue; `/proc/net` does not have its limit.

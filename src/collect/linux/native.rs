@@ -11,8 +11,8 @@ use super::redirects::{self, Redirects};
 use super::tables::{OWN_TABLES, Tables};
 use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users, whose};
 use crate::collect::background::Background;
-use crate::collect::{CollectError, hidden_owners};
-use crate::model::{Backend, Belonging, Need, Pid, Process, Scope, Snapshot, Socket, Space, State, Uid};
+use crate::collect::{CollectError, hidden_owners, unknown_traffic};
+use crate::model::{Backend, Belonging, Need, Pid, Process, Scope, Snapshot, Socket, SocketSource, Space, State, Uid};
 
 /// Collects sockets, their holders, and what is known of these.
 ///
@@ -38,6 +38,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
 
     let (users, unknown_users) = users::names(&uids(&collection.sockets, &owners.processes));
     let mut gaps = hidden_owners(&collection.sockets, Some(&coverage));
+    gaps.extend(unknown_traffic(&collection.sockets, need, collection.source() == SocketSource::Netlink));
     gaps.extend(collection.all_gaps());
     gaps.extend(names.gaps());
     gaps.extend(unknown_users);

@@ -66,6 +66,7 @@ fn entry(line: &str, protocol: Protocol, family: Family) -> Option<KernelSocket>
         expires: if timer == 0 { 0 } else { when.saturating_mul(10) },
         v6only: None,
         cgroup: None,
+        traffic: None,
     })
 }
 

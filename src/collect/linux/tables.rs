@@ -105,14 +105,15 @@ impl Tables {
             if states == 0 || (protocol == Protocol::UdpLite && !has_udplite) {
                 continue;
             }
+            let query = Query { protocol, family: None, states, only, traffic: need.traffic };
             if protocol == Protocol::Tcp
                 && need.families.len() == Family::ALL.len()
-                && self.read_both(states, only, wants, &mut rows)
+                && self.read_both(query, wants, &mut rows)
             {
                 continue;
             }
             for family in Family::ALL.into_iter().filter(|family| need.families.contains(family)) {
-                self.read((protocol, family), states, only, wants, &mut rows)?;
+                self.read(family, query, wants, &mut rows)?;
             }
         }
         without_repeats(&mut rows);
@@ -120,14 +121,7 @@ impl Tables {
     }
 
     /// Reads the TCP sockets of both families at once, where the kernel does that; says whether it did.
-    fn read_both(
-        &mut self,
-        states: u32,
-        only: Option<Only>,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-        rows: &mut Vec<KernelSocket>,
-    ) -> bool {
-        let query = Query { protocol: Protocol::Tcp, family: None, states, only };
+    fn read_both(&mut self, query: Query, wants: &dyn Fn(&KernelSocket) -> bool, rows: &mut Vec<KernelSocket>) -> bool {
         let before = rows.len();
         let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, wants, rows).is_ok());
         if !done {
@@ -147,7 +141,7 @@ impl Tables {
                 continue;
             }
             let states = state_bits(protocol, need.states.as_deref());
-            let query = Query { protocol, family: Some(family), states, only: Some(Only::Autobound) };
+            let query = Query { protocol, family: Some(family), states, only: Some(Only::Autobound), traffic: false };
             let before = chosen.len();
             if netlink.dump(query, &|_| true, &mut chosen).is_err() {
                 chosen.truncate(before);
@@ -167,15 +161,15 @@ impl Tables {
     /// Reads one table by netlink, or as text where netlink is refused.
     fn read(
         &mut self,
-        (protocol, family): (Protocol, Family),
-        states: u32,
-        only: Option<Only>,
+        family: Family,
+        query: Query,
         wants: &dyn Fn(&KernelSocket) -> bool,
         rows: &mut Vec<KernelSocket>,
     ) -> Result<(), CollectError> {
+        let Query { protocol, states, .. } = query;
         let before = rows.len();
         if let Ok(netlink) = &mut self.netlink {
-            match netlink.dump(Query { protocol, family: Some(family), states, only }, wants, rows) {
+            match netlink.dump(Query { family: Some(family), ..query }, wants, rows) {
                 Ok(()) => return Ok(()),
                 // A kernel may list TCP and UDP by netlink and not know UDP-Lite there, or not at all.
                 Err(_) if protocol == Protocol::UdpLite => {

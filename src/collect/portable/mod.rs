@@ -51,6 +51,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let run_as = processes.values().filter_map(|process| process.uid);
     let uids: BTreeSet<Uid> = made_by.chain(run_as).collect();
     gaps.extend(limits(&sockets, need));
+    gaps.extend(super::unknown_traffic(&sockets, need, false));
     let users = system::user_names(&uids, &mut gaps);
     let snapshot = Snapshot {
         host: processes::host(captured_at, system::boot_id()),

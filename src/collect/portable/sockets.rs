@@ -77,6 +77,7 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Found {
         v6only: None,
         queue: None,
         pending: None,
+        traffic: None,
         inode: inode.map(Inode),
         uid: uid.filter(|_| kernel_knows_uid).map(Uid),
         cookie: None,

@@ -110,6 +110,7 @@ pub struct Socket {
     pub cookie: Option<u64>,
     pub autobound: Option<bool>,
     pub time_left_ms: Option<u64>,
+    pub traffic: Option<Traffic>,
     pub timer: Option<Timer>,
     pub forward: Option<Forward>,
     pub reachability: Option<Reachability>,
@@ -134,6 +135,15 @@ pub struct Queue {
 pub struct Pending {
     pub unread: u32,
     pub unacknowledged: u32,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Traffic {
+    pub received: u64,
+    pub sent: u64,
+    pub rtt_us: Option<u32>,
+    pub retransmits: u32,
+    pub idle_ms: Option<u32>,
 }
 
 #[derive(Clone, Deserialize)]

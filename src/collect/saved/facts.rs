@@ -10,7 +10,7 @@ use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
     Holder, Host, Inode, Nobody, Origin, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process, Project,
     ProjectSource, Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space,
-    SpaceId, SpaceKind, State, TimeWaitReuse, Timer, TimerKind, Uid,
+    SpaceId, SpaceKind, State, TimeWaitReuse, Timer, TimerKind, Traffic, Uid,
 };
 
 /// Finds the value with that name; otherwise returns what was expected.
@@ -222,12 +222,18 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         uid: socket.uid.map(Uid),
         cookie: socket.cookie,
         autobound: socket.autobound,
+        traffic: socket.traffic.as_ref().map(traffic).map(Box::new),
         timer,
         cgroup: cgroups.number_of(belonging),
         forward: socket.forward.map(forward).transpose()?.map(Box::new),
         activation: activation.map(Box::new),
         owner,
     })
+}
+
+fn traffic(saved: &saved::Traffic) -> Traffic {
+    let saved::Traffic { received, sent, rtt_us, retransmits, idle_ms } = *saved;
+    Traffic { received, sent, rtt_us, retransmits, idle_ms, rate: None }
 }
 
 fn timer(saved: &saved::Timer) -> Result<Timer, String> {

@@ -130,6 +130,7 @@ fn output(args: &Args) -> OutputArgs {
         numeric: args.numeric,
         header: HeaderArgs { no_header: false },
         argv: false,
+        traffic: false,
         verbose: false,
         strictness: StrictArgs { strict: false },
         style: args.style.clone(),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::model::Listing;
 use crate::render::document::csv;
 use crate::render::document::envelope::Envelope;
+use crate::render::document::flow::{self, TrafficReport};
 use crate::render::document::listing::{self, ContainerReport, SpaceReport};
 use crate::render::document::process::{self, ProcessReport};
 use crate::render::text::safe::Charset;
@@ -46,6 +47,8 @@ pub struct GroupReport<'a> {
     pub container: Option<ContainerReport<'a>>,
     /// The number of its connections.
     pub connections: usize,
+    /// What these carry together; null unless `--traffic` asked for it, and where the system does not report it.
+    pub traffic: Option<TrafficReport>,
     /// The other ends of these, the busiest first.
     pub peers: Vec<GroupPeer<'a>>,
 }
@@ -130,6 +133,7 @@ fn report<'a>(group: &'a Group<'a, 'a>) -> Option<GroupReport<'a>> {
         unit: owner.unit,
         container: owner.container,
         connections: group.connections,
+        traffic: group.traffic.as_ref().map(flow::traffic),
         peers: group.peers.iter().map(peer).collect(),
     })
 }

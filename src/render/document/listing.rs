@@ -10,6 +10,7 @@ use crate::model::{
     Redirection, Row, Service, Space, TimeWaitReuse, Uid,
 };
 use crate::render::document::envelope::Envelope;
+use crate::render::document::flow::{self, PendingReport, QueueReport, TimerReport, TrafficReport};
 use crate::render::document::process::{ProcessReport, process_report};
 pub use crate::render::document::visibility::{Visibility, visibility};
 use crate::render::text::time;
@@ -163,6 +164,9 @@ pub struct SocketReport<'a> {
     pub autobound: Option<bool>,
     /// How long a connection in TIME_WAIT keeps its ports, in milliseconds.
     pub time_left_ms: Option<u64>,
+    /// What a TCP connection has carried; null unless `--traffic` asked for it, for other sockets, and where the system
+    /// does not report it.
+    pub traffic: Option<TrafficReport>,
     /// The timer that is running for a TCP connection; null if there is none or the system does not report it.
     pub timer: Option<TimerReport>,
     /// Where a published port is forwarded to.
@@ -254,38 +258,6 @@ pub struct ServiceReport<'a> {
     pub source: &'a str,
     /// A description.
     pub description: Option<&'a str>,
-}
-
-/// The accept queue of a listener.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Queue")]
-pub struct QueueReport {
-    /// The number of connections waiting to be accepted.
-    pub used: u32,
-    /// The number of connections that can wait.
-    pub limit: u32,
-}
-
-/// What waits in the buffers of a socket that is no listener.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Pending")]
-pub struct PendingReport {
-    /// Bytes that were received and not read yet. For UDP the memory that they take up.
-    pub unread: u32,
-    /// Bytes that were written and that the peer has not acknowledged yet. For UDP the memory that they take up.
-    pub unacknowledged: u32,
-}
-
-/// The timer that runs for a TCP connection.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Timer")]
-pub struct TimerReport {
-    /// `retransmit`, `keepalive`, `time-wait`, or `probe` (the peer has no room for more data).
-    pub kind: &'static str,
-    /// Milliseconds until it ends.
-    pub left_ms: u32,
-    /// How often it has ended before without an answer of the peer.
-    pub retries: u8,
 }
 
 /// The owner of a socket, and how well it is known.
@@ -446,20 +418,15 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         exposure: row.exposure.name(),
         device: socket.device.as_deref(),
         v6only: socket.v6only,
-        queue: socket.queue.map(|queue| QueueReport { used: queue.used, limit: queue.limit }),
-        pending: socket
-            .pending
-            .map(|pending| PendingReport { unread: pending.unread, unacknowledged: pending.unacknowledged }),
+        queue: socket.queue.map(flow::queue),
+        pending: socket.pending.map(flow::pending),
         inode: socket.inode.map(|inode| inode.0),
         uid: socket.uid.map(|Uid(uid)| uid),
         user: row.user,
         cookie: socket.cookie,
         autobound: socket.autobound,
-        timer: socket.timer.map(|timer| TimerReport {
-            kind: timer.kind.name(),
-            left_ms: timer.left_ms,
-            retries: timer.retries,
-        }),
+        traffic: socket.traffic.as_deref().map(flow::traffic),
+        timer: socket.timer.map(flow::timer),
         time_left_ms: socket.time_left().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         forward: socket.forward.as_deref().map(forward),
         reachability: row

@@ -6,6 +6,7 @@ pub mod csv;
 pub mod diff;
 pub mod envelope;
 pub mod events;
+mod flow;
 pub mod free;
 pub mod group;
 pub mod info;

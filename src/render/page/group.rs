@@ -9,7 +9,7 @@ use crate::render::table::fit::Yields;
 use crate::render::table::grid::{self, Column as GridColumn, Grid, Row as GridRow};
 use crate::render::text::safe::Text;
 use crate::render::words::column::Column;
-use crate::render::words::service_group;
+use crate::render::words::{service_group, traffic};
 use crate::select::group::Group;
 
 /// Writes a row for each service. Columns that are empty in every row are left out.
@@ -34,6 +34,8 @@ pub fn write(
         GridColumn::text("PROJECT", Yields::leaves(2)),
         GridColumn::text("USER", Yields::is_cut(12, 8)),
         GridColumn::number("CONNS", Yields::leaves(4)),
+        GridColumn::number("RX", Yields::leaves(5)),
+        GridColumn::number("TX", Yields::leaves(5)),
         GridColumn::text("PEERS", Yields::leaves(0)),
     ];
     let rows: Vec<Vec<Text>> = groups.iter().map(|group| cells(group, options)).collect();
@@ -60,6 +62,7 @@ fn cells(group: &Group<'_, '_>, options: &TableOptions) -> Vec<Text> {
     let plain = |text: String| if text.is_empty() { Text::unknown() } else { Text::of(&text, charset) };
     let first = group.rows.first();
     let of_first = |column: Column| first.map_or_else(Text::unknown, |row| column.cell(row, charset));
+    let of_traffic = |column: Column| traffic::cell(column, group.traffic.as_ref()).unwrap_or_else(Text::unknown);
     let cells = vec![
         of_first(Column::Space),
         plain(service_group::ports(group, false)),
@@ -70,6 +73,8 @@ fn cells(group: &Group<'_, '_>, options: &TableOptions) -> Vec<Text> {
         of_first(Column::Project),
         of_first(Column::User),
         Text::plain(group.connections.to_string()),
+        of_traffic(Column::Rx),
+        of_traffic(Column::Tx),
         plain(service_group::peers(group, charset)),
     ];
     match options.frame {

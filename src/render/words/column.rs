@@ -11,7 +11,7 @@ use crate::model::{Container, Holder, Pid, Process, Row, Timer, Uid};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
 use crate::render::words::cell::{process_cell, project_cell, running};
-use crate::render::words::socket;
+use crate::render::words::{socket, traffic};
 
 /// One column.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -82,11 +82,21 @@ pub enum Column {
     Source,
     /// Whether a listener on an IPv6 address leaves IPv4 alone.
     V6only,
+    /// Bytes received.
+    Rx,
+    /// Bytes sent.
+    Tx,
+    /// The round-trip time.
+    Rtt,
+    /// Segments that were sent again.
+    Retransmits,
+    /// The time since anything was sent or received.
+    Idle,
 }
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 33] = [
+    pub const ALL: [Column; 38] = [
         Column::Space,
         Column::Protocol,
         Column::Address,
@@ -120,7 +130,15 @@ impl Column {
         Column::Description,
         Column::Source,
         Column::V6only,
+        Column::Rx,
+        Column::Tx,
+        Column::Rtt,
+        Column::Retransmits,
+        Column::Idle,
     ];
+
+    /// What `--traffic` shows: those of what connections carry.
+    pub const TRAFFIC: [Column; 5] = [Column::Rx, Column::Tx, Column::Rtt, Column::Retransmits, Column::Idle];
 
     /// The columns that are shown unless others are asked for.
     pub const DEFAULT: [Column; 10] = [
@@ -198,6 +216,11 @@ impl Column {
             Column::Description => "description",
             Column::Source => "source",
             Column::V6only => "v6only",
+            Column::Rx => "rx",
+            Column::Tx => "tx",
+            Column::Rtt => "rtt",
+            Column::Retransmits => "retransmits",
+            Column::Idle => "idle",
         }
     }
 
@@ -211,7 +234,20 @@ impl Column {
 
     /// Says whether its values are numbers, which stand flush right.
     pub const fn is_number(self) -> bool {
-        matches!(self, Column::Port | Column::Pid | Column::Inode | Column::Uid | Column::RecvQueue | Column::SendQueue)
+        matches!(
+            self,
+            Column::Port
+                | Column::Pid
+                | Column::Inode
+                | Column::Uid
+                | Column::RecvQueue
+                | Column::SendQueue
+                | Column::Rx
+                | Column::Tx
+                | Column::Rtt
+                | Column::Retransmits
+                | Column::Idle
+        )
     }
 
     /// The cell as a person reads it: the foremost holder, and how many more there are.
@@ -228,6 +264,9 @@ impl Column {
             Column::Container => {
                 let made_by = row.belonging.and_then(|belonging| belonging.container.as_ref());
                 made_by.map_or_else(Text::unknown, |made_by| container(made_by, charset))
+            }
+            column if Column::TRAFFIC.contains(&column) => {
+                traffic::cell(column, row.socket.traffic.as_deref()).unwrap_or_else(Text::unknown)
             }
             _ => self.value(row, charset).unwrap_or_else(Text::unknown),
         }
@@ -280,6 +319,9 @@ impl Column {
             Column::Description => row.service?.description.map(|text| Text::of(text, charset)),
             Column::Source => row.service.and_then(|service| plain(service.source.name())),
             Column::V6only => socket.v6only.and_then(|v6only| plain(if v6only { "true" } else { "false" })),
+            Column::Rx | Column::Tx | Column::Rtt | Column::Retransmits | Column::Idle => {
+                traffic::value(self, socket.traffic.as_deref())
+            }
         }
     }
 }

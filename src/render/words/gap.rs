@@ -84,6 +84,8 @@ pub fn sentence(gap: &Gap) -> String {
         Gap::ContainerNamesNotAsked => "containers are shown by ID, because their names were not looked up".to_owned(),
         Gap::ContainerNames { problem } => format!("container names are unknown: {problem}"),
         Gap::ServiceNames { problem } => format!("services cannot be listed: {problem}"),
+        Gap::UdpTraffic { .. } => "the system does not count the bytes of UDP sockets".to_owned(),
+        Gap::Traffic => "the bytes of connections are unknown: only Linux reports them, by netlink".to_owned(),
         Gap::RedactedPeers => "peers were left out (--redact)".to_owned(),
         Gap::RedactedUsers => "users were left out (--redact)".to_owned(),
     }

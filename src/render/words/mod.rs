@@ -18,6 +18,7 @@ pub mod registered;
 pub mod service_group;
 pub mod socket;
 pub mod summary;
+pub mod traffic;
 pub mod unmatched;
 pub mod usage;
 pub mod verdict;

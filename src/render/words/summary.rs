@@ -176,6 +176,11 @@ pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
     (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
 }
 
+/// Says what is not known of what connections carry; nothing where nobody asked.
+pub fn unknown_traffic(snapshot: &Snapshot) -> Option<String> {
+    gap::sentences(snapshot.gaps.iter().filter(|gap| gap.missing() == Missing::Traffic))
+}
+
 /// Says which ports that rules of the firewall lead away have no rows, and why; nothing when there are none.
 pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
     let why = gap::sentences(snapshot.gaps_of(Answer::Redirects));

@@ -30,7 +30,7 @@ const ROOM: usize = 32 << 20;
 const MOST_WAITING: usize = 1 << 20;
 
 /// One notice.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Notice {
     /// When it was read.
     pub at: SystemTime,

@@ -203,6 +203,7 @@ impl Known {
             cookie: record.cookie,
             autobound: record.protocol.is_datagram().then_some(false),
             pending: None,
+            traffic: None,
             timer: None,
             cgroup: None,
             forward: None,

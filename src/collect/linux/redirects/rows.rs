@@ -86,6 +86,7 @@ fn row(redirect: &Redirect, address: IpAddr, port: Port, lead: &Lead, space: Spa
         v6only: None,
         queue: None,
         pending: None,
+        traffic: None,
         inode: None,
         uid: None,
         cookie: None,

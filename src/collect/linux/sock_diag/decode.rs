@@ -3,6 +3,7 @@
 //! Source: `linux/netlink.h`, `linux/inet_diag.h`, sock_diag(7). Numbers are in the machine's order, ports and
 //! addresses in the network's.
 
+use super::tcp_info;
 use crate::collect::linux::kernel_socket::{KernelSocket, address};
 use crate::collect::linux::netlink::{self, DONE, DUMP_INTERRUPTED, ERROR, Malformed, NOOP, OVERRUN, word};
 use crate::model::{Endpoint, Family, Protocol};
@@ -11,6 +12,7 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// The kind of the answers to the older request.
 const TCPDIAG_GETSOCK: u16 = 18;
 const ENTRY: usize = 72;
+const ATTRIBUTE_INFO: u16 = 2;
 const ATTRIBUTE_V6ONLY: u16 = 11;
 const ATTRIBUTE_CGROUP_ID: u16 = 21;
 
@@ -99,6 +101,7 @@ fn entry(bytes: &[u8], protocol: Protocol) -> Option<KernelSocket> {
         inode: u64::from(word(bytes, 68)?),
         v6only: None,
         cgroup: None,
+        traffic: None,
     };
     read_attributes(bytes.get(ENTRY..)?, &mut entry);
     Some(entry)
@@ -110,6 +113,9 @@ fn read_attributes(bytes: &[u8], entry: &mut KernelSocket) {
         match kind {
             ATTRIBUTE_V6ONLY => entry.v6only = value.first().map(|byte| *byte != 0),
             ATTRIBUTE_CGROUP_ID => entry.cgroup = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
+            ATTRIBUTE_INFO if entry.protocol == Protocol::Tcp => {
+                entry.traffic = tcp_info::read(value, entry.state).map(Box::new);
+            }
             _ => {}
         }
     }
@@ -163,7 +169,7 @@ mod tests {
     #[test]
     fn a_row_is_read_with_its_attributes() {
         let messages = messages_of(&message(SOCK_DIAG_BY_FAMILY, 2, &row()));
-        let [Message::Socket(entry)] = messages[..] else { panic!("{messages:?}") };
+        let [Message::Socket(entry)] = &messages[..] else { panic!("{messages:?}") };
         assert_eq!(entry.local.to_string(), "[::]:8080");
         assert_eq!((entry.state, entry.interface, entry.uid, entry.inode), (10, 2, 33, 4242));
         assert_eq!((entry.receive_queue, entry.send_queue), (3, 128));
@@ -208,7 +214,7 @@ mod tests {
             bytes.truncate(ENTRY);
             bytes.extend(attributes);
             let messages = messages_of(&message(SOCK_DIAG_BY_FAMILY, 2, &bytes));
-            let [Message::Socket(entry)] = messages[..] else { panic!("{messages:?}") };
+            let [Message::Socket(entry)] = &messages[..] else { panic!("{messages:?}") };
             assert_eq!((entry.inode, entry.cgroup), (4242, None));
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod decode;
 pub mod destroy;
+mod tcp_info;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -32,6 +33,8 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 /// over the kernel's tables, which costs half of two (about a millisecond each, however few sockets there are).
 const TCPDIAG_GETSOCK: u16 = 18;
 const REQUEST_BYTECODE: u16 = 1;
+/// Asks for `struct tcp_info`: the bit of `INET_DIAG_INFO`.
+const EXTENSION_INFO: u8 = 1 << 1;
 /// `INET_DIAG_BC_AUTO`: matches ports that the kernel chose.
 const BYTECODE_AUTO: u8 = 6;
 /// `INET_DIAG_BC_S_GE` and `INET_DIAG_BC_S_LE`: match local ports from one on, and up to one.
@@ -49,6 +52,8 @@ pub struct Query {
     pub states: u32,
     /// What the kernel leaves out of them.
     pub only: Option<Only>,
+    /// Also what connections have carried.
+    pub traffic: bool,
 }
 
 /// Which sockets the kernel sends.
@@ -102,7 +107,8 @@ impl SockDiag {
         let socket = netlink::open(Some(SOCK_DIAG), PATIENCE).map_err(refused)?;
         let mut diag = SockDiag { socket, sequence: 0, buffer: vec![0; BUFFER] };
         // No state at all: an empty answer, whatever it is.
-        let nothing = Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None };
+        let nothing =
+            Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None, traffic: false };
         match diag.dump_once(nothing, &|_| true, &mut Vec::new()) {
             Err(error @ DumpError::Refused(_)) => Err(error),
             _ => Ok(diag),
@@ -187,14 +193,17 @@ fn request(query: Query, sequence: u32) -> Vec<u8> {
     let states = query.states.to_ne_bytes();
     // No socket in particular: ports, addresses and interface 0, cookie all ones.
     let any_socket = [[0; 8]; 5].concat().into_iter().chain([0xff; 8]);
-    // No extensions are asked for: v6only and the cgroup come without asking.
+    // v6only and the cgroup come without asking.
+    let extensions = if query.traffic { EXTENSION_INFO } else { 0 };
     let (kind, mut payload) = match query.family {
         Some(family) => {
             let family = if family == Family::Ipv4 { 2 } else { 10 };
-            let head = [family, protocol, 0, 0].into_iter().chain(states);
+            let head = [family, protocol, extensions, 0].into_iter().chain(states);
             (SOCK_DIAG_BY_FAMILY, head.chain(any_socket).collect::<Vec<u8>>())
         }
-        None => (TCPDIAG_GETSOCK, [0; 4].into_iter().chain(any_socket).chain(states).chain([0; 4]).collect()),
+        None => {
+            (TCPDIAG_GETSOCK, [0, 0, 0, extensions].into_iter().chain(any_socket).chain(states).chain([0; 4]).collect())
+        }
     };
     if let Some(only) = query.only {
         let code = bytecode(only);
@@ -232,7 +241,8 @@ mod tests {
         let mut rows = Vec::new();
         let mut diag = SockDiag::open().unwrap();
         for family in [Family::Ipv4, Family::Ipv6] {
-            diag.dump(Query { protocol, family: Some(family), states, only }, &|_| true, &mut rows).unwrap();
+            diag.dump(Query { protocol, family: Some(family), states, only, traffic: false }, &|_| true, &mut rows)
+                .unwrap();
         }
         rows
     }
@@ -246,7 +256,13 @@ mod tests {
         let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let mut diag = SockDiag::open().unwrap();
         diag.buffer.truncate(64);
-        let all = Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: Query::ALL_STATES, only: None };
+        let all = Query {
+            protocol: Protocol::Tcp,
+            family: Some(Family::Ipv4),
+            states: Query::ALL_STATES,
+            only: None,
+            traffic: false,
+        };
         let error = diag.dump(all, &|_| true, &mut Vec::new()).unwrap_err();
         assert!(matches!(error, DumpError::Incomplete("a truncated message")), "{error}");
     }
@@ -289,8 +305,10 @@ mod tests {
     fn a_refused_dump_is_an_error() {
         let mut diag = SockDiag::open().unwrap();
         // A family that has no table is asked for by hand, since a query cannot name it.
-        let mut bytes =
-            request(Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None }, 9);
+        let mut bytes = request(
+            Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None, traffic: false },
+            9,
+        );
         bytes[16] = 77;
         diag.sequence = 9;
         rustix::net::send(&diag.socket, &bytes, SendFlags::empty()).unwrap();
@@ -307,7 +325,8 @@ mod tests {
         let mut cookies = |families: &[Option<Family>]| {
             let mut rows = Vec::new();
             for family in families {
-                let query = Query { protocol: Protocol::Tcp, family: *family, states: listeners, only: None };
+                let query =
+                    Query { protocol: Protocol::Tcp, family: *family, states: listeners, only: None, traffic: false };
                 diag.dump(query, &|_| true, &mut rows).unwrap();
             }
             let mut cookies: Vec<_> = rows.iter().map(|row| (row.family, row.cookie)).collect();
