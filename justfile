@@ -32,6 +32,11 @@ bench *ARGS:
 fuzz *ARGS:
     scripts/fuzz {{ARGS}}
 
+# Try the files of contrib/ with DuckDB, ClickHouse, Prometheus, Ansible, Facter, Nagios, Icinga, rsyslog: minutes (root, Debian)
+fleet:
+    cargo build --locked --release
+    scripts/fleet/all
+
 # Make the packages in dist/, from a binary that is built twice and compared: minutes (dpkg-dev)
 dist:
     scripts/dist/all

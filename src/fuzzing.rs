@@ -1,7 +1,7 @@
 //! Readers of bytes that portscope does not control, each under the name of its fuzz target.
 //!
 //! None of them may panic, whatever it is given. `fuzz/` tries them with random input; the unit test below replays the
-//! inputs in `fuzz/seeds/`. A new reader needs an entry in a list below, a fuzz target and a folder with seeds: the test
+//! inputs in `tests/seeds/`. A new reader needs an entry in a list below, a fuzz target and a folder with seeds: the test
 //! says which of them is missing.
 
 use crate::collect::fuzzing::Reader;
@@ -32,12 +32,12 @@ mod tests {
 
     use super::*;
 
-    fn fuzz() -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
     }
 
     fn paths_in(folder: &str) -> Vec<PathBuf> {
-        std::fs::read_dir(fuzz().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect()
+        std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     fn names_in(folder: &str) -> BTreeSet<String> {
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn no_seed_makes_a_reader_panic() {
         for (name, _) in readers() {
-            let seeds = paths_in(&format!("seeds/{name}"));
+            let seeds = paths_in(&format!("tests/seeds/{name}"));
             assert!(!seeds.is_empty(), "{name} has no seeds");
             for seed in seeds {
                 let bytes = std::fs::read(&seed).unwrap();
@@ -61,23 +61,25 @@ mod tests {
                 }
             }
         }
+        if collect::fuzzing::HAS_ALL {
+            let names: BTreeSet<String> = readers().map(|(name, _)| name.to_owned()).collect();
+            assert_eq!(names_in("tests/seeds"), names);
+        }
     }
 
     #[test]
-    fn every_reader_has_a_fuzz_target_and_seeds() {
+    fn every_reader_has_a_fuzz_target() {
+        // The published package has no fuzz/: cargo leaves out a package that lies inside of another one.
+        let Ok(manifest) = std::fs::read_to_string(root().join("fuzz/Cargo.toml")) else { return };
         let names: BTreeSet<String> = readers().map(|(name, _)| name.to_owned()).collect();
-        let manifest = std::fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
         for name in &names {
-            let target = std::fs::read_to_string(fuzz().join(format!("fuzz_targets/{name}.rs"))).unwrap();
+            let path = format!("fuzz_targets/{name}.rs");
+            let target = std::fs::read_to_string(root().join("fuzz").join(&path)).unwrap();
             assert!(target.contains(&format!("read(\"{name}\", bytes)")), "{name}: {target}");
-            assert!(
-                manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\"")),
-                "{name} is not in fuzz/Cargo.toml"
-            );
+            assert!(manifest.contains(&format!("path = \"{path}\"")), "{name} is not in fuzz/Cargo.toml");
         }
         if collect::fuzzing::HAS_ALL {
-            assert_eq!(names_in("fuzz_targets"), names);
-            assert_eq!(names_in("seeds"), names);
+            assert_eq!(names_in("fuzz/fuzz_targets"), names);
         }
     }
 }

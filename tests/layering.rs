@@ -229,7 +229,9 @@ fn every_path_that_documents_name_exists() {
             ["src/", "tests/", "docs/", "fuzz/", "scripts/", "benches/"].iter().any(|folder| word.starts_with(folder))
         }) {
             named += 1;
-            if !root.join(path).exists() {
+            // The published package has no fuzz/: cargo leaves out a package that lies inside of another one.
+            let is_left_out = path.starts_with("fuzz/") && !root.join("fuzz").exists();
+            if !is_left_out && !root.join(path).exists() {
                 gone.push(format!("{document} names {path}"));
             }
         }

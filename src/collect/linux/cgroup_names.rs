@@ -111,6 +111,15 @@ fn parse(mountinfo: &[u8]) -> Vec<Tree> {
     mountinfo.split(|byte| *byte == b'\n').filter_map(tree).collect()
 }
 
+/// The reader of mounted trees.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    /// Reads `/proc/PID/mountinfo`.
+    pub fn mountinfo(bytes: &[u8]) {
+        let _ = super::parse(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

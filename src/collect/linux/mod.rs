@@ -67,6 +67,40 @@ pub mod fuzzing {
         let _ = super::cgroup::of_process(bytes);
     }
 
+    /// Reads `/proc/PID/mountinfo`.
+    pub fn mountinfo(bytes: &[u8]) {
+        super::mountinfo::parse(bytes).for_each(|mount| drop(mount.point()));
+        super::cgroup_names::fuzzing::mountinfo(bytes);
+    }
+
+    /// Reads `/proc/PID/stat` and `/proc/PID/status`.
+    pub fn process(bytes: &[u8]) {
+        super::process_files::fuzzing::files(bytes);
+        super::whose::fuzzing::files(bytes);
+    }
+
+    /// Reads `/proc/net/protocols`.
+    pub fn protocols(bytes: &[u8]) {
+        let _ = super::uncounted::parse(bytes);
+    }
+
+    /// Reads what the BPF programs record.
+    pub fn bpf_records(bytes: &[u8]) {
+        super::events::fuzzing::records(bytes);
+        super::owners::fuzzing::records(bytes);
+    }
+
+    /// Reads the kernel's description of its types.
+    pub fn btf(bytes: &[u8]) {
+        super::events::fuzzing::types(bytes);
+        super::owners::fuzzing::types(bytes);
+    }
+
+    /// Reads `/proc/net/ip_vs`.
+    pub fn ipvs(bytes: &[u8]) {
+        super::redirects::fuzzing::ipvs(bytes);
+    }
+
     /// Reads what `nft --json` prints.
     pub fn nft(bytes: &[u8]) {
         let _ = super::redirects::nft::parse(bytes, &std::collections::BTreeSet::new());

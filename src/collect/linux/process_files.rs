@@ -191,6 +191,17 @@ pub fn link(directory: BorrowedFd<'_>, name: &str) -> Option<OsString> {
     Some(OsString::from_vec(target.to_vec()))
 }
 
+/// The readers of a process's files.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    /// Reads the bytes as each of the files.
+    pub fn files(bytes: &[u8]) {
+        let _ = super::Stat::parse(bytes);
+        let _ = super::parse_effective_uid(bytes);
+        let _ = super::split_arguments(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -5,7 +5,7 @@
 
 #[cfg(not(target_os = "linux"))]
 pub mod control;
-#[cfg(any(windows, test))]
+#[cfg(any(windows, test, fuzzing))]
 mod netsh;
 #[cfg(not(target_os = "linux"))]
 pub mod probe;
@@ -121,4 +121,14 @@ mod system;
 fn only_space() -> crate::model::Space {
     use crate::model::{Space, SpaceId, SpaceKind};
     Space::new(SpaceId(0), SpaceKind::Host, "host".to_owned(), SocketSource::Netstat2)
+}
+
+/// The reader of what `netsh` prints.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    /// Reads the bytes as both of the tables.
+    pub fn netsh(bytes: &[u8]) {
+        let _ = super::netsh::dynamic_range(bytes);
+        let _ = super::netsh::excluded_ranges(bytes).map(super::netsh::united);
+    }
 }

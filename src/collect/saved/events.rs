@@ -76,6 +76,12 @@ impl Recorded {
         Ok(Recorded { lines, path: path.to_owned(), left: Vec::new(), strange: 0 })
     }
 
+    /// Reads from memory, for the fuzzers.
+    #[cfg(any(fuzzing, test))]
+    pub fn of(bytes: Vec<u8>) -> Recorded {
+        Recorded { lines: Box::new(io::Cursor::new(bytes)), path: PathBuf::new(), left: Vec::new(), strange: 0 }
+    }
+
     /// Returns the next events, in the order in which they were written; nothing at the end.
     pub fn next(&mut self) -> Result<Option<Changes>, CollectError> {
         let mut page = Page::default();

@@ -10,6 +10,7 @@ use crate::render::document::envelope;
 use crate::render::document::listing::{self, Report, SocketReport};
 use crate::render::table::in_order;
 use crate::render::text::safe::is_deceptive;
+use crate::render::text::time;
 
 /// Writes a document: indented for a person at a terminal, in one line for a program.
 pub fn write(out: &mut dyn Write, document: &impl Serialize, for_person: bool) -> io::Result<()> {
@@ -79,23 +80,25 @@ fn plain(json: Vec<u8>) -> io::Result<Vec<u8>> {
     Ok(escaped)
 }
 
-/// One line of NDJSON: a socket, and the host that it was seen on.
+/// One line of NDJSON: a socket, and on which host and when it was seen.
 #[derive(Serialize)]
 struct Line<'a> {
     host: Option<&'a str>,
+    captured_at: &'a str,
     space_label: &'a str,
     space_kind: &'a str,
     #[serde(flatten)]
     socket: &'a SocketReport<'a>,
 }
 
-/// Writes one socket a line, each with its host, so that the lines of many hosts can be put together.
+/// Writes one socket a line, each with its host and time, so that the lines of many hosts and days can be put together.
 pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
     let host = listing.snapshot.host.name.as_deref();
+    let captured_at = &time::rfc3339(listing.snapshot.host.captured_at);
     in_order::write(out, &in_order::blocks(&listing.rows), |_, rows: &&[Row<'_>], text| {
         for row in *rows {
             let (space_label, space_kind) = (row.space.label.as_str(), row.space.kind.name());
-            let line = Line { host, space_label, space_kind, socket: &listing::socket(row) };
+            let line = Line { host, captured_at, space_label, space_kind, socket: &listing::socket(row) };
             serde_json::to_writer(&mut *text, &line)?;
             text.push(b'\n');
         }

@@ -82,7 +82,7 @@ impl Layout {
         Ok(Layout::of(&KernelBtf::open()?)?)
     }
 
-    fn of(bytes: &[u8]) -> Result<Layout, BtfError> {
+    pub(super) fn of(bytes: &[u8]) -> Result<Layout, BtfError> {
         let btf = &mut Btf::new(bytes)?;
         let [tracepoint, sock, inet, socket, task] = btf.find([
             (kind::TYPEDEF, "btf_trace_inet_sock_set_state"),

@@ -223,3 +223,19 @@ impl Events for Live {
         &self.ways
     }
 }
+
+/// The readers of what the BPF programs of events write and depend on.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    /// Reads records, one after the other.
+    pub fn records(bytes: &[u8]) {
+        bytes
+            .chunks(super::record::SIZE.unsigned_abs().into())
+            .for_each(|bytes| drop(super::record::Record::read(bytes)));
+    }
+
+    /// Reads where the kernel keeps things.
+    pub fn types(bytes: &[u8]) {
+        let _ = super::layout::Layout::of(bytes);
+    }
+}

@@ -206,6 +206,9 @@ fn hide_unresolved(sockets: &mut [Socket], because: HiddenBecause) {
     }
 }
 
+#[cfg(any(fuzzing, test))]
+pub use task_iter::fuzzing;
+
 #[cfg(test)]
 mod tests {
     use super::*;

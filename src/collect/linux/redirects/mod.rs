@@ -211,3 +211,12 @@ fn asked<T>(name: &'static str, arguments: &[&str], parse: &dyn Fn(&[u8]) -> Opt
     let text = runtime::output(name, arguments).map_err(|error| error.to_string())?;
     parse(&text).ok_or_else(|| format!("the output of {name} is not understood"))
 }
+
+/// The readers that only this module knows.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    /// Reads `/proc/net/ip_vs`.
+    pub fn ipvs(bytes: &[u8]) {
+        let _ = super::ipvs::parse(&String::from_utf8_lossy(bytes));
+    }
+}

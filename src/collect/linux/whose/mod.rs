@@ -191,5 +191,15 @@ fn runs_of(directory: BorrowedFd<'_>) -> Option<OsString> {
     runs::runs(&split_arguments(&read(directory, "cmdline", MOST_ARGV).ok()?))
 }
 
+/// The readers of a process's files.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    /// Reads the bytes as each of the files.
+    pub fn files(bytes: &[u8]) {
+        let _ = super::rights::Rights::parse(bytes);
+        super::mounts::parse(bytes).for_each(drop);
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -97,7 +97,7 @@ fn read_mounts(directory: BorrowedFd<'_>) -> Vec<u8> {
 }
 
 /// The number of each mount, and whether its file system is one that answers by itself.
-fn parse(mountinfo: &[u8]) -> impl Iterator<Item = (u64, bool)> {
+pub(super) fn parse(mountinfo: &[u8]) -> impl Iterator<Item = (u64, bool)> {
     let answers = |kind: &[u8]| !(kind.starts_with(b"fuse") || kind == b"autofs");
     mountinfo::parse(mountinfo).map(move |mount| (mount.id, answers(mount.filesystem)))
 }

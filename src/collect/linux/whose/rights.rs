@@ -27,7 +27,7 @@ impl Rights {
     }
 
     /// The fourth numbers of `Uid:` and `Gid:` are those for files.
-    fn parse(status: &[u8]) -> Option<Rights> {
+    pub(super) fn parse(status: &[u8]) -> Option<Rights> {
         let field = |name: &str| {
             let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name.as_bytes()))?;
             Some(std::str::from_utf8(line).ok()?.split_ascii_whitespace().filter_map(|number| number.parse().ok()))

@@ -150,6 +150,24 @@ fn require_initial_pid_namespace() -> Result<(), TaskIterError> {
     if own == INITIAL_PID_NAMESPACE { Ok(()) } else { Err(TaskIterError::ForeignPidNamespace) }
 }
 
+/// The readers of what the iterator writes and depends on.
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing {
+    /// Reads records that arrive in pieces.
+    pub fn records(bytes: &[u8]) {
+        let mut records = super::record::Records::default();
+        let is_added = bytes.chunks(100).all(|piece| records.add(piece).is_ok());
+        if is_added {
+            let _ = records.finish();
+        }
+    }
+
+    /// Reads where the kernel keeps things.
+    pub fn types(bytes: &[u8]) {
+        let _ = super::layout::Layout::of(bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
