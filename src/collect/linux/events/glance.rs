@@ -63,7 +63,7 @@ mod tests {
         assert!((0..1000).any(|_| glance.is_same()));
         let mine = |glance: &mut Glance, port: Port| {
             let rows = glance.tables.rows(&glance.need, None, &|_| true).unwrap();
-            let row = rows.iter().find(|row| row.local.port == port).copied();
+            let row = rows.iter().find(|row| row.local.port == port).cloned();
             row.map(|row| glance.mark(&row))
         };
         let port = Port::new(listener.local_addr().unwrap().port());
