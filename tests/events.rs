@@ -6,13 +6,13 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use support::scene::in_group;
 use support::stream::{Stream, is, json, needs_root, pids};
-use support::{Folder, Kept, ReachableBinary, eventually, is_root, portscope, read_all, skip, start};
+use support::{Kept, ReachableBinary, eventually, is_root, portscope, skip, start};
 
 #[test]
 fn root_is_told_of_listeners_and_receivers_of_both_families_with_the_process_that_opened_them() {
@@ -207,6 +207,24 @@ fn what_lasts_is_told_to_everybody_by_looking_at_the_table() {
 }
 
 #[test]
+fn a_port_of_a_container_is_told_to_root_with_the_container() {
+    if !needs_root() {
+        return;
+    }
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json());
+    let id = "facade00".repeat(8);
+    in_group(&format!("docker-{id}.scope"), "netns n=1 port=8083", |scene| {
+        let opened = stream.until("the opening", |event| is(event, "opened", 8083));
+        assert_eq!(opened["owner"]["container"]["id"], id, "{opened:#}");
+        assert_eq!((&opened["inode"], opened["seen"].as_str()), (&scene.sockets()[0]["inode"], Some("kernel")));
+    });
+    let closed = stream.until("the closing", |event| is(event, "closed", 8083));
+    assert_eq!(closed["owner"]["container"]["id"], id, "{closed:#}");
+    stream.end();
+}
+
+#[test]
 fn connections_are_told_when_they_are_asked_for() {
     if !needs_root() {
         return;
@@ -246,79 +264,6 @@ fn nothing_stays_attached_and_little_may_be_done_once_it_runs() {
     assert!(programs() >= 1);
     stream.end();
     assert_eq!(programs(), 0);
-}
-
-#[test]
-fn a_record_says_who_had_a_port_and_who_failed_to_get_it() {
-    let folder = Folder::new();
-    let path = folder.join("record");
-    let event = |kind: &str, time: &str, more: &str| {
-        format!(
-            r#"{{"schema":"portscope-event/1","event":"{kind}","time":"2026-11-25T{time}Z","host":"web-1","space":4026531840,"space_label":"host","space_kind":"host","protocol":"tcp","family":"ipv4","local":{{"address":"0.0.0.0","port":3000}},"peer":null,"state":"LISTEN","cookie":7,"inode":9,"uid":1000,"user":"ada","category":"registered","service":null,"exposure":"any",{more}"seen":"kernel"}}"#
-        )
-    };
-    let owner = |name: &str, pid: u32| {
-        format!(
-            r#"{{"tier":"process","reason":null,"processes":[{{"pid":{pid},"name":"{name}","uid":1000,"user":"ada"}}],"unit":null,"container":null}}"#
-        )
-    };
-    let node = owner("node", 2214);
-    let blocked =
-        format!(r#"{{"local":{{"address":"0.0.0.0","port":3000}},"state":"LISTEN","since":null,{}"#, &node[1..]);
-    let lines = [
-        event("opened", "14:02:11.482311", &format!(r#""owner":{node},"#)),
-        "a line that a logger wrote".to_owned(),
-        event(
-            "bind-failed",
-            "14:02:12.000001",
-            &format!(r#""owner":{},"errno":"EADDRINUSE","blocked_by":[{blocked}],"#, owner("java", 2301)),
-        ),
-        event("closed", "14:02:15.482311", &format!(r#""owner":{node},"open_for_ms":4000,"#)),
-        event("opened", "14:03:00.000000", &format!(r#""owner":{},"#, owner("java", 2302))),
-    ];
-    fs::write(&path, lines.join("\n") + "\n").unwrap();
-    let run = |more: &[&str]| {
-        let path = path.to_str().unwrap();
-        portscope(["events", "--from", path])
-            .args(more)
-            .env("TZ", "UTC")
-            .stderr_contains("skipped 1 line of the record that is not an event")
-            .success()
-            .stdout
-    };
-    insta::assert_snapshot!(run(&["3000"]), @r"
-    2026-11-25 14:02:11.482311  + tcp 0.0.0.0:3000     node (2214, ada)
-    2026-11-25 14:02:12.000001  ! tcp 0.0.0.0:3000     java (2301, ada) could not bind: EADDRINUSE, node (2214, ada) has 0.0.0.0:3000
-    2026-11-25 14:02:15.482311  - tcp 0.0.0.0:3000     node (2214, ada), open for 4.0 s since 14:02:11.482311
-    2026-11-25 14:03:00.000000  + tcp 0.0.0.0:3000     java (2302, ada)
-    2026-11-25 14:03:00.000000  = tcp 0.0.0.0:3000  java (2302, ada), still open at the end of the record
-    ");
-    insta::assert_snapshot!(run(&["--summary"]), @r"
-    2026-11-25 14:02:11 to 2026-11-25 14:03:00
-    PROTO  PORT  OPENED  CLOSED  FAILED  SHORTEST  OPENED-BY
-    tcp    3000       2       1       1     4.0 s  java, node
-    ");
-    assert_eq!(run(&["--kind", "bind-failed", "-o", "ndjson"]).lines().count(), 1);
-    assert_eq!(run(&["java"]).lines().count(), 3);
-    assert_eq!(run(&["9"]), "");
-}
-
-#[test]
-fn a_record_may_come_by_a_pipe_and_is_what_the_stream_wrote() {
-    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = _initial.local_addr().unwrap().port();
-    let run = portscope(["events", "-o", "ndjson", "--initial", "--count", "1", "--for", "60s"]).arg(port);
-    let written = run.any_stderr().success().stdout;
-    let mut command = portscope(["events", "--from", "-", "-o", "ndjson"]).command();
-    let mut child = Kept(start(command.stdin(Stdio::piped()).stdout(Stdio::piped())));
-    child.0.stdin.take().unwrap().write_all(written.as_bytes()).unwrap();
-    let again = read_all(child.0.stdout.take().unwrap());
-    let (written, again): (Value, Value) =
-        (serde_json::from_str(&written).unwrap(), serde_json::from_str(&again).unwrap());
-    for field in ["event", "time", "host", "space", "protocol", "local", "cookie", "inode", "seen", "exposure"] {
-        assert_eq!(written[field], again[field], "{field}");
-    }
-    assert_eq!(pids(&written["owner"]), pids(&again["owner"]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use support::scene::Scene;
+use support::scene::{Scene, in_group};
 use support::{ReachableBinary, eventually, is_root, pids, portscope, skip};
 
 /// A namespace of `ip netns`, with lo up, removed with this value.
@@ -373,23 +373,6 @@ fn two_hundred_spaces_are_listed_like_one() {
         assert_eq!(with_inode(&report, &made["inode"]).len(), 1, "{made}");
     }
     assert_eq!(scene.sockets().len(), 200);
-}
-
-/// A process of the scene in a cgroup of that name, and in a network namespace of its own.
-fn in_group(name: &str, words: &str, look: impl FnOnce(&Scene)) {
-    // A hierarchy of version 1, or the one tree of version 2.
-    let groups =
-        ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(|tree| format!("{tree}/portscope-{}/{name}", std::process::id()));
-    let Some(group) = groups.iter().find(|group| is_root() && std::fs::create_dir_all(group).is_ok()) else {
-        return skip("needs root to make a cgroup");
-    };
-    let script = format!("echo $$ > {group}/cgroup.procs && exec \"$0\" \"$@\"");
-    let Some(scene) = Scene::start_under(&["sh", "-c", &script], words) else { return };
-    look(&scene);
-    drop(scene);
-    let parent = std::path::Path::new(group).parent().unwrap();
-    eventually("the group is empty", || std::fs::remove_dir(group).ok());
-    let _ = std::fs::remove_dir(parent);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::{Kept, skip, start};
+use super::{Kept, eventually, is_root, skip, start};
 
 /// A running scene; it ends with this value.
 pub struct Scene {
@@ -71,6 +71,23 @@ impl Scene {
     pub fn inside(&self) -> Vec<String> {
         ["nsenter".to_owned(), format!("--net=/proc/{}/ns/net", self.number("child"))].to_vec()
     }
+}
+
+/// A process of the scene in a cgroup of that name, and in a network namespace of its own.
+pub fn in_group(name: &str, words: &str, look: impl FnOnce(&Scene)) {
+    // A hierarchy of version 1, or the one tree of version 2.
+    let groups =
+        ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(|tree| format!("{tree}/portscope-{}/{name}", std::process::id()));
+    let Some(group) = groups.iter().find(|group| is_root() && std::fs::create_dir_all(group).is_ok()) else {
+        return skip("needs root to make a cgroup");
+    };
+    let script = format!("echo $$ > {group}/cgroup.procs && exec \"$0\" \"$@\"");
+    let Some(scene) = Scene::start_under(&["sh", "-c", &script], words) else { return };
+    look(&scene);
+    drop(scene);
+    let parent = std::path::Path::new(group).parent().unwrap();
+    eventually("the group is empty", || std::fs::remove_dir(group).ok());
+    let _ = std::fs::remove_dir(parent);
 }
 
 /// The row of a report that is this socket, and the only one.

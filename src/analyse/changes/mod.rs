@@ -7,7 +7,7 @@ mod blocked;
 mod compared;
 mod open;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
@@ -19,6 +19,9 @@ use open::{Open, OpenSockets, Phase};
 
 /// A TCP socket that is bound and does not listen is an event of its own once it has been so for this long.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// No number of a process is used again by one that starts so soon; the start is not told more exactly than a clock tick.
+const SAME: Duration = Duration::from_millis(100);
 
 /// What is wanted of the events, and what the source can see.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -69,7 +72,7 @@ impl Ledger {
         let mut page = Page::default();
         match observation {
             Observation::Sightings { sightings, processes, spaces, users } => {
-                self.processes.extend(processes);
+                self.learn(processes, &sightings);
                 self.users.extend(users);
                 for space in spaces {
                     self.spaces.entry(space.id).or_insert(space);
@@ -92,6 +95,22 @@ impl Ledger {
         let mut page = Page::default();
         compared::compare(before, after, &mut page);
         self.changes(page)
+    }
+
+    /// Keeps what is told of processes. Of one that has ended meanwhile more may be known from when it ran.
+    fn learn(&mut self, processes: BTreeMap<Pid, Process>, sightings: &[Sighting]) {
+        let has_gone = sightings.iter().filter(|sighting| sighting.gone);
+        let gone: BTreeSet<Pid> =
+            has_gone.flat_map(|sighting| sighting.socket.owner.holders()).map(|holder| holder.pid).collect();
+        for (pid, process) in processes {
+            let is_known = gone.contains(&pid)
+                && self.processes.get(&pid).and_then(|known| known.started_at).zip(process.started_at).is_some_and(
+                    |(before, now)| before.max(now).duration_since(before.min(now)).is_ok_and(|apart| apart < SAME),
+                );
+            if !is_known {
+                self.processes.insert(pid, process);
+            }
+        }
     }
 
     fn sighted(&mut self, sighting: Sighting, page: &mut Page) {
@@ -290,7 +309,7 @@ impl Ledger {
 
     /// Forgets processes that hold nothing that is open.
     pub fn forget(&mut self) {
-        let held: std::collections::BTreeSet<Pid> = self.open.holders().collect();
+        let held: BTreeSet<Pid> = self.open.holders().collect();
         self.processes.retain(|pid, _| held.contains(pid));
     }
 }

@@ -166,6 +166,22 @@ fn what_was_lost_is_told_by_the_table_that_is_read_again() {
     assert_eq!(told(&ledger.observe(sighted(1100, Seen::Netlink, Act::Closed, &client))), []);
 }
 
+#[test]
+fn of_a_process_that_has_ended_what_was_known_while_it_ran_is_kept() {
+    let web = socket("0.0.0.0:80", State::Listen, 1, 811);
+    let close = |started: Duration| {
+        let mut ledger = ledger(&[&web]);
+        let known = testing::snapshot().processes[&Pid(811)].clone();
+        let poor = Process { exe: None, started_at: known.started_at.map(|at| at + started), ..known };
+        let gone = Sighting { at: at(10), seen: Seen::Kernel, act: Act::Closed, socket: web.clone(), gone: true };
+        let (sightings, processes) = (vec![gone], BTreeMap::from([(Pid(811), poor)]));
+        let all = Observation::Sightings { sightings, processes, spaces: Vec::new(), users: BTreeMap::new() };
+        ledger.observe(all).snapshot.processes[&Pid(811)].exe.is_some()
+    };
+    assert!(close(Duration::from_millis(7)));
+    assert!(!close(Duration::from_secs(7)), "another process with the same number");
+}
+
 /// What has changed of ports that are open in both tables.
 fn compared(before: &Socket, after: &Socket) -> Vec<EventKind> {
     let (before, after) = (snapshot(0, vec![before.clone()]), snapshot(1000, vec![after.clone()]));

@@ -36,6 +36,8 @@ const INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(
 /// The longest time in which no more than a glance is cast at the table: what only a whole look shows, as another owner of
 /// the same socket, is seen so much later at the most.
 const LONGEST: Duration = Duration::from_secs(10);
+/// How much less time glances may take than whole looks.
+const GLANCES: u32 = 10;
 /// What has happened may go on: for so long everything is looked at.
 const SETTLING: Duration = Duration::from_secs(2);
 
@@ -59,7 +61,7 @@ struct Live {
     due: Instant,
     /// From when on it is looked at as a whole again.
     whole_due: Instant,
-    /// Until when it is, because something has happened.
+    /// Until when it is, because something has happened that leaves questions.
     restless: Instant,
     /// A glance at this process's own space shows what the looks are for.
     glances: bool,
@@ -172,7 +174,8 @@ impl Live {
     }
 
     /// Says whether everything is to be looked at, whatever a glance at this space shows: where somebody has said how
-    /// often, where what happens in other spaces is seen by looking alone, and where something has just happened.
+    /// often, where what happens in other spaces is seen by looking alone, and where something that has just happened
+    /// leaves questions.
     fn needs_whole_look(&self, now: Instant) -> bool {
         let sees_enough = self.glances && (self.kernel.is_some() || self.known.spaces.len() < 2);
         self.interval.is_some() || !sees_enough || now < self.restless || now >= self.whole_due
@@ -180,8 +183,9 @@ impl Live {
 
     fn look(&mut self, look: Look) -> Option<Observation> {
         let usual = INTERVALS[usize::from(self.kernel.is_none())];
-        let wait =
-            if std::mem::take(&mut self.again) { Duration::ZERO } else { pause(self.interval, usual, look.took) };
+        // A glance that shows nothing new is worth less time.
+        let took = if look.whole.is_some() { look.took } else { look.took * GLANCES };
+        let wait = if std::mem::take(&mut self.again) { Duration::ZERO } else { pause(self.interval, usual, took) };
         self.due = Instant::now() + wait;
         let look = look.whole?;
         self.whole_due = Instant::now() + LONGEST;
@@ -209,7 +213,7 @@ impl Events for Live {
         let look = self.poller.take().transpose()?;
         let (notices, lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
         let records = self.kernel.as_mut().map(|kernel| kernel.take(MOST_RECORDS)).unwrap_or_default();
-        if !records.is_empty() {
+        if self.known.leaves_open(&records) {
             self.restless = Instant::now() + SETTLING;
         }
         let mut observations = self.known.observed(records);

@@ -13,8 +13,8 @@ use crate::collect::linux::owners::ProcessFacts;
 use crate::collect::linux::process_files::is_running;
 use crate::collect::linux::{process, users, whose};
 use crate::model::{
-    Act, BindError, Holder, Need, Nobody, Observation, Owner, Pid, Process, Seen, Sighting, Socket, SocketSource,
-    Space, SpaceId, SpaceKind, State, Uid,
+    Act, BindError, Holder, Inode, Need, Nobody, Observation, Owner, Pid, Process, Seen, Sighting, Socket,
+    SocketSource, Space, SpaceChoice, SpaceId, SpaceKind, State, Uid,
 };
 
 /// Connections that are being made, whose processes are remembered; more are not.
@@ -59,6 +59,18 @@ impl Known {
         }
         observations.extend(self.batch(&batch));
         observations
+    }
+
+    /// Says whether only a look at everything can answer what these records leave open: whether a socket stays bound
+    /// without listening, and which space it is that no table has had.
+    pub fn leaves_open(&self, records: &[Record]) -> bool {
+        let listens = records.iter().filter(|record| record.kind == Kind::Listening);
+        let listens: BTreeSet<Option<Inode>> = listens.map(|record| record.inode).collect();
+        records.iter().any(|record| {
+            let is_bound = record.kind == Kind::Bound && record.state == State::Bound;
+            let is_pending = is_bound && !listens.contains(&record.inode);
+            is_pending || (self.need.spaces == SpaceChoice::All && !self.spaces.contains(&record.space))
+        })
     }
 
     fn batch(&mut self, records: &[Record]) -> Option<Observation> {
