@@ -104,6 +104,29 @@ fn every_listener_of_a_burst_is_told_to_root_with_its_process_or_counted_as_lost
 }
 
 #[test]
+fn a_port_is_open_until_its_listener_is_closed_however_many_connections_it_takes() {
+    if !needs_root() {
+        return;
+    }
+    let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let mut stream = Stream::start(json());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for _ in 0..20 {
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        drop((client, listener.accept().unwrap()));
+    }
+    drop(listener);
+    let last = listener_on_another_port(&[port]);
+    let (mark, mut closed) = (last.local_addr().unwrap().port(), 0);
+    while let Some(event) = stream.next().filter(|event| !is(event, "opened", mark)) {
+        closed += u32::from(is(&event, "closed", port));
+    }
+    assert_eq!(closed, 1);
+    stream.end();
+}
+
+#[test]
 fn nobody_is_told_of_every_closing_of_a_burst_by_the_kernels_notices() {
     if !is_root() {
         skip("only root can become somebody else");

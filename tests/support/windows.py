@@ -1,16 +1,23 @@
-"""Runs portscope.exe under wine against winports.exe: what a user of Windows would see. Called by .ci/windows."""
+"""Runs portscope.exe under wine against winports.exe: what a user of Windows would see.
+
+    windows.py FOLDER PORTSCOPE
+
+FOLDER has winports.exe. Called by .ci/windows.
+"""
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
 import time
 
-FOLDER = sys.argv[1]
+FOLDER, PROGRAM = sys.argv[1:]
 PASSED, FAILED = [], []
 
 
 def portscope(*arguments):
-    command = ["wine", os.path.join(FOLDER, "portscope.exe"), *map(str, arguments)]
+    command = ["wine", PROGRAM, *map(str, arguments)]
     run = subprocess.run(command, capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
     return run.returncode, run.stdout.decode(), run.stderr.decode()
 
@@ -27,8 +34,14 @@ def check(name):
     return run
 
 
-helper = subprocess.Popen(["wine", os.path.join(FOLDER, "winports.exe")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-pid, tcp, udp = map(int, helper.stdout.readline().split())
+def winports():
+    """A program that listens, and its pid, TCP port, and UDP port."""
+    program = subprocess.Popen(["wine", os.path.join(FOLDER, "winports.exe")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return program, *map(int, program.stdout.readline().split())
+
+
+helper, pid, tcp, udp = winports()
+RECORD = os.path.join(FOLDER, "events.ndjson")
 
 
 def report(*arguments):
@@ -178,6 +191,65 @@ def _():
         assert json.load(file)["schema"] == "portscope/1"
     code, out, err = portscope("diff", "Z:" + path, "Z:" + path)
     assert code == 0 and "no difference" in out, (code, out, err)
+
+
+@check("ports that open and close are events, by polling")
+def _():
+    command = ["wine", PROGRAM, "events", "--initial", "--for", "90s", "-o", "ndjson"]
+    events = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    lines = []
+
+    def until(event, port):
+        for line in events.stdout:
+            lines.append(line)
+            told = json.loads(line)
+            if told["event"] == event and told["local"]["port"] == port:
+                return told
+        raise AssertionError((event, port, lines))
+
+    try:
+        until("opened", tcp)
+        other, number, port, _ = winports()
+        opened = until("opened", port)
+        assert opened["seen"] == "poll" and opened["owner"]["processes"][0]["pid"] == number, opened
+        other.stdin.close()
+        other.wait(timeout=60)
+        closed = until("closed", port)
+        assert closed["open_for_ms"] > 0, closed
+    finally:
+        events.kill()
+    with open(RECORD, "w", encoding="utf-8") as file:
+        file.writelines(lines)
+    code, out, err = portscope("events", "--from", "Z:" + RECORD, "--summary", port)
+    assert code == 0 and "winports.exe" in out and str(port) in out, (code, out, err)
+
+
+@check("watch replays a record on its screen, and ends at q")
+def _():
+    child, terminal = pty.fork()
+    if child == 0:
+        os.environ |= {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
+        os.execvp("wine", ["wine", PROGRAM, "watch", "--from", "Z:" + RECORD, "--speed", "1000"])
+    shown, end = "", time.monotonic() + 60
+
+    def more():
+        nonlocal shown
+        assert time.monotonic() < end, shown
+        if select.select([terminal], [], [], 1)[0]:
+            try:
+                data = os.read(terminal, 65536)
+            except OSError:
+                return False
+            shown += data.decode(errors="replace")
+            return bool(data)
+        return True
+
+    while str(tcp) not in shown or "winports.exe" not in shown:
+        assert more(), shown
+    os.write(terminal, b"q")
+    while more():
+        pass
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
 
 
 @check("what this system cannot do is one line and exit code 2")

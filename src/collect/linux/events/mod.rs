@@ -233,9 +233,9 @@ impl Events for Live {
 pub mod fuzzing {
     /// Reads records, one after the other.
     pub fn records(bytes: &[u8]) {
-        bytes
-            .chunks(super::record::SIZE.unsigned_abs().into())
-            .for_each(|bytes| drop(super::record::Record::read(bytes)));
+        for bytes in bytes.chunks(super::record::SIZE.unsigned_abs().into()) {
+            let _ = super::record::Record::read(bytes);
+        }
     }
 
     /// Reads where the kernel keeps things.

@@ -69,7 +69,11 @@ pub fn states(layout: &Layout, maps: Maps, connections: bool) -> Result<Vec<Inst
     code.set(HAND, Kind::Listening.number());
     code.if_equal(R2, TCP_LISTEN, &mut found);
     code.set(HAND, Kind::Unlistened.number());
-    code.if_equal(R3, TCP_LISTEN, &mut found);
+    let mut is_of_another = Label::default();
+    code.unless_equal(R3, TCP_LISTEN, &mut is_of_another);
+    // A connection begins as a copy of its listener, in the same state, and goes on from there without being closed.
+    code.if_equal(R2, TCP_CLOSE, &mut found);
+    code.place(is_of_another)?;
     if connections {
         code.set(HAND, Kind::Connecting.number());
         code.if_equal(R2, TCP_SYN_SENT, &mut found);
