@@ -37,6 +37,11 @@ fleet:
     cargo build --locked --release
     scripts/fleet/all
 
-# Make the packages in dist/, from a binary that is built twice and compared: minutes (dpkg-dev)
+# Make the packages in dist/, from a binary that is built twice and compared: minutes (root, Debian, rustup)
 dist:
     scripts/dist/all
+
+# Run every command for ten minutes, or as many seconds as you say, while sockets, processes, and namespaces come and go (root)
+soak SECONDS="600":
+    cargo build --locked --release
+    scripts/soak target/release/portscope {{SECONDS}}
