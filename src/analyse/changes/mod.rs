@@ -207,7 +207,12 @@ impl Ledger {
         let known = self.open.of_port(asked.socket).map(|open| (&open.socket, open.since));
         let known: Vec<(&Socket, Option<SystemTime>)> = known.collect();
         let is_new = |socket: &&Socket| {
-            let is_known = known.iter().any(|(known, _)| known.cookie.is_some() && known.cookie == socket.cookie);
+            let is_same = |known: &Socket| {
+                // Its cookie is not known yet where nobody had asked for it when it was bound.
+                (known.cookie.is_some() && known.cookie == socket.cookie)
+                    || (known.inode.is_some() && known.inode == socket.inode)
+            };
+            let is_known = known.iter().any(|(known, _)| is_same(known));
             // Whoever is told of everything that listens knows that this one came later.
             let is_later = self.options.sees_binds && !self.has_lost && socket.state == Some(State::Listen);
             !is_known && !is_later

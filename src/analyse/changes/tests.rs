@@ -201,10 +201,14 @@ fn more_or_fewer_who_can_reach_a_port_and_another_owner_are_told_by_two_tables()
     assert_eq!(compared(&any, &any), []);
 }
 
+fn failed(ledger: &mut Ledger, asked: &Socket, reuseaddr: bool, on_port: Vec<Socket>) -> Changes {
+    let act = Act::BindFailed { error: BindError::InUse, reuseaddr, reuseport: false, user: Some(Uid(33)), on_port };
+    ledger.observe(sighted(1000, Seen::Kernel, act, asked))
+}
+
 /// The sockets that are named where this one could not be bound, by their cookies.
 fn blockers(ledger: &mut Ledger, asked: &Socket, reuseaddr: bool, on_port: Vec<Socket>) -> Vec<u64> {
-    let act = Act::BindFailed { error: BindError::InUse, reuseaddr, reuseport: false, user: Some(Uid(33)), on_port };
-    let changes = ledger.observe(sighted(1000, Seen::Kernel, act, asked));
+    let changes = failed(ledger, asked, reuseaddr, on_port);
     let cookie = |blocking: &Blocking| changes.snapshot.sockets[blocking.socket].cookie.unwrap();
     changes.events[0].blockers.iter().map(cookie).collect()
 }
@@ -227,6 +231,14 @@ fn a_listener_stands_for_its_connections_and_one_that_came_later_was_not_in_the_
     let on_port = vec![connection(State::Established, 2, 40000), web.clone(), later];
     let asked = Socket { cookie: None, ..socket("0.0.0.0:80", State::Bound, 0, 700) };
     assert_eq!(blockers(&mut ledger, &asked, true, on_port), [1]);
+    // What the kernel told of when it was bound has no cookie yet.
+    let bound = Socket { cookie: None, ..socket("0.0.0.0:82", State::Bound, 5, 811) };
+    ledger.observe(sighted(900, Seen::Kernel, Act::Bound, &bound));
+    let wanted = Socket { cookie: None, ..socket("0.0.0.0:82", State::Bound, 0, 700) };
+    assert_eq!(
+        failed(&mut ledger, &wanted, false, vec![Socket { cookie: Some(5), ..bound }]).events[0].blockers.len(),
+        1
+    );
     let elsewhere = Socket { cookie: None, ..socket("0.0.0.0:81", State::Bound, 0, 700) };
     assert!(blockers(&mut ledger, &elsewhere, true, Vec::new()).is_empty());
 }

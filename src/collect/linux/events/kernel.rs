@@ -169,7 +169,7 @@ fn require_initial_pid_namespace() -> Result<(), KernelError> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, UdpSocket};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
     use std::os::unix::fs::MetadataExt;
     use std::time::{Duration, Instant};
 
@@ -201,6 +201,9 @@ mod tests {
     fn sees_everything(mut kernel: Kernel) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let tcp = listener.local_addr().unwrap().port();
+        // A connection that is accepted closes no port.
+        let client = TcpStream::connect(("127.0.0.1", tcp)).unwrap();
+        drop((listener.accept().unwrap(), client));
         let receiver = UdpSocket::bind(("::1", 0)).unwrap();
         let udp = receiver.local_addr().unwrap().port();
         UdpSocket::bind(("::1", udp)).unwrap_err();
