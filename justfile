@@ -33,15 +33,15 @@ fuzz *ARGS:
     scripts/fuzz {{ARGS}}
 
 # Try the files of contrib/ with DuckDB, ClickHouse, Prometheus, Ansible, Facter, Nagios, Icinga, rsyslog: minutes (root, Debian)
-fleet:
-    cargo build --locked --release
-    scripts/fleet/all
+fleet PORTSCOPE="":
+    {{ if PORTSCOPE == "" { "cargo build --locked --release" } else { "" } }}
+    scripts/fleet/all {{ if PORTSCOPE == "" { "target/release/portscope" } else { PORTSCOPE } }}
 
 # Make the packages in dist/, from a binary that is built twice and compared: minutes (root, Debian, rustup)
 dist:
     scripts/dist/all
 
 # Run every command for ten minutes, or as many seconds as you say, while sockets, processes, and namespaces come and go (root)
-soak SECONDS="600":
-    cargo build --locked --release
-    scripts/soak target/release/portscope {{SECONDS}}
+soak SECONDS="600" PORTSCOPE="":
+    {{ if PORTSCOPE == "" { "cargo build --locked --release" } else { "" } }}
+    scripts/soak {{ if PORTSCOPE == "" { "target/release/portscope" } else { PORTSCOPE } }} {{SECONDS}}

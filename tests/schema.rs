@@ -38,7 +38,7 @@ fn the_registry_is_valid() {
 }
 
 #[test]
-fn a_line_of_ndjson_is_a_socket_with_its_host() {
+fn a_line_of_ndjson_is_a_socket_with_its_host_and_time() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let line = portscope(["-o", "ndjson"]).arg(port).success().stdout;
@@ -46,6 +46,9 @@ fn a_line_of_ndjson_is_a_socket_with_its_host() {
     let report = portscope(["--json"]).arg(port).success().json();
     let host = line.as_object_mut().unwrap().remove("host").unwrap();
     assert_eq!(host, report["host"]["name"]);
+    let captured_at = line.as_object_mut().unwrap().remove("captured_at").unwrap();
+    // Both are of the same form and zone, so that they are ordered as text; the report was made later.
+    assert!(captured_at.as_str() <= report["host"]["captured_at"].as_str() && captured_at.is_string());
     for (key, of_space) in [("space_label", "label"), ("space_kind", "kind")] {
         assert_eq!(line.as_object_mut().unwrap().remove(key).unwrap(), report["spaces"][0][of_space]);
     }
