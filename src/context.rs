@@ -23,7 +23,7 @@ pub struct Context {
     /// The columns that a line on standard error may take; absent where there is no limit.
     stderr_width: Option<usize>,
     /// What a person types; absent where nobody can be asked.
-    answers: Option<Box<dyn BufRead>>,
+    pub(crate) answers: Option<Box<dyn BufRead>>,
     pub(crate) environment: Environment,
     /// What the configuration file says of the look of everything.
     pub(crate) look: Look,

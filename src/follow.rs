@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::analyse::changes::{Ledger, Options};
 use crate::collect::{CollectError, Events, Source};
 use crate::join;
-use crate::model::{Changes, Need, Observation, Snapshot, SpaceChoice, State, Watching, Ways};
+use crate::model::{Changes, Need, Observation, Snapshot, Socket, SpaceChoice, State, Watching, Ways};
 
 /// A stream of events.
 pub struct Follow {
@@ -15,6 +15,8 @@ pub struct Follow {
     ledger: Ledger,
     /// The last table.
     table: Option<Snapshot>,
+    /// Connections that have ended, with what they had carried.
+    ended: Vec<Socket>,
 }
 
 impl Follow {
@@ -34,7 +36,7 @@ impl Follow {
             sees_binds: events.ways().binds.is_some(),
             every_space: need.spaces == SpaceChoice::All || events.ways().other_spaces,
         });
-        Ok(Follow { events, ledger, table: None })
+        Ok(Follow { events, ledger, table: None, ended: Vec::new() })
     }
 
     /// How the events are seen.
@@ -45,6 +47,17 @@ impl Follow {
     /// The last table of what is open; nothing before the first.
     pub fn table(&self) -> Option<&Snapshot> {
         self.table.as_ref()
+    }
+
+    /// From now on tables say what connections have carried, or no longer.
+    pub fn want_traffic(&mut self, is_wanted: bool) {
+        self.events.want_traffic(is_wanted);
+        self.ended.clear();
+    }
+
+    /// Takes the connections that have ended, with what they had carried by then.
+    pub fn take_ended(&mut self) -> Vec<Socket> {
+        std::mem::take(&mut self.ended)
     }
 
     /// Waits for something to happen, at most that long, and returns what has; perhaps nothing.
@@ -62,6 +75,7 @@ impl Follow {
                     self.ledger.forget();
                     self.table = Some(after);
                 }
+                Observation::Ended(ended) => self.ended.extend(ended),
                 other => changes.push(self.ledger.observe(other)),
             }
         }

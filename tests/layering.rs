@@ -76,7 +76,8 @@ const OF_A_SYSTEM: &[&str] = &["src/collect/", "src/system/"];
 
 /// Files that are compiled for unit tests alone, and may join what they judge.
 fn is_all_tests(path: &Path) -> bool {
-    path.ends_with("tests.rs") || path.ends_with("audit/testing.rs")
+    let is_in_folder = path.parent().is_some_and(|folder| folder.ends_with("tests"));
+    is_in_folder || path.ends_with("tests.rs") || path.ends_with("audit/testing.rs")
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -4,12 +4,13 @@
 
 mod support;
 
-use std::net::TcpListener;
-use std::process::Stdio;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use support::emulator::OnScreen;
-use support::{Folder, Run, close, eventually, holding, portscope};
+use support::{Folder, Run, close, eventually, hold, holding, is_root, portscope, skip};
 
 fn listener() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -117,6 +118,164 @@ fn a_process_is_stopped_only_after_yes() {
 }
 
 #[test]
+fn an_interrupt_answers_no_to_a_question_and_leads_back_at_once() {
+    let (listener, port) = listener();
+    let mut server = holding(listener);
+    let mut screen = watching(port);
+    screen.types("x");
+    screen.shows("[y/N]");
+    screen.signal(Signal::INT);
+    screen.shows("PROTO");
+    screen.is_taken();
+    assert!(server.0.try_wait().unwrap().is_none());
+    screen.types("q");
+    assert_eq!(screen.ends().code(), Some(0));
+}
+
+#[test]
+fn a_process_that_does_not_end_is_offered_sigkill() {
+    let (listener, port) = listener();
+    // What is ignored stays so over exec.
+    let mut server = hold(Command::new("sh").args(["-c", "trap '' TERM; exec sleep 1000"]), listener);
+    let mut screen = watching(port);
+    eventually("it ignores SIGTERM", || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim().to_owned();
+        (u64::from_str_radix(&ignored, 16).unwrap() & (1 << 14) != 0).then_some(())
+    });
+    screen.types("x");
+    screen.shows("with SIGTERM? [y/N]");
+    screen.types("y\r");
+    screen.shows("with SIGKILL? [y/N]");
+    assert!(server.0.try_wait().unwrap().is_none());
+    screen.types("y\r");
+    screen.shows("is free");
+    eventually("the process ends", || server.0.try_wait().unwrap());
+}
+
+#[test]
+fn a_socket_is_closed_and_its_process_goes_on() {
+    if !is_root() {
+        return skip("to destroy a socket needs root");
+    }
+    let (listener, port) = listener();
+    let mut server = holding(listener);
+    let mut screen = watching(port);
+    screen.types("X");
+    screen.shows("[y/N]");
+    screen.types("y\r");
+    screen.shows("Press Enter");
+    screen.types("\r");
+    screen.until("without the port", |contents| contents.contains("no open socket matches"));
+    assert!(server.0.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn a_snapshot_is_saved_where_the_screen_was_started() {
+    let folder = Folder::new();
+    let (_listener, port) = listener();
+    let mut screen =
+        watch([&port.to_string()]).under(["env", "-C", folder.join("").to_str().unwrap()]).on_screen(100, 24);
+    screen.shows(&port.to_string());
+    screen.types("w");
+    screen.shows("saved portscope-");
+    let name = std::fs::read_dir(folder.join("")).unwrap().next().unwrap().unwrap().file_name();
+    let saved = portscope(["--json", "--from"]).arg(folder.join(name).display()).arg(port).any_stderr().success();
+    assert_eq!(saved.only_socket()["local"]["port"], port);
+}
+
+#[test]
+fn services_traffic_events_and_a_pause_are_a_key_away() {
+    let (listener, port) = listener();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut server = listener.accept().unwrap().0;
+    let mut screen = watch([&port.to_string()]).on_screen(160, 24);
+    screen.shows("ESTAB");
+    screen.types("g");
+    screen.shows("CONNS");
+    screen.types("g");
+    screen.shows("ESTAB");
+    screen.types("b");
+    screen.shows("RETRANSMITS");
+    // Until it is seen: a rate is what came between two looks.
+    let text = vec![b'x'; 100_000];
+    let sending = std::thread::spawn(move || {
+        while client.write_all(&text).is_ok() {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    });
+    let reading = std::thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        server.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        while server.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+    screen.until("a rate", |contents| {
+        let is_busy = |line: &str| line.contains("LISTEN") && line.contains("M/s");
+        contents.contains("rx ") && contents.lines().any(is_busy)
+    });
+    screen.types(" ");
+    screen.shows("PAUSED");
+    screen.types(" ");
+    screen.lacks("PAUSED");
+    screen.types("e");
+    screen.lacks("PROTO");
+    screen.types("\x1b");
+    screen.shows("PROTO");
+    screen.types("q");
+    assert_eq!(screen.ends().code(), Some(0));
+    drop((sending, reading));
+}
+
+#[test]
+fn the_mouse_wheel_scrolls() {
+    let (_listener, port) = listener();
+    let mut screen = watch([]).on_screen(100, 12);
+    screen.shows("PROTO");
+    screen.types("?");
+    screen.shows("PgUp, PgDn");
+    for _ in 0..3 {
+        screen.types("\x1b[<65;10;5M");
+    }
+    screen.lacks("PgUp, PgDn");
+    for _ in 0..3 {
+        screen.types("\x1b[<64;10;5M");
+    }
+    screen.shows("PgUp, PgDn");
+    let _ = port;
+}
+
+#[test]
+fn a_condition_without_an_answer_is_said_and_hides_nothing() {
+    let (_listener, port) = listener();
+    let mut screen = watching(port);
+    screen.types(":peer.port == 1\r");
+    screen.shows("cannot be evaluated");
+    screen.shows(&format!("  {port}"));
+}
+
+#[test]
+fn the_width_that_was_asked_for_is_kept() {
+    let (_listener, port) = listener();
+    let mut screen = watch([&port.to_string(), "--width", "60"]).on_screen(160, 24);
+    screen.shows(&port.to_string());
+    assert!(screen.contents().lines().all(|line| line.trim_end().chars().count() <= 60), "{}", screen.contents());
+}
+
+#[test]
+fn a_port_is_on_the_screen_within_a_second_of_being_opened() {
+    if !is_root() {
+        return skip("the kernel tells root alone");
+    }
+    let (_first, port) = listener();
+    let mut screen = watch([&port.to_string()]).on_screen(100, 24);
+    screen.shows(&port.to_string());
+    let opened = std::time::Instant::now();
+    let _second = TcpListener::bind(format!("127.0.0.2:{port}")).unwrap();
+    screen.shows("127.0.0.2");
+    assert!(opened.elapsed() < std::time::Duration::from_secs(1), "{:?}", opened.elapsed());
+}
+
+#[test]
 fn it_fits_any_size_that_the_terminal_takes() {
     let (_listener, port) = listener();
     let mut screen = watching(port);
@@ -169,6 +328,31 @@ fn every_way_to_end_restores_the_terminal() {
 }
 
 #[test]
+fn signals_that_come_at_once_end_it_and_restore_the_terminal_all_the_same() {
+    let (_listener, port) = listener();
+    let mut screen = watching(port);
+    for signal in [Signal::TERM, Signal::TERM, Signal::INT, Signal::HUP, Signal::TERM] {
+        screen.signal(signal);
+    }
+    assert_eq!(screen.ends().code(), Some(0));
+    screen.is_restored();
+}
+
+#[test]
+fn it_takes_the_terminal_again_when_it_was_stopped_by_force_and_a_shell_changed_the_modes() {
+    let (_listener, port) = listener();
+    let mut screen = watching(port);
+    screen.signal(Signal::STOP);
+    screen.stops();
+    screen.is_cooked();
+    screen.signal(Signal::CONT);
+    eventually("raw again", || screen.is_raw().then_some(()));
+    screen.types("q");
+    assert_eq!(screen.ends().code(), Some(0));
+    screen.is_restored();
+}
+
+#[test]
 fn it_ends_when_the_terminal_is_lost() {
     let (_listener, port) = listener();
     let mut screen = watching(port);
@@ -197,7 +381,7 @@ fn a_record_is_replayed() {
     screen.until("replayed", |contents| is_marked(contents, '+', port));
     screen.shows("end of the record");
     screen.types("x");
-    screen.shows("not in a record");
+    screen.shows("not available in a record");
     let refused = watch(["--from", "-"]).command().stdin(Stdio::null()).output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
 }

@@ -8,7 +8,7 @@ use super::nearest::suggesting;
 use super::{OutputArgs, ProtocolArgs, SourceArgs, SpaceArgs, one_of};
 use crate::error::Error;
 use crate::expression::Expression;
-use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, State};
+use crate::model::{Category, Exposure, Family, Listing, Need, Pid, Port, PortRange, Protocol, Row, State};
 use crate::render::document::listing;
 use crate::select::{Filter, Pattern, Peer, Ports, StateSet, Target, TargetKind, TargetList, UserName, Wanted};
 
@@ -233,22 +233,28 @@ impl SelectionArgs {
         }
     }
 
-    /// Keeps the rows for which every `--where` holds. A condition without an answer for one of them is an error.
+    /// Keeps the rows for which every `--where` holds. A condition without an answer for one of them is an error, and all
+    /// rows stay.
     pub fn keep_where(&self, listing: &mut Listing<'_>) -> Result<(), Error> {
         let before = listing.rows.len();
-        for condition in &self.conditions {
-            let mut kept = Vec::with_capacity(listing.rows.len());
-            for row in listing.rows.drain(..) {
-                let object = serde_json::to_value(listing::socket(&row)).unwrap_or_default();
+        let holds = |row: &Row<'_>| {
+            // Made anew for each row: the objects of all of them would not find room.
+            let object = serde_json::to_value(listing::socket(row)).unwrap_or_default();
+            for condition in &self.conditions {
                 let holds = condition.holds(&object).map_err(|problem| {
                     let socket = row.socket;
                     Error::Usage(format!("--where, for {} {}: {problem}", socket.protocol.name(), socket.local))
                 })?;
-                if holds {
-                    kept.push(row);
+                if !holds {
+                    return Ok(false);
                 }
             }
-            listing.rows = kept;
+            Ok::<bool, Error>(true)
+        };
+        if !self.conditions.is_empty() {
+            let kept: Vec<bool> = listing.rows.iter().map(holds).collect::<Result<_, _>>()?;
+            let mut kept = kept.into_iter();
+            listing.rows.retain(|_| kept.next() == Some(true));
         }
         listing.filtered |= listing.rows.len() < before;
         Ok(())

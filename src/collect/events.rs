@@ -15,6 +15,9 @@ pub trait Events {
 
     /// How it sees what happens.
     fn ways(&self) -> &Ways;
+
+    /// From now on the tables say what connections have carried, or no longer. A source that cannot say it has a gap.
+    fn want_traffic(&mut self, is_wanted: bool);
 }
 
 /// The time between two looks where nobody says it.
@@ -56,6 +59,11 @@ impl<S: Source> Events for Polling<S> {
 
     fn ways(&self) -> &Ways {
         &self.ways
+    }
+
+    fn want_traffic(&mut self, is_wanted: bool) {
+        self.need.traffic = is_wanted;
+        self.due = Instant::now();
     }
 }
 

@@ -173,6 +173,8 @@ pub enum Observation {
         /// How it would have been seen.
         seen: Seen,
     },
+    /// Connections that have ended, with what they had carried by then, where that is wanted.
+    Ended(Vec<Socket>),
     /// The table of sockets. What happened before it was begun to be read, and is told at all, has been told.
     Table(Box<Snapshot>),
 }

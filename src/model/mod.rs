@@ -56,5 +56,5 @@ pub use socket::{
     SocketIdentity, State, Timer, TimerKind,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
-pub use traffic::Traffic;
+pub use traffic::{Rate, Traffic};
 pub use trust::Origin;

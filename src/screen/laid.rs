@@ -7,10 +7,12 @@ use crate::analyse::kill;
 use crate::catalogue::Catalogue;
 use crate::join;
 use crate::model::{EventKind, Listing, Port, Protocol, Row, State};
+use crate::render::page;
 use crate::render::page::listing::{self, Sheet, TableOptions};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
 use crate::render::words::{socket, summary};
+use crate::select::group::{self, Group};
 use crate::select::leftovers::{self, Leftovers};
 use crate::select::{self, Filter, Sorting, TargetList, Wanted};
 
@@ -26,8 +28,10 @@ pub struct Lens<'a> {
     pub lists: &'a dyn Fn(State) -> bool,
     /// Keeps the rows for which the conditions hold, or says why that cannot be known.
     pub keep: &'a dyn Fn(&mut Listing<'_>) -> Result<(), String>,
-    /// The columns and the look, for so many columns of the terminal.
-    pub options: &'a dyn Fn(&Listing<'_>, usize) -> TableOptions,
+    /// The columns and the look, for so many columns of the terminal, with or without traffic.
+    pub options: &'a dyn Fn(&Listing<'_>, usize, bool) -> TableOptions,
+    /// What is shown changes with every table: timers, what waits in sockets, or a condition that may be about them.
+    pub exact: bool,
 }
 
 /// What is shown of the sockets.
@@ -45,6 +49,10 @@ pub struct Choice {
     pub targets: Vec<TargetList>,
     /// The order.
     pub sort: Option<Sorting>,
+    /// One row for each service.
+    pub grouped: bool,
+    /// What connections carry is shown.
+    pub traffic: bool,
 }
 
 impl Choice {
@@ -106,16 +114,16 @@ pub fn lay(sockets: &Sockets, choice: &Choice, lens: &Lens<'_>, width: usize) ->
     let mut listing = join::listing(snapshot, lens.has_names.then_some(lens.catalogue));
     listing.retain(choice.admits(lens));
     join::add_counterparts(&mut listing);
+    // Where a condition has no answer all rows stay.
     let problem = (lens.keep)(&mut listing).err();
-    let mut options = (lens.options)(&listing, width);
+    let mut options = (lens.options)(&listing, width, choice.traffic);
     options.leftovers = if choice.leftovers { Leftovers::new() } else { leftovers::take(&mut listing, lens.lists) };
     match choice.sort {
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => select::in_default_order(&mut listing.rows),
     }
-    let lines: Vec<Line> = listing.rows.iter().map(|row| line(row, sockets)).collect();
-    let is_closed = |line: &Line| sockets.mark(&line.id).is_some_and(super::sockets::Mark::is_closed);
-    let closed: BTreeSet<Id> = lines.iter().filter(|line| is_closed(line)).map(|line| line.id).collect();
+    let is_closed = |row: &Row<'_>| sockets.mark(&id(row.socket)).is_some_and(super::sockets::Mark::is_closed);
+    let closed: BTreeSet<Id> = listing.rows.iter().filter(|row| is_closed(row)).map(|row| id(row.socket)).collect();
     let charset = options.style.charset;
     let title =
         |listing: &Listing<'_>| summary::title_of_listing(listing, &options.leftovers, options.verbose, charset);
@@ -127,7 +135,18 @@ pub fn lay(sockets: &Sockets, choice: &Choice, lens: &Lens<'_>, width: usize) ->
         open.rows.retain(|row| !closed.contains(&id(row.socket)));
         title(&open)
     };
-    let sheet = listing::sheet(&listing, &options);
+    let title = match sockets.total().filter(|_| choice.traffic) {
+        Some(total) => summary::with_traffic(&title, total, charset),
+        None => title,
+    };
+    let (sheet, lines) = if choice.grouped {
+        let groups = group::groups_of(&listing.rows, is_closed);
+        let sheet = page::group::sheet(&listing, &groups, &options);
+        (sheet, groups.iter().filter_map(|group| line_of_group(group, sockets)).collect())
+    } else {
+        let lines = listing.rows.iter().map(|row| line(row, sockets)).collect();
+        (listing::sheet(&listing, &options), lines)
+    };
     Laid { title, sheet, lines, problem }
 }
 
@@ -135,6 +154,14 @@ fn line(row: &Row<'_>, sockets: &Sockets) -> Line {
     let id = id(row.socket);
     let mark = sockets.mark(&id).map(|mark| mark.kind);
     Line { id, port: row.socket.local.port, waits: kill::waits(row), mark }
+}
+
+/// The first socket of the service, with what has changed of any.
+fn line_of_group(group: &Group<'_, '_>, sockets: &Sockets) -> Option<Line> {
+    let marks = || group.rows.iter().map(|row| sockets.mark(&id(row.socket)));
+    let open = marks().position(|mark| !mark.is_some_and(super::sockets::Mark::is_closed)).unwrap_or(0);
+    let mark = marks().flatten().next().map(|mark| mark.kind);
+    Some(Line { mark, ..line(group.rows.get(open)?, sockets) })
 }
 
 /// The socket as a target of `kill` and `close`; nothing where these would not find it.

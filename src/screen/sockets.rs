@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use crate::model::{Changes, Event, EventKind, Protocol, Snapshot, Socket, SocketIdentity, SpaceId};
+use super::flows::Flows;
+use crate::model::{
+    Changes, Event, EventKind, Protocol, Rate, Snapshot, Socket, SocketIdentity, Space, SpaceId, Traffic,
+};
 
 /// How long a change stays marked, and a socket that was closed stays listed.
 pub const FADE: Duration = Duration::from_secs(5);
@@ -39,6 +42,7 @@ impl Mark {
 pub struct Sockets {
     snapshot: Option<Snapshot>,
     marks: BTreeMap<Id, Mark>,
+    flows: Flows,
 }
 
 impl Sockets {
@@ -57,8 +61,26 @@ impl Sockets {
         !self.marks.is_empty()
     }
 
-    /// Takes what has happened to sockets.
-    pub fn apply(&mut self, changes: &Changes, now: Duration) {
+    /// What all connections carry, once that is known.
+    pub fn total(&self) -> Option<Rate> {
+        self.flows.total()
+    }
+
+    /// Forgets what connections carry.
+    pub fn forget_flows(&mut self) {
+        self.flows = Flows::default();
+        for socket in self.snapshot.iter_mut().flat_map(|snapshot| &mut snapshot.sockets) {
+            socket.traffic = None;
+        }
+    }
+
+    /// Takes what connections had carried when they ended.
+    pub fn end(&mut self, ended: &[Socket]) {
+        self.flows.end(ended.iter());
+    }
+
+    /// Takes what has happened to sockets; says whether one of them was opened, closed or changed.
+    pub fn apply(&mut self, changes: &Changes, now: Duration) -> bool {
         let known = self.snapshot.get_or_insert_with(|| Snapshot {
             sockets: Vec::new(),
             gaps: Vec::new(),
@@ -80,7 +102,7 @@ impl Sockets {
             }
         }
         if last.is_empty() {
-            return;
+            return false;
         }
         let mut unknown: BTreeSet<Id> = last.keys().copied().collect();
         for socket in &known.sockets {
@@ -92,10 +114,13 @@ impl Sockets {
             }
             self.marks.insert(id, Mark { kind: event.kind, since: now, at: event.at });
         }
+        true
     }
 
-    /// Takes a new table. What happened after it was begun counts more than what it says.
-    pub fn replace(&mut self, mut table: Snapshot) {
+    /// Takes a new table. What happened after it was begun counts more than what it says. Returns whether it differs from
+    /// the one before; in what changes all the time, such as timers, only with `exact`.
+    pub fn replace(&mut self, mut table: Snapshot, exact: bool) -> bool {
+        self.flows.compare(&table);
         let begun = table.host.captured_at;
         let is_closed = |id: &Id| self.marks.get(id).is_some_and(|mark| mark.is_closed() && mark.at >= begun);
         table.sockets.retain(|socket| !is_closed(&id(socket)));
@@ -124,7 +149,10 @@ impl Sockets {
             }
             table.sockets.extend(kept);
         }
+        self.flows.describe(&mut table.sockets);
+        let differs = !self.snapshot.as_ref().is_some_and(|before| is_same(before, &table, exact));
         self.snapshot = Some(table);
+        differs
     }
 
     /// Lets marks fade, and sockets leave that were closed. Returns whether something did.
@@ -141,4 +169,29 @@ impl Sockets {
         self.marks.retain(|_, mark| !is_over(mark));
         true
     }
+}
+
+/// Whether two tables look the same.
+fn is_same(one: &Snapshot, other: &Snapshot, exact: bool) -> bool {
+    let are_alike = |(one, other): (&Socket, &Socket)| {
+        if exact { one == other } else { is_alike(one, other) }
+    };
+    let named = |space: &Space| (space.id, space.kind, space.label.clone(), space.ephemeral);
+    one.sockets.len() == other.sockets.len()
+        && one.sockets.iter().zip(&other.sockets).all(are_alike)
+        && one.processes == other.processes
+        && one.users == other.users
+        && one.spaces.iter().map(named).eq(other.spaces.iter().map(named))
+}
+
+/// Whether two sockets are the same but for their timers and what waits in them.
+fn is_alike(one: &Socket, other: &Socket) -> bool {
+    let flows = |traffic: &Traffic| (traffic.rate, traffic.rtt_us, traffic.retransmits);
+    let flows = |socket: &Socket| socket.traffic.as_deref().map(flows);
+    id(one) == id(other)
+        && (one.family, one.local, one.peer, one.state) == (other.family, other.local, other.peer, other.state)
+        && (one.v6only, one.inode, one.uid, one.autobound) == (other.v6only, other.inode, other.uid, other.autobound)
+        && (one.cgroup, &one.device, &one.forward) == (other.cgroup, &other.device, &other.forward)
+        && (&one.activation, &one.owner) == (&other.activation, &other.owner)
+        && flows(one) == flows(other)
 }

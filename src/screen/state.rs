@@ -2,24 +2,21 @@
 
 mod press;
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::keys::HELP;
 use super::laid::{self, Choice, Laid, Lens, Line};
 use super::sockets::{Id, Sockets};
-use crate::join;
-use crate::model::{Changes, EventKind, Port, Snapshot};
-use crate::render::page::events::EventLines;
+use super::strip::Strip;
+use crate::model::{Changes, EventKind, Port, Snapshot, Socket};
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 use crate::render::words::summary;
 
-/// Events that are kept.
-const MOST_EVENTS: usize = 500;
 /// How long a message stays.
 const MESSAGE: Duration = Duration::from_secs(5);
+
 /// What the screen asks of who runs it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Act {
@@ -39,6 +36,8 @@ pub enum Act {
     Condition(String),
     /// Change the columns.
     Columns(String),
+    /// Ask what connections carry, or no longer.
+    Traffic(bool),
 }
 
 /// What a prompt is for.
@@ -65,9 +64,9 @@ pub enum Over {
 pub struct State {
     style: Style,
     sockets: Sockets,
-    /// The sockets as they were when the screen was paused.
-    frozen: Option<Sockets>,
-    happened: VecDeque<(Rc<Changes>, usize)>,
+    strip: Strip,
+    /// The sockets and events as they were when the screen was paused.
+    frozen: Option<(Sockets, Strip)>,
     choice: Choice,
     now: Duration,
     size: (u16, u16),
@@ -77,8 +76,6 @@ pub struct State {
     pub over: Option<Over>,
     /// The table.
     pub laid: Laid,
-    /// The lines of the events, with the kind of each.
-    pub strip: Vec<(EventKind, String)>,
     /// The text of the filter.
     pub filter: String,
     /// What could not be seen, for the help.
@@ -88,7 +85,9 @@ pub struct State {
     /// The first line that is shown.
     top: usize,
     message: Option<(String, Duration)>,
-    is_strip_old: bool,
+    is_filter_new: bool,
+    /// What changes with every table is shown.
+    exact: bool,
     /// The table must be laid out again.
     pub is_old: bool,
 }
@@ -99,21 +98,21 @@ impl State {
         State {
             style,
             sockets: Sockets::default(),
+            strip: Strip::new(style),
             frozen: None,
-            happened: VecDeque::new(),
             choice,
             now: Duration::ZERO,
             size: (80, 24),
             prompt: None,
             over: None,
             laid: Laid::default(),
-            strip: Vec::new(),
             filter: String::new(),
             notes: Vec::new(),
             cursor: (0, None),
             top: 0,
             message: None,
-            is_strip_old: false,
+            is_filter_new: false,
+            exact: false,
             is_old: true,
         }
     }
@@ -121,22 +120,21 @@ impl State {
     /// Takes what has happened.
     pub fn apply(&mut self, changes: Changes) {
         let changes = Rc::new(changes);
-        self.sockets.apply(&changes, self.now);
-        for (place, event) in changes.events.iter().enumerate() {
-            // Connections come and go too fast to be read; the table has them.
-            if !matches!(event.kind, EventKind::Connected | EventKind::Disconnected) {
-                self.happened.push_back((Rc::clone(&changes), place));
-            }
-        }
-        self.happened.drain(..self.happened.len().saturating_sub(MOST_EVENTS));
-        self.is_old |= self.frozen.is_none();
-        self.is_strip_old |= self.frozen.is_none();
+        let differs = self.sockets.apply(&changes, self.now);
+        self.strip.push(&changes);
+        self.is_old |= differs && self.frozen.is_none();
     }
 
-    /// Takes a new table.
-    pub fn replace(&mut self, table: Snapshot) {
-        self.sockets.replace(table);
-        self.is_old |= self.frozen.is_none();
+    /// Takes a new table. Returns whether it shows anything new.
+    pub fn replace(&mut self, table: Snapshot) -> bool {
+        let differs = self.sockets.replace(table, self.exact) && self.frozen.is_none();
+        self.is_old |= differs;
+        differs
+    }
+
+    /// Takes connections that have ended, with what they had carried.
+    pub fn end(&mut self, ended: &[Socket]) {
+        self.sockets.end(ended);
     }
 
     /// Lets time go by, since the screen was opened. Returns whether what is shown may have changed.
@@ -219,14 +217,20 @@ impl State {
     }
 
     fn seen_sockets(&self) -> &Sockets {
-        self.frozen.as_ref().unwrap_or(&self.sockets)
+        self.frozen.as_ref().map_or(&self.sockets, |(sockets, _)| sockets)
+    }
+
+    /// The lines of the events, with the kind of each.
+    pub fn strip(&self) -> &[(EventKind, String)] {
+        &self.frozen.as_ref().map_or(&self.strip, |(_, strip)| strip).lines
     }
 
     /// Lays out the table and the events again, where they are old.
     pub fn lay(&mut self, lens: &Lens<'_>) {
-        if std::mem::take(&mut self.is_strip_old) {
-            self.strip = self.strip(lens);
-        }
+        let is_filter_new = std::mem::take(&mut self.is_filter_new);
+        let strip = self.frozen.as_mut().map_or(&mut self.strip, |(_, strip)| strip);
+        strip.lay(&self.choice, lens, is_filter_new);
+        self.exact = lens.exact;
         if !std::mem::take(&mut self.is_old) {
             return;
         }
@@ -241,34 +245,12 @@ impl State {
         self.follow_cursor();
     }
 
-    fn strip(&self, lens: &Lens<'_>) -> Vec<(EventKind, String)> {
-        let admits = self.choice.admits(lens);
-        let mut lines = EventLines::new(Style { color: false, ..self.style }, false);
-        let mut strip = Vec::with_capacity(self.happened.len());
-        for (changes, place) in &self.happened {
-            let listing = join::listing(&changes.snapshot, Some(lens.catalogue));
-            let Some(event) = changes.events.get(*place) else { continue };
-            let row = event.socket.and_then(|socket| listing.rows.get(socket));
-            // What was lost may have been any.
-            if row.is_some_and(|row| !admits(row)) {
-                continue;
-            }
-            let mut text = Vec::new();
-            let is_it = |index: usize, _: &crate::model::Event| index == *place;
-            if lines.write(&mut text, changes, &listing, is_it).is_ok() {
-                let text = String::from_utf8_lossy(&text);
-                strip.extend(text.lines().last().map(|line| (event.kind, line.to_owned())));
-            }
-        }
-        strip
-    }
-
     fn help(&self) -> Vec<String> {
         let width = HELP.iter().map(|(keys, _)| keys.len()).max().unwrap_or(0);
         let mut lines: Vec<String> = HELP.iter().map(|(keys, what)| format!("{keys:<width$}  {what}")).collect();
         let wide = usize::from(self.size.0).saturating_sub(super::view::GUTTER);
         let left = &self.laid.sheet.left;
-        let hidden = (!left.is_empty()).then(|| summary::columns_left(left));
+        let hidden = (!left.is_empty()).then(|| summary::columns_named(left));
         for note in hidden.iter().chain(&self.notes) {
             lines.push(String::new());
             let note = Text::of(note, self.style.charset);

@@ -44,6 +44,8 @@ impl Session {
     pub fn take(&mut self) -> io::Result<()> {
         // Before the modes are changed: a half of them is given back too.
         IS_HELD.store(true, Ordering::SeqCst);
+        // What crossterm believes is raw may have been changed by another program while this one was stopped.
+        disable_raw_mode()?;
         enable_raw_mode()?;
         queue!(self.out, EnterAlternateScreen, cursor::Hide)?;
         self.out.write_all(MOUSE_ON)?;

@@ -35,10 +35,10 @@ pub fn draw(buffer: &mut Buffer, state: &State, style: Style) {
             }
         }
         Some(Over::Events(at)) => {
-            let end = state.strip.len().saturating_sub(*at);
+            let end = state.strip().len().saturating_sub(*at);
             let start = end.saturating_sub(usize::from(last.saturating_sub(1)));
-            page.events(1, &state.strip[start..end]);
-            if state.strip.is_empty() && last > 1 {
+            page.events(1, &state.strip()[start..end]);
+            if state.strip().is_empty() && last > 1 {
                 page.line(1, "no events yet", page.look(Emphasis::Dim));
             }
         }
@@ -110,8 +110,8 @@ impl Page<'_> {
             let rule = if self.style.charset == Charset::Unicode { "─" } else { "-" };
             let rule = format!("events {}", rule.repeat(self.width.saturating_sub(7)));
             self.line(last - strip, &rule, self.look(Emphasis::Dim));
-            let start = state.strip.len().saturating_sub(usize::from(strip - 1));
-            self.events(last - strip + 1, &state.strip[start..]);
+            let start = state.strip().len().saturating_sub(usize::from(strip - 1));
+            self.events(last - strip + 1, &state.strip()[start..]);
         }
     }
 

@@ -88,13 +88,18 @@ fn key(row: &Row<'_>) -> Key {
 
 /// Puts the rows together, services in the order of their first listener; then those that are only connected.
 pub fn groups<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<Group<'r, 'a>> {
+    groups_of(rows, |_| false)
+}
+
+/// The same where some of the sockets are closed: what they have carried counts, and they do not.
+pub fn groups_of<'r, 'a>(rows: &'r [Row<'a>], is_closed: impl Fn(&Row<'a>) -> bool) -> Vec<Group<'r, 'a>> {
     let mut groups: Vec<Group<'r, 'a>> = Vec::new();
     let mut by_key: HashMap<Key, usize> = HashMap::new();
     let mut by_pid: HashMap<Pid, usize> = HashMap::new();
     let mut by_end: HashMap<(SpaceId, Protocol, Endpoint), usize> = HashMap::new();
     let mut by_port: HashMap<(SpaceId, Protocol, Port), usize> = HashMap::new();
     let (open, others): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows.iter().partition(|row| row.is_listener);
-    for row in open {
+    for row in open.into_iter().filter(|row| !is_closed(row)) {
         let place = *by_key.entry(key(row)).or_insert_with(|| {
             groups.push(Group::of_nothing(true));
             groups.len() - 1
@@ -119,7 +124,7 @@ pub fn groups<'r, 'a>(rows: &'r [Row<'a>]) -> Vec<Group<'r, 'a>> {
                 groups.len() - 1
             })
         });
-        groups[place].connect(row);
+        groups[place].connect(row, is_closed(row));
     }
     for group in &mut groups {
         group.finish();
@@ -137,13 +142,16 @@ impl<'r, 'a> Group<'r, 'a> {
         self.processes.extend(row.processes.iter().copied());
     }
 
-    fn connect(&mut self, row: &'r Row<'a>) {
+    fn connect(&mut self, row: &'r Row<'a>, is_closed: bool) {
         if !self.is_open {
             self.rows.push(row);
         }
         self.processes.extend(row.processes.iter().copied());
-        self.connections += usize::from(row.is_connection());
         self.traffic = Traffic::sum(self.traffic.into_iter().chain(row.socket.traffic.as_deref().copied()));
+        if is_closed {
+            return;
+        }
+        self.connections += usize::from(row.is_connection());
         let local = row.peer_process().zip(row.peer_row().and_then(|peer| peer.processes.first().map(|(pid, _)| *pid)));
         let peer = match (local, row.socket.peer) {
             (Some((process, pid)), _) => Peer::Process(pid, process),

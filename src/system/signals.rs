@@ -34,22 +34,39 @@ impl Asked {
         Ok(Asked(asked))
     }
 
-    /// From now on SIGHUP too is only noted: the terminal has gone.
-    #[cfg(unix)]
-    pub fn or_to_hang_up(&self) -> io::Result<()> {
-        flag::register(signal_hook::consts::SIGHUP, Arc::clone(&self.0)).map(drop)
-    }
-
-    /// The same, where no such signal exists.
-    #[cfg(not(unix))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "the other systems have something to do here")]
-    pub fn or_to_hang_up(&self) -> io::Result<()> {
-        Ok(())
-    }
-
     /// Whether that was so.
     pub fn is_so(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Says whether the program was asked to end while it has the terminal. Until the terminal is restored, further signals
+/// change nothing.
+#[derive(Clone, Debug)]
+pub struct AskedAtTerminal {
+    end: Arc<AtomicBool>,
+    interrupt: Arc<AtomicBool>,
+}
+
+impl AskedAtTerminal {
+    /// From now on SIGINT, SIGTERM and SIGHUP are only noted.
+    pub fn watch() -> io::Result<AskedAtTerminal> {
+        let asked = AskedAtTerminal { end: Arc::default(), interrupt: Arc::default() };
+        flag::register(SIGINT, Arc::clone(&asked.interrupt))?;
+        flag::register(SIGTERM, Arc::clone(&asked.end))?;
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGHUP, Arc::clone(&asked.end))?;
+        Ok(asked)
+    }
+
+    /// Whether it was asked to.
+    pub fn is_so(&self) -> bool {
+        self.end.load(Ordering::Relaxed) || self.interrupt.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was interrupted by Ctrl-C since this was last asked, which is an answer to a question and no more.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.swap(false, Ordering::Relaxed)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Termios, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use super::pty::pseudo_terminal;
 use super::{DEADLINE, Run, eventually, start};
@@ -102,6 +102,16 @@ impl OnScreen {
             Some(())
         });
         self.drain();
+    }
+
+    /// Sets the modes of the terminal as they were before, as a shell does when a job is stopped.
+    pub fn is_cooked(&self) {
+        tcsetattr(&self.terminal, OptionalActions::Now, &self.before).unwrap();
+    }
+
+    /// Whether keys come one by one.
+    pub fn is_raw(&self) -> bool {
+        !tcgetattr(&self.terminal).unwrap().local_modes.contains(LocalModes::ICANON)
     }
 
     /// Takes the person's end away.

@@ -85,6 +85,8 @@ impl Ledger {
                 self.has_lost = true;
                 page.events.push(Event { lost: Some(lost), ..event(at, EventKind::Lost, seen, None) });
             }
+            // No event: what has happened to them is told otherwise.
+            Observation::Ended(_) => {}
             Observation::Table(table) => self.compare(*table, &mut page),
         }
         self.changes(page)

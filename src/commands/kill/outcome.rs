@@ -67,6 +67,7 @@ pub fn settle(
     let mut limit = args.timeout + args.force_after.unwrap_or_default();
     let mut pause = PAUSES.0;
     let mut was_free = false;
+    let mut is_offered = false;
     loop {
         let gone = context.now().duration_since(started);
         let waited = pause.min(limit.saturating_sub(gone)).min(force.map_or(pause, |at| at.saturating_sub(gone)));
@@ -102,11 +103,25 @@ pub fn settle(
             pause = PAUSES.0;
             send_kill(&running, context)?;
         }
+        if gone >= limit && !was_free && !is_offered && may_offer(args, &running, context) {
+            is_offered = true;
+            let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
+            if context.ask(&words::force(&names, args.timeout)) == Some(true) {
+                force = Some(gone);
+                continue;
+            }
+        }
         if gone >= limit && !was_free {
             say_held(&look, &running, args, targets, context);
             return Ok(false);
         }
     }
+}
+
+/// Whether somebody who was asked before can be asked for more.
+fn may_offer(args: &Args, running: &[(String, &ProcessHandle)], context: &Context) -> bool {
+    let is_asked = !args.yes && context.can_ask();
+    is_asked && !running.is_empty() && args.force_after.is_none() && args.signal != Signal::Kill && !args.via_manager
 }
 
 fn look(

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Args, since, unseen};
+use super::redirects::Redirects;
+use super::{Args, since};
 use crate::collect::Recorded;
 use crate::context::Context;
 use crate::error::Error;
 use crate::follow::Follow;
-use crate::model::{Changes, Snapshot, State, Watching};
+use crate::model::{Changes, Snapshot, Socket, State, Watching};
+use crate::render::words::screen as words;
 
 /// What has come.
 #[derive(Default)]
@@ -17,6 +19,8 @@ pub struct Came {
     pub changes: Vec<Changes>,
     /// A new table, which is newer than all of it, or as new.
     pub table: Option<Snapshot>,
+    /// Connections that have ended, with what they had carried.
+    pub ended: Vec<Socket>,
     /// The record has come to its end, just now.
     pub has_ended: bool,
 }
@@ -24,9 +28,17 @@ pub struct Came {
 /// Where changes come from.
 pub enum Feed {
     /// This machine.
-    Live(Box<Follow>, Option<SystemTime>),
+    Live(Box<Live>),
     /// A record.
     Record(Box<Replay>),
+}
+
+/// This machine, as it goes on.
+pub struct Live {
+    follow: Follow,
+    redirects: Option<Redirects>,
+    /// When the last table was begun.
+    last: Option<SystemTime>,
 }
 
 /// A record that is read at the pace at which it was written, or a multiple of it.
@@ -44,7 +56,7 @@ impl Feed {
     pub fn start(args: &Args, context: &mut Context) -> Result<Feed, Error> {
         if let Some(path) = &args.selection.source.from {
             if path.as_os_str() == "-" {
-                return Err(Error::Usage("watch reads keys from standard input: name a file after --from".to_owned()));
+                return Err(Error::Usage(words::NEEDS_KEYS.to_owned()));
             }
             let record = Some(Recorded::open(path)?);
             let started = context.now();
@@ -52,7 +64,9 @@ impl Feed {
             return Ok(Feed::Record(Box::new(replay)));
         }
         let mut need = args.selection.need_of_events(false);
-        // To read the rules of the firewall may take a program, which is too much for every look.
+        need.traffic = args.traffic;
+        let redirects = Redirects::start(&need, context.now());
+        // Those are read apart.
         need.states = Some(State::ALL.into_iter().filter(|state| *state != State::Redirect).collect());
         let watching = Watching {
             connections: true,
@@ -61,28 +75,52 @@ impl Feed {
             // What stops a process may need them.
             drop_privileges: false,
         };
-        Ok(Feed::Live(Box::new(Follow::start(&*context.source, &need, watching, false)?), None))
+        let mut follow = Follow::start(&*context.source, &need, watching, false)?;
+        if args.traffic {
+            follow.want_traffic(true);
+        }
+        Ok(Feed::Live(Box::new(Live { follow, redirects, last: None })))
     }
 
     /// What is not seen.
     pub fn unseen(&self, is_wanted: bool, context: &Context) -> Vec<String> {
         match self {
-            Feed::Live(follow, _) if !is_wanted && follow.ways().binds.is_none() => unseen(follow.ways(), context),
+            Feed::Live(live) if !is_wanted && live.follow.ways().binds.is_none() => {
+                words::unseen(live.follow.ways(), context.program.as_deref())
+            }
             _ => Vec::new(),
+        }
+    }
+
+    /// From now on it says what connections carry, or no longer. A record says nothing of it.
+    pub fn want_traffic(&mut self, is_wanted: bool) {
+        if let Feed::Live(live) = self {
+            live.follow.want_traffic(is_wanted);
         }
     }
 
     /// Waits for something to come, at most that long.
     pub fn next(&mut self, wait: Duration) -> Result<Came, Error> {
         match self {
-            Feed::Live(follow, last) => {
-                let changes = follow.next(wait)?;
-                let table = follow.table().filter(|table| Some(table.host.captured_at) != *last).cloned();
-                *last = table.as_ref().map(|table| table.host.captured_at).or(*last);
-                Ok(Came { changes, table, has_ended: false })
-            }
+            Feed::Live(live) => live.next(wait),
             Feed::Record(replay) => replay.next(wait),
         }
+    }
+}
+
+impl Live {
+    fn next(&mut self, wait: Duration) -> Result<Came, Error> {
+        let changes = self.follow.next(wait)?;
+        let has_new_rules = self.redirects.as_mut().is_some_and(|redirects| redirects.look(Instant::now()));
+        let is_new = |table: &&Snapshot| has_new_rules || Some(table.host.captured_at) != self.last;
+        let mut table = self.follow.table().filter(is_new).cloned();
+        if let Some(table) = &mut table {
+            self.last = Some(table.host.captured_at);
+            if let Some(redirects) = &self.redirects {
+                redirects.add_to(table);
+            }
+        }
+        Ok(Came { changes, table, ended: self.follow.take_ended(), has_ended: false })
     }
 }
 

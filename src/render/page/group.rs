@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::model::Listing;
-use crate::render::page::listing::{self, TableOptions};
+use crate::render::page::listing::{self, Sheet, TableOptions};
 use crate::render::table::draw::Frame;
 use crate::render::table::fit::Yields;
 use crate::render::table::grid::{self, Column as GridColumn, Grid, Row as GridRow};
@@ -24,6 +24,29 @@ pub fn write(
     if is_plain && !options.bare {
         listing::write_title(out, listing, options)?;
     }
+    let (columns, rows) = prepared(listing, groups, options);
+    let grid = Grid { columns: &columns, bare: options.bare, frame: options.frame };
+    if rows.is_empty() && is_plain {
+        return if options.bare { Ok(()) } else { writeln!(out, "no open socket matches") };
+    }
+    let left = grid.draw(out, &rows, style)?;
+    if options.bare || !is_plain { Ok(()) } else { grid::write_no_room(out, &left, style) }
+}
+
+/// The rows fitted to the width, for who draws the table otherwise.
+pub fn sheet(listing: &Listing<'_>, groups: &[Group<'_, '_>], options: &TableOptions) -> Sheet {
+    let (columns, rows) = prepared(listing, groups, options);
+    let (heads, rows, left) = Grid::new(&columns, false).laid(&rows, options.style);
+    let left = left.into_iter().map(|index| columns[index].title).collect();
+    Sheet { columns: Vec::new(), heads, rows, left }
+}
+
+/// The columns that say something, and a row for each service.
+fn prepared(
+    listing: &Listing<'_>,
+    groups: &[Group<'_, '_>],
+    options: &TableOptions,
+) -> (Vec<GridColumn<'static>>, Vec<GridRow>) {
     let columns = [
         GridColumn::text("SPACE", Yields::is_cut(12, 8)),
         GridColumn::text("PORTS", Yields::NEVER),
@@ -46,15 +69,10 @@ pub fn write(
         _ => rows.iter().any(|row| row[place] != Text::unknown()),
     };
     let places: Vec<usize> = (0..columns.len()).filter(|place| says(*place)).collect();
-    let columns: Vec<GridColumn<'_>> = places.iter().map(|place| columns[*place]).collect();
+    let columns: Vec<GridColumn<'static>> = places.iter().map(|place| columns[*place]).collect();
     let row = |row: &Vec<Text>| places.iter().map(|place| row[*place].clone()).collect::<Vec<Text>>().into();
     let rows: Vec<GridRow> = rows.iter().map(row).collect();
-    let grid = Grid { columns: &columns, bare: options.bare, frame: options.frame };
-    if rows.is_empty() && is_plain {
-        return if options.bare { Ok(()) } else { writeln!(out, "no open socket matches") };
-    }
-    let left = grid.draw(out, &rows, style)?;
-    if options.bare || !is_plain { Ok(()) } else { grid::write_no_room(out, &left, style) }
+    (columns, rows)
 }
 
 fn cells(group: &Group<'_, '_>, options: &TableOptions) -> Vec<Text> {

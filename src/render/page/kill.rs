@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::analyse::kill::{Obstacle, Plan, Refusal, Victim, activated};
 use crate::analyse::restart::{self, Restarter};
@@ -51,6 +52,13 @@ pub fn question(plan: &Plan<'_, '_>, signal: &str, charset: Charset) -> String {
         "SIGTERM" | "SIGKILL" | "SIGINT" | "SIGQUIT" | "SIGABRT" => format!("Stop {whom} with {signal}?"),
         _ => format!("Send {signal} to {whom}?"),
     }
+}
+
+/// `2214 node has not ended after 3 s. Stop it with SIGKILL?`
+pub fn force(running: &[&str], after: Duration) -> String {
+    let (have, them) = if running.len() == 1 { ("has", "it") } else { ("have", "them") };
+    let names = running.join(", ");
+    format!("{names} {have} not ended after {}. Stop {them} with SIGKILL?", time::span(after))
 }
 
 fn facts(victim: &Victim<'_, '_>, charset: Charset) -> Vec<(&'static str, String)> {

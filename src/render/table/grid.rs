@@ -82,6 +82,17 @@ impl<'a> Grid<'a> {
         Ok(fitted.left.iter().map(|index| self.columns[*index].title).collect())
     }
 
+    /// The heads and the first line of each row as they would be drawn, and the indices of the columns that have
+    /// no room.
+    pub fn laid(&self, rows: &[Row], style: Style) -> (Vec<Head>, Vec<Cells>, Vec<usize>) {
+        let wishes: Vec<Wish> = (0..self.columns.len()).map(|index| self.wish(index, rows)).collect();
+        let fitted = fit::fit(&wishes, style.width);
+        let heads = fitted.placed.iter().map(|placed| self.head(*placed, style)).collect();
+        let first = |row: &Row| self.lines(row, &fitted, style).into_iter().next().map(|(cells, _)| cells);
+        let rows = rows.iter().map(|row| first(row).unwrap_or_default()).collect();
+        (heads, rows, fitted.left)
+    }
+
     fn wish(&self, index: usize, rows: &[Row]) -> Wish {
         let Column { title, yields, .. } = self.columns[index];
         let texts = || rows.iter().map(|row| row.cells[index].0.as_str());

@@ -15,6 +15,7 @@ pub mod process;
 pub mod reachability;
 pub mod reason;
 pub mod registered;
+pub mod screen;
 pub mod service_group;
 pub mod socket;
 pub mod summary;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::model::{Answer, Gap, GapReason, Listing, Missing, Redirect, Snapshot, SpaceKind, State, ToPort};
+use crate::model::{Answer, Gap, GapReason, Listing, Missing, Rate, Redirect, Snapshot, SpaceKind, State, ToPort};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
-use crate::render::words::gap;
+use crate::render::words::{gap, traffic};
 use crate::select::leftovers::Leftovers;
 
 /// Spaces that the title names.
@@ -47,6 +47,11 @@ pub fn title_of_listing(listing: &Listing<'_>, leftovers: &Leftovers, verbose: b
         parts.push(Text::plain(format!("{} (list them with -a)", folded.join(", "))));
     }
     joined(&parts, charset)
+}
+
+/// The same with what all connections carry.
+pub fn with_traffic(title: &Text, total: Rate, charset: Charset) -> Text {
+    joined(&[title.clone(), Text::plain(traffic::total(total))], charset)
 }
 
 fn joined(parts: &[Text], charset: Charset) -> Text {
@@ -145,7 +150,12 @@ const WHOLE: &str = "`portscope snapshot` writes a whole one";
 /// Says which columns had no room.
 pub fn columns_left(left: &[Column]) -> String {
     let names: Vec<&str> = left.iter().map(|column| column.name()).collect();
-    format!("hidden columns: {} (widen the terminal or use --columns)", names.join(", "))
+    columns_named(&names)
+}
+
+/// The same by their names.
+pub fn columns_named(left: &[&str]) -> String {
+    format!("hidden columns: {} (widen the terminal or use --columns)", left.join(", "))
 }
 
 /// Says how many owners are hidden in these rows, why, and what would show them; nothing when none are.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::Traffic;
+use crate::model::{Rate, Traffic};
 use crate::render::text::number;
 use crate::render::text::safe::Text;
 use crate::render::text::time;
@@ -43,4 +43,9 @@ pub fn value(column: Column, traffic: Option<&Traffic>) -> Option<Text> {
 /// `1.2M/s`.
 fn rate(bytes: u64) -> String {
     format!("{}/s", number::bytes(bytes))
+}
+
+/// `rx 1.2M/s, tx 30K/s`: everything that is shown together.
+pub fn total(rate: Rate) -> String {
+    format!("rx {}, tx {}", self::rate(rate.received), self::rate(rate.sent))
 }

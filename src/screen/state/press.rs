@@ -6,7 +6,7 @@ use super::{Act, Over, Prompt, State};
 use crate::select::{SortKey, Sorting};
 
 /// What `s` goes through.
-const SORTS: [(SortKey, &str); 8] = [
+const SORTS: [(SortKey, &str); 10] = [
     (SortKey::Port, "port"),
     (SortKey::Process, "process"),
     (SortKey::Pid, "pid"),
@@ -15,6 +15,8 @@ const SORTS: [(SortKey, &str); 8] = [
     (SortKey::User, "user"),
     (SortKey::Peer, "peer"),
     (SortKey::Started, "started"),
+    (SortKey::Rx, "rx"),
+    (SortKey::Tx, "tx"),
 ];
 
 impl State {
@@ -38,9 +40,11 @@ impl State {
             Key::Char(':') => self.prompt = Some((Prompt::Condition, String::new())),
             Key::Char('c') => self.prompt = Some((Prompt::Columns, String::new())),
             Key::Char('e') => self.over = Some(Over::Events(0)),
+            Key::Char('g') => self.group(),
+            Key::Char('b') => return Some(self.measure()),
             Key::Char('w') => return Some(Act::Save),
-            Key::Char('s') => self.sort_by_next(1),
-            Key::Char('S') => self.sort_by_next(SORTS.len()),
+            Key::Char('s') => self.sort_by_next(true),
+            Key::Char('S') => self.sort_by_next(false),
             Key::Char(' ') => self.pause(),
             Key::Char('x') => return self.target().map(Act::Kill),
             Key::Char('X') => return self.target().map(Act::Close),
@@ -74,13 +78,17 @@ impl State {
         self.choose_again();
     }
 
-    fn sort_by_next(&mut self, step: usize) {
-        let at = self.choice.sort.and_then(|sort| SORTS.iter().position(|(key, _)| *key == sort.key));
+    fn sort_by_next(&mut self, forward: bool) {
+        let is_there = |key: SortKey| self.choice.traffic || !key.is_about_traffic();
+        let sorts: Vec<(SortKey, &str)> = SORTS.into_iter().filter(|(key, _)| is_there(*key)).collect();
+        let at = self.choice.sort.and_then(|sort| sorts.iter().position(|(key, _)| *key == sort.key));
         // After the last comes the usual order.
-        let places = SORTS.len() + 1;
+        let places = sorts.len() + 1;
+        let step = if forward { 1 } else { places - 1 };
         let next = (at.map_or(0, |at| at + 1) + step) % places;
-        let sort = next.checked_sub(1).and_then(|at| SORTS.get(at));
-        self.choice.sort = sort.map(|(key, _)| Sorting { key: *key, descending: false });
+        let sort = next.checked_sub(1).and_then(|at| sorts.get(at));
+        // The busiest first.
+        self.choice.sort = sort.map(|(key, _)| Sorting { key: *key, descending: key.is_about_traffic() });
         self.say(&sort.map_or_else(
             || "sorted: listeners first, then by port".to_owned(),
             |(_, name)| format!("sorted by {name}"),
@@ -88,13 +96,33 @@ impl State {
         self.choose_again();
     }
 
+    fn group(&mut self) {
+        self.choice.grouped = !self.choice.grouped;
+        let what = if self.choice.grouped { "one row for each service" } else { "one row for each socket" };
+        self.say(what);
+        self.is_old = true;
+    }
+
+    /// Shows what connections carry, or no longer.
+    fn measure(&mut self) -> Act {
+        self.choice.traffic = !self.choice.traffic;
+        if !self.choice.traffic {
+            self.sockets.forget_flows();
+            // No row has what it would be sorted by.
+            self.choice.sort = self.choice.sort.filter(|sort| !sort.key.is_about_traffic());
+        }
+        self.is_old = true;
+        Act::Traffic(self.choice.traffic)
+    }
+
     fn pause(&mut self) {
-        self.frozen = if self.frozen.is_some() { None } else { Some(self.sockets.clone()) };
+        let frozen = || (self.sockets.clone(), self.strip.frozen());
+        self.frozen = if self.frozen.is_some() { None } else { Some(frozen()) };
         self.choose_again();
     }
 
     fn choose_again(&mut self) {
-        (self.is_old, self.is_strip_old) = (true, true);
+        (self.is_old, self.is_filter_new) = (true, true);
     }
 
     fn set_filter(&mut self, text: &str) {
@@ -156,7 +184,7 @@ impl State {
 
     fn press_over(&mut self, key: Key) -> Option<Act> {
         let step = self.step(key);
-        let (height, last) = (self.over_height(), self.strip.len());
+        let (height, last) = (self.over_height(), self.strip().len());
         match (self.over.as_mut()?, step) {
             (Over::Page(lines, at), Some(step)) => {
                 *at = moved(*at, step).min(lines.len().saturating_sub(height));

@@ -22,9 +22,9 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use super::spaces;
 use crate::collect::events::{Events, pause};
 use crate::collect::{CollectError, Polling, System};
-use crate::model::{Lost, Need, Observation, Protocol, Seen, SpaceChoice, Watching, Ways};
+use crate::model::{Lost, Need, Observation, Protocol, Seen, Socket, SpaceChoice, SpaceId, Watching, Ways};
 use kernel::Kernel;
-use notices::{Group, Reader, calm_down};
+use notices::{Group, Notice, Reader, calm_down};
 use poller::{Look, Poller};
 use record::Kind;
 use sightings::Known;
@@ -66,6 +66,10 @@ struct Live {
     /// A glance at this process's own space shows what the looks are for.
     glances: bool,
     interval: Option<Duration>,
+    /// The space of this process.
+    own: SpaceId,
+    /// What connections carry is wanted too.
+    traffic: bool,
     /// Something was lost after the look that goes on now was begun.
     again: bool,
     ways: Ways,
@@ -123,6 +127,8 @@ impl Live {
             restless,
             glances,
             interval,
+            own: own.id,
+            traffic: need.traffic,
             again: false,
             ways,
         })
@@ -178,7 +184,7 @@ impl Live {
     /// leaves questions.
     fn needs_whole_look(&self, now: Instant) -> bool {
         let sees_enough = self.glances && (self.kernel.is_some() || self.known.spaces.len() < 2);
-        self.interval.is_some() || !sees_enough || now < self.restless || now >= self.whole_due
+        self.interval.is_some() || self.traffic || !sees_enough || now < self.restless || now >= self.whole_due
     }
 
     fn look(&mut self, look: Look) -> Option<Observation> {
@@ -205,18 +211,27 @@ impl Events for Live {
     fn next(&mut self, wait: Duration) -> Result<Vec<Observation>, CollectError> {
         let now = Instant::now();
         if now >= self.due {
-            let joined = self.reader.as_ref().map(|reader| reader.spaces.clone()).unwrap_or_default();
-            self.poller.look(joined, self.needs_whole_look(now));
+            let joined = self.reader.as_ref().map(|reader| reader.joined.clone()).unwrap_or_default();
+            self.poller.look(joined, self.needs_whole_look(now), self.traffic);
         }
         self.wait(wait);
         // In this order: what was opened before a notice or a table was made is taken after it, and told before it.
         let look = self.poller.take().transpose()?;
-        let (notices, lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
+        let (mut notices, mut lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
+        let ended: Vec<Socket> = notices.iter().filter(|_| self.traffic).filter_map(Notice::carried).collect();
+        if self.kernel.is_some() {
+            // The program has told of these; their notices are read for what they have carried alone.
+            notices.retain(|notice| notice.socket.protocol != Protocol::Tcp);
+            lost.tcp = 0;
+        }
         let records = self.kernel.as_mut().map(|kernel| kernel.take(MOST_RECORDS)).unwrap_or_default();
         if self.known.leaves_open(&records) {
             self.restless = Instant::now() + SETTLING;
         }
         let mut observations = self.known.observed(records);
+        if !ended.is_empty() {
+            observations.push(Observation::Ended(ended));
+        }
         observations.extend(self.known.noticed(notices));
         observations.extend(self.lost(lost));
         observations.extend(look.and_then(|look| self.look(look)));
@@ -225,6 +240,19 @@ impl Events for Live {
 
     fn ways(&self) -> &Ways {
         &self.ways
+    }
+
+    fn want_traffic(&mut self, is_wanted: bool) {
+        self.traffic = is_wanted;
+        self.due = Instant::now();
+        // Without the programs these groups are joined in any case.
+        let Some(reader) = self.reader.as_mut().filter(|_| self.kernel.is_some()) else { return };
+        if is_wanted {
+            // Without notices the bytes after the last look are missing, and nothing else.
+            reader.add(Group::join(Protocol::Tcp, self.own).into_iter().collect());
+        } else {
+            reader.leave(Protocol::Tcp);
+        }
     }
 }
 

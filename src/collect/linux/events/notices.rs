@@ -22,7 +22,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, sockopt};
 
 use crate::collect::linux::kernel_socket::KernelSocket;
 use crate::collect::linux::sock_diag::decode::{self, Message};
-use crate::model::{Protocol, SpaceId};
+use crate::model::{Protocol, Socket, SpaceId};
 
 /// Room for notices that are not read yet, where the system lets this user have it.
 const ROOM: usize = 32 << 20;
@@ -37,6 +37,14 @@ pub struct Notice {
     pub space: SpaceId,
     /// The socket as it was.
     pub socket: KernelSocket,
+}
+
+impl Notice {
+    /// The connection with what it had carried at its end; nothing for other sockets.
+    pub fn carried(&self) -> Option<Socket> {
+        let socket = self.socket.socket(self.space, |index| index.to_string());
+        socket.traffic.is_some().then_some(socket)
+    }
 }
 
 /// A socket that is in the groups of one protocol.
@@ -76,6 +84,8 @@ struct Waiting {
     joined: Vec<Group>,
     /// The only spaces whose groups are kept, where that was said.
     kept: Option<BTreeSet<SpaceId>>,
+    /// A protocol whose groups are left, where that was said.
+    left: Option<Protocol>,
     ended: bool,
 }
 
@@ -91,36 +101,43 @@ pub struct Reader {
     waiting: Arc<Mutex<Waiting>>,
     /// Wakes the thread.
     control: Arc<OwnedFd>,
-    /// The spaces whose groups are joined.
-    pub spaces: BTreeSet<SpaceId>,
+    /// Whose groups are joined, and where.
+    pub joined: BTreeSet<(Protocol, SpaceId)>,
 }
 
 impl Reader {
     /// Starts it; `wake` is written to whenever there is something to take.
     pub fn start(groups: Vec<Group>, connections: bool, wake: Arc<OwnedFd>) -> io::Result<Reader> {
-        let spaces = groups.iter().map(|group| group.space).collect();
+        let joined = groups.iter().map(|group| (group.protocol, group.space)).collect();
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let control = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (shared, woken) = (Arc::clone(&waiting), Arc::clone(&control));
         Builder::new().name("notices".to_owned()).spawn(move || read(groups, connections, &shared, &woken, &wake))?;
-        Ok(Reader { waiting, control, spaces })
+        Ok(Reader { waiting, control, joined })
     }
 
     /// Reads these groups too.
     pub fn add(&mut self, groups: Vec<Group>) {
-        self.spaces.extend(groups.iter().map(|group| group.space));
+        self.joined.extend(groups.iter().map(|group| (group.protocol, group.space)));
         self.locked(|waiting| waiting.joined.extend(groups));
         wake_up(&self.control);
     }
 
     /// Leaves the groups of all other spaces.
     pub fn keep(&mut self, alive: &BTreeSet<SpaceId>) {
-        let before = self.spaces.len();
-        self.spaces.retain(|space| alive.contains(space));
-        if self.spaces.len() < before {
+        let before = self.joined.len();
+        self.joined.retain(|(_, space)| alive.contains(space));
+        if self.joined.len() < before {
             self.locked(|waiting| waiting.kept = Some(alive.clone()));
             wake_up(&self.control);
         }
+    }
+
+    /// Leaves the groups of the protocol.
+    pub fn leave(&mut self, protocol: Protocol) {
+        self.joined.retain(|(joined, _)| *joined != protocol);
+        self.locked(|waiting| waiting.left = Some(protocol));
+        wake_up(&self.control);
     }
 
     /// Takes what was read by now.
@@ -175,6 +192,9 @@ fn read(mut groups: Vec<Group>, connections: bool, shared: &Mutex<Waiting>, cont
         }
         if let Some(kept) = waiting.kept.take() {
             groups.retain(|group| kept.contains(&group.space));
+        }
+        if let Some(left) = waiting.left.take() {
+            groups.retain(|group| group.protocol != left);
         }
         groups.append(&mut waiting.joined);
         let room = MOST_WAITING.saturating_sub(waiting.notices.len());

@@ -33,8 +33,10 @@ pub struct Whole {
 
 /// What is asked for.
 struct Ask {
-    /// The spaces whose groups are joined already.
-    joined: BTreeSet<SpaceId>,
+    /// Whose groups are joined already, and where.
+    joined: BTreeSet<(Protocol, SpaceId)>,
+    /// What connections have carried is wanted too, and the notices of their ends.
+    traffic: bool,
     /// Look at everything, whatever a glance says.
     whole: bool,
 }
@@ -49,7 +51,7 @@ pub struct Poller {
 
 impl Poller {
     /// Starts it. With `joins` it joins the groups of UDP of every space but those that it is told with each look.
-    pub fn start(need: Need, joins: bool, wake: Arc<OwnedFd>) -> io::Result<Poller> {
+    pub fn start(mut need: Need, joins: bool, wake: Arc<OwnedFd>) -> io::Result<Poller> {
         let (ask, asked) = mpsc::sync_channel::<Ask>(1);
         let (answer, answers) = mpsc::sync_channel(1);
         let work = move || {
@@ -58,6 +60,7 @@ impl Poller {
                 let started = Instant::now();
                 // Also where everything is looked at in any case, so that the next glance is compared with now.
                 let is_same = glance.is_same();
+                need.traffic = ask.traffic;
                 let whole = if is_same && !ask.whole { Ok(None) } else { look(&need, joins, &ask.joined).map(Some) };
                 if answer.send(whole.map(|whole| Look { took: started.elapsed(), whole })).is_err() {
                     return;
@@ -70,9 +73,9 @@ impl Poller {
     }
 
     /// Has it look, unless it is doing so: at everything if `whole` or if a glance shows that something has changed.
-    pub fn look(&mut self, joined: BTreeSet<SpaceId>, whole: bool) {
+    pub fn look(&mut self, joined: BTreeSet<(Protocol, SpaceId)>, whole: bool, traffic: bool) {
         if !self.is_busy {
-            self.is_busy = self.ask.try_send(Ask { joined, whole }).is_ok();
+            self.is_busy = self.ask.try_send(Ask { joined, traffic, whole }).is_ok();
         }
     }
 
@@ -84,9 +87,11 @@ impl Poller {
     }
 }
 
-fn look(need: &Need, joins: bool, joined: &BTreeSet<SpaceId>) -> Result<Whole, CollectError> {
+fn look(need: &Need, joins: bool, joined: &BTreeSet<(Protocol, SpaceId)>) -> Result<Whole, CollectError> {
     let snapshot = native::snapshot(need)?;
-    let has_others = snapshot.spaces.len() > 1 || joined.len() > 1;
+    let spaces: BTreeSet<SpaceId> = joined.iter().map(|(_, space)| *space).collect();
+    let has_others = snapshot.spaces.len() > 1 || spaces.len() > 1;
+    let protocols: &[Protocol] = if need.traffic { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
     let found = if joins && has_others { spaces::find(false).ok() } else { None };
     let mut alive = None;
     let mut groups = Vec::new();
@@ -94,10 +99,12 @@ fn look(need: &Need, joins: bool, joined: &BTreeSet<SpaceId>) -> Result<Whole, C
         let wanted: BTreeSet<SpaceId> = snapshot.spaces.iter().map(|space| space.id).collect();
         for namespace in &found {
             let id = namespace.space.id;
-            if wanted.contains(&id) && !joined.contains(&id) {
-                // A space that cannot be entered is seen by the looks alone.
-                let group = spaces::within(namespace, || Group::join(Protocol::Udp, id));
-                groups.extend(group.and_then(|group| group).ok());
+            for protocol in protocols.iter().filter(|protocol| !joined.contains(&(**protocol, id))) {
+                if wanted.contains(&id) {
+                    // A space that cannot be entered is seen by the looks alone.
+                    let group = spaces::within(namespace, || Group::join(*protocol, id));
+                    groups.extend(group.and_then(|group| group).ok());
+                }
             }
         }
         alive = Some(found.iter().map(|namespace| namespace.space.id).collect());

@@ -68,6 +68,8 @@ pub fn links() -> Links {
     let mut pids = pids().inspect_err(|error| all.problem = Some(error.to_string())).unwrap_or_default();
     let with_own_table: Vec<u32> = pids.iter().flat_map(|pid| threads::with_own_descriptors(*pid)).collect();
     pids.extend(with_own_table);
+    // What this process keeps open, it has opened to look: nobody else may be there.
+    pids.retain(|pid| *pid != std::process::id());
     let workers = pids.len() / 64 + 1;
     let parts = parallel::share(pids, workers, |pid, part: &mut Links| {
         let entries = fs::read_dir(format!("/proc/{pid}/fd"));

@@ -176,8 +176,8 @@ pub struct Sheet {
     pub heads: Vec<Head>,
     /// The cells of each row, none wider than its column.
     pub rows: Vec<Vec<(Text, Emphasis)>>,
-    /// The columns for which there is no room.
-    pub left: Vec<Column>,
+    /// The names of the columns for which there is no room.
+    pub left: Vec<&'static str>,
 }
 
 /// Fits the listing as [`write()`] does. What would stand below a row counts as a column without room.
@@ -191,6 +191,7 @@ pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
     let rows: Vec<Vec<(Text, Emphasis)>> = in_order::map(&blocks, of_block).into_iter().flatten().collect();
     left.extend(fitted.below.iter().map(|index| options.columns[*index]));
     let columns = fitted.placed.iter().map(|placed| options.columns[placed.index]).collect();
+    let left = left.into_iter().map(Column::name).collect();
     Sheet { columns, heads: shape, rows, left }
 }
 
