@@ -51,6 +51,26 @@ fn root_is_told_of_listeners_and_receivers_of_both_families_with_the_process_tha
     stream.end();
 }
 
+#[test]
+fn a_connection_that_is_accepted_closes_no_port() {
+    if !needs_root() {
+        return;
+    }
+    let mut stream = Stream::start(json());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    stream.until("the opening", |event| is(event, "opened", port));
+    for _ in 0..3 {
+        let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        listener.accept().unwrap();
+    }
+    let other = listener_on_another_port(&[port]);
+    let last = other.local_addr().unwrap().port();
+    let next = stream.until("what comes next", |event| is(event, "closed", port) || is(event, "opened", last));
+    assert_eq!(next["event"], "opened", "{next:#}");
+    stream.end();
+}
+
 /// Opens and closes so many listeners at once, and returns their ports.
 fn burst(count: usize) -> Vec<u16> {
     let mut ports = Vec::new();
