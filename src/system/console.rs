@@ -15,6 +15,7 @@ pub fn discard_input() {}
 
 /// What a person types, line by line, until `is_over` says that nobody waits for it any more; then it is at its end.
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "not every system has it")]
 pub fn answers(is_over: impl Fn() -> bool + 'static) -> Option<Box<dyn BufRead>> {
     Some(Box::new(std::io::BufReader::new(Answers(is_over))))
 }

@@ -69,3 +69,28 @@ impl Redirects {
         table.gaps.extend(known.gaps.iter().filter(|gap| gap.missing() == Missing::Redirects).cloned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Port;
+    use crate::testing;
+
+    #[test]
+    fn redirected_ports_join_the_table_unless_a_socket_has_the_port_by_now() {
+        let (ask, _asked) = mpsc::sync_channel(1);
+        let (_answer, answers) = mpsc::sync_channel(1);
+        let mut rules = testing::snapshot();
+        let listener = rules.sockets.iter().find(|socket| socket.state == Some(State::Listen)).unwrap().clone();
+        let redirect = Socket { state: Some(State::Redirect), ..listener.clone() };
+        let mut other = redirect.clone();
+        other.local.port = Port::new(8443);
+        rules.sockets = vec![redirect, other];
+        let redirects = Redirects { ask, answers, due: Instant::now(), known: Some(rules) };
+        let mut table = testing::snapshot();
+        let before = table.sockets.len();
+        redirects.add_to(&mut table);
+        let added: Vec<u16> = table.sockets[before..].iter().map(|socket| socket.local.port.get()).collect();
+        assert_eq!(added, [8443]);
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::keys::Key;
 use super::super::state::Act;
 use super::*;
+use crate::model::{Timer, TimerKind};
 
 #[test]
 fn a_port_that_opens_is_marked_and_one_that_closes_stays_for_a_while() {
@@ -87,4 +88,20 @@ fn memory_of_events_is_bounded() {
         scene.happens(EventKind::Opened, listener(port), at(1));
     }
     assert_eq!(scene.strip().len(), 500);
+}
+
+#[test]
+fn a_table_that_shows_nothing_new_is_not_laid_out_again() {
+    let mut scene = Scene::new();
+    let mut table = testing::snapshot();
+    table.host.captured_at = at(5);
+    // What changes all the time is not shown.
+    for socket in &mut table.sockets {
+        socket.timer = Some(Timer { kind: TimerKind::Keepalive, retries: 0, left_ms: 7 });
+    }
+    assert!(!scene.state.replace(table.clone()));
+    assert!(!scene.state.is_old && !scene.state.tick(Duration::from_secs(1)));
+    table.sockets.pop();
+    assert!(scene.state.replace(table));
+    assert!(scene.state.is_old);
 }

@@ -151,3 +151,70 @@ fn only_a_listener_of_this_port_space_that_is_open_can_be_stopped() {
     assert_eq!(scene.press(&[Key::Home, Key::Char('X')]), None);
     assert!(scene.state.message().unwrap().contains("closed"));
 }
+
+#[test]
+fn a_condition_that_has_no_answer_is_said_and_hides_nothing() {
+    let mut scene = Scene::new();
+    let every = scene.ports();
+    scene.condition = Some(|_| Err("it cannot be evaluated".to_owned()));
+    scene.state.is_old = true;
+    scene.lay();
+    assert_eq!(scene.ports(), every);
+    assert_eq!(scene.state.message(), Some("it cannot be evaluated"));
+}
+
+#[test]
+fn a_row_for_each_service_has_its_port_and_can_be_stopped() {
+    let mut scene = Scene::new();
+    let rows = scene.ports().len();
+    scene.press(&[Key::Char('g')]);
+    assert!(scene.ports().len() < rows);
+    let frame = scene.frame(120, 24);
+    assert!(frame.contains("PORTS") && frame.contains("CONNS"), "{frame}");
+    assert_eq!(scene.ports()[0], 443);
+    let Some(Act::Kill(target)) = scene.press(&[Key::Home, Key::Char('x')]) else {
+        panic!("{:?}", scene.state.message())
+    };
+    assert!(target.contains("443"), "{target}");
+    scene.press(&[Key::Char('g')]);
+    assert_eq!(scene.ports().len(), rows);
+}
+
+#[test]
+fn a_page_scrolls_and_stops_at_both_ends() {
+    let mut scene = Scene::new();
+    scene.state.resize(80, 12);
+    let lines: Vec<String> = (0..30).map(|line| format!("line {line}")).collect();
+    scene.state.over = Some(Over::Page(lines, 0));
+    let top = |scene: &Scene| match &scene.state.over {
+        Some(Over::Page(_, at)) => *at,
+        other => panic!("{other:?}"),
+    };
+    for (key, at) in [
+        (Key::Up, 0),
+        (Key::Down, 1),
+        (Key::Char('j'), 2),
+        (Key::Char('k'), 1),
+        (Key::Home, 0),
+        (Key::End, 20),
+        (Key::PageDown, 20),
+        (Key::Home, 0),
+    ] {
+        scene.press(&[key]);
+        assert_eq!(top(&scene), at, "{key:?}");
+    }
+    scene.press(&[Key::Esc]);
+    assert_eq!(scene.state.over, None);
+}
+
+#[test]
+fn a_key_that_asks_this_machine_says_which() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.press(&[Key::Char('w')]), Some(Act::Save));
+    assert_eq!(scene.press(&[Key::Char('b')]), Some(Act::Traffic(true)));
+    assert_eq!(scene.press(&[Key::Char('b')]), Some(Act::Traffic(false)));
+    assert_eq!(scene.press(&[Key::Char('e')]), None);
+    assert_eq!(scene.state.over, Some(Over::Events(0)));
+    scene.press(&[Key::Char('e')]);
+    assert_eq!(scene.state.over, None);
+}

@@ -26,6 +26,9 @@ use crate::select::Filter;
 use crate::select::leftovers::Leftovers;
 use crate::testing;
 
+/// What a condition does to rows.
+type Condition = fn(&mut Listing<'_>) -> Result<(), String>;
+
 /// A screen with what it is shown through.
 struct Scene {
     state: State,
@@ -34,7 +37,7 @@ struct Scene {
     style: Style,
     now: Duration,
     /// What a condition does.
-    condition: Option<fn(&mut Listing<'_>) -> Result<(), String>>,
+    condition: Option<Condition>,
 }
 
 /// When the first table was begun.

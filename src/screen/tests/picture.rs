@@ -67,7 +67,7 @@ fn the_picture_is_what_a_replay_shows() {
     for event in ["16:19:57.482311", "16:19:58.007190", "16:19:58.330001", "16:19:58.330078"] {
         let at: jiff::Timestamp = format!("2026-11-25T{event}Z").parse().unwrap();
         let (_, local) = crate::render::text::time::day_and_clock(at.try_into().unwrap());
-        let coded = |text: &str| text.chars().map(|letter| format!("{letter}\x1b[0m")).collect::<String>();
+        let coded = |text: &str| text.split_inclusive(|_| true).collect::<Vec<_>>().join("\x1b[0m") + "\x1b[0m";
         text = text.replace(&coded(&local), &coded(event));
     }
     let rgb = |red, green, blue| anstyle::Color::Rgb(anstyle::RgbColor(red, green, blue));
