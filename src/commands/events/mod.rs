@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::follow::Follow;
 use crate::join;
-use crate::model::{Changes, Event, EventKind, Listing, Watching, Ways};
+use crate::model::{BindWay, Changes, Event, EventKind, Listing, Watching, Ways};
 use crate::render::document;
 use crate::render::page::events::EventLines;
 use crate::render::words::{event, summary};
@@ -217,6 +217,9 @@ fn notes(ways: &Ways, args: &Args, context: &mut Context) {
         for reason in &ways.refused {
             context.note(reason);
         }
+    }
+    if ways.binds == Some(BindWay::OfEveryCall) {
+        context.note(event::EVERY_CALL);
     }
     if args.poll || ways.binds.is_some() {
         return;

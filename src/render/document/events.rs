@@ -64,7 +64,8 @@ pub struct EventReport<'a> {
     pub open_for_ms: Option<u64>,
     /// Why a bind failed: the name of the error in errno(3).
     pub errno: Option<&'a str>,
-    /// What stood in the way of a bind, by the bind rule; null for every other event, empty where no listener did.
+    /// What stood in the way of a bind, by the bind rule: listeners, else connections and `TIME_WAIT`; null for every other
+    /// event, empty where nothing was found.
     pub blocked_by: Option<Vec<BlockerReport<'a>>>,
     /// Events that were lost; null for every other event.
     pub count: Option<LostReport>,

@@ -107,6 +107,10 @@ pub fn ways(ways: &Ways) -> String {
     format!("events: opened by {}, closed by {}, failed binds: {binds}", way(ways.opened), way(ways.closed))
 }
 
+/// What it costs that tracefs is refused.
+pub const EVERY_CALL: &str =
+    "tracefs is not available: every system call is checked for bind(2), which slows every process slightly";
+
 /// What is not seen, and what would help.
 pub fn unseen(ways: &Ways, program: Option<&std::path::Path>) -> (String, Option<String>) {
     let needs_root = ways.refused.iter().any(|reason| reason.contains("Operation not permitted"));

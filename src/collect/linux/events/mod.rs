@@ -35,7 +35,7 @@ const MOST_RECORDS: usize = 65_536;
 const INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(250)];
 /// The longest time in which no more than a glance is cast at the table: what only a whole look shows, as another owner of
 /// the same socket, is seen so much later at the most.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(15);
 /// How much less time glances may take than whole looks.
 const GLANCES: u32 = 10;
 /// What has happened may go on: for so long everything is looked at.
