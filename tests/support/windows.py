@@ -195,7 +195,7 @@ def _():
 
 @check("ports that open and close are events, by polling")
 def _():
-    command = ["wine", PROGRAM, "events", "--initial", "--for", "90s", "-o", "ndjson"]
+    command = ["wine", PROGRAM, "events", "--initial", "--for", "10m", "-o", "ndjson"]
     events = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     lines = []
 
