@@ -247,3 +247,53 @@ fn boot_time() -> Option<SystemTime> {
     let since = Duration::new(since.tv_sec.try_into().ok()?, since.tv_nsec.try_into().ok()?);
     SystemTime::now().checked_sub(since)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::collect::linux::owners::Facts;
+    use crate::model::{Endpoint, Family, Protocol};
+
+    fn record(kind: Kind, protocol: Protocol, inode: u64, space: u64) -> Record {
+        let state = if protocol.is_datagram() { State::Unconnected } else { State::Bound };
+        Record {
+            kind,
+            time: 1,
+            cookie: None,
+            inode: Some(Inode(inode)),
+            space: SpaceId(space),
+            pid: Pid(700),
+            facts: Facts { started: 1, parent: 1, effective_uid: 0, name: [0; 16] },
+            fd: None,
+            protocol,
+            family: Family::Ipv4,
+            local: Endpoint::new(Ipv4Addr::LOCALHOST.into(), 80),
+            peer: Endpoint::new(Ipv4Addr::UNSPECIFIED.into(), 0),
+            uid: Uid(0),
+            device: 0,
+            flags: 0,
+            state: if kind == Kind::Listening { State::Listen } else { state },
+            result: 0,
+            asked: None,
+        }
+    }
+
+    #[test]
+    fn a_socket_that_may_stay_bound_and_a_space_that_no_table_has_had_need_a_look_at_everything() {
+        let need = Need { spaces: SpaceChoice::All, ..Need::default() };
+        let mut known = Known::new(&need, SpaceId(1), Masks::default());
+        known.spaces.insert(SpaceId(1));
+        let bound = record(Kind::Bound, Protocol::Tcp, 7, 1);
+        let listening = record(Kind::Listening, Protocol::Tcp, 7, 1);
+        assert!(known.leaves_open(std::slice::from_ref(&bound)));
+        assert!(!known.leaves_open(&[bound, listening]));
+        assert!(!known.leaves_open(&[record(Kind::Bound, Protocol::Udp, 8, 1)]));
+        assert!(!known.leaves_open(&[record(Kind::Unlistened, Protocol::Tcp, 9, 1)]));
+        assert!(known.leaves_open(&[record(Kind::Listening, Protocol::Tcp, 9, 2)]));
+        // Of other spaces nothing is told where one was named.
+        known.need.spaces = SpaceChoice::Own;
+        assert!(!known.leaves_open(&[record(Kind::Listening, Protocol::Tcp, 9, 2)]));
+    }
+}
