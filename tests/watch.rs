@@ -227,6 +227,23 @@ fn services_traffic_events_and_a_pause_are_a_key_away() {
 }
 
 #[test]
+fn connections_that_end_between_two_looks_count_for_their_listener() {
+    let (listener, port) = listener();
+    let mut screen = watch([&port.to_string(), "--traffic"]).on_screen(160, 24);
+    // Nothing is a rate before two looks were compared.
+    screen.until("two looks", |contents| contents.lines().next().is_some_and(|title| title.contains("rx ")));
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut server = listener.accept().unwrap().0;
+    let sending = std::thread::spawn(move || client.write_all(&vec![b'x'; 5_000_000]).unwrap());
+    std::io::copy(&mut server, &mut std::io::sink()).unwrap();
+    sending.join().unwrap();
+    drop(server);
+    screen.until("the bytes", |contents| {
+        contents.lines().any(|line| line.contains("LISTEN") && (line.contains("M/s") || line.contains("K/s")))
+    });
+}
+
+#[test]
 fn the_mouse_wheel_scrolls() {
     let (_listener, port) = listener();
     let mut screen = watch([]).on_screen(100, 12);

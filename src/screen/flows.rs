@@ -1,6 +1,6 @@
 //! How fast connections carry what they carry: what two tables say of the same socket, compared.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
 
@@ -17,9 +17,11 @@ pub struct Flows {
     since: Option<SystemTime>,
     /// What each connection had received and sent then.
     before: HashMap<Id, (u64, u64)>,
-    /// What connections had received and sent at their end, for those that have ended since then.
-    ended: HashMap<Id, Traffic>,
+    /// Connections that have ended since then, with what they had carried.
+    ended: HashMap<Id, Socket>,
     rates: HashMap<Id, Rate>,
+    /// Connections that had ended when the rates were taken: no table may have had them.
+    gone: Vec<Socket>,
     /// Everything together.
     total: Option<Rate>,
 }
@@ -33,9 +35,7 @@ impl Flows {
     /// Takes what connections had carried when they ended.
     pub fn end<'s>(&mut self, ended: impl Iterator<Item = &'s Socket>) {
         for socket in ended {
-            if let Some(traffic) = &socket.traffic {
-                self.ended.insert(id(socket), **traffic);
-            }
+            self.ended.insert(id(socket), socket.clone());
         }
     }
 
@@ -50,8 +50,9 @@ impl Flows {
         let now: HashMap<Id, (u64, u64)> =
             table.sockets.iter().filter_map(|socket| Some((id(socket), carried(socket.traffic.as_deref()?)))).collect();
         let ended = std::mem::take(&mut self.ended);
+        let gone = ended.values().cloned().collect();
         if let Some(span) = span {
-            let ended = ended.iter().map(|(id, traffic)| (*id, carried(traffic)));
+            let ended = ended.iter().filter_map(|(id, socket)| Some((*id, carried(socket.traffic.as_deref()?))));
             let every = now.iter().map(|(id, carried)| (*id, *carried)).chain(ended);
             let rate = |(id, (received, sent)): (Id, (u64, u64))| {
                 // What was not there before has carried everything since.
@@ -60,6 +61,7 @@ impl Flows {
                 (id, Rate { received, sent: a_second(sent.saturating_sub(was_sent), span) })
             };
             self.rates = every.map(rate).collect();
+            self.gone = gone;
             self.total = self.rates.values().copied().reduce(Rate::plus).or(Some(Rate::default()));
         }
         (self.since, self.before) = (Some(begun), now);
@@ -83,6 +85,12 @@ impl Flows {
                 let end = if open.contains_key(&end(socket)) { end(socket) } else { any(socket) };
                 carried.entry(end).or_default().push((pids(socket), **traffic));
             }
+        }
+        let listed: HashSet<Id> = sockets.iter().map(id).collect();
+        for socket in self.gone.iter().filter(|socket| !listed.contains(&id(socket))) {
+            let end = if open.contains_key(&end(socket)) { end(socket) } else { any(socket) };
+            let traffic = Traffic { rate: self.rates.get(&id(socket)).copied(), ..Traffic::default() };
+            carried.entry(end).or_default().push((pids(socket), traffic));
         }
         for socket in sockets.iter_mut().filter(|socket| waits(socket)) {
             // Of several listeners on one end each has the connections of its own processes.

@@ -51,5 +51,16 @@ pub const HELP: &[(&str, &str)] = &[
 ];
 
 /// The keys of the footer, the most important first.
-pub const FOOTER: &[&str] =
-    &["? help", "q quit", "/ filter", "Enter details", "x stop", "l listeners", "s sort", "e events", "Space pause"];
+pub const FOOTER: &[&str] = &[
+    "? help",
+    "q quit",
+    "/ filter",
+    "Enter details",
+    "x stop",
+    "l listeners",
+    "s sort",
+    "e events",
+    "g services",
+    "b traffic",
+    "Space pause",
+];

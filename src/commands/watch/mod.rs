@@ -108,6 +108,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
         asked: asked.clone(),
         stopped,
         feed,
+        has_said_unknown: false,
     };
     let mut session = Session::enter(standard_output())?;
     let end = watch.show(&mut state, &mut session, context);

@@ -14,7 +14,7 @@ use crate::render::page::listing::TableOptions;
 use crate::render::table::draw::Frame;
 use crate::render::text::style::Style;
 use crate::render::words::column::Column;
-use crate::render::words::screen as words;
+use crate::render::words::{screen as words, summary};
 use crate::screen::laid::Lens;
 use crate::screen::state::{Act, Over, State};
 use crate::screen::terminal::{self, Session};
@@ -43,6 +43,8 @@ pub struct Watch<'a> {
     pub asked: AskedAtTerminal,
     pub stopped: Stopped,
     pub feed: Feed,
+    /// It was said what of the traffic is not known.
+    pub has_said_unknown: bool,
 }
 
 impl Watch<'_> {
@@ -102,6 +104,12 @@ impl Watch<'_> {
                 let notes = super::super::gaps(&join::listing(&table, None), context);
                 notes.first().iter().for_each(|note| state.say(note));
                 state.notes.extend(notes);
+            }
+            if let Some(unknown) = summary::unknown_traffic(&table).filter(|_| !self.has_said_unknown) {
+                self.has_said_unknown = true;
+                state.say(&unknown);
+                state.notes.push(unknown);
+                is_new = true;
             }
             is_new |= state.replace(table);
         }

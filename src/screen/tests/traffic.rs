@@ -85,6 +85,19 @@ fn the_last_bytes_of_a_connection_count_even_if_no_table_ever_had_it() {
 }
 
 #[test]
+fn a_connection_whose_row_has_left_by_then_counts_too() {
+    let mut scene = Scene::with_traffic();
+    scene.state.end(&[connection(3, 3_000, 0)]);
+    scene.state.replace(table(31, &[connection(1, 1_000, 50)]));
+    scene.lay();
+    assert_eq!(scene.flows("LISTEN"), ["100/s", "0/s"]);
+    // Once, and not again.
+    scene.state.replace(table(32, &[connection(1, 1_000, 50)]));
+    scene.lay();
+    assert_eq!(scene.flows("LISTEN"), ["0/s", "0/s"]);
+}
+
+#[test]
 fn of_two_listeners_on_one_end_each_has_the_connections_of_its_process() {
     let held_by = |socket: Socket, pid: u32| Socket {
         owner: Owner::Processes(vec![Holder { pid: Pid(pid), fd: Some(3) }]),
