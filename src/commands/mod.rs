@@ -93,6 +93,51 @@ enum Command {
     Man(man::Args),
 }
 
+/// A listing alone. To know every command with its flags takes longer than to list a quiet host.
+#[derive(Debug, Parser)]
+#[command(name = "portscope", disable_help_flag = true)]
+struct ListingAlone {
+    #[command(flatten)]
+    list: list::Args,
+}
+
+/// What names another command, wherever it stands.
+const COMMAND_WORDS: [&str; 22] = [
+    "list",
+    "ls",
+    "spaces",
+    "info",
+    "check",
+    "why",
+    "free",
+    "wait",
+    "kill",
+    "close",
+    "usage",
+    "services",
+    "snapshot",
+    "diff",
+    "audit",
+    "events",
+    "watch",
+    "export",
+    "schema",
+    "completions",
+    "man",
+    "help",
+];
+
+/// Reads the command line. What is not surely a listing is read with all commands, which also words the errors.
+fn read(arguments: &[OsString]) -> Result<Cli, clap::Error> {
+    let may_be_command = |argument: &OsString| COMMAND_WORDS.iter().any(|word| argument == word);
+    if !arguments.iter().skip(1).any(may_be_command)
+        && let Ok(ListingAlone { list }) = ListingAlone::try_parse_from(arguments)
+    {
+        return Ok(Cli { command: None, list });
+    }
+    Cli::try_parse_from(arguments)
+}
+
 /// The whole command line: every command with its flags.
 pub fn command_line() -> clap::Command {
     Cli::command()
@@ -115,7 +160,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
         return completions::answer(&shell, arguments, command_line(), context);
     }
     let arguments = accepted(arguments.into_iter().collect())?;
-    let cli = match Cli::try_parse_from(&arguments) {
+    let cli = match read(&arguments) {
         Ok(cli) => cli,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             context.stdout.write_all(help(&arguments, &error).as_bytes())?;
@@ -270,4 +315,36 @@ fn gaps(listing: &Listing<'_>, context: &Context) -> Vec<String> {
     let unseen = summary::unseen_spaces(listing.snapshot, program.as_deref());
     let traffic = summary::unknown_traffic(listing.snapshot);
     hidden.into_iter().chain(missing).chain(redirects).chain(unseen).chain(traffic).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_word_that_names_a_command_is_read_with_all_commands() {
+        let program = command_line();
+        let commands = program.get_subcommands();
+        let names = commands.flat_map(|command| command.get_all_aliases().chain([command.get_name()]));
+        let expected: BTreeSet<&str> = names.chain(["help"]).collect();
+        assert_eq!(BTreeSet::from(COMMAND_WORDS), expected);
+    }
+
+    #[test]
+    fn a_listing_is_read_alike_with_all_commands_and_alone() {
+        for line in ["-tulpn", "8080 -l", "--json --space all", "-o wide --columns +queue", "-- 80"] {
+            let words: Vec<OsString> = format!("portscope {line}").split(' ').map(OsString::from).collect();
+            let alone = ListingAlone::try_parse_from(&words).unwrap().list;
+            let with_all = Cli::try_parse_from(&words).unwrap();
+            assert!(with_all.command.is_none());
+            assert_eq!(format!("{alone:?}"), format!("{:?}", with_all.list), "{line}");
+        }
+        for line in ["-h", "--help", "-V", "--version", "--nonsense", "--state nonsense"] {
+            let words: Vec<OsString> = format!("portscope {line}").split(' ').map(OsString::from).collect();
+            assert!(ListingAlone::try_parse_from(&words).is_err(), "{line}");
+            assert!(read(&words).is_err(), "{line}");
+        }
+    }
 }

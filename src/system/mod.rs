@@ -6,6 +6,7 @@ pub mod console;
 pub mod exec;
 pub mod file;
 pub mod folders;
+pub mod memory;
 pub mod signals;
 pub mod stdout;
 

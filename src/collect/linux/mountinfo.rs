@@ -3,7 +3,8 @@
 //! Source: proc_pid_mountinfo(5).
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -38,7 +39,10 @@ impl Mount<'_> {
 
 /// Reads the list that this process sees.
 pub fn read() -> io::Result<Vec<u8>> {
-    std::fs::read("/proc/self/mountinfo")
+    // The size of a file in /proc is 0, so reading it whole would begin with 32 bytes.
+    let mut text = Vec::with_capacity(16 * 1024);
+    File::open("/proc/self/mountinfo")?.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Splits the list into mounts, in the order in which they were made; a line of another form is left out.

@@ -96,7 +96,7 @@ pub fn scan(wanted: Option<&BTreeSet<Inode>>, depth: Depth) -> io::Result<Scan> 
 /// The same for some processes only; every process is counted.
 pub fn scan_some(wanted: Option<&BTreeSet<Inode>>, depth: Depth, is_meant: impl Fn(u32) -> bool) -> io::Result<Scan> {
     let proc = procfs::open()?;
-    let pids = numbers(proc.as_fd())?;
+    let pids = procfs::processes(proc.as_fd())?;
     let search = Search {
         wanted: wanted.map(|wanted| wanted.iter().map(|inode| inode.0).collect()),
         unix: if depth == Depth::Threads { indirect::unix_inodes() } else { Vec::new() },

@@ -121,7 +121,7 @@ pub fn find(with_threads: bool) -> io::Result<Vec<Namespace>> {
         }
     }
     for group in &mut found {
-        let id = if group.tables == own { namespace_of("self") } else { group.pids.iter().find_map(namespace_of) };
+        let id = if group.tables == own { namespace_of("self") } else { namespace_of_any(&group.pids) };
         group.has_own_id = id.is_some();
         group.space.id = SpaceId(id.or(group.tables).unwrap_or_default());
     }
@@ -140,9 +140,22 @@ pub fn find(with_threads: bool) -> io::Result<Vec<Namespace>> {
     Ok(found)
 }
 
+/// The number of the namespace that these processes live in. A user without CAP_SYS_PTRACE may follow only the links of
+/// processes of their own, so the others are not tried.
+fn namespace_of_any(pids: &[u32]) -> Option<u64> {
+    use rustix::thread::{CapabilitySet, capabilities};
+    let (first, others) = pids.split_first()?;
+    namespace_of(first).or_else(|| {
+        let own = rustix::process::geteuid().as_raw();
+        let sees_all = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE));
+        let is_own = |pid: &&u32| sees_all || fs::metadata(format!("/proc/{pid}")).is_ok_and(|it| it.uid() == own);
+        others.iter().filter(is_own).find_map(namespace_of)
+    })
+}
+
 /// The processes, the lowest first.
 fn pids() -> io::Result<Vec<u32>> {
-    let mut pids = procfs::numbers(procfs::open()?.as_fd())?;
+    let mut pids = procfs::processes(procfs::open()?.as_fd())?;
     pids.sort_unstable();
     Ok(pids)
 }
