@@ -42,7 +42,7 @@ pub fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
         let problem = format!("cannot be read: expected a regular file of {} MiB at most", MOST_BYTES >> 20);
         return Err(io::Error::other(problem));
     }
-    let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).map_or(0, |length| length + 1));
     file.take(MOST_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
