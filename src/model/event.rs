@@ -175,6 +175,8 @@ pub enum Observation {
     },
     /// Connections that have ended, with what they had carried by then, where that is wanted.
     Ended(Vec<Socket>),
+    /// A look at the table that was begun then has shown nothing new.
+    Same(SystemTime),
     /// The table of sockets. What happened before it was begun to be read, and is told at all, has been told.
     Table(Box<Snapshot>),
 }

@@ -88,6 +88,8 @@ impl Ledger {
             // No event: what has happened to them is told otherwise.
             Observation::Ended(_) => {}
             Observation::Table(table) => self.compare(*table, &mut page),
+            // No table that is begun before that comes any more.
+            Observation::Same(begun) => self.closed.retain(|_, at| *at >= begun),
         }
         self.changes(page)
     }

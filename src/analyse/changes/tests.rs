@@ -141,7 +141,10 @@ fn a_table_that_was_begun_before_a_socket_was_closed_does_not_open_it_again() {
     let web = socket("0.0.0.0:80", State::Listen, 1, 811);
     let mut ledger = ledger(&[&web]);
     ledger.observe(sighted(1010, Seen::Kernel, Act::Closed, &web));
+    ledger.observe(Observation::Same(at(1000)));
     assert_eq!(told(&ledger.observe(table(1000, &[&web]))), []);
+    ledger.observe(Observation::Same(at(1020)));
+    assert!(ledger.closed.is_empty(), "nothing is kept of what is not open");
 }
 
 #[test]

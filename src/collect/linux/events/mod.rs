@@ -187,13 +187,13 @@ impl Live {
         self.interval.is_some() || self.traffic || !sees_enough || now < self.restless || now >= self.whole_due
     }
 
-    fn look(&mut self, look: Look) -> Option<Observation> {
+    fn look(&mut self, look: Look) -> Observation {
         let usual = INTERVALS[usize::from(self.kernel.is_none())];
         // A glance that shows nothing new is worth less time.
         let took = if look.whole.is_some() { look.took } else { look.took * GLANCES };
         let wait = if std::mem::take(&mut self.again) { Duration::ZERO } else { pause(self.interval, usual, took) };
         self.due = Instant::now() + wait;
-        let look = look.whole?;
+        let Some(look) = look.whole else { return Observation::Same(look.begun) };
         self.whole_due = Instant::now() + LONGEST;
         self.known.spaces = look.snapshot.spaces.iter().map(|space| space.id).collect();
         if let Some(reader) = &mut self.reader {
@@ -203,7 +203,7 @@ impl Live {
             }
             reader.add(look.joined);
         }
-        Some(Observation::Table(Box::new(look.snapshot)))
+        Observation::Table(Box::new(look.snapshot))
     }
 }
 
@@ -234,7 +234,7 @@ impl Events for Live {
         }
         observations.extend(self.known.noticed(notices));
         observations.extend(self.lost(lost));
-        observations.extend(look.and_then(|look| self.look(look)));
+        observations.extend(look.map(|look| self.look(look)));
         Ok(observations)
     }
 

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::Builder;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::glance::Glance;
 use super::notices::{Group, wake_up};
@@ -16,6 +16,8 @@ use crate::model::{Need, Protocol, Snapshot, SpaceId};
 
 /// What one look has given.
 pub struct Look {
+    /// When it was begun.
+    pub begun: SystemTime,
     /// How long it took.
     pub took: Duration,
     /// Everything; nothing where a glance was enough.
@@ -57,12 +59,12 @@ impl Poller {
         let work = move || {
             let mut glance = Glance::new(&need);
             for ask in asked {
-                let started = Instant::now();
+                let (begun, started) = (SystemTime::now(), Instant::now());
                 // Also where everything is looked at in any case, so that the next glance is compared with now.
                 let is_same = glance.is_same();
                 need.traffic = ask.traffic;
                 let whole = if is_same && !ask.whole { Ok(None) } else { look(&need, joins, &ask.joined).map(Some) };
-                if answer.send(whole.map(|whole| Look { took: started.elapsed(), whole })).is_err() {
+                if answer.send(whole.map(|whole| Look { begun, took: started.elapsed(), whole })).is_err() {
                     return;
                 }
                 wake_up(&wake);
