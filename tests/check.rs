@@ -316,7 +316,7 @@ fn a_listener_is_named_with_its_process_and_since_when() {
         &format!(") listens on 127.0.0.1:{port}\nPROTO"),
         ", since ",
         &format!("tcp    127.0.0.1  no    EADDRINUSE  sleep ({}) listens on 127.0.0.1:{port}\n", holder.pid()),
-        &format!("hint: stop sleep (pid {}): portscope kill {port}\n", holder.pid()),
+        &format!("hint: stop it: portscope kill {port}\n"),
         &format!("hint: use another port: portscope free --near {port}\n"),
     ] {
         assert!(text.contains(part), "no {part}: {text}");

@@ -58,6 +58,20 @@ fn no_name_breaks_a_line_or_steers_a_terminal() {
 }
 
 #[test]
+fn no_line_of_advice_repeats_what_a_process_calls_itself() {
+    let folder = Folder::new();
+    let (_holder, port) = named(&folder, b"$(id PWN)", &[b"$(id PWN)"]);
+    for command in [["check", "--no-reuseaddr"], ["check", "-u"], ["info", "-v"]] {
+        let run = portscope(command).arg(port).any_stderr().exits_with([0, 1]);
+        for line in [&run.stdout, &run.stderr].into_iter().flat_map(|text| text.lines()) {
+            assert!(!(line.starts_with("hint: ") && line.contains("PWN")), "{command:?}: {line}");
+        }
+    }
+    let checked = portscope(["check", "-a", "127.0.0.1"]).arg(port).exits(1).stdout;
+    assert!(checked.contains("$(id PWN)") && checked.contains(&format!("hint: stop it: portscope kill {port}\n")));
+}
+
+#[test]
 fn arguments_are_whole_masked_and_printable() {
     let folder = Folder::new();
     let arguments: [&[u8]; 5] =

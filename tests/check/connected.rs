@@ -169,7 +169,7 @@ fn a_client_that_chose_its_port_is_stopped_and_not_waited_for() {
         let shown = run().exits(1).stdout;
         let pid = holder.pid();
         let fix = format!(
-            "hint: stop sleep (pid {pid}): portscope kill {flags}--clients 9002 (this includes the process at the other end)\n"
+            "hint: stop it: portscope kill {flags}--clients 9002 (this includes the process at the other end)\n"
         );
         assert!(shown.contains(&fix), "no {fix}: {shown}");
         assert!(!shown.contains("wait"), "{shown}");

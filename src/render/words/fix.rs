@@ -1,4 +1,7 @@
 //! What helps against each cause, in words that can be followed.
+//!
+//! A line of advice may hold a command, so it never repeats what a process calls itself: `stop $(id): portscope kill 80`
+//! would be run by who copies it whole.
 
 use std::net::IpAddr;
 
@@ -7,7 +10,6 @@ use crate::analyse::cause::{Cause, Outcome, Verdict};
 use crate::analyse::kill::activated;
 use crate::model::{Belonging, Caller, Endpoint, Managed, Owner, Platform, Port, Protocol, Row, StoppedBy, Uid};
 use crate::render::text::safe::{Charset, Text};
-use crate::render::words::blocker;
 
 /// What helps, the best first; empty where nothing is wrong.
 pub fn fixes(verdict: &Verdict<'_>, caller: Caller, charset: Charset) -> Vec<String> {
@@ -146,7 +148,7 @@ fn end(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String
             let is_here = |peer: Endpoint| peer.address.to_canonical().is_loopback() || peer.address == local;
             let both =
                 if row.socket.peer.is_some_and(is_here) { " (this includes the process at the other end)" } else { "" };
-            format!("stop {}: portscope kill{udp} --clients {port}{both}", blocker::name(row, charset))
+            format!("stop it: portscope kill{udp} --clients {port}{both}")
         }),
     }
 }
@@ -155,7 +157,7 @@ fn end(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String
 fn stop(row: &Row<'_>, udp: &str, platform: Platform, charset: Charset) -> String {
     by_manager(row, platform, charset).unwrap_or_else(|| match row.socket.owner {
         Owner::Hidden(_) => find_out(row, udp),
-        _ => format!("stop {}: portscope kill{udp} {}", blocker::name(row, charset), row.socket.local.port),
+        _ => format!("stop it: portscope kill{udp} {}", row.socket.local.port),
     })
 }
 
@@ -183,8 +185,7 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
     }) {
         let name = Text::of(container.short_name(), charset);
         return Some(format!(
-            "stop {} inside its container ({} {}), or stop the container with its own tools",
-            blocker::name(row, charset),
+            "stop it inside its container ({} {}), or stop the container with its own tools",
             container.runtime.name(),
             name.as_str()
         ));
