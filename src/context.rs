@@ -11,6 +11,7 @@ use crate::render::document::nagios;
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::style::{self, ColorChoice, Style};
+use crate::render::words::said::Said;
 use crate::system;
 
 /// The surroundings of one run.
@@ -108,6 +109,22 @@ impl Context {
     pub(crate) fn hint(&mut self, line: &str) {
         let line = Text::of(&format!("hint: {line}"), Charset::Unicode);
         let _ = paragraph::item(&mut self.stderr, line.as_str(), self.stderr_width);
+    }
+
+    /// Writes what is to be said to standard error, and after all of it what helps, each line once.
+    pub(crate) fn tell(&mut self, all: impl IntoIterator<Item = Said>) {
+        let mut hints: Vec<String> = Vec::new();
+        for said in all {
+            self.note(&said.line);
+            for hint in said.hints {
+                if !hints.contains(&hint) {
+                    hints.push(hint);
+                }
+            }
+        }
+        for hint in hints {
+            self.hint(&hint);
+        }
     }
 
     /// Asks the person at the terminal; anything but yes is no. Nothing where nobody can be asked.

@@ -151,7 +151,7 @@ fn nothing_is_done_in_a_dry_run_or_where_nobody_agrees() {
     let line = format!("tcp 127.0.0.1:{port} LISTEN (");
     let output = portscope(["close", "--dry-run"]).arg(port).success();
     assert!(output.stdout.starts_with(&line) && output.stdout.ends_with("(--dry-run)\n"), "{}", output.stdout);
-    let asked = "nobody can be asked here, so nothing was done: --yes agrees beforehand\n";
+    let asked = "not a terminal, so nothing was done: use --yes to confirm\n";
     let _ = portscope(["close"]).arg(port).stderr_contains(asked).exits(2);
     let mut run = portscope(["close"]).arg(port).at_terminal();
     run.sees("Destroy 1 socket? [y/N] ");
@@ -170,7 +170,7 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
     let binary = ReachableBinary::new();
     let output = portscope(["close", "--yes"]).arg(port).run_by_nobody(&binary).any_stderr().exits(1);
     let told = format!(
-        "portscope: to destroy a socket takes root or CAP_NET_ADMIN, so nothing was done; the same as root: sudo {} close ...\n",
+        "portscope: destroying a socket requires root or CAP_NET_ADMIN; nothing was done\nhint: sudo {} close {port}\n",
         binary.path().display()
     );
     assert_eq!(output.stderr, told);
@@ -180,7 +180,7 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
     for (arguments, message) in [
-        (&["close"][..], "no port was named, and nobody can be asked here: portscope close PORT"),
+        (&["close"][..], "no port was named: expected `portscope close PORT`"),
         (&["close", "127.0.0.1"], "`127.0.0.1` is not a port: expected a port (8080, 53/udp, 8000-8100), ADDR:PORT"),
         (&["close", "1", "--peer", "x"], "--peer: `x` is not a peer: expected ADDR, ADDR/BITS"),
     ] {

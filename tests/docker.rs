@@ -231,7 +231,7 @@ fn kill_says_the_name_of_a_container_that_shares_the_hosts_port_space() {
     let _ = engine.report(1);
     let output = engine.portscope(["kill", "80", "--dry-run"]).exits_with([0, 1]);
     assert!(
-        output.stderr.contains("to stop container hostnet: docker stop hostnet"),
+        output.stderr.contains("hint: stop container hostnet: docker stop hostnet"),
         "{} {}",
         output.stdout,
         output.stderr

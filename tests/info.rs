@@ -290,7 +290,7 @@ fn a_hidden_owner_is_said_with_what_would_show_it() {
     let output = info(port).run_by_nobody(&binary).stderr_contains(&hint).success();
     assert!(output.stdout.contains("  owner     hidden: no permission to see its process\n"), "{}", output.stdout);
     assert!(output.stdout.contains("  user      root (0)\n"), "{}", output.stdout);
-    assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 2, "{}", output.stderr);
     let report = info(port).arg("--json").run_by_nobody(&binary).success().json();
     assert_eq!((&report["processes"], &report["visibility"]["hidden_owners"]), (&json!([]), &json!(1)));
     let _ = info(port).args(["--json", "--strict"]).run_by_nobody(&binary).exits(3);

@@ -51,9 +51,9 @@ fn the_listeners_owner_ends_and_the_port_is_said_to_be_free() {
     let output = portscope(["kill", "--yes"]).arg(port).success();
     assert_eq!(ended_by(server), Some(TERM));
     let lines: Vec<&str> = output.stdout.lines().collect();
-    assert_eq!(lines[0], format!("{pid} sleep"));
-    assert!(lines[1].starts_with("  runs      /") && lines[1].ends_with("sleep"), "{}", output.stdout);
-    assert!(lines.contains(&&*format!("  holds     tcp 127.0.0.1:{port} LISTEN")), "{}", output.stdout);
+    assert!(lines[0].starts_with(&format!("sleep (pid {pid}, ")), "{}", output.stdout);
+    assert!(lines[0].contains(", running for "), "{}", output.stdout);
+    assert!(lines[0].ends_with(&format!(", listens on tcp 127.0.0.1:{port}")), "{}", output.stdout);
     assert_eq!(lines[lines.len() - 2..], [format!("{pid} sleep: sent SIGTERM"), format!("tcp {port} is free")]);
     assert!(TcpListener::bind(("127.0.0.1", port)).is_ok());
 }
@@ -129,9 +129,9 @@ fn the_clients_of_this_host_end_too_when_they_are_asked_for() {
 fn nothing_is_done_in_a_dry_run_or_where_nobody_can_be_asked() {
     let (mut server, port) = server();
     let output = portscope(["kill", "--dry-run"]).arg(port).success();
-    assert!(output.stdout.starts_with(&format!("{} sleep\n", server.pid())), "{}", output.stdout);
+    assert!(output.stdout.starts_with(&format!("sleep (pid {}, ", server.pid())), "{}", output.stdout);
     assert!(output.stdout.ends_with("nothing was done (--dry-run)\n"), "{}", output.stdout);
-    let asked = "portscope: nobody can be asked here, so nothing was done: --yes agrees beforehand\n";
+    let asked = "portscope: not a terminal, so nothing was done: use --yes to confirm\n";
     assert_eq!(portscope(["kill"]).arg(port).stderr_contains(asked).exits(2).stderr, asked);
     // What "yes" in a pipe would be the answer to, nobody knows.
     let script = format!("yes | {} kill {port}", env!("CARGO_BIN_EXE_portscope"));
@@ -206,7 +206,11 @@ fn a_preforked_server_ends_with_all_of_its_children() {
     let output = portscope(["kill", "--yes"]).arg(&made["port"]).success();
     let pids: Vec<u64> = made["pids"].as_array().unwrap().iter().map(|pid| pid.as_u64().unwrap()).collect();
     assert_eq!(pids.len(), 4);
-    assert!(output.stdout.starts_with(&format!("{} mkports\n", scene.pid())), "the parent first: {}", output.stdout);
+    assert!(
+        output.stdout.starts_with(&format!("mkports +3 (pids {}, ", scene.pid())),
+        "the parent first: {}",
+        output.stdout
+    );
     for pid in pids {
         assert!(output.stdout.contains(&format!("{pid} mkports: ")), "{}", output.stdout);
         eventually("each holder ends", || has_ended(pid).then_some(()));
@@ -255,7 +259,7 @@ fn a_process_that_ignores_the_signal_is_forced_only_when_that_was_asked_for() {
     let pid = server.pid();
     let still = format!(
         "portscope: tcp {port} is not free after 200ms: {pid} sleep (tcp 127.0.0.1:{port} LISTEN); \
-         still running: {pid} sleep; --force-after 5s sends SIGKILL\n"
+         still running: {pid} sleep\nhint: send SIGKILL to what does not end by itself: --force-after 5s\n"
     );
     let output = portscope(["kill", "--yes", "--timeout", "200ms"]).arg(port).stderr_contains(&still).exits(1);
     assert_eq!(output.stderr, still);
@@ -359,7 +363,7 @@ fn all_else_that_would_go_is_shown() {
         Kept(support::start(&mut command))
     };
     let output = portscope(["kill", "--dry-run"]).arg(port).success();
-    let also = format!("  also      tcp 127.0.0.1:{second_port} LISTEN\n");
+    let also = format!("  it also holds: tcp 127.0.0.1:{second_port}\n");
     assert!(output.stdout.contains(&also), "{}", output.stdout);
     drop(child);
 }
@@ -370,9 +374,9 @@ fn ancestors_of_the_run_are_refused_and_so_is_what_they_share() {
     // This test is the parent of the run; the child holds the same socket.
     let mut child = holding(listener.try_clone().unwrap());
     let output = portscope(["kill", "--yes"]).arg(port).any_stderr().exits(1);
-    let told = format!("portscope: tcp 127.0.0.1:{port} LISTEN is left alone: {} kill-", std::process::id());
+    let told = format!("portscope: skipped tcp 127.0.0.1:{port} LISTEN: {} kill-", std::process::id());
     assert!(output.stderr.starts_with(&told), "{}", output.stderr);
-    assert!(output.stderr.ends_with("has started this process and would take it along\n"), "{}", output.stderr);
+    assert!(output.stderr.ends_with("started this command, which would end with it\n"), "{}", output.stderr);
     assert_eq!((output.stderr.lines().count(), output.stdout.as_str()), (1, ""));
     assert!(is_alive(&mut child));
 }
@@ -384,7 +388,7 @@ fn the_first_process_and_this_one_are_refused() {
     }
     let program = env!("CARGO_BIN_EXE_portscope");
     // The shell is process 1; what it starts holds the listener too, unless it is given another input.
-    for (input, told) in [("</dev/null", "1 sh is the first process"), ("", "is left alone: ")] {
+    for (input, told) in [("</dev/null", "1 sh is the first process"), ("", "skipped ")] {
         let (listener, port) = listener();
         let script = format!("{program} kill --yes {port} {input}; echo $?");
         let _alone = support::alone();
@@ -406,7 +410,7 @@ fn the_first_process_and_this_one_are_refused() {
     };
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.trim_end().ends_with("is this very process"), "{stderr}");
+    assert!(stderr.trim_end().ends_with("is this command itself"), "{stderr}");
 }
 
 #[test]
@@ -414,7 +418,7 @@ fn a_process_of_another_pid_namespace_is_refused() {
     let Some(scene) = Scene::start("pidns") else { return };
     let made = scene.sockets()[0].clone();
     let output = portscope(["kill", "--yes"]).arg(&made["port"]).any_stderr().exits(1);
-    assert!(output.stderr.contains("lives in another pid namespace, a container's"), "{}", output.stderr);
+    assert!(output.stderr.contains("runs in another PID namespace, such as a container's"), "{}", output.stderr);
     assert!(!has_ended(made["pids"][0].as_u64().unwrap()));
 }
 
@@ -431,7 +435,7 @@ fn a_process_that_only_has_the_name_of_a_proxy_is_stopped_like_any_other() {
 }
 
 #[test]
-fn a_user_without_the_right_is_told_so_in_one_line() {
+fn a_user_without_the_right_is_told_so_at_once() {
     if !is_root() {
         return skip("needs root to become another user");
     }
@@ -439,8 +443,8 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
     let binary = ReachableBinary::new();
     let output = portscope(["kill", "--yes"]).arg(port).run_by_nobody(&binary).any_stderr().exits(1);
     let told = format!(
-        "portscope: tcp 127.0.0.1:{port} LISTEN is left alone: who holds it is hidden from this user; \
-         to see them: sudo {}\n",
+        "portscope: skipped tcp 127.0.0.1:{port} LISTEN: you don't have permission to see its owner\n\
+         hint: sudo {} kill {port}\n",
         binary.path().display()
     );
     assert_eq!((output.stderr.as_str(), output.stdout.as_str()), (told.as_str(), ""));
@@ -450,16 +454,16 @@ fn a_user_without_the_right_is_told_so_in_one_line() {
     let caps = [format!("--inh-caps=-all,{capabilities}"), format!("--ambient-caps={capabilities}")];
     let setpriv = ["setpriv", "--reuid", "65534", "--clear-groups", &caps[0], &caps[1]];
     let output = portscope(["kill", "--yes"]).arg(port).under(setpriv).any_stderr().exits(1);
-    let told = format!("{} sleep may not be signalled by this user; with the right to: sudo ", server.pid());
-    assert!(output.stderr.contains(&told) && output.stderr.ends_with(" kill ...\n"), "{}", output.stderr);
-    assert_eq!(output.stderr.lines().count(), 1);
+    let told = format!("you don't have permission to signal {} sleep\nhint: sudo ", server.pid());
+    assert!(output.stderr.contains(&told) && output.stderr.ends_with(&format!(" kill {port}\n")), "{}", output.stderr);
+    assert_eq!(output.stderr.lines().count(), 2);
     assert!(is_alive(&mut server));
 }
 
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
     for (arguments, message) in [
-        (&["kill"][..], "no port was named, and nobody can be asked here: portscope kill PORT"),
+        (&["kill"][..], "no port was named: expected `portscope kill PORT`"),
         (&["kill", "127.0.0.1"], "`127.0.0.1` is not a port: expected"),
         (&["kill", "70000"], "`70000` is not a port: expected 1-65535"),
         (
@@ -540,15 +544,15 @@ fn a_unit_is_named_with_the_command_that_stops_it_and_its_manager_is_told_to() {
     let Some(mut unit) = Unit::start(&name) else { return };
     let pid = unit.pid();
     let output = portscope(["kill", "--dry-run"]).arg(unit.port).success();
-    let told =
-        format!("  in        unit {name}, which may start it again; to stop it for good: systemctl stop {name}\n");
+    let told = format!("  unit {name} may start it again\nhint: stop it for good: systemctl stop {name}\n");
     assert!(output.stdout.contains(&told), "{}", output.stdout);
 
     // What a cgroup is called is a hint; here systemd knows nothing of it.
-    let not =
-        format!("{pid} sleep seems to belong to unit {name}, but its manager knows nothing of it; nothing was done");
+    let not = format!(
+        "{pid} sleep seems to belong to unit {name}, but its manager does not know the process; nothing was done"
+    );
     let _ = unit.kill(&["--yes"], "echo /system.slice/other.service").stderr_contains(&not).exits(1);
-    let cannot = format!("whether {pid} sleep belongs to unit {name} cannot be asked: /usr/bin/systemctl: no bus");
+    let cannot = format!("can't find out whether {pid} sleep belongs to unit {name}: /usr/bin/systemctl: no bus");
     let _ = unit.kill(&["--yes"], "echo no bus >&2; exit 1").stderr_contains(&cannot).exits(1);
     assert!(is_alive(unit.server.as_mut().unwrap()));
 
@@ -592,9 +596,9 @@ fn a_unit_inside_of_a_container_is_never_taken_for_the_hosts() {
         let check = portscope(["check", "-a", "127.0.0.1"]).arg(port).any_stderr().exits(1).stdout;
         let kill = portscope(["kill", "--dry-run"]).arg(port).success().stdout;
         assert!(check.contains(&fix), "{check}");
-        let stops = unit.map(|unit| format!("unit {unit}, which may start it again; to stop it for good: {fix}"));
+        let stops = unit.map(|unit| format!("unit {unit} may start it again\nhint: stop it for good: {fix}"));
         assert_eq!(stops.as_ref().is_some_and(|stops| kill.contains(stops)), unit.is_some(), "{kill}");
-        assert_eq!(kill.contains("\n  in  "), unit.is_some(), "{kill}");
+        assert_eq!(kill.contains("may start it again"), unit.is_some(), "{kill}");
         assert!(!check.contains("nginx.service") && !kill.contains("nginx.service"), "{check}{kill}");
     }
 }
@@ -604,7 +608,7 @@ fn without_a_manager_nothing_is_stopped_through_one() {
     let (mut server, port) = server();
     let told = format!("{} sleep runs in no unit or container that could be stopped; nothing was done\n", server.pid());
     let run = portscope(["kill", "--via-manager", "--yes"]).arg(port);
-    if portscope(["kill", "--dry-run"]).arg(port).success().stdout.contains("\n  in   ") {
+    if portscope(["kill", "--dry-run"]).arg(port).success().stdout.contains("may start it again") {
         return skip("the tests themselves run in a unit");
     }
     let _ = run.stderr_contains(&told).exits(1);
@@ -642,7 +646,7 @@ fn reuse_of_a_number() {
     let victim = holding(second);
     let pid = victim.pid();
     let mut run = portscope(["kill"]).arg(port).at_terminal();
-    run.sees(&format!("{pid} sleep"));
+    run.sees(&format!("sleep (pid {pid}, "));
     run.sees("[y/N] ");
     drop(victim); // ends it and takes its status, so that the number is free
     let mut other = eventually("the number passes on", || {

@@ -309,7 +309,6 @@ fn who_is_about_to_stop_a_server_is_told_whose_connections_go_elsewhere() {
     let server = space.run(|| TcpListener::bind("0.0.0.0:8080").unwrap());
     let _holder = support::holding(server);
     let shown = inside(&space, &["kill", "8080", "--dry-run"]).success().stdout;
-    let told =
-        "  firewall  some connections from other hosts (from 10.8.0.0/16) go to port 9090 of this host (firewall rule ";
+    let told = "  some connections from other hosts (from 10.8.0.0/16) go to port 9090 of this host (firewall rule ";
     assert!(shown.contains(told), "{shown}");
 }

@@ -169,7 +169,7 @@ fn the_plain_listing_is_of_this_space_and_says_that_there_are_more() {
     let port = own.local_addr().unwrap().port();
     let output = portscope(["-l"]).arg(port).success().stdout;
     let last = output.lines().last().unwrap();
-    assert!(last.contains("further port space") && last.contains("--space all"), "{output}");
+    assert!(last.contains("more port space") && last.contains("--space all"), "{output}");
     assert!(!output.lines().nth(1).unwrap().starts_with("SPACE"), "one space needs no column: {output}");
     let all = portscope(["--space", "all", "-l", "8082"]).arg(port).success().stdout;
     assert!(all.lines().nth(1).unwrap().starts_with("SPACE"), "{all}");

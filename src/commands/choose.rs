@@ -9,7 +9,7 @@ use crate::cli::ProtocolArgs;
 use crate::context::Context;
 use crate::error::Error;
 use crate::model::{Owner, Row};
-use crate::render::words::{socket, verdict};
+use crate::render::words::{question, socket, verdict};
 use crate::select::{TargetKind, TargetList, Wanted};
 use crate::{config, join, select};
 
@@ -30,10 +30,7 @@ pub fn ports(
         return Ok(Some(typed.to_vec()));
     }
     if !context.can_ask() {
-        return Err(Error::Usage(format!(
-            "no port was named, and nobody can be asked here: portscope {command} PORT; on a terminal there is a list to \
-             choose from"
-        )));
+        return Err(Error::Usage(question::no_port(command)));
     }
     let snapshot = context.source.snapshot(&PortTargets::need(true))?;
     let mut listing = join::listing(&snapshot, None);
@@ -52,10 +49,7 @@ pub fn ports(
         }
     }
     if choices.is_empty() {
-        let line = match TargetList::all(typed).next() {
-            Some(target) => format!("nothing that listens is called `{}`", target.text),
-            None => "no process whose owner can be seen listens on any port".to_owned(),
-        };
+        let line = question::nothing_to_choose(TargetList::all(typed).next().map(|target| target.text.as_str()));
         return Err(Error::NoSuchName { line, hints: Vec::new() });
     }
     let ends: Vec<String> = choices
@@ -68,10 +62,7 @@ pub fn ports(
     }
     context.stdout.flush()?;
     loop {
-        let Some(answer) = context.ask_for(&format!("Which to {command}? Numbers such as 1, 3-5, or Enter for none:"))
-        else {
-            return Ok(None);
-        };
+        let Some(answer) = context.ask_for(&question::which(command)) else { return Ok(None) };
         match numbers(&answer, choices.len()) {
             Ok(chosen) if chosen.is_empty() => return Ok(None),
             Ok(chosen) => {
@@ -94,7 +85,7 @@ fn numbers(text: &str, last: usize) -> Result<BTreeSet<usize>, String> {
         let number = |text: &str| text.parse().ok().filter(|number| (1..=last).contains(number));
         match (number(first), number(end)) {
             (Some(first), Some(end)) if first <= end => chosen.extend(first..=end),
-            _ => return Err(format!("`{part}` is not in the list: expected numbers from 1 to {last}")),
+            _ => return Err(question::not_in_the_list(part, last)),
         }
     }
     Ok(chosen)

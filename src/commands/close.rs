@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::choose;
-use super::confirm::{charset, confirm};
+use super::confirm::{self, charset, confirm};
 use crate::analyse::kill;
 use crate::analyse::targets::PortTargets;
 use crate::cli::ProtocolArgs;
@@ -15,7 +15,7 @@ use crate::error::{Error, ExitStatus};
 use crate::join;
 use crate::model::{Endpoint, Listing, Row, Socket};
 use crate::render::text::safe::Charset;
-use crate::render::words::{absence, socket};
+use crate::render::words::{close as words, socket};
 use crate::select::{Peer, TargetList};
 
 /// Destroy the sockets on a port and leave their processes running
@@ -64,10 +64,14 @@ impl Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    can_destroy().map_err(|error| Error::Unable(error.to_string()))?;
+    match can_destroy() {
+        // Before anything is chosen or asked.
+        Err(ControlError::Refused) if !args.dry_run => return Ok(refused(&typed(args), context)),
+        Err(ControlError::Refused) => {}
+        answer => answer.map_err(|error| Error::Unable(error.to_string()))?,
+    }
     let Some(ports) = choose::ports(&args.ports, args.protocols, "close", context)? else {
-        context.say("nothing was done")?;
-        return Ok(ExitStatus::No);
+        return confirm::declined(context);
     };
     let targets = super::port_targets(&ports, args.protocols, false, context)?;
     let mut snapshot = context.source.snapshot(&PortTargets::need(false))?;
@@ -79,49 +83,35 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let chosen = args.chosen(&targets, &listing);
     let charset = charset(context);
     if chosen.is_empty() {
-        let (what, instead) = if args.wants_connections() {
-            ("no such connection is", Vec::new())
-        } else {
-            (
-                "nothing is listening",
-                targets.wildcards(&listing).into_iter().map(|row| absence::wildcard(row, charset)).collect(),
-            )
-        };
-        let line = [vec![format!("{what} on {}", targets.names())], instead].concat().join("; ");
-        context.note(&line);
+        let instead = if args.wants_connections() { Vec::new() } else { targets.wildcards(&listing) };
+        context.note(&words::nothing(&targets.names(), args.wants_connections(), &instead, charset));
         return Ok(ExitStatus::No);
     }
     for row in &chosen {
         context.say(&socket::socket_and_holders(row, charset))?;
     }
     context.stdout.flush()?;
-    let noun = if chosen.len() == 1 { "socket" } else { "sockets" };
-    if !confirm(args.dry_run, args.yes, &format!("Destroy {} {noun}?", chosen.len()), context)? {
+    if !confirm(args.dry_run, args.yes, &words::question(chosen.len()), context)? {
         return Ok(if args.dry_run { ExitStatus::Yes } else { ExitStatus::No });
     }
-    let is_whole = destroy_all(&chosen, charset, context)?;
-    Ok(if is_whole { ExitStatus::Yes } else { ExitStatus::No })
+    destroy_all(&chosen, &typed(args), charset, context)
 }
 
-/// Destroys each, and says afterwards what the table shows of it; whether all were destroyed.
-fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> Result<bool, Error> {
+/// Destroys each, and says afterwards what the table shows of it.
+fn destroy_all(chosen: &[&Row<'_>], typed: &str, charset: Charset, context: &mut Context) -> Result<ExitStatus, Error> {
     let mut is_whole = true;
     let mut destroyed = Vec::new();
     for row in chosen {
         match destroy(row.socket) {
             Ok(()) => destroyed.push(*row),
-            Err(ControlError::Gone) => {
-                context.say(&format!("{}: was closed meanwhile", socket::socket(row, charset)))?;
-            }
-            Err(ControlError::Refused) => {
-                context.note(&refused(context));
-                return Ok(false);
-            }
+            Err(ControlError::Gone) => context.say(&words::gone(row, charset))?,
+            // The capability does not count for this port space.
+            Err(ControlError::Refused) => return Ok(refused(typed, context)),
             Err(ControlError::Unsupported(why)) if destroyed.is_empty() && is_whole => {
                 return Err(Error::Unable(why.to_owned()));
             }
             Err(error) => {
-                context.note(&format!("{} was not destroyed: {error}", socket::socket(row, charset)));
+                context.note(&words::not_destroyed(row, &error, charset));
                 is_whole = false;
             }
         }
@@ -129,28 +119,25 @@ fn destroy_all(chosen: &[&Row<'_>], charset: Charset, context: &mut Context) -> 
     let now = context.source.sockets(&PortTargets::need(false))?;
     let now: BTreeMap<Option<u64>, &Socket> = now.iter().map(|socket| (socket.cookie, socket)).collect();
     for row in destroyed {
-        let line = format!("{}: destroyed", socket::socket(row, charset));
         // A connection that was destroyed leaves nothing; what was bound by number stays bound.
         let kept = now.get(&row.socket.cookie).filter(|socket| is_bound(&socket.local));
-        match kept {
-            Some(socket) => context.say(&format!(
-                "{line}; {} keeps {} bound until it closes its descriptor or ends",
-                socket::all(row, charset),
-                socket::end(socket.local, socket.device.as_deref(), charset)
-            ))?,
-            None => context.say(&line)?,
-        }
+        let kept = kept.map(|socket| (socket.local, socket.device.as_deref()));
+        context.say(&words::destroyed(row, kept, charset))?;
     }
-    Ok(is_whole)
+    Ok(if is_whole { ExitStatus::Yes } else { ExitStatus::No })
+}
+
+fn refused(typed: &str, context: &mut Context) -> ExitStatus {
+    let said = words::refused(typed, context.program.as_deref());
+    context.tell([said]);
+    ExitStatus::No
+}
+
+/// The targets as they were typed.
+fn typed(args: &Args) -> String {
+    TargetList::all(&args.ports).map(|target| target.text.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 fn is_bound(end: &Endpoint) -> bool {
     end.port.get() != 0
-}
-
-fn refused(context: &Context) -> String {
-    let program = context.program.as_deref().map_or_else(|| "portscope".into(), |path| path.to_string_lossy());
-    format!(
-        "to destroy a socket takes root or CAP_NET_ADMIN, so nothing was done; the same as root: sudo {program} close ..."
-    )
 }

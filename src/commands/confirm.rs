@@ -1,13 +1,14 @@
 //! Asks before something is done that cannot be undone.
 
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, ExitStatus};
 use crate::render::text::safe::Charset;
+use crate::render::words::question as words;
 
 /// Returns whether to go on: as `--yes` says, else as the person at the terminal answers.
 pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Context) -> Result<bool, Error> {
     if is_dry {
-        context.say("nothing was done (--dry-run)")?;
+        context.say(words::DRY_RUN)?;
         return Ok(false);
     }
     if is_agreed {
@@ -16,11 +17,17 @@ pub fn confirm(is_dry: bool, is_agreed: bool, question: &str, context: &mut Cont
     match context.ask(question) {
         Some(true) => Ok(true),
         Some(false) => {
-            context.say("nothing was done")?;
+            context.say(words::NOTHING_DONE)?;
             Ok(false)
         }
-        None => Err(Error::Usage("nobody can be asked here, so nothing was done: --yes agrees beforehand".to_owned())),
+        None => Err(Error::Usage(words::NO_TERMINAL.to_owned())),
     }
+}
+
+/// Nothing was chosen.
+pub fn declined(context: &mut Context) -> Result<ExitStatus, Error> {
+    context.say(words::NOTHING_DONE)?;
+    Ok(ExitStatus::No)
 }
 
 /// The characters that the output may have.

@@ -139,10 +139,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return exec::exec(&args.exec, ports[0], listener);
     }
     // JSON has it in `visibility`.
-    if !args.document.json
-        && let Some(line) = summary::unread_rules(&snapshot, context.program.as_deref())
-    {
-        context.note(&line);
+    if !args.document.json {
+        let unread = summary::unread_rules(&snapshot, context.program.as_deref());
+        context.tell(unread);
     }
     Ok(if is_enough { ExitStatus::Yes } else { ExitStatus::No })
 }

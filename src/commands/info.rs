@@ -112,9 +112,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         }
         pager::show(&written, !args.style.no_pager, context)?;
         context.stdout.flush()?;
-        if let Some(line) = summary::hidden(&listing, program.as_deref()) {
-            context.note(&line);
-        }
+        context.tell(summary::hidden(&listing, program.as_deref()));
     }
     Ok(args.strictness.status(&listing, ExitStatus::Yes))
 }

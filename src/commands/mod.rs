@@ -41,6 +41,7 @@ use crate::config;
 use crate::context::{Context, Look};
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
+use crate::render::words::said::Said;
 use crate::render::words::summary;
 use crate::select::{Ports, Target, TargetKind, TargetList, Wanted};
 
@@ -287,9 +288,7 @@ fn port_targets(
 fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<Snapshot, Error> {
     context.read_from(source.from.as_deref())?;
     let snapshot = context.source.snapshot(need)?;
-    if let Some(line) = summary::left_out(&snapshot) {
-        context.note(&line);
-    }
+    context.tell(summary::left_out(&snapshot));
     Ok(snapshot)
 }
 
@@ -302,12 +301,11 @@ fn finish(context: &mut Context, status: ExitStatus) -> Result<ExitStatus, Error
 /// Says on standard error which owners are hidden, whether sockets or redirected ports may be missing, and which port
 /// spaces are.
 fn tell_gaps(listing: &Listing<'_>, context: &mut Context) {
-    for line in gaps(listing, context) {
-        context.note(&line);
-    }
+    let all = gaps(listing, context);
+    context.tell(all);
 }
 
-fn gaps(listing: &Listing<'_>, context: &Context) -> Vec<String> {
+fn gaps(listing: &Listing<'_>, context: &Context) -> Vec<Said> {
     let program = context.program.clone();
     let hidden = summary::hidden(listing, program.as_deref());
     let missing = summary::missing(listing.snapshot, program.as_deref());

@@ -15,6 +15,7 @@ use crate::render::document::json;
 use crate::render::document::spaces::SpacesReport;
 use crate::render::page::spaces;
 use crate::render::text::safe::Charset;
+use crate::render::words::said::Said;
 use crate::render::words::summary;
 
 /// Show the port spaces (network namespaces) of this host, and the ports they share
@@ -74,9 +75,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     for listing in &listings {
         let host = spaces::host(&listing.snapshot.host, &overview, Charset::Unicode);
         let whose = if listings.len() > 1 { format!("{}: ", host.as_str()) } else { String::new() };
-        for line in super::gaps(listing, context) {
-            context.note(&format!("{whose}{line}"));
-        }
+        let gaps = super::gaps(listing, context);
+        context.tell(gaps.into_iter().map(|said| Said { line: format!("{whose}{}", said.line), ..said }));
     }
     Ok(ExitStatus::Yes)
 }
@@ -90,9 +90,8 @@ fn report(path: &Path, others: &[Snapshot], need: &Need, context: &mut Context) 
         let problem = format!("{} is another report of host {name}: expected one report per host", path.display());
         return Err(Error::Usage(format!("{problem}; to compare two reports of one host, use `portscope diff`")));
     }
-    if let Some(line) = summary::left_out(&snapshot) {
-        context.note(&format!("{}: {line}", path.display()));
-    }
+    let left_out = summary::left_out(&snapshot);
+    context.tell(left_out.map(|said| Said { line: format!("{}: {}", path.display(), said.line), ..said }));
     Ok(snapshot)
 }
 

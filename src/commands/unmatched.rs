@@ -11,7 +11,8 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::join;
 use crate::model::{Family, Listing, Need, Pid, Port, Protocol, Row, SpaceChoice};
-use crate::render::words::unmatched::{self as words, Said};
+use crate::render::words::said::Said;
+use crate::render::words::unmatched as words;
 use crate::select::{Filter, NameKind, Pattern, TargetKind, TargetList, Wanted};
 
 /// Something that was typed and matches no socket.
@@ -195,16 +196,11 @@ fn look_up(
 
 /// Writes what was not found to standard error.
 pub fn report(absent: &[Absent], listing: &Listing<'_>, context: &mut Context) {
-    for Absent { said, .. } in absent {
-        context.note(&said.line);
-        for hint in &said.hints {
-            context.hint(hint);
-        }
-    }
     let program = context.program.clone();
-    if absent.iter().any(Absent::is_hidden)
-        && let Some(hint) = words::how_to_see(listing, program.as_deref())
-    {
+    let is_hidden = absent.iter().any(Absent::is_hidden);
+    let how = if is_hidden { words::how_to_see(listing, program.as_deref()) } else { None };
+    context.tell(absent.iter().map(|absent| absent.said.clone()));
+    if let Some(hint) = how {
         context.hint(&hint);
     }
 }

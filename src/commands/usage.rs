@@ -121,7 +121,14 @@ impl Args {
         let unseen = missing.or_else(|| summary::unseen_spaces(listing.snapshot, context.program.as_deref()));
         let is_unsure = self.strictness.strict && listing.is_incomplete();
         let health = if is_unsure && health != Health::Critical { Health::Unknown } else { health };
-        nagios::write_usage(&mut context.stdout, spaces, &found, limits, health, unseen.as_deref())?;
+        nagios::write_usage(
+            &mut context.stdout,
+            spaces,
+            &found,
+            limits,
+            health,
+            unseen.as_ref().map(|said| said.line.as_str()),
+        )?;
         Ok(health)
     }
 }

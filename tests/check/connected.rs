@@ -177,7 +177,7 @@ fn a_client_that_chose_its_port_is_stopped_and_not_waited_for() {
         let kill = portscope(["kill", "9002", "--clients", "--dry-run"]).args(flags.split_whitespace());
         let shown = kill.under(space.inside()).any_stderr().output().stdout;
         let shown = String::from_utf8(shown).unwrap();
-        assert!(shown.contains(&format!("{pid} sleep\n")), "{shown}");
+        assert!(shown.contains(&format!("sleep (pid {pid}, ")), "{shown}");
     }
 }
 

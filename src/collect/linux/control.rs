@@ -147,10 +147,11 @@ pub fn control_groups_of(pid: Pid) -> Vec<String> {
     control_groups(&std::fs::read_to_string(format!("/proc/{}/cgroup", pid.0)).unwrap_or_default())
 }
 
-/// Returns why no socket can be destroyed on this system; Linux can destroy them.
-#[expect(clippy::unnecessary_wraps, reason = "other systems cannot")]
+/// Returns whether this process has the capability to destroy sockets.
 pub fn can_destroy() -> Result<(), ControlError> {
-    Ok(())
+    use rustix::thread::{CapabilitySet, capabilities};
+    let may = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_ADMIN));
+    if may { Ok(()) } else { Err(ControlError::Refused) }
 }
 
 /// Destroys the socket, and nothing else: the kernel compares its cookie.

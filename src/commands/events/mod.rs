@@ -196,9 +196,8 @@ fn live(shown: &mut Shown<'_>, context: &mut Context) -> Result<ExitStatus, Erro
         if let Some(table) = follow.table().filter(|_| !is_begun) {
             is_begun = true;
             // What could not be seen of the first table cannot be seen later.
-            if let Some(line) = summary::missing(table, context.program.as_deref()) {
-                context.note(&line);
-            }
+            let missing = summary::missing(table, context.program.as_deref());
+            context.tell(missing);
         }
     }
     Ok(ExitStatus::Yes)

@@ -10,9 +10,9 @@ use crate::collect::manager;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Managed, Pid, Row};
-use crate::render::page::kill as words;
+use crate::render::page::kill as page;
 use crate::render::text::safe::Charset;
-use crate::render::words::socket;
+use crate::render::words::{kill as words, socket};
 
 /// Asks the managers whether the holders are theirs, and has them stopped.
 pub fn run(
@@ -26,12 +26,12 @@ pub fn run(
 ) -> Result<ExitStatus, Error> {
     let charset = charset(context);
     let style = context.style();
-    words::write(&mut context.stdout, &plan, style)?;
+    page::write(&mut context.stdout, &plan, style)?;
     context.stdout.flush()?;
     let (plan, found) = match all(plan, handles, charset) {
         Ok(found) => found,
         Err(line) => {
-            context.note(&format!("{line}; nothing was done"));
+            context.note(&line);
             return Ok(ExitStatus::No);
         }
     };
@@ -40,19 +40,18 @@ pub fn run(
         return Ok(ExitStatus::No);
     }
     let is_whole = note_refusals(&plan, charset, context) && is_whole;
-    let lines: Vec<String> = found.iter().map(|managed| format!("`{}`", managed.stop_line())).collect();
     if args.dry_run {
-        context.say(&format!("would run {}", lines.join(", ")))?;
+        context.say(&words::would_run(&found))?;
     }
-    if !confirm(args.dry_run, args.yes, &format!("Run {}?", lines.join(", ")), context)? {
+    if !confirm(args.dry_run, args.yes, &words::run_question(&found), context)? {
         return Ok(if args.dry_run && is_whole { ExitStatus::Yes } else { ExitStatus::No });
     }
     for managed in &found {
         if let Err(problem) = manager::stop(managed) {
-            context.note(&format!("{} was not stopped: {problem}", managed.title()));
+            context.note(&words::not_stopped(managed, &problem));
             return Ok(ExitStatus::No);
         }
-        context.say(&format!("{}: stopped", managed.title()))?;
+        context.say(&words::stopped(managed))?;
     }
     context.stdout.flush()?;
     let is_free = outcome::settle(args, &plan, chosen, handles, targets, charset, context)?;
@@ -74,7 +73,7 @@ fn all<'r, 'a>(
     for victim in &plan.victims {
         let who = socket::process(victim.pid, victim.process, charset);
         let Some(managed) = &victim.managed else {
-            return Err(format!("{who} runs in no unit or container that could be stopped"));
+            return Err(words::unmanaged(&who));
         };
         add(verified(managed, victim.pid, &who, handles)?);
     }
@@ -102,7 +101,7 @@ fn verified<'m>(managed: &'m Managed, pid: Pid, who: &str, handles: &Handles) ->
     let cgroups = standing.map(|standing| &standing.cgroups[..]).unwrap_or_default();
     match manager::owns(managed, cgroups) {
         Ok(true) => Ok(managed),
-        Ok(false) => Err(format!("{who} seems to belong to {}, but its manager knows nothing of it", managed.title())),
-        Err(problem) => Err(format!("whether {who} belongs to {} cannot be asked: {problem}", managed.title())),
+        Ok(false) => Err(words::not_its_managers(who, managed)),
+        Err(problem) => Err(words::manager_is_silent(who, managed, &problem)),
     }
 }

@@ -10,15 +10,15 @@ use std::time::Duration;
 use handles::Handles;
 
 use super::choose;
-use super::confirm::{charset, confirm};
+use super::confirm::{self, charset, confirm};
 use crate::analyse::kill::{self, Plan};
 use crate::cli::{ProtocolArgs, parse_duration};
 use crate::collect::control::{ControlError, Signal};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::render::page::kill as words;
+use crate::render::page::kill as page;
 use crate::render::text::safe::Charset;
-use crate::render::words::{absence, socket};
+use crate::render::words::{absence, kill as words, socket};
 use crate::select::TargetList;
 use crate::{join, select};
 
@@ -67,8 +67,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let Some(ports) = choose::ports(&args.ports, args.protocols, "kill", context)? else {
-        context.say("nothing was done")?;
-        return Ok(ExitStatus::No);
+        return confirm::declined(context);
     };
     let targets = super::port_targets(&ports, args.protocols, args.clients, context)?;
     let (snapshot, handles) = handles::look(&targets, context)?;
@@ -86,12 +85,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         return managers::run(args, plan, &meant, &handles, &targets, is_whole, context);
     }
     let style = context.style();
-    words::write(&mut context.stdout, &plan, style)?;
+    page::write(&mut context.stdout, &plan, style)?;
     context.stdout.flush()?;
     is_whole &= note_refusals(&plan, charset, context);
     if plan.victims.is_empty() {
         if !meant.is_empty() && plan.refusals.is_empty() {
-            context.note(&format!("who was on {} has ended by itself", targets.names()));
+            context.note(&words::nobody_left(&targets.names()));
         }
         return Ok(ExitStatus::No);
     }
@@ -107,9 +106,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 /// Says what is left alone; whether nothing is.
 fn note_refusals(plan: &Plan<'_, '_>, charset: Charset, context: &mut Context) -> bool {
     let program = context.program.clone();
-    for refusal in &plan.refusals {
-        context.note(&words::refusal(refusal, charset, program.as_deref()));
-    }
+    context.tell(plan.refusals.iter().map(|refusal| words::refusal(refusal, charset, program.as_deref())));
     plan.refusals.is_empty()
 }
 
@@ -129,14 +126,14 @@ fn send(
         let still_holds = victim.meant.iter().try_fold(false, |found, row| Ok(found || handle.holds(row.socket)?));
         let sent = still_holds.and_then(|holds| if holds { handle.send(signal).map(|()| true) } else { Ok(false) });
         match sent {
-            Ok(true) => context.say(&format!("{who}: sent {}", signal.name()))?,
+            Ok(true) => context.say(&words::sent(&who, signal.name()))?,
             Ok(false) if handle.has_ended_within(Duration::ZERO) => {
-                context.say(&format!("{who}: has ended by itself"))?;
+                context.say(&words::ended_by_itself(&who))?;
             }
-            Ok(false) => context.say(&format!("{who}: does not hold the socket any more and was left alone"))?,
-            Err(ControlError::Gone) => context.say(&format!("{who}: has ended by itself"))?,
+            Ok(false) => context.say(&words::let_go(&who))?,
+            Err(ControlError::Gone) => context.say(&words::ended_by_itself(&who))?,
             Err(error) => {
-                context.note(&format!("{who} was not signalled: {error}"));
+                context.note(&words::not_signaled(&who, &error));
                 is_whole = false;
             }
         }

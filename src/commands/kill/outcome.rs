@@ -17,10 +17,9 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::join;
 use crate::model::{Listing, Pid, Row, Snapshot, SocketIdentity};
-use crate::render::page::kill as words;
 use crate::render::text::safe::Charset;
-use crate::render::words::socket;
-use crate::render::words::wait::{connections_left, refused};
+use crate::render::words::wait::{freed, refused};
+use crate::render::words::{kill as words, socket};
 
 /// The time between two looks, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
@@ -90,8 +89,7 @@ pub fn settle(
         }
         was_free = matches!(look, Look::Free(_));
         if let (Look::Taken(by, for_good), true) = (&look, running.is_empty()) {
-            let again = if for_good.is_some() { " again" } else { "" };
-            context.note(&format!("{} was taken{again} by {by}", targets.names()));
+            context.note(&words::taken(&targets.names(), by, for_good.is_some()));
             if let Some(hint) = for_good {
                 context.hint(hint);
             }
@@ -106,7 +104,7 @@ pub fn settle(
         if gone >= limit && !was_free && !is_offered && may_offer(args, &running, context) {
             is_offered = true;
             let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
-            if context.ask(&words::force(&names, args.timeout)) == Some(true) {
+            if context.ask(&words::force_question(&names, args.timeout)) == Some(true) {
                 force = Some(gone);
                 continue;
             }
@@ -168,9 +166,9 @@ fn refusal(places: &[Place], listing: &Listing<'_>, charset: Charset) -> Option<
 fn send_kill(running: &[(String, &ProcessHandle)], context: &mut Context) -> Result<(), Error> {
     for (name, process) in running {
         match process.send(Signal::Kill) {
-            Ok(()) => context.say(&format!("{name}: has not ended, sent SIGKILL"))?,
+            Ok(()) => context.say(&words::forced(name))?,
             Err(ControlError::Gone) => {}
-            Err(error) => context.note(&format!("{name} was not signalled: {error}")),
+            Err(error) => context.note(&words::not_signaled(name, &error)),
         }
     }
     context.stdout.flush()?;
@@ -184,9 +182,9 @@ fn say_free(
     context: &mut Context,
 ) -> Result<(), Error> {
     for (name, _) in running {
-        context.say(&format!("{name}: has let go of the port and still runs"))?;
+        context.say(&words::still_runs(name))?;
     }
-    context.say(&format!("{} is free{}", targets.names(), connections_left(left)))?;
+    context.say(&freed(&targets.names(), left))?;
     Ok(())
 }
 
@@ -198,13 +196,7 @@ fn say_held(
     context: &mut Context,
 ) {
     let (Look::Held(by) | Look::Taken(by, _)) = look else { return };
-    let mut line = format!("{} is not free after {:?}: {by}", targets.names(), args.timeout);
-    if !running.is_empty() {
-        let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
-        line = format!("{line}; still running: {}", names.join(", "));
-        if args.force_after.is_none() && args.signal != Signal::Kill && !args.via_manager {
-            line = format!("{line}; --force-after 5s sends SIGKILL");
-        }
-    }
-    context.note(&line);
+    let names: Vec<&str> = running.iter().map(|(name, _)| name.as_str()).collect();
+    let can_force = args.force_after.is_none() && args.signal != Signal::Kill && !args.via_manager;
+    context.tell([words::held(&targets.names(), args.timeout, by, &names, can_force)]);
 }

@@ -102,8 +102,8 @@ impl Watch<'_> {
             if state.laid.title.as_str().is_empty() {
                 // What could not be seen of the first table cannot be seen later.
                 let notes = super::super::gaps(&join::listing(&table, None), context);
-                notes.first().iter().for_each(|note| state.say(note));
-                state.notes.extend(notes);
+                notes.first().iter().for_each(|note| state.say(&note.line));
+                state.notes.extend(notes.into_iter().flat_map(|note| std::iter::once(note.line).chain(note.hints)));
             }
             if let Some(unknown) = summary::unknown_traffic(&table).filter(|_| !self.has_said_unknown) {
                 self.has_said_unknown = true;

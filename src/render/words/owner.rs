@@ -86,7 +86,8 @@ fn in_full(row: &Row<'_>, process: Option<&Process>, listing: &Listing<'_>, char
     facts.extend(container.map(|container| ("container", column::container(container, charset))));
     facts.extend(users(row, process, charset).map(|users| ("user", users)));
     let now = listing.snapshot.host.captured_at;
-    facts.extend(process.into_iter().flat_map(|process| of_process(process, now, charset)));
+    let user = process.and_then(|process| row.user_name(process.uid?));
+    facts.extend(process.into_iter().flat_map(|process| of_process(process, user, now, charset)));
     facts
 }
 
@@ -162,7 +163,7 @@ fn users(row: &Row<'_>, process: Option<&Process>, charset: Charset) -> Option<T
     }
 }
 
-fn of_process(process: &Process, now: SystemTime, charset: Charset) -> Vec<Fact> {
+fn of_process(process: &Process, user: Option<&str>, now: SystemTime, charset: Charset) -> Vec<Fact> {
     let not_readable = || Text::plain("could not be read");
     let path = |path: &Path| Text::of_os(path.as_os_str(), charset);
     let started = process.started_at.map(|time| {
@@ -184,18 +185,18 @@ fn of_process(process: &Process, now: SystemTime, charset: Charset) -> Vec<Fact>
     let mut facts = vec![
         ("started", started.unwrap_or_else(Text::unknown)),
         ("exe", exe),
-        ("cwd", process.cwd.as_deref().map_or_else(not_readable, path)),
+        ("cwd", process.cwd.as_deref().map_or_else(not_readable, |cwd| process::folder(cwd, user, charset))),
         ("argv", argv),
     ];
-    facts.extend(process.project.as_ref().map(|known| ("project", project(known, charset))));
+    facts.extend(process.project.as_ref().map(|known| ("project", project(known, user, charset))));
     facts
 }
 
-/// The project with its folder: `shop@feature-x (/home/ada/src/shop)`.
-pub fn project(project: &Project, charset: Charset) -> Text {
+/// The project with its folder: `shop@feature-x (~/src/shop)`.
+fn project(project: &Project, user: Option<&str>, charset: Charset) -> Text {
     let name = cell::project(project, charset);
     let Some(folder) = &project.folder else { return name };
-    let folder = Text::of_os(folder.as_os_str(), charset);
+    let folder = process::folder(folder, user, charset);
     Text::join(&[name, Text::join(&[Text::plain("("), folder, Text::plain(")")], "")], " ")
 }
 

@@ -1,5 +1,7 @@
 //! A process as people call it: by its name, and for an interpreter by what it runs.
 
+use std::path::{Path, PathBuf};
+
 use crate::model::{Pid, Process, Snapshot};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::cell;
@@ -28,10 +30,38 @@ pub fn called(process: &Process, charset: Charset) -> Text {
     cell::running(Some(process), charset).unwrap_or_else(|| short(process, charset))
 }
 
+/// A folder with `~` for the home folder of the process's user, as systems usually lay them out.
+pub fn folder(path: &Path, user: Option<&str>, charset: Charset) -> Text {
+    let homes = user.into_iter().flat_map(|user| {
+        let root = (user == "root").then(|| PathBuf::from("/root"));
+        root.into_iter().chain(["/home", "/Users"].map(|homes| Path::new(homes).join(user)))
+    });
+    let inside = homes.into_iter().find_map(|home| path.strip_prefix(home).ok());
+    match inside {
+        Some(rest) if rest.as_os_str().is_empty() => Text::plain("~"),
+        Some(rest) => Text::join(&[Text::plain("~"), Text::of_os(rest.as_os_str(), charset)], "/"),
+        None => Text::of_os(path.as_os_str(), charset),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing;
+
+    #[test]
+    fn a_folder_below_the_home_of_its_user_begins_with_a_tilde() {
+        for (path, user, shown) in [
+            ("/home/ada/src/shop", Some("ada"), "~/src/shop"),
+            ("/Users/ada", Some("ada"), "~"),
+            ("/root/x", Some("root"), "~/x"),
+            ("/root/x", Some("ada"), "/root/x"),
+            ("/home/adam", Some("ada"), "/home/adam"),
+            ("/home/ada", None, "/home/ada"),
+        ] {
+            assert_eq!(folder(Path::new(path), user, Charset::Unicode).as_str(), shown);
+        }
+    }
 
     #[test]
     fn the_first_process_stands_first_and_what_is_not_seen_is_said() {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::model::{Answer, Gap, GapReason, Listing, Missing, Rate, Redirect, Snapshot, SpaceKind, State, ToPort};
+use crate::render::text::number::thousands;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
+use crate::render::words::said::Said;
 use crate::render::words::{gap, traffic};
 use crate::select::leftovers::Leftovers;
 
@@ -42,7 +44,7 @@ pub fn title_of_listing(listing: &Listing<'_>, leftovers: &Leftovers, verbose: b
     }
     parts.extend(counts(listing).into_iter().map(Text::plain));
     let folded: Vec<String> =
-        leftovers.iter().map(|(state, count)| format!("{} {}", grouped(*count), state.name())).collect();
+        leftovers.iter().map(|(state, count)| format!("{} {}", thousands(*count), state.name())).collect();
     if !folded.is_empty() {
         parts.push(Text::plain(format!("{} (list them with -a)", folded.join(", "))));
     }
@@ -89,59 +91,50 @@ fn counts(listing: &Listing<'_>) -> Vec<String> {
             Some(State::Unconnected) => "unconnected",
             Some(state) => state.name(),
         };
-        format!("{} {what}", grouped(count))
+        format!("{} {what}", thousands(count))
     };
     counts.into_iter().map(words).collect()
-}
-
-/// A count for people: `2,500`.
-pub fn grouped(count: usize) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
 }
 
 /// Says how many spaces were found and not listed; nothing when none were.
 pub fn further_spaces(snapshot: &Snapshot) -> Option<String> {
     match snapshot.further_spaces? {
         0 => None,
-        1 => Some("1 further port space on this host: --space all lists it too".to_owned()),
-        count => Some(format!("{count} further port spaces on this host: --space all lists them too")),
+        1 => Some("1 more port space (network namespace) on this host; use --space all to include it".to_owned()),
+        count => Some(format!(
+            "{} more port spaces (network namespaces) on this host; use --space all to include them",
+            thousands(count)
+        )),
     }
 }
 
 /// Says which spaces are out of reach, and what would show them; nothing when none are.
-pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<Said> {
     let gaps: Vec<&Gap> = snapshot.gaps_of(Answer::Spaces).collect();
-    let hint = hint(gaps.first()?.reason(), snapshot, program).map(|hint| format!("; {hint}")).unwrap_or_default();
+    let hint = hint(gaps.first()?.reason(), snapshot, program);
     let count = match snapshot.unseen_spaces() {
         None => "some port spaces are".to_owned(),
         Some(1) => "1 port space is".to_owned(),
         Some(count) => format!("{count} port spaces are"),
     };
     let details = gap::sentences(gaps.into_iter())?;
-    Some(format!("{count} not listed: {details}{hint}"))
+    Some(Said::with(format!("{count} not listed: {details}"), hint))
 }
 
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
-pub fn left_out(snapshot: &Snapshot) -> Option<String> {
+pub fn left_out(snapshot: &Snapshot) -> Option<Said> {
     snapshot.saved.as_ref()?;
     let gaps = snapshot.gaps.iter().filter(|gap| gap.reason() == GapReason::LeftOut);
     let details: Vec<String> = gaps.map(gap::sentence).collect();
     let mut lines = Vec::new();
     if !details.is_empty() {
-        lines.push(format!("{}, so sockets may be missing; {WHOLE}", details.join(" and ")));
+        lines.push(format!("{}, so sockets may be missing", details.join(" and ")));
     }
+    let hint = (!details.is_empty()).then(|| WHOLE.to_owned());
     // A filter by peer or user finds nothing then.
     let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason() == GapReason::Redacted);
     lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
-    (!lines.is_empty()).then(|| lines.join("; "))
+    (!lines.is_empty()).then(|| Said::with(lines.join("; "), hint))
 }
 
 /// What helps against a report that leaves something out.
@@ -159,55 +152,56 @@ pub fn columns_named(left: &[&str]) -> String {
 }
 
 /// Says how many owners are hidden in these rows, why, and what would show them; nothing when none are.
-pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<String> {
+pub fn hidden(listing: &Listing<'_>, program: Option<&Path>) -> Option<Said> {
     let hidden = listing.rows.iter().filter(|row| row.is_hidden()).count();
     if hidden == 0 {
         return None;
     }
     let gaps: Vec<&Gap> = listing.snapshot.gaps_of(Answer::Owners).collect();
     let details: Vec<String> = gaps.iter().map(|gap| gap::sentence(gap)).collect();
-    let noun = if listing.rows.len() == 1 { "socket" } else { "sockets" };
-    let mut line = format!("owners hidden for {hidden} of {} {noun}: {}", listing.rows.len(), details.join("; "));
-    let hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason(), listing.snapshot, program)).collect();
-    if !hints.is_empty() {
-        line = format!("{line}; {}", hints.join("; "));
-    }
-    Some(line)
+    let all = listing.rows.len();
+    let noun = if all == 1 { "socket" } else { "sockets" };
+    let line = format!("can't see who owns {} of {} {noun}: {}", thousands(hidden), thousands(all), details.join("; "));
+    Some(Said::with(line, hints(&gaps, listing.snapshot, program)))
 }
 
 /// Says why sockets may be missing, and what would show them; nothing when none are. What a report leaves out has been
 /// said when it was read.
-pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
-    let line = |gap: &Gap| match hint(gap.reason(), snapshot, program) {
-        Some(hint) => format!("{}; {hint}", gap::sentence(gap)),
-        None => gap::sentence(gap),
-    };
-    let lines: Vec<String> = snapshot.gaps_of(Answer::Sockets).map(line).collect();
-    (!lines.is_empty()).then(|| format!("sockets may be missing: {}", lines.join("; ")))
+pub fn missing(snapshot: &Snapshot, program: Option<&Path>) -> Option<Said> {
+    let gaps: Vec<&Gap> = snapshot.gaps_of(Answer::Sockets).collect();
+    let lines: Vec<String> = gaps.iter().map(|gap| gap::sentence(gap)).collect();
+    let line = || format!("sockets may be missing: {}", lines.join("; "));
+    (!lines.is_empty()).then(|| Said::with(line(), hints(&gaps, snapshot, program)))
+}
+
+/// What would show what these gaps hide, each line once.
+fn hints(gaps: &[&Gap], snapshot: &Snapshot, program: Option<&Path>) -> Vec<String> {
+    let mut hints: Vec<String> = gaps.iter().filter_map(|gap| hint(gap.reason(), snapshot, program)).collect();
+    hints.dedup();
+    hints
 }
 
 /// Says what is not known of what connections carry; nothing where nobody asked.
-pub fn unknown_traffic(snapshot: &Snapshot) -> Option<String> {
-    gap::sentences(snapshot.gaps.iter().filter(|gap| gap.missing() == Missing::Traffic))
+pub fn unknown_traffic(snapshot: &Snapshot) -> Option<Said> {
+    gap::sentences(snapshot.gaps.iter().filter(|gap| gap.missing() == Missing::Traffic)).map(Said::plain)
 }
 
 /// Says which ports that rules of the firewall lead away have no rows, and why; nothing when there are none.
-pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<String> {
+pub fn unlisted_redirects(snapshot: &Snapshot) -> Option<Said> {
     let why = gap::sentences(snapshot.gaps_of(Answer::Redirects));
     let missing = why.map(|why| format!("redirected ports may be missing: {why}"));
-    let lines: Vec<String> = missing.into_iter().chain(wide_redirects(snapshot)).collect();
-    (!lines.is_empty()).then(|| lines.join("; "))
+    let wide = wide_redirects(snapshot);
+    let hint = wide.is_some().then(|| "name a port to list it".to_owned());
+    let lines: Vec<String> = missing.into_iter().chain(wide).collect();
+    (!lines.is_empty()).then(|| Said::with(lines.join("; "), hint))
 }
 
 /// Says that a port may be published although it looks free, since the rules were not read; nothing when they were.
-pub fn unread_rules(snapshot: &Snapshot, program: Option<&Path>) -> Option<String> {
+pub fn unread_rules(snapshot: &Snapshot, program: Option<&Path>) -> Option<Said> {
     let mut gaps = snapshot.gaps.iter().filter(|gap| gap.missing() == Missing::Redirects);
     let gap = gaps.next()?;
     let line = format!("a firewall rule may already publish this port: {}", gap::sentence(gap));
-    Some(match hint(gap.reason(), snapshot, program) {
-        Some(hint) => format!("{line}; {hint}"),
-        None => line,
-    })
+    Some(Said::with(line, hint(gap.reason(), snapshot, program)))
 }
 
 /// Names the ranges of ports that are too wide for a row each: `tcp 20000-40000 to 10.0.0.1`.
@@ -230,7 +224,7 @@ fn wide_redirects(snapshot: &Snapshot) -> Option<String> {
     let shown = ranges.len().min(MOST_WIDE);
     let more = if ranges.len() > shown { format!(" and {} more", ranges.len() - shown) } else { String::new() };
     let list = || ranges[..shown].join(", ");
-    (!ranges.is_empty()).then(|| format!("firewall rules also forward {}{more}; name a port to list it", list()))
+    (!ranges.is_empty()).then(|| format!("firewall rules also forward {}{more}", list()))
 }
 
 /// Whether some ports of a range have rows, since they were named.
@@ -297,8 +291,8 @@ mod tests {
         snapshot.gaps.push(Gap::SocketsOfOthers);
         let said = missing(&snapshot, Some(Path::new("/opt/portscope")));
         let helps = if cfg!(windows) { "run it as Administrator" } else { "sudo /opt/portscope" };
-        let line = "sockets may be missing: port space host: some lines of /proc/PID/net could not be parsed; sockets of other users' processes are not reported; to see them: ";
-        assert_eq!(said, Some(format!("{line}{helps}")));
+        let line = "sockets may be missing: port space host: some lines of /proc/PID/net could not be parsed; sockets of other users' processes are not reported";
+        assert_eq!(said, Some(Said::with(line, [format!("to see them: {helps}")])));
         assert!(join::listing(&snapshot, None).is_incomplete());
     }
 }

@@ -6,16 +6,9 @@ use std::path::Path;
 use crate::analyse::unmatched::{Asked, Near, Standing};
 use crate::model::{Answer, Listing, Pid, Port, Protocol, Row};
 use crate::render::text::safe::{Charset, Text};
+use crate::render::words::said::Said;
 use crate::render::words::{socket, summary};
 use crate::select::NameKind;
-
-/// A sentence, and what helps.
-pub struct Said {
-    /// The sentence.
-    pub line: String,
-    /// What to type instead, one line each.
-    pub hints: Vec<String>,
-}
 
 fn safe(text: &str) -> String {
     Text::of(text, Charset::Unicode).into_string()

@@ -24,8 +24,13 @@ pub fn free(place: &Place, rows: &[&Row<'_>]) -> String {
     format!("{line}{}", connections_left(left))
 }
 
+/// The same of ports that were made free.
+pub fn freed(targets: &str, connections: usize) -> String {
+    format!("{targets} is free{}", connections_left(connections))
+}
+
 /// What is left on a port that is free: it keeps a server from the port only where that is strict about it.
-pub fn connections_left(count: usize) -> String {
+fn connections_left(count: usize) -> String {
     match count {
         0 => String::new(),
         1 => "; 1 old connection remains, which only blocks programs that do not set SO_REUSEADDR".to_owned(),
