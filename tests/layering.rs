@@ -206,6 +206,37 @@ fn outside_crates_stay_behind_one_door() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The texts of a line that people would read: at least two words beside each other.
+fn sentences(line: &str) -> Vec<&str> {
+    let line = line.trim();
+    // Attributes are for clap and the compiler, and what `expect` says is for whoever repairs the program.
+    if line.starts_with("#[") || line.contains("reason = \"") {
+        return Vec::new();
+    }
+    let is_word = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let is_sentence = |text: &&str| {
+        let words: Vec<&str> = text.split(' ').collect();
+        words.windows(2).any(|pair| is_word(pair[0]) && is_word(pair[1]))
+    };
+    line.split('"').skip(1).step_by(2).filter(is_sentence).collect()
+}
+
+/// Phrases in `commands` that are no sentences: the name of the manual in the head of its pages.
+const NOT_SENTENCES: &[&str] = &["portscope manual"];
+
+#[test]
+fn sentences_are_made_in_render() {
+    assert_eq!(sentences(r#"context.note("nothing was done");"#), ["nothing was done"]);
+    assert!(sentences(r#"#[arg(help = "a b")]"#).is_empty() && sentences(r#"let name = "port";"#).is_empty());
+    let mut wrong = Vec::new();
+    for (path, lines) in code().iter().filter(|(path, _)| path.starts_with("src/commands/")) {
+        for text in lines.iter().flat_map(|line| sentences(line)).filter(|text| !NOT_SENTENCES.contains(text)) {
+            wrong.push(format!("{path}: {text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "these belong in src/render/words: {wrong:#?}");
+}
+
 #[test]
 fn files_are_small() {
     let long: Vec<String> = code()

@@ -16,6 +16,7 @@ use crate::render::document::audit::AuditReport;
 use crate::render::document::{json, junit, listing, nagios, policy as policy_file, sarif};
 use crate::render::page::audit::{self as page, Form};
 use crate::render::words::finding::Audit;
+use crate::render::words::mistake;
 use crate::system::file;
 use crate::{join, select};
 
@@ -168,7 +169,7 @@ impl Args {
     ) -> Result<Vec<Finding<'a>>, Error> {
         let is_enabled = |rule: &Rule| self.is_enabled(rule, policy);
         let mut found = audit::findings(listing, &is_enabled);
-        if is_enabled(audit::rule("incomplete").expect("the rule is in the table")) {
+        if is_enabled(audit::rule("incomplete").expect("known")) {
             found.extend(audit::incomplete(listing));
         }
         if let Some(path) = path {
@@ -183,7 +184,7 @@ impl Args {
 fn parse_rule(text: &str) -> Result<&'static Rule, String> {
     audit::rule(text).ok_or_else(|| {
         let ids: Vec<&str> = RULES.iter().map(|rule| rule.id).collect();
-        format!("`{text}` is not a rule: expected {}", ids.join(", "))
+        mistake::not_a_rule(text, &ids)
     })
 }
 
@@ -199,8 +200,7 @@ fn policy_path(args: &Args, context: &Context) -> Result<Option<PathBuf>, Error>
     let path = PathBuf::from(POLICY);
     let Ok(metadata) = std::fs::metadata(&path) else { return Ok(None) };
     if context.environment.is_sudo() && !file::is_of_root(&metadata) {
-        let problem = "under sudo it must be owned by root and writable by root only; use --no-policy to ignore it";
-        return Err(Error::Config { path, problem: problem.to_owned() });
+        return Err(Error::Config { path, problem: mistake::UNTRUSTED_POLICY.to_owned() });
     }
     Ok(Some(path))
 }
@@ -208,7 +208,7 @@ fn policy_path(args: &Args, context: &Context) -> Result<Option<PathBuf>, Error>
 fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
     let error = |problem: &str| Error::Config { path: path.to_owned(), problem: problem.to_owned() };
     let bytes = host::read_small_file(path).map_err(|problem| error(&problem.to_string()))?;
-    let text = String::from_utf8(bytes).map_err(|_| error("it is not valid UTF-8"))?;
+    let text = String::from_utf8(bytes).map_err(|_| error(mistake::NOT_UTF8))?;
     policy::parse(&text, catalogue).map_err(|error| in_file(path, &error))
 }
 

@@ -17,6 +17,7 @@ use crate::model::{Bind, Caller, Listing, Need, Platform, Port, Protocol, SpaceC
 use crate::render::document::check::CheckReport;
 use crate::render::document::json;
 use crate::render::page::check;
+use crate::render::words::{mistake, verdict};
 use crate::select::{self, Place, TargetList};
 
 /// Check whether a program can bind a port; if not, show why and how to fix it
@@ -118,7 +119,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         }
         let is_good = verdicts().all(Verdict::is_good);
         if let (Some(Uid(user)), false, false) = (args.user, args.no_probe, can_ask) {
-            context.note(&format!("not tried as uid {user}: only root on Linux may; judged by the open sockets alone"));
+            context.note(&verdict::not_tried_as(user));
         }
         show(args, &checked, &listing, caller, context)?;
         return Ok(if is_good { ExitStatus::Yes } else { ExitStatus::No });
@@ -176,10 +177,7 @@ impl Args {
         let asked = ports::look_up(TargetList::all(&self.ports), &self.protocols.of_servers(), catalogue)?;
         for asked in &asked {
             if asked.address.is_some() && !self.addresses.is_empty() {
-                return Err(Error::Usage(format!(
-                    "`{}` has an address already: leave out --address",
-                    asked.target.text
-                )));
+                return Err(Error::Usage(mistake::two_addresses(&asked.target.text)));
             }
             let mut by_port: Vec<(Port, Vec<Protocol>)> = Vec::new();
             for (port, protocol) in &asked.ports {
@@ -249,13 +247,13 @@ impl Args {
 }
 
 fn unknown_interface(name: &str) -> Error {
-    Error::Usage(format!("--address: `{name}` is not an interface here: `ip link` lists them"))
+    Error::Usage(mistake::unknown_interface(name))
 }
 
 fn parse_uid(text: &str) -> Result<Uid, String> {
     // The highest number stands for "no change" in setresuid(2).
     let number = text.parse().ok().filter(|number| *number != u32::MAX);
-    number.map(Uid).ok_or_else(|| format!("`{text}` is not a user ID: expected 0-4294967294"))
+    number.map(Uid).ok_or_else(|| mistake::not_a_uid(text))
 }
 
 fn parse_address(text: &str) -> Result<Address, String> {
@@ -264,7 +262,7 @@ fn parse_address(text: &str) -> Result<Address, String> {
         None => (text, None),
     };
     let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    let expected = || format!("`{text}` is not an address: expected an IPv4 or IPv6 address, such as 127.0.0.1 or ::1");
+    let expected = || mistake::not_an_address(text);
     let address: IpAddr = bare.parse().map_err(|_| expected())?;
     if interface.as_ref().is_some_and(String::is_empty) {
         return Err(expected());
@@ -275,8 +273,8 @@ fn parse_address(text: &str) -> Result<Address, String> {
 /// An address of one link needs its interface, and no other one has any.
 fn of_link(address: IpAddr, interface: Option<String>, text: &str) -> Result<Address, String> {
     match (&interface, scope_in_words(address)) {
-        (None, Some(scope)) => Err(format!("`{text}` is {scope}: expected its interface too, such as {address}%eth0")),
-        (Some(_), None) => Err(format!("`{text}`: only a link-local address has an interface; see --device")),
+        (None, Some(scope)) => Err(mistake::no_interface(text, scope, &address)),
+        (Some(_), None) => Err(mistake::needless_interface(text)),
         _ => Ok(Address { address, interface }),
     }
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use crate::collect::probe::BoundSocket;
 use crate::error::{Error, ExitStatus};
 use crate::model::Port;
+use crate::render::words::mistake;
 use crate::system::exec::{ExecError, filled, replace_process};
 
 /// What stands for the port in the command.
@@ -15,9 +16,7 @@ pub fn exec(command: &[OsString], port: Port, listener: Option<BoundSocket>) -> 
     let words: Vec<OsString> = command.iter().map(|word| filled(word, PLACE, &port.to_string())).collect();
     Err(match replace_process(&words, listener) {
         ExecError::Failed(problem) => Error::Exec { command: command[0].to_string_lossy().into_owned(), problem },
-        ExecError::Unsupported => Error::Usage(
-            "--exec: this system cannot replace a running program; use the number that is printed".to_owned(),
-        ),
+        ExecError::Unsupported => Error::Usage(mistake::NO_EXEC.to_owned()),
     })
 }
 

@@ -21,6 +21,7 @@ use crate::render::document::free::{self as document, Answer};
 use crate::render::document::json;
 use crate::render::page::free;
 use crate::render::text::safe::{Charset, Text};
+use crate::render::words::mistake;
 use crate::render::words::reason::Explained;
 use crate::render::words::summary;
 
@@ -176,19 +177,16 @@ impl Args {
         let range = self.range();
         let size = u32::from(range.last().get()) - u32::from(range.first().get()) + 1;
         if u32::from(self.count) > size {
-            return Err(Error::Usage(format!("--count: `{}` exceeds the {size} ports in {range}", self.count)));
+            return Err(Error::Usage(mistake::too_many(self.count, size, range)));
         }
         if self.exec.is_empty() {
             return Ok(());
         }
         if self.count > 1 {
-            return Err(Error::Usage("--exec runs the command with one port: expected --count 1".to_owned()));
+            return Err(Error::Usage(mistake::ONE_PORT.to_owned()));
         }
         if !self.listen_fds && !exec::mentions_port(&self.exec) {
-            return Err(Error::Usage(format!(
-                "--exec: the command has no `{}`, which stands for the port: add it to an argument, or use --listen-fds before --exec",
-                exec::PLACE
-            )));
+            return Err(Error::Usage(mistake::no_placeholder(exec::PLACE)));
         }
         Ok(())
     }
@@ -211,7 +209,7 @@ impl Args {
     fn folder(&self) -> Result<Option<PathBuf>, Error> {
         let Some(seed) = &self.seed else { return Ok(None) };
         if seed.is_empty() {
-            return Err(Error::Usage("--seed: the seed is empty: expected a text or a path".to_owned()));
+            return Err(Error::Usage(mistake::EMPTY_SEED.to_owned()));
         }
         if !looks_like_path(seed) {
             return Ok(None);
@@ -219,7 +217,7 @@ impl Args {
         let full = Path::new(seed).canonicalize().ok();
         if full.is_none() && (seed == "." || seed == "..") {
             let shown = Text::of_os(seed, Charset::Unicode);
-            return Err(Error::Usage(format!("--seed: the directory `{}` no longer exists", shown.as_str())));
+            return Err(Error::Usage(mistake::no_directory(shown.as_str())));
         }
         Ok(full)
     }
@@ -237,9 +235,9 @@ impl Args {
             return Ok(None);
         }
         held.clear();
-        let address = self.address.map_or_else(|| "every address".to_owned(), |address| address.to_string());
         let listener = probe::listen(self.address, port).map_err(|refusal| {
-            Error::Usage(format!("--listen-fds: cannot listen on port {port} at {address}: {}", refusal.name()))
+            let address = self.address.as_ref().map(|address| address as &dyn std::fmt::Display);
+            Error::Usage(mistake::cannot_listen(port, address, refusal.name()))
         })?;
         Ok(Some(listener))
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::handbook::{self, ENVIRONMENT, Entry, FILES};
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
+use crate::render::words::mistake;
 
 /// Print the manual page of portscope or of one of its commands
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub fn run(args: &Args, mut program: clap::Command, context: &mut Context) -> Re
 
 fn unknown(name: &str, program: &clap::Command) -> Error {
     let names: Vec<&str> = program.get_subcommands().map(clap::Command::get_name).collect();
-    Error::Usage(format!("`{name}` is not a command: expected {}", names.join(", ")))
+    Error::Usage(mistake::not_a_command(name, &names))
 }
 
 fn write_all(program: &clap::Command, folder: &Path) -> Result<(), Error> {

@@ -41,6 +41,7 @@ use crate::config;
 use crate::context::{Context, Look};
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
+use crate::render::words::mistake;
 use crate::render::words::said::Said;
 use crate::render::words::summary;
 use crate::select::{Ports, Target, TargetKind, TargetList, Wanted};
@@ -224,7 +225,7 @@ fn accepted(mut arguments: Vec<OsString>) -> Result<Vec<OsString>, Error> {
         return Ok(arguments);
     }
     if is_foreign {
-        let line = format!("`{}` is written for another tool", words.join(" "));
+        let line = mistake::of_another_tool(&words);
         let hints = habit(&arguments).into_iter().collect();
         return Err(Error::OtherTool { line, hints });
     }

@@ -4,6 +4,7 @@ use crate::analyse::unmatched::{Asked, Here};
 use crate::catalogue::Catalogue;
 use crate::error::Error;
 use crate::model::{Names, Port, Protocol};
+use crate::render::words::mistake;
 use crate::render::words::unmatched;
 use crate::select::{Address, Target, TargetKind};
 
@@ -40,7 +41,7 @@ fn one<'t>(target: &'t Target, default: &[Protocol], catalogue: &Catalogue) -> R
 }
 
 fn not_a_port(text: &str) -> Error {
-    Error::Usage(format!("`{text}` is not a port: expected a port (8080, 53/udp, 8000-8100), ADDR:PORT or a service"))
+    Error::Usage(mistake::not_a_port(text))
 }
 
 /// Says that no service has the name, and which come near it.

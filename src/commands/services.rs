@@ -11,6 +11,8 @@ use crate::render::document::json;
 use crate::render::document::services::{self as document, ServicesReport};
 use crate::render::page::services::{self, Form};
 use crate::render::text::paragraph;
+use crate::render::words::mistake;
+use crate::render::words::registered;
 
 /// Print the well-known ports, or look up a port or service in the whole registry
 #[derive(Debug, clap::Args)]
@@ -61,7 +63,9 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         }
     }
     if entries.is_empty() && form == Form::Table {
-        let line = nothing(args.query.as_deref().unwrap_or_default(), style);
+        let query = args.query.as_deref().unwrap_or_default();
+        let status = query.parse().ok().and_then(|port| Catalogue::status(port, Protocol::Tcp));
+        let line = registered::nothing(query, status, style.charset);
         paragraph::sentence(&mut text, &line, style.width)?;
     }
     pager::show(&text, form == Form::Table && !args.style.no_pager, context)?;
@@ -84,16 +88,7 @@ fn ports(query: &str) -> Result<Option<PortRange>, Error> {
     let looks_like_ports = query.starts_with(|first: char| first.is_ascii_digit())
         && query.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     if query.is_empty() {
-        return Err(Error::Usage("the query is empty: expected a port, a range or a word".to_owned()));
+        return Err(Error::Usage(mistake::EMPTY_QUERY.to_owned()));
     }
     if looks_like_ports { query.parse().map(Some).map_err(|error| Error::Usage(format!("{error}"))) } else { Ok(None) }
-}
-
-fn nothing(query: &str, style: crate::render::text::style::Style) -> String {
-    let status = query.parse().ok().and_then(|port| Catalogue::status(port, Protocol::Tcp));
-    let shown = crate::render::text::safe::Text::of(query, style.charset);
-    match status {
-        Some(status) => format!("no service is registered for {} (IANA: {status})", shown.as_str()),
-        None => format!("no service matches `{}`", shown.as_str()),
-    }
 }

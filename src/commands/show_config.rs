@@ -88,9 +88,8 @@ fn sort(output: &OutputArgs, defaults: &Defaults) -> Line {
         (None, Some(preset)) => (Some(preset.value), origin(preset)),
         (None, None) => (None, Origin::Default),
     };
-    let value = value.map_or(Shown::Unset("listeners first, then by port"), |sorting| {
-        Shown::Text(crate::cli::sorting_name(sorting))
-    });
+    let value =
+        value.map_or(Shown::Unset(settings::USUAL_ORDER), |sorting| Shown::Text(crate::cli::sorting_name(sorting)));
     ("sort".to_owned(), value, vec![origin])
 }
 

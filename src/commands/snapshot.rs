@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Gap, Need, Snapshot, SpaceChoice};
 use crate::render::document::json;
+use crate::render::words::summary;
 use crate::system::file;
 use crate::{config, join, select};
 
@@ -86,10 +87,7 @@ fn redact(snapshot: &mut Snapshot) {
     snapshot.users.clear();
     snapshot.gaps.iter_mut().for_each(Gap::redact);
     snapshot.gaps.extend([Gap::RedactedPeers, Gap::RedactedUsers]);
-    let kept = "names of hosts, files, units and containers are kept and may contain user names";
-    snapshot.warnings.push(format!(
-        "redacted: peers, users, arguments, scripts, projects and working directories were removed; {kept}"
-    ));
+    snapshot.warnings.push(summary::REDACTED.to_owned());
 }
 
 #[cfg(test)]

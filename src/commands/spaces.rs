@@ -15,6 +15,7 @@ use crate::render::document::json;
 use crate::render::document::spaces::SpacesReport;
 use crate::render::page::spaces;
 use crate::render::text::safe::Charset;
+use crate::render::words::mistake;
 use crate::render::words::said::Said;
 use crate::render::words::summary;
 
@@ -87,8 +88,7 @@ fn report(path: &Path, others: &[Snapshot], need: &Need, context: &mut Context) 
     let identity = |snapshot: &Snapshot| (snapshot.host.name.clone(), snapshot.host.boot_id.clone());
     if others.iter().any(|other| identity(other) == identity(&snapshot)) {
         let name = snapshot.host.name.unwrap_or_else(|| "unknown".to_owned());
-        let problem = format!("{} is another report of host {name}: expected one report per host", path.display());
-        return Err(Error::Usage(format!("{problem}; to compare two reports of one host, use `portscope diff`")));
+        return Err(Error::Usage(mistake::same_host(path, &name)));
     }
     let left_out = summary::left_out(&snapshot);
     context.tell(left_out.map(|said| Said { line: format!("{}: {}", path.display(), said.line), ..said }));

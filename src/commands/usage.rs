@@ -13,6 +13,7 @@ use crate::render::document::usage::UsageReport;
 use crate::render::document::{json, nagios};
 use crate::render::page::usage as text;
 use crate::render::page::usage::UsageOptions;
+use crate::render::words::mistake;
 use crate::render::words::summary;
 use crate::render::words::usage::MARKED_ABOVE;
 
@@ -135,7 +136,7 @@ impl Args {
 
 fn unknown_space(names: &[String], snapshot: &Snapshot) -> String {
     let known: Vec<&str> = snapshot.spaces.iter().map(|space| space.label.as_str()).collect();
-    format!("no port space is named `{}`: expected all or one of {}", names.join(","), known.join(", "))
+    mistake::unknown_space(names, &known)
 }
 
 /// Reads `80%` or `80` as 0.8.
@@ -144,13 +145,11 @@ fn parse_share(text: &str) -> Result<f64, String> {
     let is_plain = number.starts_with(|first: char| first.is_ascii_digit())
         && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let percent = number.parse().ok().filter(|percent| is_plain && (0.0..=100.0).contains(percent));
-    percent
-        .map(|percent: f64| percent / 100.0)
-        .ok_or_else(|| format!("`{text}` is not a percentage: expected 0% to 100%, such as 80%"))
+    percent.map(|percent: f64| percent / 100.0).ok_or_else(|| mistake::not_a_percentage(text))
 }
 
 fn parse_count(text: &str) -> Result<usize, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a count: expected 0 or more"))
+    text.parse().map_err(|_| mistake::not_a_count(text))
 }
 
 #[cfg(test)]

@@ -127,9 +127,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         context.stdout.flush()?;
         for outcome in outcomes.iter().filter(|outcome| !outcome.is_reached && !is_reached) {
             let line = wait::missed(condition.goal, outcome, &args.processes, style.charset);
-            let within =
-                if args.timeout.is_zero() { String::new() } else { format!("timed out after {:?}: ", args.timeout) };
-            context.note(&format!("{within}{line}"));
+            context.note(&wait::timed_out(args.timeout, &line));
         }
     }
     Ok(if is_reached { ExitStatus::Yes } else { ExitStatus::No })
@@ -182,8 +180,7 @@ fn spinner(args: &Args, condition: &Condition, context: &Context) -> Option<Spin
         return None;
     }
     let ports: Vec<String> = condition.ports.iter().map(ToString::to_string).collect();
-    let goal = if args.free { "to be free" } else { "to accept connections" };
-    Some(Spinner::start(&format!("waiting for {} {goal}", ports.join(", ")), style_of_stderr(context)))
+    Some(Spinner::start(&wait::waiting(&ports, condition.goal), style_of_stderr(context)))
 }
 
 /// The look of what is drawn beside the output.

@@ -9,6 +9,7 @@ use clap_complete::env::{EnvCompleter, Shells};
 
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
+use crate::render::words::mistake;
 
 /// The variable by which a shell's script asks for completions; its value is the shell's name.
 pub const VARIABLE: &str = "PORTSCOPE_COMPLETE";
@@ -55,7 +56,7 @@ pub fn answer(
 ) -> Result<ExitStatus, Error> {
     let mut words = words.into_iter().skip_while(|word| word != "--");
     if words.next().is_none() {
-        return Err(Error::Usage(format!("{VARIABLE} is set for the scripts of `portscope completions`: unset it")));
+        return Err(Error::Usage(mistake::stray_variable(VARIABLE)));
     }
     let words: Vec<OsString> = words.collect();
     let mut command = values::attach(command);
@@ -72,5 +73,5 @@ pub fn answer(
 fn completer(shell: &str) -> Result<&'static dyn EnvCompleter, Error> {
     const SHELLS: Shells<'static> = Shells::builtins();
     let known = SHELLS.0.iter().copied().find(|known| known.is(shell));
-    known.ok_or_else(|| Error::Usage(format!("{VARIABLE}: `{shell}` is not a shell that can be completed")))
+    known.ok_or_else(|| Error::Usage(mistake::not_a_shell(VARIABLE, shell)))
 }

@@ -13,6 +13,7 @@ use crate::collect::control::Signal;
 use crate::collect::{Source, System};
 use crate::model::{Need, Protocol, Snapshot, SpaceChoice, State};
 use crate::render::words::column::Column;
+use crate::render::words::completion;
 use crate::select::StateSet;
 
 /// What the value of an argument is, by the name that its help gives it.
@@ -146,7 +147,7 @@ fn columns() -> Vec<Candidate> {
 }
 
 fn sort_keys() -> Vec<Candidate> {
-    let descending = SORT_KEYS.iter().map(|(name, _)| (format!("{name}:desc"), "highest first".to_owned()));
+    let descending = SORT_KEYS.iter().map(|(name, _)| (format!("{name}:desc"), completion::HIGHEST_FIRST.to_owned()));
     SORT_KEYS.iter().map(|(name, _)| ((*name).to_owned(), String::new())).chain(descending).collect()
 }
 
@@ -161,7 +162,7 @@ fn signals() -> Vec<Candidate> {
 fn states() -> Vec<Candidate> {
     let named = State::ALL.into_iter().map(|state| state.name().to_ascii_lowercase().replace('_', "-"));
     let known = named.filter(|name| name.parse::<StateSet>().is_ok()).map(|name| (name, String::new()));
-    known.chain([("connected".to_owned(), "every state of a connection".to_owned())]).collect()
+    known.chain([("connected".to_owned(), completion::EVERY_CONNECTION.to_owned())]).collect()
 }
 
 fn services() -> Vec<Candidate> {
@@ -214,7 +215,7 @@ fn processes() -> Vec<Candidate> {
     }
     let about = |ports: BTreeSet<u16>| {
         let ports: Vec<String> = ports.into_iter().take(8).map(|port| port.to_string()).collect();
-        if ports.is_empty() { "process".to_owned() } else { format!("listens on {}", ports.join(", ")) }
+        completion::process(&ports)
     };
     found.into_iter().map(|(name, ports)| (name, about(ports))).collect()
 }
@@ -244,7 +245,7 @@ fn addresses() -> Vec<Candidate> {
 
 fn spaces() -> Vec<Candidate> {
     let need = Need { spaces: SpaceChoice::All, belonging: true, ..listeners() };
-    let all = ("all".to_owned(), "every port space of this host".to_owned());
+    let all = ("all".to_owned(), completion::EVERY_SPACE.to_owned());
     let Some(snapshot) = now(need) else { return vec![all] };
     let of = |space: &crate::model::Space| (space.label.clone(), space.kind.name().to_owned());
     snapshot.spaces.iter().map(of).chain([all]).collect()

@@ -14,6 +14,7 @@ use crate::join;
 use crate::model::{BindWay, Changes, Event, EventKind, Listing, Watching, Ways};
 use crate::render::document;
 use crate::render::page::events::EventLines;
+use crate::render::words::mistake;
 use crate::render::words::{event, summary};
 use crate::select::Filter;
 use crate::system::signals::Asked;
@@ -175,7 +176,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 
 fn live(shown: &mut Shown<'_>, context: &mut Context) -> Result<ExitStatus, Error> {
     let args = shown.args;
-    let asked = Asked::to_end().map_err(|error| Error::Unable(format!("cannot wait for signals: {error}")))?;
+    let asked = Asked::to_end().map_err(|error| Error::Unable(mistake::cannot_wait(&error)))?;
     let started = context.now();
     let need = args.selection.need_of_events(args.argv);
     let watching = Watching {

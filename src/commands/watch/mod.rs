@@ -19,6 +19,7 @@ use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::Protocol;
+use crate::render::words::mistake;
 use crate::render::words::screen as words;
 use crate::screen::laid::Choice;
 use crate::screen::state::State;
@@ -78,7 +79,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
         return Err(Error::Unable(words::NEEDS_TERMINAL.to_owned()));
     }
     let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
-    let wait = |error| Error::Unable(format!("cannot wait for signals: {error}"));
+    let wait = |error| Error::Unable(mistake::cannot_wait(&error));
     let asked = AskedAtTerminal::watch().map_err(wait)?;
     let stopped = Stopped::watch().map_err(wait)?;
     let feed = Feed::start(args, context)?;

@@ -7,6 +7,9 @@ use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
 
+/// What stands for a sorting that was not set.
+pub const USUAL_ORDER: &str = "listeners first, then by port";
+
 /// A value of a setting.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Shown {

@@ -140,6 +140,10 @@ pub fn left_out(snapshot: &Snapshot) -> Option<Said> {
 /// What helps against a report that leaves something out.
 const WHOLE: &str = "`portscope snapshot` writes a whole one";
 
+/// What a report says of itself that was redacted.
+pub const REDACTED: &str = "redacted: peers, users, arguments, scripts, projects and working directories were removed; \
+    names of hosts, files, units and containers are kept and may contain user names";
+
 /// Says which columns had no room.
 pub fn columns_left(left: &[Column]) -> String {
     let names: Vec<&str> = left.iter().map(|column| column.name()).collect();

@@ -47,6 +47,11 @@ fn registered(port: &Checked<'_>, charset: Charset) -> String {
     if names.is_empty() { String::new() } else { format!(" (registered for {})", names.join(", ")) }
 }
 
+/// No bind was tried as the user that was asked for.
+pub fn not_tried_as(user: u32) -> String {
+    format!("not tried as uid {user}, which only root on Linux can do; the answer goes by the open sockets alone")
+}
+
 /// Says whether nothing at all is to be said of a bind but that it succeeds.
 pub fn is_plainly_free(verdict: &Verdict<'_>) -> bool {
     verdict.is_beside_the_point()

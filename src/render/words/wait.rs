@@ -1,5 +1,7 @@
 //! What came of waiting.
 
+use std::time::Duration;
+
 use crate::analyse::wait::{Goal, Outcome, Place};
 use crate::model::{BindError, Row};
 use crate::render::text::safe::Charset;
@@ -49,6 +51,20 @@ pub fn refused(refusal: &BindError, rows: &[&Row<'_>], charset: Charset) -> Stri
         }
         None => format!("{line}, and no socket that this run can see is on it"),
     }
+}
+
+/// `timed out after 30s: nothing is listening on tcp 8080`; without a limit nothing has timed out.
+pub fn timed_out(limit: Duration, line: &str) -> String {
+    if limit.is_zero() { line.to_owned() } else { format!("timed out after {limit:?}: {line}") }
+}
+
+/// What is shown while a person waits.
+pub fn waiting(ports: &[String], goal: Goal) -> String {
+    let goal = match goal {
+        Goal::Free => "to be free",
+        Goal::Listening => "to accept connections",
+    };
+    format!("waiting for {} {goal}", ports.join(", "))
 }
 
 /// More sockets that were seen instead are only counted.
