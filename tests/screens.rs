@@ -28,6 +28,41 @@ fn the_listing_shows_what_is_worth_most_at_each_width() {
     }
 }
 
+/// What a terminal of this width shows of a page.
+fn page(report: &str, arguments: &[&str], width: usize) -> String {
+    let run = portscope(arguments.iter().copied()).args(["--from", report]).env("COLUMNS", width.to_string());
+    let run = run.env("TERM", "xterm").env("PORTSCOPE_PAGER", "cat").env("NO_COLOR", "1").env("TZ", "UTC");
+    let (code, seen) = run.at_terminal().ends();
+    assert!(code < 2, "{arguments:?}: {seen}");
+    // The report is a file of this run, and so is the program.
+    seen.replace("\r\n", "\n").replace(report, "web-1.json").replace(env!("CARGO_BIN_EXE_portscope"), "portscope")
+}
+
+#[test]
+fn every_page_fits_each_width() {
+    let folder = Folder::new();
+    let report = workstation(&folder);
+    for (name, arguments) in [
+        ("info_of_a_server", &["info", "3000"][..]),
+        ("info_of_a_database", &["info", "5432"]),
+        ("info_of_leftovers", &["info", "51034"]),
+        ("group", &["--group"]),
+        ("spaces", &["spaces"]),
+        ("usage", &["usage"]),
+        ("audit", &["audit", "--no-policy"]),
+    ] {
+        let mut all = String::new();
+        for width in [60, 80, 120, 200] {
+            let seen = page(&report, arguments, width);
+            // A word that is wider than the terminal, such as a path, stands on a line of its own.
+            let is_whole = |line: &str| line.width() <= width || !line.trim().contains(' ');
+            assert!(seen.lines().all(is_whole), "{arguments:?} at {width}: {seen}");
+            all.push_str(&format!("---- {width} columns\n{seen}"));
+        }
+        insta::assert_snapshot!(name, all);
+    }
+}
+
 #[test]
 fn what_no_process_holds_is_counted_and_listed_when_it_is_asked_for() {
     let folder = Folder::new();

@@ -107,8 +107,8 @@ impl Watch<'_> {
             }
             if let Some(unknown) = summary::unknown_traffic(&table).filter(|_| !self.has_said_unknown) {
                 self.has_said_unknown = true;
-                state.say(&unknown);
-                state.notes.push(unknown);
+                state.say(&unknown.line);
+                state.notes.push(unknown.line);
                 is_new = true;
             }
             is_new |= state.replace(table);

@@ -406,7 +406,9 @@ mod tests {
     #[test]
     fn reasons_stand_beside_their_rows_or_below() {
         let addresses = ["0.0.0.0", "::", "::1", "127.0.0.2"];
-        insta::assert_snapshot!("check_80", text(&published(), 5432, &addresses, Some(80)));
+        for width in [60, 80, 120, 200] {
+            insta::assert_snapshot!(format!("check_{width}"), text(&published(), 5432, &addresses, Some(width)));
+        }
         insta::assert_snapshot!("check_40", text(&testing::snapshot(), 443, &addresses, Some(40)));
     }
 }

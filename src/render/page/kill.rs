@@ -227,11 +227,15 @@ mod tests {
     }
 
     fn written(snapshot: &Snapshot, pids: &[u32], managed: Option<&Managed>) -> String {
+        written_at(snapshot, pids, managed, None)
+    }
+
+    fn written_at(snapshot: &Snapshot, pids: &[u32], managed: Option<&Managed>, width: Option<usize>) -> String {
         let listing = join::listing(snapshot, None);
         let victims = pids.iter().map(|pid| victim(&listing, *pid, managed.cloned())).collect();
         let plan = Plan { victims, refusals: Vec::new() };
         let mut text = Vec::new();
-        write(&mut text, &plan, Style { color: false, charset: Charset::Unicode, width: None }).unwrap();
+        write(&mut text, &plan, Style { color: false, charset: Charset::Unicode, width }).unwrap();
         String::from_utf8(text).unwrap()
     }
 
@@ -244,6 +248,19 @@ mod tests {
           unit nginx.service may start it again
         hint: stop it for good: systemctl stop nginx.service
         ");
+    }
+
+    #[test]
+    fn the_plan_fits_each_width() {
+        let mut snapshot = testing::snapshot();
+        snapshot.processes.get_mut(&Pid(811)).unwrap().cwd = Some("/root/site".into());
+        let managed = Managed::new(Manager::Systemd, "nginx.service");
+        let at = |width| written_at(&snapshot, &[811, 812, 813], managed.as_ref(), Some(width));
+        for width in [60, 80, 120, 200] {
+            assert!(at(width).lines().all(|line| line.len() <= width), "{}", at(width));
+        }
+        insta::assert_snapshot!("kill_60", at(60));
+        insta::assert_snapshot!("kill_80", at(80));
     }
 
     #[test]
