@@ -98,7 +98,8 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         let mut text = Vec::new();
         policy_file::write(&mut text, &entries, &snapshot.host, snapshot.spaces[0].ephemeral)?;
         if text.len() as u64 > host::MOST_BYTES {
-            return Err(Error::Unable(too_large(entries.len(), text.len())));
+            let (size, most) = (text.len().div_ceil(1 << 20), host::MOST_BYTES >> 20);
+            return Err(Error::Unable(mistake::policy_too_large(entries.len(), size, most)));
         }
         context.stdout.write_all(&text)?;
         return Ok(ExitStatus::Yes);
@@ -210,15 +211,6 @@ fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
     let bytes = host::read_small_file(path).map_err(|problem| error(&problem.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|_| error(mistake::NOT_UTF8))?;
     policy::parse(&text, catalogue).map_err(|error| in_file(path, &error))
-}
-
-/// Why a policy is not written that could not be read.
-fn too_large(rules: usize, bytes: usize) -> String {
-    let (size, most) = (bytes.div_ceil(1 << 20), host::MOST_BYTES >> 20);
-    format!(
-        "the policy would have {rules} rules and {size} MiB, but --policy reads at most {most} MiB: write it by hand with \
-         port ranges, or for one port space (--space)"
-    )
 }
 
 fn in_file(path: &Path, error: &policy::PolicyError) -> Error {

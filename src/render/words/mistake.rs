@@ -94,6 +94,14 @@ pub const NOT_UTF8: &str = "it is not valid UTF-8";
 pub const UNTRUSTED_POLICY: &str =
     "under sudo it must be owned by root and writable by root only; use --no-policy to ignore it";
 
+/// A policy that was to be written could not be read again.
+pub fn policy_too_large(rules: usize, size: usize, most: u64) -> String {
+    format!(
+        "the policy would have {rules} rules and {size} MiB, but --policy reads at most {most} MiB: write it by hand with \
+         port ranges, or for one port space (--space)"
+    )
+}
+
 /// More ports are asked for than there are.
 pub fn too_many(count: u16, size: u32, range: PortRange) -> String {
     format!("--count: `{count}` exceeds the {size} ports in {range}")

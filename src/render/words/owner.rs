@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use crate::analyse::cause::Squatter;
 use crate::analyse::dossier::{Holding, Peers, User};
 use crate::model::{Forward, HiddenBecause, Listing, Nobody, Owner, Pid, Process, Project, Row, State, Uid};
+use crate::render::text::number::thousands;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
 use crate::render::words::cell;
@@ -21,8 +22,10 @@ pub fn connected(peers: &Peers<'_>) -> String {
         return "no connections".to_owned();
     }
     let noun = if peers.addresses == 1 { "address" } else { "addresses" };
-    let states: Vec<String> = peers.states.iter().map(|(state, count)| format!("{count} {}", state.name())).collect();
-    format!("{} from {} {noun}: {}", peers.connections, peers.addresses, states.join(", "))
+    let states: Vec<String> =
+        peers.states.iter().map(|(state, count)| format!("{} {}", thousands(*count), state.name())).collect();
+    let (connections, addresses) = (thousands(peers.connections), thousands(peers.addresses));
+    format!("{connections} from {addresses} {noun}: {}", states.join(", "))
 }
 
 /// `node server.js (shop) ×12, psql`: the processes of this machine that are connected.

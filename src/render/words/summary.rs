@@ -124,8 +124,12 @@ pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<Said
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.
 pub fn left_out(snapshot: &Snapshot) -> Option<Said> {
     snapshot.saved.as_ref()?;
-    let gaps = snapshot.gaps.iter().filter(|gap| gap.reason() == GapReason::LeftOut);
-    let details: Vec<String> = gaps.map(gap::sentence).collect();
+    let gaps = || snapshot.gaps.iter().filter(|gap| gap.reason() == GapReason::LeftOut);
+    let kinds: Vec<&str> = gaps().filter_map(kind_left_out).collect();
+    let mut details: Vec<String> = gaps().filter(|gap| kind_left_out(gap).is_none()).map(gap::sentence).collect();
+    if !kinds.is_empty() {
+        details.insert(0, format!("the report does not include {} sockets", kinds.join(" and ")));
+    }
     let mut lines = Vec::new();
     if !details.is_empty() {
         lines.push(format!("{}, so sockets may be missing", details.join(" and ")));
@@ -135,6 +139,15 @@ pub fn left_out(snapshot: &Snapshot) -> Option<Said> {
     let is_redacted = snapshot.gaps.iter().any(|gap| gap.reason() == GapReason::Redacted);
     lines.extend(is_redacted.then(|| "the report was redacted: peers, users and arguments are not in it".to_owned()));
     (!lines.is_empty()).then(|| Said::with(lines.join("; "), hint))
+}
+
+/// The protocol or family whose sockets a report leaves out.
+fn kind_left_out(gap: &Gap) -> Option<&'static str> {
+    match gap {
+        Gap::ProtocolLeftOut { protocol } => Some(protocol.name()),
+        Gap::FamilyLeftOut { family } => Some(family.name()),
+        _ => None,
+    }
 }
 
 /// What helps against a report that leaves something out.

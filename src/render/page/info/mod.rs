@@ -223,7 +223,7 @@ fn write_sockets(out: &mut dyn Write, holding: &Holding<'_>, own: Option<SpaceId
         let more = holding.connections.len().saturating_sub(MOST_CONNECTIONS);
         if more > 0 {
             let all = Peers::of(&holding.connections);
-            writeln!(out, "and {more} more: {}", owner::connected(&all))?;
+            writeln!(out, "and {} more: {}", thousands(more), owner::connected(&all))?;
         }
     }
     Ok(())
