@@ -134,7 +134,8 @@ fn containers_are_spaces_with_names_and_a_proxy_is_shown_as_what_it_stands_for()
         (&"listener".into(), &"stop its container: docker stop web".into())
     );
     let kill = engine.portscope(["kill", "8088", "--dry-run"]).exits(1).stderr;
-    assert!(kill.contains("only stands in for a container; to stop container web: docker stop web"), "{kill}");
+    assert!(kill.contains("only forwards the port to a container"), "{kill}");
+    assert!(kill.contains("hint: stop container web: docker stop web"), "{kill}");
     let check = engine.portscope(["check", "80", "-a", "0.0.0.0", "--json"]).success().json();
     assert_eq!(check["ports"][0]["binds"][0]["elsewhere"].as_array().unwrap().len(), 2, "{check:#}");
     // The engine is not asked: its word is missing, so the proxy is a process like any other.

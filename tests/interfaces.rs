@@ -82,7 +82,7 @@ fn a_socket_that_is_bound_to_an_interface_is_shown_and_taken_alike() {
     assert!(text.starts_with("port 6008 is taken: sleep (pid "), "{text}");
     assert!(text.contains(") listens on 127.0.0.1%lo:6008\n"), "{text}");
     let text = looking(&space, &["kill", "127.0.0.1%lo:6008", "--dry-run"]).success().stdout;
-    assert!(text.contains("  holds     tcp 127.0.0.1%lo:6008 LISTEN\n"), "{text}");
+    assert!(text.contains(", listens on tcp 127.0.0.1%lo:6008\n"), "{text}");
     // What keeps the port after its socket was destroyed is named alike.
     let kept = looking(&space, &["close", "127.0.0.1%lo:6008", "--yes"]).any_stderr().output();
     let kept = String::from_utf8(kept.stdout).unwrap();
@@ -103,7 +103,7 @@ fn kill_and_close_spare_who_has_the_address_on_another_interface() {
     assert!(output.stdout.starts_with(&line), "{}", output.stdout);
     assert_eq!(output.stdout.matches("LISTEN").count(), 1, "{}", output.stdout);
     let output = looking(&space, &["kill", "[fe80::9%tt0]:8080", "--yes"]).success();
-    assert!(output.stdout.contains("  holds     tcp [fe80::9%tt0]:8080 LISTEN\n"), "{}", output.stdout);
+    assert!(output.stdout.contains(", listens on tcp [fe80::9%tt0]:8080\n"), "{}", output.stdout);
     assert!(output.stdout.ends_with("tcp [fe80::9%tt0]:8080 is free\n"), "{}", output.stdout);
     let _ = eventually("the server ends", || server.0.try_wait().unwrap());
     assert!(is_alive(&mut spared));

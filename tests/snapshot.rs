@@ -145,7 +145,7 @@ fn what_a_report_leaves_out_is_said() {
     let _ = portscope(["-l", "--from"]).arg(file.display()).stderr_contains("written with filters").success();
     let _ = portscope(["usage", "--from"])
         .arg(file.display())
-        .stderr_contains("the report does not include udp sockets")
+        .stderr_contains("the report does not include udp and udplite sockets")
         .success();
 }
 

@@ -239,7 +239,7 @@ fn no_name_of_a_cgroup_becomes_part_of_a_command_line_that_is_suggested() {
             }
         }
         let dry = room.look(portscope(["kill", "8080", "--dry-run"])).any_stderr().exits_with([0, 1]).stdout;
-        assert!(!dry.contains(&format!("to stop it for good: systemctl stop {name}")), "{dry}");
+        assert!(!dry.contains(&format!("stop it for good: systemctl stop {name}")), "{dry}");
         drop(holder);
         let remove = format!("while ! rmdir '{0}' 2>/dev/null && test -d '{0}'; do :; done", own.display());
         room.runs(&["sh", "-c", &remove]);
