@@ -55,7 +55,10 @@ fn a_report_that_leaves_something_out_is_never_called_clean() {
     {
         let strict = [words, &["--strict"]].concat();
         let stderr = of_report(&strict, &file, 3).stderr;
-        assert!(stderr.contains(FILTERS) && (words[0] == "--json" || stderr.contains(NO_DATAGRAMS)), "{words:?}: {stderr}");
+        assert!(
+            stderr.contains(FILTERS) && (words[0] == "--json" || stderr.contains(NO_DATAGRAMS)),
+            "{words:?}: {stderr}"
+        );
     }
     let written = of_report(&["snapshot"], &file, 0).json();
     let reasons: Vec<&Value> = written["visibility"]["reasons"].as_array().unwrap().iter().collect();
