@@ -32,7 +32,7 @@ fn every_socket_is_listed_and_hidden_owners_are_counted() {
     let output = portscope(["-H"]).arg(port).run_by_nobody(&binary).stderr_contains(&hint).success();
     assert!(output.stdout.contains("(hidden)") && output.stdout.contains("root"), "{}", output.stdout);
     assert!(output.stderr.contains("can't see who owns 1 of 1 socket:"), "{}", output.stderr);
-    assert!(output.stderr.ends_with(&format!("\nhint: {hint}\n")), "{}", output.stderr);
+    assert!(output.stderr.ends_with(&format!("\nhint: to see them: {hint}\n")), "{}", output.stderr);
 
     let _ = portscope(["--strict", "--json"]).arg(port).run_by_nobody(&binary).exits(3);
 
