@@ -57,7 +57,7 @@ fn every_page_fits_each_width() {
             // A word that is wider than the terminal, such as a path, stands on a line of its own.
             let is_whole = |line: &str| line.width() <= width || !line.trim().contains(' ');
             assert!(seen.lines().all(is_whole), "{arguments:?} at {width}: {seen}");
-            all.push_str(&format!("---- {width} columns\n{seen}"));
+            all.extend(["---- ", &width.to_string(), " columns\n", &seen]);
         }
         insta::assert_snapshot!(name, all);
     }
