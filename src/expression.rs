@@ -204,7 +204,7 @@ fn cel_value(value: &serde_json::Value) -> Value {
 fn parse(text: &str, environment: &Env) -> Result<Program, String> {
     let program = environment.compile(text).map_err(|errors| {
         let first = errors.errors.first();
-        let problem = first.map_or_else(String::new, |error| format!("column {}: {}", error.pos.1, error.msg));
+        let problem = first.map_or_else(String::new, |error| format!("column {}: {}", error.pos.1, plain(&error.msg)));
         format!("`{}` is not a valid expression: {}", one_line(text), one_line(&problem))
     })?;
     if depth(program.expression()) > MOST_NESTED {
@@ -234,6 +234,21 @@ fn depth(tree: &IdedExpr) -> usize {
         Expr::Struct(fields) => fields.entries.iter().map(entry).max(),
     };
     1 + below.unwrap_or(0)
+}
+
+/// What the parser says, without its lists of tokens: `mismatched input '<EOF>' expecting {…}` is for who wrote it.
+fn plain(problem: &str) -> String {
+    const UNEXPECTED: [&str; 4] =
+        ["mismatched input ", "extraneous input ", "no viable alternative at input ", "token recognition error at: "];
+    let problem = problem.strip_prefix("Syntax error: ").unwrap_or(problem);
+    let problem = problem.split_once(" expecting ").map_or(problem, |(problem, _)| problem);
+    let Some(found) = UNEXPECTED.iter().find_map(|prefix| problem.strip_prefix(prefix)) else {
+        return problem.to_owned();
+    };
+    match found.trim_matches('\'') {
+        "<EOF>" => "it ends too early".to_owned(),
+        found => format!("unexpected `{found}`"),
+    }
 }
 
 fn one_line(text: &str) -> String {

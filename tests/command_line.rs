@@ -29,7 +29,7 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["127.0.0.1:"], format!("`127.0.0.1:` has no port after its colon: expected 1-65535{forms}")),
         (&["8080-"], format!("`8080-` is not a range: it has no end{forms}")),
         (&["[fe80::1%]:80"], format!("`[fe80::1%]` is not an address{forms}")),
-        (&["info", "22", "80"], "unexpected argument `80`: expected portscope info [OPTIONS] <PORT|NAME>\n".into()),
+        (&["services", "22", "80"], "unexpected argument `80`: expected portscope services [OPTIONS] [QUERY]\n".into()),
         (&["free", "8080"], "unexpected argument `8080`: expected portscope free [OPTIONS]\n".into()),
         (&["usage", "80"], "unexpected argument `80`: expected portscope usage [OPTIONS]\n".into()),
         (&["check", "8080-"], format!("`8080-` is not a range: it has no end{forms}\n")),

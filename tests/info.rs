@@ -260,6 +260,17 @@ fn a_name_is_told_port_by_port() {
 }
 
 #[test]
+fn several_ports_are_told_one_after_the_other() {
+    let report =
+        |arguments: &[&str]| portscope(["info", "--json", "--no-probe"]).args(arguments).any_stderr().success();
+    for arguments in [&["61985,61986"][..], &["61986", "61985/tcp"], &["61985-61986"], &["61985 61986"]] {
+        let report = report(arguments).json();
+        let ports: Vec<_> = report["ports"].as_array().unwrap().iter().map(|port| &port["port"]).collect();
+        assert_eq!(ports, [61985, 61986], "{arguments:?}");
+    }
+}
+
+#[test]
 fn an_unknown_name_is_exit_1_and_bad_input_exit_2() {
     let stderr = info("no-such-service-at-all").any_stderr().exits(1).stderr;
     assert!(stderr.contains("`no-such-service-at-all`") && stderr.starts_with("portscope: "), "{stderr}");

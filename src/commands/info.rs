@@ -12,13 +12,13 @@ use crate::collect::probe;
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Need, Port, Protocol, Row, SpaceChoice};
+use crate::model::{Listing, Need, Port, Protocol, Row, SpaceChoice};
 use crate::render::document::info::InfoReport;
 use crate::render::document::json;
 use crate::render::page::check as check_text;
 use crate::render::page::info as text;
 use crate::render::words::summary;
-use crate::select::{Target, TargetKind, Wanted};
+use crate::select::{Target, TargetKind, TargetList, Wanted};
 use crate::{join, select};
 
 /// Show everything about a port, or everything that a process holds
@@ -27,9 +27,9 @@ use crate::{join, select};
 /// command line, with the usual secrets masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A port, a service, or the name of a process, unit, or container to show all its ports
-    #[arg(value_name = "PORT|NAME")]
-    subject: Target,
+    /// A port, a service, or the name of a process, unit, or container to show all its ports; or several
+    #[arg(value_name = "PORT|NAME", required = true)]
+    subjects: Vec<TargetList>,
 
     #[command(flatten)]
     document: JsonArgs,
@@ -120,23 +120,40 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
 impl Args {
     /// The ports that are meant: those of the target, and those that a process, unit or container of the name holds.
     fn ports(&self, catalogue: &Catalogue, context: &mut Context) -> Result<BTreeSet<Port>, Error> {
-        let TargetKind::Word(word) = &self.subject.kind else {
-            let named = super::ports::look_up([&self.subject], &Protocol::REGISTERED, catalogue)?;
-            return Ok(named.into_iter().flat_map(|asked| asked.ports).map(|(port, _)| port).collect());
-        };
-        let mut ports: BTreeSet<Port> = catalogue.ports_named(word).into_iter().map(|(port, _)| port).collect();
+        let mut ports = BTreeSet::new();
+        let mut words = Vec::new();
+        for subject in TargetList::all(&self.subjects) {
+            if let TargetKind::Word(word) = &subject.kind {
+                words.push((subject, word));
+            } else {
+                let named = super::ports::look_up([subject], &Protocol::REGISTERED, catalogue)?;
+                ports.extend(named.into_iter().flat_map(|asked| asked.ports).map(|(port, _)| port));
+            }
+        }
+        if words.is_empty() {
+            return Ok(ports);
+        }
         let need = self.source.asked(Need { belonging: true, exe: true, spaces: SpaceChoice::All, ..Need::default() });
         let snapshot = super::snapshot(&need, &self.source, context)?;
         let listing = join::listing(&snapshot, None);
-        let wanted = Wanted::new(&self.subject, |_| BTreeSet::new());
-        let held: Vec<&Row<'_>> = listing.rows.iter().filter(|row| wanted.matches(row)).collect();
-        // Who listens is known by those ports; each of its connections has one of no meaning.
-        let has_listener = held.iter().any(|row| row.is_listener);
-        let is_meant = |row: &&&Row<'_>| row.is_listener || !has_listener;
-        ports.extend(held.iter().filter(is_meant).map(|row| row.socket.local.port));
-        if ports.is_empty() {
-            return Err(super::unmatched::nothing_called(word, &listing, catalogue, &self.source, context));
+        for (subject, word) in words {
+            let mut meant = held_by(subject, &listing);
+            meant.extend(catalogue.ports_named(word).into_iter().map(|(port, _)| port));
+            if meant.is_empty() {
+                return Err(super::unmatched::nothing_called(word, &listing, catalogue, &self.source, context));
+            }
+            ports.extend(meant);
         }
         Ok(ports)
     }
+}
+
+/// The ports that a process, unit or container of the name holds.
+fn held_by(subject: &Target, listing: &Listing<'_>) -> BTreeSet<Port> {
+    let wanted = Wanted::new(subject, |_| BTreeSet::new());
+    let held: Vec<&Row<'_>> = listing.rows.iter().filter(|row| wanted.matches(row)).collect();
+    // Who listens is known by those ports; each of its connections has one of no meaning.
+    let has_listener = held.iter().any(|row| row.is_listener);
+    let is_meant = |row: &&&Row<'_>| row.is_listener || !has_listener;
+    held.iter().filter(is_meant).map(|row| row.socket.local.port).collect()
 }

@@ -36,12 +36,24 @@ pub fn write_explanation(out: &mut dyn Write, rule: &Rule, width: Option<usize>)
     if let Some(table) = tables(rule.id) {
         writeln!(out)?;
         for line in table.lines() {
-            // With a blank after each comma a list of names can be folded.
-            let line = line.replace('\t', "  ").replace(", ", ",").replace(',', ", ");
-            paragraph::item(out, &line, width)?;
+            paragraph::item(out, &foldable(line), width)?;
         }
     }
     Ok(())
+}
+
+/// A line of a table for a page: with a blank after each comma a list of names can be folded. `50,000` is one number.
+fn foldable(line: &str) -> String {
+    let mut folded = String::new();
+    let mut rest = line.chars().peekable();
+    while let Some(letter) = rest.next() {
+        match letter {
+            '\t' => folded.push_str("  "),
+            ',' if rest.peek().is_some_and(|next| *next != ' ' && !next.is_ascii_digit()) => folded.push_str(", "),
+            other => folded.push(other),
+        }
+    }
+    folded
 }
 
 /// Lines of prose that are longer than this are hard to read.
@@ -50,6 +62,11 @@ const READABLE: usize = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_parted_by_blanks_and_numbers_are_not() {
+        assert_eq!(foldable("1/udp\ta,b\tone, two\t50,000 times,"), "1/udp  a, b  one, two  50,000 times,");
+    }
 
     #[test]
     fn no_line_about_the_rules_is_wider_than_the_terminal() {
