@@ -44,7 +44,7 @@ pub(crate) struct Look {
 impl Context {
     /// The surroundings of this process.
     pub fn of_process() -> Context {
-        system::memory::share_one_arena();
+        system::memory::share_arenas();
         system::signals::outlive_full_files();
         let environment = Environment::of_process();
         let is_tty = io::stdout().is_terminal();
