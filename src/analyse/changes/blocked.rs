@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::analyse::bind::{self, Blocker, Facts};
 use crate::model::{Bind, Caller, Category, Exposure, Platform, Row, Snapshot, Socket, Space, State, Uid};
 
-/// What was asked for, and by whom.
+/// A bind that failed: the address, the options of the socket, and the user.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     /// The socket, with the address that was asked for.
@@ -21,8 +21,8 @@ pub(super) struct Asked<'a> {
 /// A socket on the port, and since when it is open where that is known.
 type Other<'a> = (&'a Socket, Option<SystemTime>);
 
-/// Those that were in the way, the foremost first: where some were for certain, only these. Connections with the same
-/// address, state and owner are told once.
+/// Returns the sockets that were in the way, the most important first; only those that certainly were, if there are any.
+/// Connections with the same address, state and owner are listed once.
 pub(super) fn in_the_way<'a>(
     asked: Asked<'_>,
     others: &[Other<'a>],

@@ -20,7 +20,8 @@ use open::{Open, OpenSockets, Phase};
 /// A TCP socket that is bound and does not listen is an event of its own once it has been so for this long.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// No number of a process is used again by one that starts so soon; the start is not told more exactly than a clock tick.
+/// Starts that are closer than this are of one process: its number is not used again so soon, and the start is known to
+/// a clock tick only.
 const SAME: Duration = Duration::from_millis(100);
 
 /// What is wanted of the events, and what the source can see.
@@ -85,7 +86,7 @@ impl Ledger {
                 self.has_lost = true;
                 page.events.push(Event { lost: Some(lost), ..event(at, EventKind::Lost, seen, None) });
             }
-            // No event: what has happened to them is told otherwise.
+            // Not an event: a sighting or a table already reports that they have ended.
             Observation::Ended(_) => {}
             Observation::Table(table) => self.compare(*table, &mut page),
             // No table that is begun before that comes any more.
@@ -101,7 +102,7 @@ impl Ledger {
         self.changes(page)
     }
 
-    /// Keeps what is told of processes. Of one that has ended meanwhile more may be known from when it ran.
+    /// Keeps the facts of processes. Facts that were read while a process ran are not replaced by those of its remains.
     fn learn(&mut self, processes: BTreeMap<Pid, Process>, sightings: &[Sighting]) {
         let has_gone = sightings.iter().filter(|sighting| sighting.gone);
         let gone: BTreeSet<Pid> =
@@ -217,7 +218,7 @@ impl Ledger {
                     || (known.inode.is_some() && known.inode == socket.inode)
             };
             let is_known = known.iter().any(|(known, _)| is_same(known));
-            // Whoever is told of everything that listens knows that this one came later.
+            // Every listen is seen here, so a listener that is not known yet came after the bind that failed.
             let is_later = self.options.sees_binds && !self.has_lost && socket.state == Some(State::Listen);
             !is_known && !is_later
         };

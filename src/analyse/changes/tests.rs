@@ -156,7 +156,7 @@ fn what_was_lost_is_told_by_the_table_that_is_read_again() {
     let lost = ledger.observe(Observation::Lost { at: at(500), lost: counts, seen: Seen::Kernel });
     assert_eq!(told(&lost), [(EventKind::Lost, Seen::Kernel, None)]);
     assert_eq!(lost.events[0].lost.map(Lost::total), Some(2));
-    // The opening of this one may have been among what was lost, so its closing is told.
+    // The opening of this one may have been among the lost events, so its closing is reported.
     let unknown = Socket { state: None, ..socket("0.0.0.0:83", State::Unconnected, 4, 811) };
     let told_meanwhile = ledger.observe(sighted(600, Seen::Netlink, Act::Closed, &unknown));
     assert_eq!(told(&told_meanwhile), [(EventKind::Closed, Seen::Netlink, Some(4))]);
@@ -164,7 +164,7 @@ fn what_was_lost_is_told_by_the_table_that_is_read_again() {
         told(&ledger.observe(table(1000, &[&kept, &opened]))),
         [(EventKind::Opened, Seen::Poll, Some(3)), (EventKind::Closed, Seen::Poll, Some(2))]
     );
-    // From here on whoever sees every bind knows that the kernel chose such a port for a client.
+    // A source that sees every bind knows from here on that the kernel chose such a port for a client.
     let client = Socket { cookie: Some(5), ..unknown };
     assert_eq!(told(&ledger.observe(sighted(1100, Seen::Netlink, Act::Closed, &client))), []);
 }

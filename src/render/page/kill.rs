@@ -1,5 +1,6 @@
 //! What would be stopped: shown before anybody is asked.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
@@ -25,6 +26,10 @@ const MOST_OTHERS: usize = 12;
 struct Group<'p, 'r, 'a> {
     first: &'p Victim<'r, 'a>,
     workers: Vec<&'p Victim<'r, 'a>>,
+    /// What each of them is called.
+    name: Option<String>,
+    /// What each of them does with the sockets that were asked for.
+    activity: String,
 }
 
 impl<'p, 'r, 'a> Group<'p, 'r, 'a> {
@@ -44,30 +49,35 @@ pub fn write(out: &mut dyn Write, plan: &Plan<'_, '_>, style: Style) -> io::Resu
                 .try_for_each(|line| writeln!(out, "{line}"))?;
         }
         if let Some(managed) = &group.first.managed {
-            let hint = format!("hint: stop it for good: {}", managed.stop_line());
-            if !hints.contains(&hint) {
-                hints.push(hint);
-            }
+            add(&mut hints, format!("hint: stop it for good: {}", managed.stop_line()));
         }
     }
     hints.iter().try_for_each(|hint| paragraph::item(out, hint, style.width))
 }
 
+/// Adds the text, unless it is there.
+fn add(texts: &mut Vec<String>, text: String) {
+    if !texts.contains(&text) {
+        texts.push(text);
+    }
+}
+
 fn groups<'p, 'r, 'a>(victims: &'p [Victim<'r, 'a>], charset: Charset) -> Vec<Group<'p, 'r, 'a>> {
     let mut groups: Vec<Group<'p, 'r, 'a>> = Vec::new();
     for victim in victims {
+        let (name, activity) = (name(victim, charset), activity(victim, charset));
         let is_worker = |group: &&mut Group<'p, 'r, 'a>| {
             let (first, own) = (group.first.process, victim.process);
             let is_child = own.is_some_and(|own| own.parent == Some(group.first.pid));
             let is_same_user = first.map(|known| known.uid) == own.map(|known| known.uid);
             (is_child || is_same_user)
-                && name(group.first, charset) == name(victim, charset)
+                && group.name == name
                 && group.first.managed == victim.managed
-                && activity(group.first, charset) == activity(victim, charset)
+                && group.activity == activity
         };
         match groups.iter_mut().find(is_worker) {
             Some(group) => group.workers.push(victim),
-            None => groups.push(Group { first: victim, workers: Vec::new() }),
+            None => groups.push(Group { first: victim, workers: Vec::new(), name, activity }),
         }
     }
     groups
@@ -80,7 +90,7 @@ fn name(victim: &Victim<'_, '_>, charset: Charset) -> Option<String> {
 /// `node server.js (pid 2214, ada) in ~/src/shop, running for 2 h, listens on tcp *:3000`
 fn headline(group: &Group<'_, '_, '_>, charset: Charset) -> String {
     let victim = group.first;
-    let mut line = name(victim, charset).unwrap_or_else(|| "unknown program".to_owned());
+    let mut line = group.name.clone().unwrap_or_else(|| "unknown program".to_owned());
     if !group.workers.is_empty() {
         line = format!("{line} +{}", group.workers.len());
     }
@@ -99,7 +109,7 @@ fn headline(group: &Group<'_, '_, '_>, charset: Charset) -> String {
     if let Some(age) = known.and_then(|known| age(known.started_at?, victim)) {
         line = format!("{line}, running for {age}");
     }
-    format!("{line}, {}", activity(victim, charset))
+    format!("{line}, {}", group.activity)
 }
 
 /// `pid 811`, `pids 811, 812, 813`
@@ -123,10 +133,7 @@ fn activity(victim: &Victim<'_, '_>, charset: Charset) -> String {
     {
         let mut ends: Vec<String> = Vec::new();
         for row in victim.meant.iter().filter(|row| does(row)) {
-            let end = end(row, charset);
-            if !ends.contains(&end) {
-                ends.push(end);
-            }
+            add(&mut ends, end(row, charset));
         }
         if !ends.is_empty() {
             parts.push(format!("{verb} {}", ends.join(", ")));
@@ -168,10 +175,7 @@ fn further(group: &Group<'_, '_, '_>, charset: Charset) -> Vec<String> {
         let Some(known) = row.snapshot.reachability(row.socket) else { continue };
         // Whoever is sent elsewhere does not notice that the process stops.
         for note in reachability::notes(&known, row.socket.local.port) {
-            let note = Text::of(&note, charset).into_string();
-            if !lines.contains(&note) {
-                lines.push(note);
-            }
+            add(&mut lines, Text::of(&note, charset).into_string());
         }
     }
     lines
@@ -179,21 +183,15 @@ fn further(group: &Group<'_, '_, '_>, charset: Charset) -> Vec<String> {
 
 /// `it also holds: tcp *:9229; 4 connections`: those that others depend on by name.
 fn also(group: &Group<'_, '_, '_>, charset: Charset) -> Option<String> {
-    let mut others: Vec<&Row<'_>> = Vec::new();
-    for row in group.all().flat_map(|victim| &victim.others) {
-        // What only another of the group was asked about is named in its first line.
-        let is_meant = group.all().any(|victim| victim.meant.iter().any(|meant| std::ptr::eq(*meant, *row)));
-        if !is_meant && !others.iter().any(|known| std::ptr::eq(*known, *row)) {
-            others.push(row);
-        }
-    }
-    let (connections, open): (Vec<&Row<'_>>, Vec<&Row<'_>>) = others.into_iter().partition(|row| row.is_connection());
+    // What only another of the group was asked about is named in its first line; workers share their sockets.
+    let mut named: HashSet<*const Row<'_>> =
+        group.all().flat_map(|victim| &victim.meant).map(|row| std::ptr::from_ref(*row)).collect();
+    let others = group.all().flat_map(|victim| &victim.others).copied();
+    let others = others.filter(|row| named.insert(std::ptr::from_ref(*row)));
+    let (connections, open): (Vec<&Row<'_>>, Vec<&Row<'_>>) = others.partition(|row| row.is_connection());
     let mut ends: Vec<String> = Vec::new();
     for row in open {
-        let end = end(row, charset);
-        if !ends.contains(&end) {
-            ends.push(end);
-        }
+        add(&mut ends, end(row, charset));
     }
     let more = ends.len().saturating_sub(MOST_OTHERS);
     ends.truncate(MOST_OTHERS);

@@ -292,7 +292,7 @@ mod tests {
         assert!(!known.leaves_open(&[record(Kind::Bound, Protocol::Udp, 8, 1)]));
         assert!(!known.leaves_open(&[record(Kind::Unlistened, Protocol::Tcp, 9, 1)]));
         assert!(known.leaves_open(&[record(Kind::Listening, Protocol::Tcp, 9, 2)]));
-        // Of other spaces nothing is told where one was named.
+        // Events of other spaces are left out where one was named.
         known.need.spaces = SpaceChoice::Own;
         assert!(!known.leaves_open(&[record(Kind::Listening, Protocol::Tcp, 9, 2)]));
     }
