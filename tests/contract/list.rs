@@ -48,7 +48,8 @@ fn both_ends_of_a_connection_are_listed() {
         let client_end = client.local_addr().unwrap();
         let client_port = client_end.port();
 
-        let sockets = portscope(["--json"]).arg(port).success().sockets();
+        // Another test's connection may have left its TIME_WAIT on the same port.
+        let sockets = portscope(["--json", "--state", "listen,established"]).arg(port).success().sockets();
         assert_eq!(sockets.len(), 2, "{sockets:#?}");
         assert_eq!(sockets[0]["state"], "LISTEN", "listeners come first");
         assert_eq!(sockets[1]["state"], "ESTABLISHED");

@@ -1,9 +1,11 @@
 //! From the ends of packets to an answer for each port.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
 
-use super::place::Class;
+use super::place::{Class, first_loopback};
 use super::senders;
 use super::state::Condition;
 use super::walk::{Final, Outcome};
@@ -135,13 +137,6 @@ impl Found {
         let (protocol, family) = (question.protocol, question.family);
         let reachability = reachability.clone();
         self.redirects.push(Redirect { protocol, family, addresses, ports, reachability });
-    }
-}
-
-const fn first_loopback(family: Family) -> u128 {
-    match family {
-        Family::Ipv4 => 0x7f00_0001,
-        Family::Ipv6 => 1,
     }
 }
 
@@ -282,14 +277,23 @@ fn judge(question: &Question<'_>, ends: &[&Final], number: u128, part: &Part, cl
     let mut leads: Vec<(&Final, Lead)> = Vec::new();
     let mut further: Vec<(&Final, Lead)> = Vec::new();
     let mut owns: Vec<&Final> = Vec::new();
-    let mut dropped: Option<&RuleName> = None;
+    let mut dropped: Option<Rc<RuleName>> = None;
     for end in ends {
-        match &end.outcome {
+        // What is dropped behind its translation does not arrive, but its way led elsewhere.
+        let outcome = match (&end.outcome, &end.state.translated) {
+            (Outcome::Dropped(_), Some(translation))
+                if own(question, &translation.to, number, part, class, is_general) != Own::Yes =>
+            {
+                Cow::Owned(translation.outcome())
+            }
+            (outcome, _) => Cow::Borrowed(outcome),
+        };
+        match outcome.as_ref() {
             Outcome::Unclear(why) if is_counted(&end) => {
                 return Fate { redirection: Redirection::Unknown(why.clone()), filtered: None };
             }
             Outcome::Unclear(_) => {}
-            Outcome::Dropped(rule) if is_counted(&end) => dropped = dropped.or(Some(rule)),
+            Outcome::Dropped(rule) if is_counted(&end) => dropped = dropped.or_else(|| Some(Rc::clone(rule))),
             Outcome::Dropped(_) => {}
             Outcome::Own if is_counted(&end) => owns.push(end),
             Outcome::Own => {}
@@ -329,7 +333,8 @@ fn judge(question: &Question<'_>, ends: &[&Final], number: u128, part: &Part, cl
     let redirection = match (leads.first(), owns.is_empty()) {
         (None, is_dropped) => {
             let Some(lead) = further.iter().find(is_sure).map(|(_, lead)| lead.clone()) else {
-                let filtered = dropped.filter(|_| is_dropped).filter(|_| class == Class::Outside).cloned();
+                let filtered =
+                    dropped.filter(|_| is_dropped).filter(|_| class == Class::Outside).map(|rule| (*rule).clone());
                 return Fate { redirection: Redirection::Not, filtered };
             };
             some(&further, lead)

@@ -205,30 +205,23 @@ impl<'a> Question<'a> {
             walk.place.hook = hook;
             walk.place.priority = if base.is_nat { TRANSLATION } else { base.priority };
             let (left, meeting): (Vec<State>, Vec<State>) =
-                states.into_iter().partition(|state| base.is_nat && state.is_untracked);
-            let before = walk.finals.len();
+                states.into_iter().partition(|state| base.is_nat && (state.is_untracked || state.translated.is_some()));
             states = walk.base_chain(table, name, base, meeting);
-            Self::never_both(walk, before);
             states.extend(left);
         }
         states
     }
 
-    /// What a transparent socket was to get, and is translated too, may end up with either.
-    fn never_both(walk: &mut Walk<'_>, before: usize) {
-        for end in &mut walk.finals[before..] {
-            if end.state.proxy.is_some() && matches!(end.outcome, Outcome::To(..)) {
-                end.outcome = Outcome::Unclear("it is both translated and given to a transparent socket".to_owned());
-            }
-        }
-    }
-
-    /// Ends the way of what a transparent socket gets.
+    /// Ends the way of what a transparent socket gets, and of what goes elsewhere.
     fn hand_over(walk: &mut Walk<'_>, states: Vec<State>) -> Vec<State> {
-        let (given, others): (Vec<State>, Vec<State>) = states.into_iter().partition(|state| state.proxy.is_some());
-        for mut state in given {
+        let mut others = Vec::new();
+        for mut state in states {
             if let Some((to, rule)) = state.proxy.take() {
                 walk.end(state, Outcome::To(to, rule, None));
+            } else if let Some(translation) = state.translated.clone() {
+                walk.end(state, translation.outcome());
+            } else {
+                others.push(state);
             }
         }
         others

@@ -2,7 +2,7 @@
 
 use super::state::{Condition, State};
 use super::truth::Truth;
-use crate::collect::linux::redirects::ruleset::{Dimension, Hook, Ranges, Test, Tracked};
+use crate::collect::linux::redirects::ruleset::{Dimension, Hook, Ranges, Test, To, Tracked, bits_of};
 use crate::model::{Family, Protocol};
 
 /// Who sends.
@@ -75,6 +75,17 @@ impl Place<'_> {
         }
     }
 
+    /// The bits of the address that packets get from a rule that translates them here, where it is known.
+    /// Source: Linux, `nf_nat_redirect_ipv4`: what this host sends goes to loopback, the rest to an address of the
+    /// interface that it came in by.
+    pub fn translated_address(&self, to: &To) -> Option<u128> {
+        match (to.address, self.class) {
+            (Some(address), _) => Some(bits_of(address)),
+            (None, Class::Local) => Some(first_loopback(self.family)),
+            (None, Class::Outside) => None,
+        }
+    }
+
     /// Whether a chain sees a first packet before its connection is tracked; `None` where nothing shows the order.
     pub fn precedes_tracking(&self) -> Option<bool> {
         match self.hook {
@@ -117,6 +128,13 @@ fn is_called(name: &str, pattern: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => name == pattern,
+    }
+}
+
+pub const fn first_loopback(family: Family) -> u128 {
+    match family {
+        Family::Ipv4 => 0x7f00_0001,
+        Family::Ipv6 => 1,
     }
 }
 

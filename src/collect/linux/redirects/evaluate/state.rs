@@ -2,7 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::collect::linux::redirects::ruleset::{Dimension, MarkBase, MarkValue, Ranges, To};
+use super::walk::Outcome;
+use crate::collect::linux::redirects::ruleset::{Dimension, MarkBase, MarkValue, Ranges, To, ToPort};
 use crate::model::RuleName;
 
 /// Packets with any combination of these numbers.
@@ -62,6 +63,36 @@ pub enum Condition {
     Unclear(String),
 }
 
+/// What a rule made of the packets' destination.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Translation {
+    /// Where they go now.
+    pub to: To,
+    /// The bits of their address, where it is known: that of a REDIRECT depends on the interface.
+    pub address: Option<u128>,
+    /// The rule.
+    pub rule: Rc<RuleName>,
+    /// The service of Kubernetes that it is for.
+    pub service: Option<String>,
+}
+
+impl Translation {
+    /// Where the packets end up if nothing stops them.
+    pub fn outcome(&self) -> Outcome {
+        Outcome::To(self.to.clone(), Rc::clone(&self.rule), self.service.clone())
+    }
+
+    /// The numbers that packets may have now; nothing where they have those that they were sent with.
+    fn of(&self, dimension: Dimension) -> Option<Ranges> {
+        match (dimension, &self.to.port) {
+            (Dimension::Destination, _) => Some(self.address.map_or_else(Ranges::all, Ranges::single)),
+            (Dimension::Port, ToPort::Between(first, last)) => Some(Ranges::between((*first).into(), (*last).into())),
+            (Dimension::Port, ToPort::Unknown) => Some(Ranges::all()),
+            _ => None,
+        }
+    }
+}
+
 /// Packets on their way.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -75,6 +106,8 @@ pub struct State {
     pub is_untracked: bool,
     /// The transparent socket that they were given to, and by which rule.
     pub proxy: Option<(To, Rc<RuleName>)>,
+    /// Where a rule sends them instead. The area keeps what they were sent to.
+    pub translated: Option<Rc<Translation>>,
     /// What else must be true.
     pub conditions: Vec<Condition>,
 }
@@ -83,11 +116,29 @@ impl State {
     /// Packets that have met no rule yet.
     pub fn new(area: Area) -> State {
         let conditions = Vec::new();
-        State { area, mark: Some(0), connection_mark: Some(0), is_untracked: false, proxy: None, conditions }
+        State {
+            area,
+            mark: Some(0),
+            connection_mark: Some(0),
+            is_untracked: false,
+            proxy: None,
+            translated: None,
+            conditions,
+        }
     }
 
-    /// Divides it by a number.
+    /// Divides it by a number, as the packets have it now.
     pub fn split(mut self, dimension: Dimension, ranges: &Ranges) -> (Option<State>, Option<State>) {
+        if let Some(now) = self.translated.as_ref().and_then(|translation| translation.of(dimension)) {
+            if now.is_within(ranges) {
+                return (Some(self), None);
+            }
+            if now.and(ranges).is_empty() {
+                return (None, Some(self));
+            }
+            let why = "a rule asks for an address or port that another rule has changed".to_owned();
+            return (Some(self.clone().on(&Condition::Unclear(why))), Some(self));
+        }
         let (inside, outside) = std::mem::replace(&mut self.area, Area::whole()).split(dimension, ranges);
         match (inside, outside) {
             (Some(inside), Some(outside)) => {
@@ -115,6 +166,7 @@ impl State {
         let key = |state: &State| (state.mark, state.connection_mark, state.is_untracked);
         key(self) == key(other)
             && self.proxy == other.proxy
+            && self.translated == other.translated
             && other.conditions.iter().all(|condition| self.conditions.contains(condition))
             && self.area.is_within(&other.area)
     }

@@ -335,6 +335,19 @@ fn a_transparent_proxy_gets_what_iptables_gives_it() {
 }
 
 #[test]
+fn what_this_host_sends_meets_a_transparent_proxy_behind_its_translation_too() {
+    let rules = of_iptables(
+        "*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -p tcp -m tcp --dport 7001 -j REDIRECT --to-ports 7003\n\
+         -A OUTPUT -p tcp -m tcp --dport 7003 -j REDIRECT\n-A OUTPUT -p tcp -m tcp --dport 7004 -j REDIRECT --to-ports 7005\n\
+         COMMIT\n*mangle\n:PREROUTING ACCEPT [0:0]\n\
+         -A PREROUTING -d 127.0.0.1/32 -p tcp -m tcp --dport 7003:7004 -j TPROXY --on-port 12345 --on-ip 127.0.0.1\nCOMMIT\n",
+    );
+    assert_eq!(tcp(&rules, 7001), "- / 127.0.0.1:12345", "it is sent to 7003 first");
+    assert_eq!(tcp(&rules, 7003), "- / 127.0.0.1:12345", "a redirect to its own port ends nothing");
+    assert_eq!(tcp(&rules, 7004), "- / 0.0.0.0:7005", "it no longer goes to 7004 where the proxy is");
+}
+
+#[test]
 fn rules_that_end_early_are_followed_as_they_end() {
     let early = of_iptables(
         "*nat\n:PREROUTING ACCEPT [0:0]\n:K - [0:0]\n-A PREROUTING -j K\n\

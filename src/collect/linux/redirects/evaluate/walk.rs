@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::place::{AT_THE_SAME_TIME, Place};
-use super::state::{Condition, State};
+use super::state::{Condition, State, Translation};
 use super::truth::Truth;
 use crate::collect::linux::redirects::ruleset::{Action, Base, Match, Rule, Step, Table, To};
 use crate::model::RuleName;
@@ -218,10 +218,16 @@ impl<'a> Walk<'a> {
             Action::Goto(chain) => back.extend(self.chain(here.table, chain, states, here.depth + 1)),
             Action::Continue => next.extend(states),
             Action::Translate(to) => {
-                let rule = here.name();
-                let service = self.service(here);
+                let address = self.place.translated_address(to);
+                let translation =
+                    Rc::new(Translation { to: to.clone(), address, rule: here.name(), service: self.service(here) });
                 for state in states {
-                    self.end(state, Outcome::To(to.clone(), Rc::clone(&rule), service.clone()));
+                    if state.proxy.is_some() {
+                        let why = "it is both translated and given to a transparent socket".to_owned();
+                        self.end(state, Outcome::Unclear(why));
+                    } else {
+                        self.accepted.push(State { translated: Some(Rc::clone(&translation)), ..state });
+                    }
                 }
             }
             Action::Proxy(to, drops) => {
