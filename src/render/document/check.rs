@@ -7,7 +7,9 @@ use crate::analyse::bind::Blocker;
 use crate::analyse::cause::{Checked, Probe, Verdict};
 use crate::model::{BindError, Caller, Category, Listing, Row, Uid};
 use crate::render::document::envelope::Envelope;
-use crate::render::document::listing::{self, ReachabilityReport, ServiceReport, SocketReport, SpaceReport};
+use crate::render::document::forward::{self, ReachabilityReport};
+use crate::render::document::listing::{self, ServiceReport, SocketReport};
+use crate::render::document::space::{self, SpaceReport};
 use crate::render::text::safe::Charset;
 use crate::render::words::fix;
 
@@ -131,7 +133,7 @@ impl<'a> CheckReport<'a> {
         let is_asked_for = |row: &&Row<'_>| checked.iter().any(|checked| checked.port == row.socket.local.port);
         let rows = listing.rows.iter().filter(is_asked_for).cloned().collect();
         let body = CheckReport {
-            spaces: snapshot.spaces.iter().map(listing::space).collect(),
+            spaces: snapshot.spaces.iter().map(space::space).collect(),
             bindable: checked.iter().flat_map(|port| &port.verdicts).all(Verdict::is_good),
             ports: checked.iter().map(|checked| port(checked, caller)).collect(),
         };
@@ -185,7 +187,7 @@ pub fn bind<'a>(verdict: &'a Verdict<'a>, caller: Caller) -> BindReport<'a> {
         with_reuseport: works(&verdict.with_reuseport),
         shares_with: verdict.shares_with().iter().map(|blocker| listing::socket(blocker.row)).collect(),
         blockers: judgement.blockers.iter().map(blocker).collect(),
-        reachability: listing::reachability(&judgement.reachability, bind.port),
+        reachability: forward::reachability(&judgement.reachability, bind.port),
         elsewhere: judgement.elsewhere.iter().map(socket).collect(),
         fixes: fix::fixes(verdict, caller, Charset::Unicode),
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::analyse::diff::{Change, Diff, Holder, PairedSpace, Side};
 use crate::model::{Listing, Snapshot};
 use crate::render::document::envelope::Envelope;
-use crate::render::document::listing::{self, EndpointReport, HostReport};
+use crate::render::document::listing::{self, EndpointReport};
+use crate::render::document::space::{self, HostReport};
 use crate::render::words::doubt::doubts;
 
 /// What changed between two reports.
@@ -106,8 +107,8 @@ impl<'a> DiffReport<'a> {
             after: change.after.as_ref().map(side),
         };
         let body = DiffReport {
-            before: listing::host(&before.host),
-            after: listing::host(&after.host),
+            before: space::host(&before.host),
+            after: space::host(&after.host),
             changes: diff.changes.iter().map(change).collect(),
             incomparable_owners: diff.incomparable,
         };

@@ -6,7 +6,8 @@ use std::path::Path;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 
-use super::listing::{HostReport, SCHEMA, host};
+use super::listing::SCHEMA;
+use super::space::{HostReport, host};
 use super::visibility::{Visibility, together, visibility};
 use crate::model::{Host, Listing};
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::model::{BindError, Changes, EVENT_SCHEMA, Event, Listing, Row};
 use crate::render::document::json::write_line;
-use crate::render::document::listing::{self, EndpointReport, OwnerReport, ServiceReport, SocketReport};
+use crate::render::document::listing::{self, EndpointReport, ServiceReport, SocketReport};
+use crate::render::document::owner::OwnerReport;
 use crate::render::text::time;
 
 /// One event. It carries what it needs itself; absent knowledge is null.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::analyse::free::Reason;
 use crate::model::{Listing, Port, PortRange};
 use crate::render::document::envelope::Envelope;
-use crate::render::document::listing::{self, SpaceReport};
+use crate::render::document::space::{self, SpaceReport};
 use crate::render::text::safe::Charset;
 use crate::render::words::reason::{Explained, words};
 
@@ -82,7 +82,7 @@ pub fn report<'a>(
     let snapshot = answer.listing.snapshot;
     let reason = |reason: &Reason<'_>| ReasonReport { reason: reason.name(), detail: words(reason, Charset::Unicode) };
     let body = FreeReport {
-        space: listing::space(&snapshot.spaces[0]),
+        space: space::space(&snapshot.spaces[0]),
         range: [answer.range.first().get(), answer.range.last().get()],
         count: answer.count,
         ports: answer.ports.iter().map(|port| port.get()).collect(),

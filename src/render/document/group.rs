@@ -12,8 +12,10 @@ use crate::model::Listing;
 use crate::render::document::csv;
 use crate::render::document::envelope::Envelope;
 use crate::render::document::flow::{self, TrafficReport};
-use crate::render::document::listing::{self, ContainerReport, SpaceReport};
+use crate::render::document::listing;
+use crate::render::document::owner::ContainerReport;
 use crate::render::document::process::{self, ProcessReport};
+use crate::render::document::space::{self, SpaceReport};
 use crate::render::text::safe::Charset;
 use crate::render::words::column::Column;
 use crate::render::words::service_group;
@@ -87,7 +89,7 @@ impl<'a> GroupsReport<'a> {
         program: Option<&Path>,
     ) -> Envelope<'a, GroupsReport<'a>> {
         let body = GroupsReport {
-            spaces: listing.snapshot.spaces.iter().map(listing::space).collect(),
+            spaces: listing.snapshot.spaces.iter().map(space::space).collect(),
             groups: groups.iter().filter_map(report).collect(),
         };
         Envelope::of(listing, body, program)

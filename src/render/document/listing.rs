@@ -5,15 +5,13 @@
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::model::{
-    Container, Endpoint, Forward, ForwardTarget, Host, Listing, Owner, Pid, Port, PortRange, Process, Reachability,
-    Redirection, Row, Service, Space, TimeWaitReuse, Uid,
-};
+use crate::model::{Endpoint, Listing, Row, Service, Uid};
 use crate::render::document::envelope::Envelope;
 use crate::render::document::flow::{self, PendingReport, QueueReport, TimerReport, TrafficReport};
-use crate::render::document::process::{ProcessReport, process_report};
+use crate::render::document::forward::{ForwardReport, ReachabilityReport, forward, reachability};
+use crate::render::document::owner::{OwnerReport, owner};
+use crate::render::document::space::{SpaceReport, space};
 pub use crate::render::document::visibility::{Visibility, visibility};
-use crate::render::text::time;
 
 pub use crate::model::SCHEMA;
 
@@ -65,50 +63,6 @@ pub struct ScopeReport {
     pub filtered: bool,
 }
 
-/// The host that was inspected.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Host")]
-pub struct HostReport<'a> {
-    /// Its hostname.
-    pub name: Option<&'a str>,
-    /// The operating system and its version.
-    pub os: Option<&'a str>,
-    /// The kernel release.
-    pub kernel: Option<&'a str>,
-    /// The boot ID, which changes each time the system boots (Linux).
-    pub boot_id: Option<&'a str>,
-    /// When the sockets were listed, in RFC 3339 format and UTC.
-    pub captured_at: String,
-}
-
-/// One port space (network namespace): the 65,536 ports of one network stack.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Space")]
-pub struct SpaceReport<'a> {
-    /// The inode of the network namespace; if this user lacks permission to look it up, the inode of its tables under
-    /// /proc (`source` is then `proc-net`); 0 on a system without namespaces.
-    pub id: u64,
-    /// `host`, `container`, `unit` or `netns`.
-    pub kind: &'a str,
-    /// Its display name.
-    pub label: &'a str,
-    /// Where its socket table was read, as in `socket_source`.
-    pub source: &'a str,
-    /// The number of processes in it; null if they were not counted.
-    pub processes: Option<usize>,
-    /// The containers in it.
-    pub containers: Vec<ContainerReport<'a>>,
-    /// The lowest and highest port of its ephemeral range, used for outgoing connections.
-    pub ephemeral: Option<[u16; 2]>,
-    /// Reserved ports, which outgoing connections never get, as pairs of lowest and highest.
-    pub reserved: Option<Vec<[u16; 2]>>,
-    /// The lowest port that can be bound without a privilege.
-    pub unprivileged_start: Option<u32>,
-    /// Which connections in TIME_WAIT leave their port to a new connection to the same destination: `never`, `loopback`
-    /// or `always`.
-    pub time_wait_reuse: Option<&'a str>,
-}
-
 /// One end of a connection.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Endpoint")]
@@ -149,10 +103,9 @@ pub struct SocketReport<'a> {
     pub v6only: Option<bool>,
     /// The accept queue of a listener.
     pub queue: Option<QueueReport>,
-    /// The inode of the socket.
     /// What waits in the buffers of any other socket; null where the system does not report it.
     pub pending: Option<PendingReport>,
-    /// The number of its file in the kernel.
+    /// Its inode: the number of its file in the kernel.
     pub inode: Option<u64>,
     /// The ID of the user that created it; null if the kernel does not know it (`TIME_WAIT`).
     pub uid: Option<u32>,
@@ -183,61 +136,6 @@ pub struct SocketReport<'a> {
     pub peer_owner: Option<OwnerReport<'a>>,
 }
 
-/// Where a published port is forwarded to.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Forward")]
-pub struct ForwardReport<'a> {
-    /// `proxy` (a process such as docker-proxy) or `nat` (a firewall rule).
-    pub by: &'a str,
-    /// The endpoint that answers.
-    pub to: TargetReport,
-    /// The container with this address.
-    pub container: Option<ContainerReport<'a>>,
-    /// The service of Kubernetes that the rules name: `default/web`.
-    pub service: Option<&'a str>,
-}
-
-/// What the firewall does to what is sent to a port.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Reachability")]
-pub struct ReachabilityReport {
-    /// To connections of other hosts.
-    pub outside: RedirectionReport,
-    /// To connections of this host.
-    pub local: RedirectionReport,
-    /// The rule that is sure to drop everything from other hosts; null where none is known to.
-    pub filtered: Option<String>,
-}
-
-/// What it does to the connections of one class of senders.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Redirection")]
-pub struct RedirectionReport {
-    /// `not` (they reach the port), `certain` (all of them go elsewhere), `some` (those of some senders do), or
-    /// `unknown`.
-    pub answer: &'static str,
-    /// Where they go; of several targets the first.
-    pub to: Option<TargetReport>,
-    /// By which rule: its table, chain and place.
-    pub rule: Option<String>,
-    /// Which senders, for `some`: `via tun0, from 10.0.0.0/8`.
-    pub senders: Option<String>,
-    /// Why it is not known.
-    pub reason: Option<String>,
-}
-
-/// The endpoint that answers for a published port.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Target")]
-pub struct TargetReport {
-    /// The IP address; all zeros means this host.
-    pub address: std::net::IpAddr,
-    /// The port; null if it is one of several or unknown.
-    pub port: Option<u16>,
-    /// The first and last of several ports among which the firewall chooses; null if there is only one.
-    pub ports: Option<[u16; 2]>,
-}
-
 /// The systemd units that a listener is held for until a client connects.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Activation")]
@@ -258,52 +156,6 @@ pub struct ServiceReport<'a> {
     pub source: &'a str,
     /// A description.
     pub description: Option<&'a str>,
-}
-
-/// The owner of a socket, and how well it is known.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Owner")]
-pub struct OwnerReport<'a> {
-    /// `process`; for a hidden owner the best that is known about it: `container`, `unit`, `user` or `hidden` (nothing);
-    /// `none` if no process holds it. `unit` also if systemd holds it for a unit that it starts on demand.
-    pub tier: &'a str,
-    /// Why there is no process. For tier `none`, one of `time-wait`, `handshake`, `closing`, `unaccepted`, `in-flight`,
-    /// `redirected`;
-    /// for a hidden owner, one of `permission`, `protected`, `pid-namespace`, `not-found`, `no-processes`,
-    /// `ambiguous`, `unsupported`.
-    pub reason: Option<&'a str>,
-    /// Every process that holds it, the main one first.
-    pub processes: Vec<ProcessReport<'a>>,
-    /// The systemd unit of this host whose cgroup created it, never a unit inside a container. Only a hint, because users
-    /// can name their own units.
-    pub unit: Option<&'a str>,
-    /// The container whose cgroup created it. Only a hint, like the unit.
-    pub container: Option<ContainerReport<'a>>,
-    /// For nested containers, the outermost one, which is the one to stop; `container` is the innermost.
-    pub outer_container: Option<ContainerReport<'a>>,
-    /// The names of the fields above that only the process itself, or its user, vouches for: `unit`, `container`,
-    /// `outer_container`, and `exe` for a path that means another file outside of its mount namespace. The names, `runs`,
-    /// and arguments of processes are always such claims.
-    pub claims: Vec<&'a str>,
-}
-
-/// A container, as far as it is known from the cgroup path.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Container")]
-pub struct ContainerReport<'a> {
-    /// What runs it: `docker`, `podman`, `containerd`, `cri-o`, `cri`, `lxc`, `nspawn`, or `container` if
-    /// its runtime is unknown.
-    pub runtime: &'a str,
-    /// Its ID, or its name if the runtime has no IDs.
-    pub id: &'a str,
-    /// Its name, if the runtime reported it.
-    pub name: Option<&'a str>,
-    /// The image that it was created from, if the runtime reported it.
-    pub image: Option<&'a str>,
-    /// Its pod: the name if it is known, otherwise the UID.
-    pub pod: Option<&'a str>,
-    /// Its Compose service as `PROJECT/SERVICE`, if the runtime reported it.
-    pub compose: Option<&'a str>,
 }
 
 impl<'a> Report<'a> {
@@ -329,74 +181,6 @@ fn scope(listing: &Listing<'_>) -> ScopeReport {
         families: scope.families.iter().map(|family| family.name()).collect(),
         filtered: scope.filtered || listing.filtered,
     }
-}
-
-/// Turns the host into its object.
-pub fn host(host: &Host) -> HostReport<'_> {
-    HostReport {
-        name: host.name.as_deref(),
-        os: host.os.as_deref(),
-        kernel: host.kernel.as_deref(),
-        boot_id: host.boot_id.as_deref(),
-        captured_at: time::rfc3339(host.captured_at),
-    }
-}
-
-/// Turns a space into its object.
-pub fn space(space: &Space) -> SpaceReport<'_> {
-    SpaceReport {
-        id: space.id.0,
-        kind: space.kind.name(),
-        label: &space.label,
-        source: space.source.name(),
-        processes: space.processes,
-        containers: space.containers.iter().map(container).collect(),
-        ephemeral: space.ephemeral.map(pair),
-        reserved: space.reserved.as_ref().map(|ranges| ranges.iter().copied().map(pair).collect()),
-        unprivileged_start: space.unprivileged_start,
-        time_wait_reuse: space.time_wait_reuse.map(TimeWaitReuse::name),
-    }
-}
-
-fn pair(range: PortRange) -> [u16; 2] {
-    [range.first().get(), range.last().get()]
-}
-
-fn forward(forward: &Forward) -> ForwardReport<'_> {
-    ForwardReport {
-        by: forward.by.name(),
-        to: target(forward.to),
-        container: forward.container.as_ref().map(container),
-        service: forward.service.as_deref(),
-    }
-}
-
-/// Turns what happens to a port into its object.
-pub(super) fn reachability(reachability: &Reachability, port: Port) -> ReachabilityReport {
-    let redirection = |redirection: &Redirection| RedirectionReport {
-        answer: redirection.name(),
-        to: redirection.lead().map(|lead| target(lead.to.of(port))),
-        rule: redirection.lead().map(|lead| lead.rule.to_string()),
-        senders: match redirection {
-            Redirection::Some(_, senders) => Some(senders.to_string()),
-            _ => None,
-        },
-        reason: match redirection {
-            Redirection::Unknown(why) => Some(why.clone()),
-            _ => None,
-        },
-    };
-    ReachabilityReport {
-        outside: redirection(&reachability.outside),
-        local: redirection(&reachability.local),
-        filtered: reachability.filtered.as_ref().map(ToString::to_string),
-    }
-}
-
-fn target(to: ForwardTarget) -> TargetReport {
-    let port = to.port();
-    let ports = to.ports.filter(|_| port.is_none()).map(pair);
-    TargetReport { address: to.address, port: port.map(Port::get), ports }
 }
 
 pub(super) fn endpoint(end: Endpoint) -> EndpointReport {
@@ -446,51 +230,6 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
 /// Turns a service into its object.
 pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
     ServiceReport { name: service.name, source: service.source.name(), description: service.description }
-}
-
-fn owner<'a>(row: &Row<'a>) -> OwnerReport<'a> {
-    let reason = match &row.socket.owner {
-        Owner::Processes(_) => None,
-        Owner::Nobody(why) => Some(why.name()),
-        Owner::Hidden(because) => Some(because.name()),
-    };
-    let process = |(pid, process): &(Pid, Option<&'a Process>)| process_report(row, *pid, *process);
-    OwnerReport {
-        tier: row.tier().name(),
-        reason,
-        processes: row.processes.iter().map(process).collect(),
-        unit: row.unit(),
-        container: row.belonging.and_then(|belonging| belonging.container.as_ref()).map(container),
-        outer_container: row.belonging.and_then(|belonging| belonging.outer.as_ref()).map(container),
-        claims: claims(row),
-    }
-}
-
-fn claims(row: &Row<'_>) -> Vec<&'static str> {
-    let claims_unit = row.unit().is_some() && !row.belonging.is_some_and(|belonging| belonging.origin.decides());
-    let claimed = |container: Option<&Container>| container.is_some_and(|container| !container.origin.decides());
-    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
-    let outer = row.belonging.and_then(|belonging| belonging.outer.as_ref());
-    let mut processes =
-        row.processes.iter().filter_map(|(_, process)| process.and_then(|process| process.executable.as_ref()));
-    let claims = [
-        ("unit", claims_unit),
-        ("container", claimed(container)),
-        ("outer_container", claimed(outer)),
-        ("exe", processes.any(|executable| !executable.is_here)),
-    ];
-    claims.into_iter().filter(|(_, is_claim)| *is_claim).map(|(name, _)| name).collect()
-}
-
-fn container(container: &Container) -> ContainerReport<'_> {
-    ContainerReport {
-        runtime: container.runtime.name(),
-        id: &container.id,
-        name: container.name.as_deref(),
-        image: container.image.as_deref(),
-        pod: container.pod.as_deref(),
-        compose: container.compose.as_deref(),
-    }
 }
 
 #[cfg(test)]

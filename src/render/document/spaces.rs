@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::analyse::spaces::{Open, Overview, Use};
 use crate::model::Listing;
 use crate::render::document::envelope::Envelope;
-use crate::render::document::listing::{self, HostReport, SocketReport, SpaceReport, Visibility};
+use crate::render::document::listing::{self, SocketReport, Visibility};
+use crate::render::document::space::{self, HostReport, SpaceReport};
 
 /// The port spaces (network namespaces) of one or more hosts, and the ports that are open in more than one of them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -82,7 +83,7 @@ impl<'a> SpacesReport<'a> {
         let space = |one: &Use<'a>| SpaceUse {
             host: one.host.name.as_deref(),
             boot_id: one.host.boot_id.as_deref(),
-            space: listing::space(one.space),
+            space: space::space(one.space),
             listeners: one.listeners,
             connections: one.connections,
         };
@@ -102,7 +103,7 @@ impl<'a> SpacesReport<'a> {
                 .collect(),
         };
         let seen = |listing: &'a Listing<'a>| SeenHost {
-            host: listing::host(&listing.snapshot.host),
+            host: space::host(&listing.snapshot.host),
             visibility: listing::visibility(listing, program),
         };
         let body = SpacesReport {
