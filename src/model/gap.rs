@@ -3,90 +3,16 @@
 //! A gap holds facts; its sentence is made in `render::words::gap` and is never read back. A report stores the facts in
 //! the form that serde gives them here, so that a saved gap is the same gap after it was read.
 
+mod answer;
+mod kind;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::answer::Answer;
+pub use self::kind::{GapReason, Missing};
+
 use super::{Family, HiddenBecause, Protocol, Uid};
-
-/// A kind of fact that can be missing from a snapshot.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Missing {
-    /// Who holds some sockets.
-    Owners,
-    /// Some sockets.
-    Sockets,
-    /// Names and users of processes.
-    Processes,
-    /// Facts about each socket that this backend does not ask for.
-    Attributes,
-    /// The peers and states of UDP sockets.
-    UdpPeers,
-    /// The sockets of other port spaces.
-    Spaces,
-    /// Ports that are forwarded without a socket.
-    Redirects,
-    /// Names of containers, and of services on Windows.
-    Names,
-    /// The other ends of connections.
-    Peers,
-    /// Who made sockets and runs processes.
-    Users,
-    /// Sockets of protocols without ports.
-    Portless,
-    /// What sockets have carried.
-    Traffic,
-}
-
-impl Missing {
-    /// The name in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Missing::Owners => "owners",
-            Missing::Sockets => "sockets",
-            Missing::Processes => "processes",
-            Missing::Attributes => "attributes",
-            Missing::UdpPeers => "udp-peers",
-            Missing::Spaces => "spaces",
-            Missing::Redirects => "redirects",
-            Missing::Names => "names",
-            Missing::Peers => "peers",
-            Missing::Users => "users",
-            Missing::Portless => "portless",
-            Missing::Traffic => "traffic",
-        }
-    }
-}
-
-/// Why a fact is missing, which also decides what would show it.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum GapReason {
-    /// The holder of a socket is hidden.
-    Owner(HiddenBecause),
-    /// This user may not know.
-    Refused,
-    /// The backend in use does not give it, or could not read it.
-    Backend,
-    /// Nobody looked for it.
-    NotLookedFor,
-    /// It was taken out of a report before that was given away.
-    Redacted,
-    /// The report was written without it, by choice.
-    LeftOut,
-}
-
-impl GapReason {
-    /// The name in JSON.
-    pub const fn name(self) -> &'static str {
-        match self {
-            GapReason::Owner(because) => because.name(),
-            GapReason::Refused => "permission",
-            GapReason::Backend => "backend",
-            GapReason::NotLookedFor => "not-looked-for",
-            GapReason::Redacted => "redacted",
-            GapReason::LeftOut => "left-out",
-        }
-    }
-}
 
 /// How much of the processes a search for holders could read.
 #[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
@@ -323,109 +249,7 @@ pub enum Gap {
     RedactedUsers,
 }
 
-/// What somebody is told. Each answer can be changed by other gaps.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answer {
-    /// Which sockets there are in the spaces that were listed.
-    Sockets,
-    /// Which port spaces there are, among those that were asked for.
-    Spaces,
-    /// Who holds the sockets.
-    Owners,
-    /// Which ports are forwarded without a socket, as far as this user may know.
-    Redirects,
-    /// That a port is free.
-    FreePort,
-    /// That a listing has no row, as far as a listing with rows does not say it too.
-    EmptyListing,
-    /// What there is to know about a port.
-    Port,
-    /// What can be compared with another report.
-    Comparison,
-    /// `--strict` and `visibility.complete`, besides the owners that are hidden in the rows.
-    Complete,
-}
-
 impl Gap {
-    /// What kind of fact is missing.
-    pub const fn missing(&self) -> Missing {
-        match self {
-            Gap::HiddenOwners { .. } => Missing::Owners,
-            Gap::MalformedLines { .. }
-            | Gap::SocketTables { .. }
-            | Gap::SocketsOfOthers
-            | Gap::UnreadDescriptors { .. }
-            | Gap::ProtocolLeftOut { .. }
-            | Gap::FamilyLeftOut { .. }
-            | Gap::FilteredReport
-            | Gap::UnlistedProtocol { has_ports: true, .. } => Missing::Sockets,
-            Gap::UnlistedProtocol { has_ports: false, .. } => Missing::Portless,
-            Gap::NetlinkRefused { .. }
-            | Gap::LimitsOfNetstat2
-            | Gap::ClosedConnections
-            | Gap::PortRangesNotAsked
-            | Gap::UdpRangeDiffers { .. }
-            | Gap::EphemeralRange { .. }
-            | Gap::ReservedPorts { .. } => Missing::Attributes,
-            Gap::ClosedProcesses { .. } | Gap::UserNamesTooLate | Gap::NoThreadToAsk { .. } => Missing::Processes,
-            Gap::UdpPeers { .. } => Missing::UdpPeers,
-            Gap::OtherSpaces { .. }
-            | Gap::SpacesNotFound { .. }
-            | Gap::ClosedSpaces { .. }
-            | Gap::UnattendedSpaces { .. }
-            | Gap::SpacesInFlight { .. }
-            | Gap::SpacesOfHiddenProcesses => Missing::Spaces,
-            Gap::Redirects { .. } => Missing::Redirects,
-            Gap::ContainerNamesNotAsked | Gap::ContainerNames { .. } | Gap::ServiceNames { .. } => Missing::Names,
-            Gap::UdpTraffic { .. } | Gap::Traffic => Missing::Traffic,
-            Gap::RedactedPeers => Missing::Peers,
-            Gap::RedactedUsers => Missing::Users,
-        }
-    }
-
-    /// Why.
-    pub const fn reason(&self) -> GapReason {
-        match self {
-            Gap::HiddenOwners { because, .. } => GapReason::Owner(*because),
-            Gap::ProtocolLeftOut { .. } | Gap::FamilyLeftOut { .. } | Gap::FilteredReport => GapReason::LeftOut,
-            Gap::RedactedPeers | Gap::RedactedUsers => GapReason::Redacted,
-            Gap::SocketsOfOthers | Gap::ClosedProcesses { .. } | Gap::SpacesOfHiddenProcesses => GapReason::Refused,
-            Gap::ClosedSpaces { refused: true, .. } => GapReason::Refused,
-            Gap::PortRangesNotAsked | Gap::OtherSpaces { wanted: false } | Gap::ContainerNamesNotAsked => {
-                GapReason::NotLookedFor
-            }
-            Gap::Redirects { why, .. } => match why {
-                RulesUnread::NotWanted | RulesUnread::Unsupported | RulesUnread::NotAsked => GapReason::NotLookedFor,
-                RulesUnread::Refused { .. } => GapReason::Refused,
-                RulesUnread::TooLate | RulesUnread::Failed { .. } | RulesUnread::NotUnderstood { .. } => {
-                    GapReason::Backend
-                }
-            },
-            Gap::MalformedLines { .. }
-            | Gap::SocketTables { .. }
-            | Gap::UnreadDescriptors { .. }
-            | Gap::NetlinkRefused { .. }
-            | Gap::LimitsOfNetstat2
-            | Gap::ClosedConnections
-            | Gap::UdpRangeDiffers { .. }
-            | Gap::EphemeralRange { .. }
-            | Gap::ReservedPorts { .. }
-            | Gap::UserNamesTooLate
-            | Gap::NoThreadToAsk { .. }
-            | Gap::UdpPeers { .. }
-            | Gap::OtherSpaces { wanted: true }
-            | Gap::SpacesNotFound { .. }
-            | Gap::ClosedSpaces { refused: false, .. }
-            | Gap::UnattendedSpaces { .. }
-            | Gap::SpacesInFlight { .. }
-            | Gap::UnlistedProtocol { .. }
-            | Gap::ContainerNames { .. }
-            | Gap::ServiceNames { .. }
-            | Gap::UdpTraffic { .. }
-            | Gap::Traffic => GapReason::Backend,
-        }
-    }
-
     /// How many it concerns, where they can be counted: sockets for owners and attributes, spaces for spaces.
     pub const fn count(&self) -> Option<usize> {
         match self {
@@ -438,32 +262,6 @@ impl Gap {
             | Gap::UnlistedProtocol { count, .. }
             | Gap::ClosedSpaces { count, perhaps_listed: false, .. } => Some(*count),
             _ => None,
-        }
-    }
-
-    /// Says whether it could change the answer. The one place that decides it.
-    pub fn matters_to(&self, answer: Answer) -> bool {
-        let (missing, reason) = (self.missing(), self.reason());
-        match answer {
-            // What a report leaves out by choice is said when it is read.
-            Answer::Sockets => missing == Missing::Sockets && reason != GapReason::LeftOut,
-            Answer::Spaces => missing == Missing::Spaces && reason != GapReason::NotLookedFor,
-            Answer::Owners => missing == Missing::Owners,
-            // That a user may not read the rules, or that nobody was asked, is usual: the document says it.
-            Answer::Redirects => missing == Missing::Redirects && reason == GapReason::Backend,
-            // Who holds a socket does not matter here; that one may be missing does.
-            Answer::FreePort => matches!(missing, Missing::Sockets | Missing::Redirects | Missing::Attributes),
-            Answer::EmptyListing => {
-                missing == Missing::Attributes || (missing == Missing::Redirects && reason != GapReason::Backend)
-            }
-            Answer::Port => {
-                matches!(missing, Missing::Spaces | Missing::Redirects | Missing::Sockets | Missing::Processes)
-            }
-            // What a report leaves out by choice is told by its scope.
-            Answer::Comparison => reason != GapReason::LeftOut,
-            Answer::Complete => {
-                missing == Missing::Sockets || self.matters_to(Answer::Spaces) || self.matters_to(Answer::Redirects)
-            }
         }
     }
 
