@@ -16,6 +16,8 @@ use crate::system;
 
 /// The surroundings of one run.
 pub struct Context {
+    /// When the program started.
+    pub(crate) started: Instant,
     pub(crate) stdout: Box<dyn Write>,
     pub(crate) stderr: Box<dyn Write>,
     pub(crate) terminal: Terminal,
@@ -44,12 +46,14 @@ pub(crate) struct Look {
 impl Context {
     /// The surroundings of this process.
     pub fn of_process() -> Context {
+        let started = Instant::now();
         system::memory::share_arenas();
         system::signals::outlive_full_files();
         let environment = Environment::of_process();
         let is_tty = io::stdout().is_terminal();
         let size = if is_tty { terminal_size::terminal_size_of(io::stdout()) } else { None };
         Context {
+            started,
             stdout: system::stdout::standard_output(),
             stderr: Box::new(io::stderr()),
             terminal: Terminal {

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use crate::model::{
     Backend, Coverage, Endpoint, Family, Gap, HiddenBecause, Holder, Host, Inode, Nobody, Owner, OwnerSource, Pid,
-    Process, Protocol, Scope, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Process, Protocol, Scope, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, Stages, State, Uid,
 };
 
 const SPACE: SpaceId = SpaceId(4_026_531_840);
@@ -118,5 +118,6 @@ pub fn snapshot() -> Snapshot {
         }],
         saved: None,
         warnings: Vec::new(),
+        stages: Stages::default(),
     }
 }

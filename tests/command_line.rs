@@ -91,3 +91,13 @@ fn every_command_has_a_manual_page_that_groff_renders_without_warnings() {
     assert!(portscope(["man", "services"]).success().stdout.contains(".TH portscope-services 1"));
     assert!(portscope(["man", "nothing"]).any_stderr().exits(2).stderr.contains("`nothing` is not a command"));
 }
+
+#[test]
+fn v_twice_reports_how_long_each_stage_took() {
+    let stderr = |flag: &str| portscope(["-l", flag]).any_stderr().success().stderr;
+    assert!(!stderr("-v").contains("time: "));
+    let lines = stderr("-vv");
+    let line = lines.lines().find_map(|line| line.split_once("time: ")).expect(&lines).1;
+    let names: Vec<&str> = line.split(", ").filter_map(|part| Some(part.split_once(" ms ")?.1)).collect();
+    assert_eq!(names, ["start", "sockets", "owners", "details", "join", "output"]);
+}

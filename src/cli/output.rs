@@ -94,9 +94,9 @@ pub struct OutputArgs {
     #[arg(long, help_heading = "Output")]
     pub traffic: bool,
 
-    /// Report on stderr how data was collected
-    #[arg(short = 'v', long, help_heading = "Output")]
-    pub verbose: bool,
+    /// Report on stderr how data was collected; repeat it to report how long that took
+    #[arg(short = 'v', long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
 
     #[command(flatten, next_help_heading = "Output")]
     pub strictness: StrictArgs,

@@ -9,7 +9,7 @@ use crate::cli::{Defaults, Format, OutputArgs, SelectionArgs};
 use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
-use crate::model::{Listing, Pid};
+use crate::model::{Listing, Pid, Stage, Stopwatch};
 use crate::render::document::csv;
 use crate::render::document::group::{self as document, GroupsReport};
 use crate::render::document::json;
@@ -35,6 +35,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<ExitStatus, Error> {
+    let mut stopwatch = Stopwatch::since(context.started);
     if args.show_config {
         return super::show_config::run(&args.output, defaults, context);
     }
@@ -52,14 +53,16 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
     if args.output.group {
         (need.project, need.belonging, need.exe) = (true, true, true);
     }
+    stopwatch.end(Stage::Start);
     let mut snapshot = super::snapshot(&need, &args.selection.source, context)?;
     if args.selection.is_specific() && !join::listing(&snapshot, names).rows.iter().any(|row| filter.admits(row)) {
         // The kernel's table is not read in one moment; that nothing is there needs two agreeing looks.
         snapshot = context.source.snapshot(&need)?;
     }
-    if args.output.verbose {
+    if args.output.verbose > 0 {
         context.note(&summary::sources(&snapshot));
     }
+    stopwatch.add(std::mem::take(&mut snapshot.stages));
     let mut listing = join::listing(&snapshot, names);
     let absent = unmatched::absent(&args.selection, &filter, &listing, &catalogue, context);
     if absent.iter().any(unmatched::Absent::is_mistake) {
@@ -84,6 +87,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
         Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
         None => select::in_default_order(&mut listing.rows),
     }
+    stopwatch.end(Stage::Join);
     if args.output.pids_only {
         let pids: BTreeSet<Pid> =
             listing.rows.iter().flat_map(|row| row.processes.iter().map(|(pid, _)| *pid)).collect();
@@ -98,6 +102,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
     } else {
         show(&listing, &leftovers, &args.output, context)?;
     }
+    stopwatch.end(Stage::Output);
     // A document says itself what it is about, and that it is empty.
     let is_document = args.output.format() == Format::Json;
     if !is_document {
@@ -113,6 +118,9 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
     {
         // That there is nothing is said only as far as one could look.
         context.note(&line);
+    }
+    if args.output.verbose > 1 {
+        context.note(&summary::stages(&stopwatch.finish()));
     }
     let can_tell = !absent.iter().any(Absent::is_hidden);
     let status = args.output.strictness.status(&listing, if can_tell { ExitStatus::Yes } else { ExitStatus::No });
@@ -130,7 +138,7 @@ fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, conte
         columns: if is_for_person { output.columns_for_person(listing) } else { output.columns_of(listing) },
         named: output.named(),
         leftovers: leftovers.clone(),
-        verbose: output.verbose,
+        verbose: output.verbose > 0,
         bare: output.header.no_header,
         fitted,
         names_peers,

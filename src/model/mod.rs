@@ -22,6 +22,7 @@ mod service;
 mod snapshot;
 mod socket;
 mod space;
+mod stages;
 mod traffic;
 mod trust;
 
@@ -56,5 +57,6 @@ pub use socket::{
     SocketIdentity, State, Timer, TimerKind,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
+pub use stages::{Stage, Stages, Stopwatch};
 pub use traffic::{Rate, Traffic};
 pub use trust::Origin;

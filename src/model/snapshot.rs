@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::{
     Answer, Belonging, Endpoint, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Reachability, Redirects,
-    Service, ServiceSource, Socket, Space, SpaceId, Uid,
+    Service, ServiceSource, Socket, Space, SpaceId, Stages, Uid,
 };
 
 /// The version of the JSON report; it changes only when a field changes its meaning or leaves.
@@ -179,6 +179,8 @@ pub struct Snapshot {
     pub saved: Option<BTreeMap<(Port, Protocol), SavedService>>,
     /// Sentences for the reader about anything else.
     pub warnings: Vec<String>,
+    /// How long it took to collect; nothing where that is not measured.
+    pub stages: Stages,
 }
 
 impl Snapshot {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crate::model::{
     Backend, Host, Inode, OwnerSource, Pid, Port, Protocol, Scope, Seen, Snapshot, Socket, SocketSource, SpaceId,
+    Stages,
 };
 
 /// How far it is told.
@@ -185,5 +186,6 @@ pub(super) fn nothing() -> Snapshot {
         gaps: Vec::new(),
         saved: None,
         warnings: Vec::new(),
+        stages: Stages::default(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::container_names::ContainerNames;
 use super::owners::ProcessFacts;
@@ -12,12 +12,15 @@ use super::tables::{OWN_TABLES, Tables};
 use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users, whose};
 use crate::collect::background::Background;
 use crate::collect::{CollectError, hidden_owners, unknown_traffic};
-use crate::model::{Backend, Belonging, Need, Pid, Process, Scope, Snapshot, Socket, SocketSource, Space, State, Uid};
+use crate::model::{
+    Backend, Belonging, Need, Pid, Process, Scope, Snapshot, Socket, SocketSource, Space, Stage, State, Stopwatch, Uid,
+};
 
 /// Collects sockets, their holders, and what is known of these.
 ///
 /// Each step hands its result to the next one; what needs nothing of the others goes on in the background meanwhile.
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
+    let mut stopwatch = Stopwatch::since(Instant::now());
     let captured_at = SystemTime::now();
     let own = own_space(need);
     let mut finder = owners::Finder::start(need);
@@ -26,11 +29,13 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let mut names = ContainerNames::new(need.helpers);
 
     let (mut collection, namespaces) = reading::read_all(&own, search, &mut names, need)?;
+    stopwatch.end(Stage::Sockets);
     // Sockets on other ports were needed until here, because the search for further spaces skips sockets that are
     // listed.
     collection.sockets.retain(|socket| need.wants_ends(socket.local, socket.peer));
     let (coverage, facts) =
         owners::assign(&mut collection.sockets, &mut finder, |in_doubt| collection.tables.again(in_doubt, need))?;
+    stopwatch.end(Stage::Owners);
     let mut owners = Owners::describe(&collection.sockets, &facts, need);
     collection.add_redirects(own.id, redirects, need);
     forwards::add(&mut collection, &owners.processes, &own, &namespaces, &mut names, need)?;
@@ -42,8 +47,10 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     gaps.extend(collection.all_gaps());
     gaps.extend(names.gaps());
     gaps.extend(unknown_users);
+    let host = host::describe(captured_at);
+    stopwatch.end(Stage::Details);
     Ok(Snapshot {
-        host: host::describe(captured_at),
+        host,
         backend: Backend::Native,
         scope: Scope::of(need),
         socket_source: collection.source(),
@@ -61,6 +68,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         gaps,
         saved: None,
         warnings: Vec::new(),
+        stages: stopwatch.finish(),
     })
 }
 

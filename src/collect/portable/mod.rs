@@ -21,7 +21,7 @@ use std::time::SystemTime;
 
 use super::CollectError;
 use crate::model::{
-    Backend, Gap, Need, Pid, RulesUnread, Scope, Snapshot, Socket, SocketSource, Space, SpaceChoice, Uid,
+    Backend, Gap, Need, Pid, RulesUnread, Scope, Snapshot, Socket, SocketSource, Space, SpaceChoice, Stages, Uid,
 };
 
 /// Describes the host.
@@ -72,6 +72,7 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
         gaps,
         saved: None,
         warnings: Vec::new(),
+        stages: Stages::default(),
     };
     #[cfg(windows)]
     let snapshot = facts.join(snapshot, need);

@@ -10,7 +10,7 @@ use crate::model::{
     Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
     Holder, Host, Inode, Nobody, Origin, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process, Project,
     ProjectSource, Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space,
-    SpaceId, SpaceKind, State, TimeWaitReuse, Timer, TimerKind, Traffic, Uid,
+    SpaceId, SpaceKind, Stages, State, TimeWaitReuse, Timer, TimerKind, Traffic, Uid,
 };
 
 /// Finds the value with that name; otherwise returns what was expected.
@@ -75,6 +75,7 @@ impl Facts {
             gaps: Vec::new(),
             saved: Some(self.services),
             warnings: Vec::new(),
+            stages: Stages::default(),
         }
     }
 }
@@ -118,6 +119,7 @@ pub fn snapshot(document: saved::Document) -> Result<Snapshot, String> {
         gaps: document.visibility.reasons.into_iter().map(|gap| gap.facts).collect(),
         saved: Some(services),
         warnings: document.warnings,
+        stages: Stages::default(),
     })
 }
 

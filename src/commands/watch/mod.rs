@@ -134,7 +134,7 @@ fn output(args: &Args) -> OutputArgs {
         header: HeaderArgs { no_header: false },
         argv: false,
         traffic: false,
-        verbose: false,
+        verbose: 0,
         strictness: StrictArgs { strict: false },
         style: args.style.clone(),
     }
