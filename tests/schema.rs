@@ -92,6 +92,7 @@ fn the_documents_fields_are_those_of_the_contract() {
         "reserved",
         "unprivileged_start",
         "time_wait_reuse",
+        "claims",
     ];
     same(&report["spaces"][0], &of_space);
     let fields = [

@@ -247,3 +247,50 @@ fn no_name_of_a_cgroup_becomes_part_of_a_command_line_that_is_suggested() {
     let remove = format!("find {} -depth -type d -exec rmdir {{}} \\;", top.display());
     room.runs(&["sh", "-c", &remove]);
 }
+
+/// Starts a program of a stranger in a network namespace of its own, under a name of its choice; nothing where that is
+/// refused here.
+fn in_own_space(room: &Room, name: &str) -> Option<Kept> {
+    let inner = "import ctypes, signal, socket, sys\nctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)\n\
+                 s = socket.socket(); s.bind(('0.0.0.0', 8080)); s.listen()\nprint('ready', flush=True)\nsignal.pause()\n";
+    let mut command = Command::new("nsenter");
+    let pid = room.pid();
+    command.args([format!("--net=/proc/{pid}/ns/net"), format!("--mount=/proc/{pid}/ns/mnt")]);
+    command.args(["setpriv", "--reuid", STRANGER, "--regid", STRANGER, "--clear-groups", "unshare", "-U", "-r", "-n"]);
+    command.args(["python3", "-c", inner, name]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut holder = Kept(start(&mut command));
+    let mut line = String::new();
+    BufReader::new(holder.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    (line == "ready\n").then_some(holder)
+}
+
+#[test]
+fn a_port_space_that_is_called_only_as_its_process_calls_itself_satisfies_no_rule_and_is_named_as_a_claim() {
+    let Some(room) = Room::new() else { return };
+    let Some(_holder) = in_own_space(&room, "webshop") else {
+        return skip("an ordinary user may make no network namespace here");
+    };
+    let report = room.look(portscope(["--space", "all", "--json"])).arg(8080).any_stderr().success().json();
+    let space = report["spaces"].as_array().unwrap().iter().find(|space| space["label"] == "webshop").unwrap().clone();
+    assert_eq!(space["claims"], serde_json::json!(["label"]), "{space}");
+    let host = &report["spaces"][0];
+    assert_eq!(host["claims"], serde_json::json!([]), "{host}");
+
+    let folder = Folder::new();
+    let policy = writes(&folder, "default = \"deny\"\n[[allow]]\nspace = \"webs*\"\nuser = \"*\"\n");
+    let run = room.look(portscope(["audit", "--space", "webshop", "--json", "--policy"])).arg(policy.display());
+    let output = run.any_stderr().exits(1);
+    let findings: Value = serde_json::from_str(&output.stdout).unwrap();
+    let of_policy = |finding: &&Value| finding["id"].as_str().unwrap().starts_with("policy-");
+    let found: Vec<&Value> = findings["findings"].as_array().unwrap().iter().filter(of_policy).collect();
+    assert_eq!(found.len(), 1, "{findings:#}");
+    assert_eq!(found[0]["id"], "policy-unlisted");
+    assert!(found[0]["evidence"].as_str().unwrap().contains("matches only what the process says about itself"));
+    assert!(output.stderr.contains("`webshop` is only what a process in that port space calls itself"), "{output:?}");
+    let by_id = format!("--space {}", space["id"]);
+    assert!(output.stderr.contains(&by_id), "{output:?}");
+    let init = room.look(portscope(["audit", "--init", "--space", "webshop"])).any_stderr().success().stdout;
+    assert!(!init.contains("space = ") && init.contains("# In the port space webshop."), "{init}");
+    let sure = room.look(portscope(["--space", &space["id"].to_string(), "--json"])).any_stderr().success();
+    assert!(!sure.stderr.contains("calls itself"), "{sure:?}");
+}

@@ -289,7 +289,7 @@ fn port_targets(
 fn snapshot(need: &Need, source: &SourceArgs, context: &mut Context) -> Result<Snapshot, Error> {
     context.read_from(source.from.as_deref())?;
     let snapshot = context.source.snapshot(need)?;
-    context.tell(summary::left_out(&snapshot));
+    context.tell(summary::left_out(&snapshot).into_iter().chain(summary::claimed_names(&snapshot, &need.spaces)));
     Ok(snapshot)
 }
 

@@ -1,6 +1,6 @@
 //! A port space: the 65,536 ports of one network stack.
 
-use super::{Container, PortRange, SocketSource};
+use super::{Container, Origin, PortRange, SocketSource};
 
 /// Identifies a space of one host: the inode of the network namespace, or 0 on a system without namespaces.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -69,6 +69,8 @@ pub struct Space {
     pub kind: SpaceKind,
     /// The name that people see.
     pub label: String,
+    /// Who gave it that name.
+    pub named_by: Origin,
     /// Where the table of its sockets was read.
     pub source: SocketSource,
     /// How many processes live in it.
@@ -100,12 +102,23 @@ impl Space {
         name == self.label || name == id || with_id() || self.containers.iter().any(is_container)
     }
 
-    /// A space of which nothing more is known.
+    /// Returns whether the name refers to this space only by what a process says of itself.
+    pub fn is_claimed(&self, name: &str) -> bool {
+        let is_proved = Space {
+            label: if self.named_by.decides() { self.label.clone() } else { String::new() },
+            containers: self.containers.iter().filter(|container| container.origin.decides()).cloned().collect(),
+            ..Space::new(self.id, self.kind, String::new(), self.source)
+        };
+        self.is_called(name) && !is_proved.is_called(name)
+    }
+
+    /// A space of which nothing more is known. Its label is a claim, unless it is the host's.
     pub fn new(id: SpaceId, kind: SpaceKind, label: String, source: SocketSource) -> Space {
         Space {
             id,
             kind,
             label,
+            named_by: if kind == SpaceKind::Host { Origin::Kernel } else { Origin::Claim },
             source,
             processes: None,
             containers: Vec::new(),

@@ -91,8 +91,8 @@ pub enum Fact<'a> {
     FurtherSpaces(usize),
     /// A rule forbids the listener.
     Forbidden(RuleOfPolicy<'a>),
-    /// No rule allows it.
-    Unlisted,
+    /// No rule allows it. The one that is named would, if what the process says of itself could be believed.
+    Unlisted(Option<RuleOfPolicy<'a>>),
     /// It can't be told whether a rule forbids or allows the listener.
     Unclear(RuleOfPolicy<'a>, Judgement, Unseen),
     /// The day of a rule is over.
@@ -175,8 +175,6 @@ pub enum Unseen {
     OwnNamespace,
     /// Its executable could not be read.
     Executable,
-    /// Its unit or container is only what the process says.
-    Claim,
 }
 
 /// A rule that may accept a finding.

@@ -13,6 +13,8 @@ use crate::model::{Exposure, Port, PortRange, Protocol, Row};
 pub enum Fit {
     /// It does not.
     No,
+    /// It does by what only its process says of itself, which allows nothing.
+    Claimed,
     /// It does if its owner is who the rule names, which this run may not see.
     Unknown,
     /// It does.
@@ -51,13 +53,6 @@ pub struct Conditions {
 }
 
 impl Conditions {
-    /// Says whether the rule asks for a unit or container and the row has one that only its process names.
-    pub fn meets_a_claim(&self, row: &Row<'_>) -> bool {
-        let unit = self.units.iter().any(|wanted| row.unit().is_some_and(|name| wanted.matches(name)));
-        let claims_unit = unit && !row.belonging.is_some_and(|belonging| belonging.origin.decides());
-        claims_unit || self.containers.iter().filter_map(|wanted| is_container(wanted, row)).max() == Some(false)
-    }
-
     /// Says whether nothing is asked, so that every listener would fit.
     pub fn is_empty(&self) -> bool {
         self.protocols.is_empty()
@@ -93,9 +88,9 @@ impl Conditions {
         let is_it = asks(&self.ports, |ports| ports.contains(port))
             && asks(&self.protocols, |wanted| *wanted == protocol)
             && asks(&self.exposures, |exposure| *exposure == row.exposure)
-            && asks(&self.services, is_service)
-            && asks(&self.spaces, |space| space.matches(&row.space.label));
-        if !is_it {
+            && asks(&self.services, is_service);
+        let in_space = self.spaces.iter().any(|space| space.matches(&row.space.label));
+        if !is_it || (!in_space && !self.spaces.is_empty()) {
             return Ok(Fit::No);
         }
         let exe_fits = |wanted: &Wildcard, exe: &Cow<'_, str>| wanted.matches(exe);
@@ -105,6 +100,7 @@ impl Conditions {
         let container = self.containers.iter().filter_map(|wanted| is_container(wanted, row)).max();
         let fit = named(&self.units, unit, row, any)
             .min(named(&self.containers, container, row, any))
+            .min(named(&self.spaces, in_space.then_some(row.space.named_by.decides()), row, any))
             .min(holders(&self.exes, &exes_here(row), row, any, exe_fits))
             .min(holders(&self.users, &users(row), row, any, user_fits));
         let Some((when, (line, column))) = &self.when else { return Ok(fit) };
@@ -116,6 +112,10 @@ impl Conditions {
         if !any {
             forget_claims(&mut object["owner"]);
             forget_claims(&mut object["peer_owner"]);
+            let forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+            if forward.is_some_and(|container| !container.origin.decides()) {
+                object["forward"]["container"] = serde_json::Value::Null;
+            }
         }
         let answer = if row.is_hidden() { when.holds_without_processes(object) } else { when.holds(&object).map(Some) };
         let answer = answer.map_err(|problem| PolicyError {
@@ -140,6 +140,10 @@ fn forget_claims(owner: &mut serde_json::Value) {
     for field in ["unit", "container", "outer_container"] {
         if claims.contains(&field) {
             forget(owner, field);
+            // The tier says no more than that there is one.
+            if owner["tier"] == field {
+                forget(owner, "tier");
+            }
         }
     }
     let processes = owner.get_mut("processes").and_then(serde_json::Value::as_array_mut);
@@ -166,9 +170,9 @@ fn is_container(wanted: &Wildcard, row: &Row<'_>) -> Option<bool> {
     own.into_iter().chain(served).filter(fits).map(|container| container.origin.decides()).max()
 }
 
-/// What the name of a unit or container says: `found` is absent where none is called so, and else tells whether root, a
-/// manager or a runtime gave the name. One that the process gave itself may raise a violation and never clears one. That
-/// of a hidden holder may be another than that of whoever made the socket.
+/// What the name of a unit, container or space says: `found` is absent where none is called so, and else tells whether
+/// root, a manager or a runtime gave the name. One that the process gave itself may raise a violation and never clears
+/// one. That of a hidden holder may be another than that of the process that made the socket.
 fn named(wanted: &[Wildcard], found: Option<bool>, row: &Row<'_>, any: bool) -> Fit {
     match found {
         _ if wanted.is_empty() => Fit::Yes,
@@ -176,7 +180,7 @@ fn named(wanted: &[Wildcard], found: Option<bool>, row: &Row<'_>, any: bool) -> 
             if is_proved || any {
                 Fit::Yes
             } else {
-                Fit::Unknown
+                Fit::Claimed
             }
         }
         None if row.is_hidden() => Fit::Unknown,

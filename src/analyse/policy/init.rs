@@ -14,6 +14,8 @@ const FEW: usize = 8;
 pub struct Entry<'a> {
     /// The label of the port space.
     pub space: String,
+    /// Whether that label is more than a claim of a process.
+    pub is_space_proved: bool,
     /// The protocol.
     pub protocol: Protocol,
     /// The port, or all ports of the row.
@@ -109,6 +111,7 @@ fn entry<'a>(row: &Row<'_>, found: &[&'a Finding<'a>]) -> Entry<'a> {
     let socket = row.socket;
     Entry {
         space: row.space.label.clone(),
+        is_space_proved: row.space.named_by.decides(),
         protocol: socket.protocol,
         ports: PortRange::single(socket.local.port),
         service: row.service.map(|service| service.name.to_owned()),

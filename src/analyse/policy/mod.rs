@@ -134,10 +134,12 @@ pub fn judge<'a>(
         };
         match accepted {
             Some((_, Fit::Yes)) => continue,
+            // A claim never clears a finding.
+            Some((_, Fit::Claimed)) => {}
             // What was found is so; only whether somebody has accepted it is open.
             Some((allow, _)) => {
                 let why = match finding.subject {
-                    Subject::Socket(row) => unseen(allow, row),
+                    Subject::Socket(row) => unseen(row),
                     Subject::Policy { .. } | Subject::Run => Unseen::Owner,
                 };
                 finding.doubt = Some(Doubt { rule: allow.named(), why });
@@ -157,12 +159,10 @@ pub fn judge<'a>(
 }
 
 /// Why a rule cannot be judged of this listener.
-fn unseen(rule: &PolicyRule, row: &Row<'_>) -> Unseen {
+fn unseen(row: &Row<'_>) -> Unseen {
     let mut known = row.processes.iter().filter_map(|(_, process)| *process);
     if row.is_hidden() {
         Unseen::Owner
-    } else if rule.conditions.meets_a_claim(row) {
-        Unseen::Claim
     } else if known.any(audit::is_of_own_namespace) {
         Unseen::OwnNamespace
     } else {
@@ -197,6 +197,7 @@ fn about_row<'a>(
     let mut findings = Vec::new();
     let mut is_listed = false;
     let mut may_list: Option<&PolicyRule> = None;
+    let mut claims: Option<&PolicyRule> = None;
     for rule in policy.rules.iter().filter(|rule| rule.is_in_force(day)) {
         match (rule.verb, rule.fit(row, scene)?) {
             (Verb::Allow | Verb::Require, Fit::Yes) => is_listed = true,
@@ -205,22 +206,23 @@ fn about_row<'a>(
                 findings.push(rule.finding("policy-forbidden", Subject::Socket(row), fact));
             }
             (Verb::Forbid, Fit::Unknown) => {
-                let fact = Fact::Unclear(rule.named(), Judgement::Forbids, unseen(rule, row));
+                let fact = Fact::Unclear(rule.named(), Judgement::Forbids, unseen(row));
                 findings.push(rule.finding("incomplete", Subject::Socket(row), fact));
             }
             (Verb::Allow | Verb::Require, Fit::Unknown) => may_list = may_list.or(Some(rule)),
-            (_, Fit::No) => {}
+            (Verb::Allow | Verb::Require, Fit::Claimed) => claims = claims.or(Some(rule)),
+            (Verb::Forbid, Fit::Claimed) | (_, Fit::No) => {}
         }
     }
     if !policy.denies_by_default || is_listed {
         return Ok(findings);
     }
     if let Some(rule) = may_list {
-        let fact = Fact::Unclear(rule.named(), Judgement::Allows, unseen(rule, row));
+        let fact = Fact::Unclear(rule.named(), Judgement::Allows, unseen(row));
         findings.push(rule.finding("incomplete", Subject::Socket(row), fact));
     } else {
         let unlisted = rule("policy-unlisted").expect("the rule is in the table");
-        findings.push(Finding::new(unlisted, row, Fact::Unlisted));
+        findings.push(Finding::new(unlisted, row, Fact::Unlisted(claims.map(PolicyRule::named))));
     }
     Ok(findings)
 }
@@ -249,7 +251,7 @@ fn about_rules<'a>(
             let (id, fact) = match best {
                 Fit::Yes => continue,
                 Fit::Unknown => ("incomplete", Fact::MaybeMissing(rule.named())),
-                Fit::No => ("policy-missing", Fact::Missing(rule.named())),
+                Fit::No | Fit::Claimed => ("policy-missing", Fact::Missing(rule.named())),
             };
             findings.push(rule.finding(id, rule.subject(), fact));
         }

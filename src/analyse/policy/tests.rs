@@ -104,7 +104,7 @@ fn each_key_decides_by_its_own_fact() {
 }
 
 #[test]
-fn a_unit_or_container_that_only_its_process_names_allows_nothing_and_may_be_forbidden() {
+fn a_unit_container_or_space_that_only_its_process_names_allows_nothing_and_may_be_forbidden() {
     for origin in [crate::model::Origin::Claim, crate::model::Origin::Manager] {
         let is_proved = origin.decides();
         let mut host = nginx();
@@ -113,10 +113,14 @@ fn a_unit_or_container_that_only_its_process_names_allows_nothing_and_may_be_for
         let unit = Some("nginx.service".to_owned());
         let belonging = Belonging { unit, container: Some(container), origin, ..Belonging::default() };
         host.snapshot.cgroups.insert(7, belonging);
-        for condition in ["unit = \"nginx.service\"", "container = \"web\""] {
+        host.snapshot.spaces[0].label = "blue".to_owned();
+        host.snapshot.spaces[0].named_by = origin;
+        for condition in ["unit = \"nginx.service\"", "container = \"web\"", "space = \"b*\""] {
             let allowed = found(&host, &format!("default = \"deny\"\n[[allow]]\n{condition}"));
-            let unclear = ["incomplete 0.0.0.0:443"];
-            assert_eq!(allowed, if is_proved { &[][..] } else { &unclear[..] }, "{condition} {origin:?}");
+            let unlisted = ["policy-unlisted 0.0.0.0:443"];
+            assert_eq!(allowed, if is_proved { &[][..] } else { &unlisted[..] }, "{condition} {origin:?}");
+            let required = found(&host, &format!("[[require]]\n{condition}"));
+            assert_eq!(required.is_empty(), is_proved, "{condition} {origin:?}: {required:?}");
             let forbidden = found(&host, &format!("[[forbid]]\n{condition}"));
             assert_eq!(forbidden, ["policy-forbidden 0.0.0.0:443"], "{condition} {origin:?}");
         }

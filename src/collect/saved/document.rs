@@ -49,6 +49,7 @@ pub struct Space {
     pub reserved: Option<Vec<[u16; 2]>>,
     pub unprivileged_start: Option<u32>,
     pub time_wait_reuse: Option<String>,
+    pub claims: Option<Vec<String>>,
 }
 
 #[derive(Clone, Deserialize)]

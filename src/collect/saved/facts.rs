@@ -159,7 +159,17 @@ fn scope(scope: &saved::Scope) -> Result<Scope, String> {
 
 fn space(space: saved::Space) -> Result<Space, String> {
     let source = space.source.as_deref().unwrap_or(SocketSource::Netlink.name());
+    let made = Space::new(
+        SpaceId(space.id),
+        named(&SpaceKind::ALL, SpaceKind::name, &space.kind, "kind of space")?,
+        space.label,
+        named(&SocketSource::ALL, SocketSource::name, source, "source of sockets")?,
+    );
     Ok(Space {
+        named_by: match space.claims {
+            Some(claims) if !claims.iter().any(|claim| claim == "label") => Origin::Manager,
+            _ => made.named_by,
+        },
         processes: space.processes,
         containers: space.containers.into_iter().map(container).collect::<Result<_, _>>()?,
         ephemeral: space.ephemeral.map(range).transpose()?,
@@ -169,12 +179,7 @@ fn space(space: saved::Space) -> Result<Space, String> {
             .time_wait_reuse
             .map(|word| named(&TimeWaitReuse::ALL, TimeWaitReuse::name, &word, "rule for TIME_WAIT"))
             .transpose()?,
-        ..Space::new(
-            SpaceId(space.id),
-            named(&SpaceKind::ALL, SpaceKind::name, &space.kind, "kind of space")?,
-            space.label,
-            named(&SocketSource::ALL, SocketSource::name, source, "source of sockets")?,
-        )
+        ..made
     })
 }
 

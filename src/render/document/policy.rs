@@ -46,8 +46,14 @@ fn write_entry(out: &mut dyn Write, entry: &Entry<'_>, ephemeral: Option<PortRan
     if entry.is_owner_hidden {
         writeln!(out, "# Not all of its programs could be seen; run `portscope audit --init` as root to name them.")?;
     }
+    if !entry.is_space_proved {
+        let space = plain(&entry.space);
+        writeln!(out, "# In the port space {space}. Any local user can choose that name, so no rule can rely on it.")?;
+    }
     writeln!(out, "[[allow]]")?;
-    writeln!(out, "space = {}", quoted(&entry.space))?;
+    if entry.is_space_proved {
+        writeln!(out, "space = {}", quoted(&entry.space))?;
+    }
     writeln!(out, "protocol = {}", quoted(entry.protocol.name()))?;
     if entry.is_row() {
         writeln!(out, "port = {}", quoted(&entry.ports.to_string()))?;

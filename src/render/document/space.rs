@@ -49,6 +49,8 @@ pub struct SpaceReport<'a> {
     /// Which connections in TIME_WAIT leave their port to a new connection to the same destination: `never`, `loopback`
     /// or `always`.
     pub time_wait_reuse: Option<&'a str>,
+    /// Which of these fields only a process vouches for: `label`, where neither root nor a container engine gave it.
+    pub claims: Vec<&'a str>,
 }
 
 /// Turns the host into its object.
@@ -75,6 +77,7 @@ pub fn space(space: &Space) -> SpaceReport<'_> {
         reserved: space.reserved.as_ref().map(|ranges| ranges.iter().copied().map(pair).collect()),
         unprivileged_start: space.unprivileged_start,
         time_wait_reuse: space.time_wait_reuse.map(TimeWaitReuse::name),
+        claims: if space.named_by.decides() { Vec::new() } else { vec!["label"] },
     }
 }
 

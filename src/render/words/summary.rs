@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::model::{
-    Answer, Gap, GapReason, Listing, Missing, Rate, Redirect, Snapshot, SpaceKind, Stage, Stages, State, ToPort,
+    Answer, Gap, GapReason, Listing, Missing, Rate, Redirect, Snapshot, SpaceChoice, SpaceKind, Stage, Stages, State,
+    ToPort,
 };
 use crate::render::text::number::thousands;
 use crate::render::text::safe::{Charset, Text};
@@ -128,6 +129,18 @@ pub fn unseen_spaces(snapshot: &Snapshot, program: Option<&Path>) -> Option<Said
     };
     let details = gap::sentences(gaps.into_iter())?;
     Some(Said::with(format!("{count} not listed: {details}"), hint))
+}
+
+/// Names the port spaces that were asked for by what only a process of theirs says.
+pub fn claimed_names(snapshot: &Snapshot, asked: &SpaceChoice) -> Vec<Said> {
+    let SpaceChoice::Named(names) = asked else { return Vec::new() };
+    let claimed = |name: &String| {
+        let space = snapshot.spaces.iter().find(|space| space.is_claimed(name))?;
+        let line =
+            format!("`{name}` is only what a process in that port space calls itself; any local user could do that");
+        Some(Said::with(line, [format!("to be sure which space is meant, name its ID: --space {}", space.id.0)]))
+    };
+    names.iter().filter_map(claimed).collect()
 }
 
 /// Says what a saved report leaves out of what is needed; nothing when it has all, or when this machine was asked.

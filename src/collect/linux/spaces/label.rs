@@ -1,13 +1,13 @@
-//! What a network namespace is, and its label. Names from cgroups are hints, because users to whom a part of that tree
-//! is delegated choose them: they are shown and decide nothing.
+//! What a network namespace is, its label, and who gave it that label: names of cgroups below a folder of root's and
+//! mount points are root's choice, the others decide nothing.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Namespace, is_host};
-use crate::collect::linux::cgroup;
-use crate::model::{Belonging, Container, SpaceKind};
+use crate::collect::linux::{cgroup, cgroup_names};
+use crate::model::{Belonging, Container, Origin, SpaceKind};
 
 /// How many processes of a namespace are asked for their cgroup; a pod has a handful of containers.
 const MOST_ASKED: usize = 64;
@@ -17,29 +17,39 @@ pub fn describe(found: &mut Namespace, host: Option<u64>, own_container: Option<
     let id = found.has_own_id.then_some(found.space.id.0);
     if is_host(id, found.tables, host) {
         (found.space.kind, found.space.label) = (SpaceKind::Host, "host".to_owned());
+        found.space.named_by = Origin::Kernel;
         return;
     }
-    let made_by: Vec<Belonging> = found.pids.iter().take(MOST_ASKED).filter_map(belonging_of).collect();
-    for container in made_by.iter().filter_map(|made_by| made_by.container.as_ref()) {
+    let made_by: Vec<(u32, Belonging)> =
+        found.pids.iter().take(MOST_ASKED).filter_map(|pid| Some((*pid, belonging_of(pid)?))).collect();
+    for (pid, container) in made_by.iter().filter_map(|(pid, made_by)| Some((pid, made_by.container.as_ref()?))) {
         // When portscope runs in a container, every process has this container in its cgroup path, even one with its
         // own network namespace.
-        let is_new = !found.space.containers.contains(container);
+        let is_new = found.space.containers.iter().all(|known| known.id != container.id);
         if is_new && own_container.is_none_or(|own| own.id != container.id) {
-            found.space.containers.push(container.clone());
+            let judged = judged(pid).and_then(|judged| judged.container).filter(|judged| judged.id == container.id);
+            found.space.containers.push(judged.unwrap_or_else(|| container.clone()));
         }
     }
-    let unit = made_by.into_iter().next().and_then(|made_by| made_by.unit);
-    (found.space.kind, found.space.label) = match (found.space.containers.first(), name_of_mount(&found.mounts), unit) {
-        (Some(container), ..) => (SpaceKind::Container, container.short_name().to_owned()),
-        (None, Some(name), _) => (SpaceKind::Netns, name),
-        (None, None, Some(unit)) => (SpaceKind::Unit, unit),
-        (None, None, None) => (SpaceKind::Netns, name_of_process(found).unwrap_or_else(|| "netns".to_owned())),
+    // What a user's process claims to be must not stand before the container whose space it is.
+    found.space.containers.sort_by_key(|container| !container.origin.decides());
+    let unit = made_by.first().filter(|(_, first)| first.unit.is_some()).and_then(|(pid, _)| judged(pid));
+    let unit = unit.and_then(|judged| Some((judged.unit?, judged.origin)));
+    let space = &mut found.space;
+    (space.kind, space.label, space.named_by) = match (space.containers.first(), name_of_mount(&found.mounts), unit) {
+        (Some(container), ..) => (SpaceKind::Container, container.short_name().to_owned(), container.origin),
+        (None, Some(name), _) => (SpaceKind::Netns, name, Origin::Kernel),
+        (None, None, Some((unit, origin))) => (SpaceKind::Unit, unit, origin),
+        (None, None, None) => {
+            let name = name_of_process(&found.pids).unwrap_or_else(|| "netns".to_owned());
+            (SpaceKind::Netns, name, Origin::Claim)
+        }
     };
 }
 
 /// Returns whether its label comes from a process that lives in it or keeps it open.
 fn is_of_process(found: &Namespace) -> bool {
-    found.space.kind == SpaceKind::Netns && found.mounts.is_empty()
+    !found.space.named_by.decides()
 }
 
 /// Adds the space's id to labels that are not unique. Processes choose their names, so a label that comes from a
@@ -80,8 +90,13 @@ pub fn name_of_mount(mounts: &[PathBuf]) -> Option<String> {
     Some(mount.file_name()?.to_string_lossy().into_owned())
 }
 
-fn name_of_process(found: &Namespace) -> Option<String> {
-    let name = fs::read(format!("/proc/{}/comm", found.pids.first()?)).ok()?;
+/// The same with who vouches for each name, which takes longer to find out.
+fn judged(pid: &u32) -> Option<Belonging> {
+    cgroup_names::judged(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)
+}
+
+fn name_of_process(pids: &[u32]) -> Option<String> {
+    let name = fs::read(format!("/proc/{}/comm", pids.first()?)).ok()?;
     let name = String::from_utf8_lossy(name.trim_ascii_end()).into_owned();
     (!name.is_empty()).then_some(name)
 }
@@ -95,7 +110,8 @@ mod tests {
         let space = |id, kind, label: &str, mounts: &[&str]| {
             let mut found = Namespace::new(id);
             (found.space.kind, found.space.label) = (kind, label.to_owned());
-            found.mounts = mounts.iter().map(PathBuf::from).collect();
+            let is_named = kind != SpaceKind::Netns || !mounts.is_empty();
+            found.space.named_by = if is_named { Origin::Kernel } else { Origin::Claim };
             found
         };
         let mut found = [

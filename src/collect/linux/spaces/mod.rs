@@ -18,7 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::{mountinfo, procfs, sysctl};
-use crate::model::{SocketSource, Space, SpaceId, SpaceKind};
+use crate::model::{Origin, SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
 pub use enter::{Entered, enter, within};
 pub use label::distinguish;
@@ -69,6 +69,8 @@ pub fn current() -> Space {
         (SpaceKind::Netns, name.unwrap_or_else(|| "netns".to_owned()))
     };
     Space {
+        // It is the one that this program was started in, whatever it is called.
+        named_by: Origin::Kernel,
         ephemeral: sysctl::ephemeral_range(),
         reserved: sysctl::reserved_ports(),
         unprivileged_start: sysctl::unprivileged_start(),

@@ -97,7 +97,12 @@ fn of_socket(fact: &Fact<'_>, row: &Row<'_>) -> Option<String> {
             )
         }
         Fact::Forbidden(rule) => format!("{} matches: {}", in_words(*rule), held_by()),
-        Fact::Unlisted => format!("no rule of the policy allows it: {}", held_by()),
+        Fact::Unlisted(None) => format!("no rule of the policy allows it: {}", held_by()),
+        Fact::Unlisted(Some(rule)) => format!(
+            "no rule of the policy allows it: {} matches only what the process says about itself: {}",
+            in_words(*rule),
+            held_by()
+        ),
         _ => return None,
     })
 }
@@ -198,7 +203,6 @@ const fn unseen(why: Unseen) -> &'static str {
         Unseen::Owner => "its owner is hidden",
         Unseen::OwnNamespace => "the path of its executable exists only in its own mount namespace",
         Unseen::Executable => "its executable could not be read",
-        Unseen::Claim => "only the process itself says that it belongs to that unit or container",
     }
 }
 

@@ -54,13 +54,15 @@ fn of_socket(finding: &Finding<'_>, row: &Row<'_>) -> Option<String> {
              chain); ufw, firewalld and INPUT rules do not stop it"
         ),
         Fact::Forbidden(_) => "stop it, or change the rule".to_owned(),
-        Fact::Unlisted => "stop it, or add an [[allow]] for it; `portscope audit --init` prints examples".to_owned(),
+        Fact::Unlisted(Some(_)) => "stop it, or name its exe and user in the rule instead".to_owned(),
+        Fact::Unlisted(None) => {
+            "stop it, or add an [[allow]] for it; `portscope audit --init` prints examples".to_owned()
+        }
         Fact::Unclear(_, _, Unseen::Owner) => AS_ROOT.to_owned(),
         Fact::Unclear(_, _, Unseen::OwnNamespace) => {
             "name its user and container in the rule instead of exe".to_owned()
         }
         Fact::Unclear(_, _, Unseen::Executable) => "inspect the process".to_owned(),
-        Fact::Unclear(_, _, Unseen::Claim) => "name its exe and user in the rule instead".to_owned(),
         _ => return None,
     })
 }
