@@ -257,7 +257,7 @@ fn in_own_space(room: &Room, name: &str) -> Option<Kept> {
     let pid = room.pid();
     command.args([format!("--net=/proc/{pid}/ns/net"), format!("--mount=/proc/{pid}/ns/mnt")]);
     command.args(["setpriv", "--reuid", STRANGER, "--regid", STRANGER, "--clear-groups", "unshare", "-U", "-r", "-n"]);
-    command.args(["python3", "-c", inner, name]).stdin(Stdio::null()).stdout(Stdio::piped());
+    command.args(["/usr/bin/python3", "-c", inner, name]).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut holder = Kept(start(&mut command));
     let mut line = String::new();
     BufReader::new(holder.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
