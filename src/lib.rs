@@ -1,7 +1,7 @@
 //! portscope: which ports of this host are in use, what they are registered for, and who holds them.
 //!
 //! The library is the inside of the program, for its own binary, tests and fuzzers. It offers no API to other crates, and
-//! whoever links it gets a function that runs before `main` (see `system::stdout`).
+//! a program that links it gets a function that runs before `main` (see `system::stdout`).
 //!
 //! ```text
 //!   argv, env, tty, clock                      the operating system
@@ -30,7 +30,7 @@ mod environment;
 mod error;
 mod expression;
 mod follow;
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 mod join;
 mod model;

@@ -27,7 +27,7 @@ pub use portable::control::{ProcessHandle, ancestors, can_destroy, control_group
 #[cfg(not(target_os = "linux"))]
 use portable::probe as probe_system;
 
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing;
 
 use std::collections::BTreeMap;

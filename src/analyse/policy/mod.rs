@@ -260,7 +260,7 @@ fn about_rules<'a>(
 }
 
 /// The reader of the file, for the fuzzers in `fuzz/`.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// A policy, and the expressions in it.
     pub fn policy(bytes: &[u8]) {

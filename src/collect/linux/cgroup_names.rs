@@ -1,7 +1,7 @@
 //! Who gave a cgroup its name: root, whose managers name units and containers, or a user to whom that part of the tree
 //! belongs and who can give any name there.
 //!
-//! A folder of the tree is made, and so named, by whoever may write to the folder around it. So a name can be relied on
+//! A folder of the tree is made, and so named, by a user who may write to the folder around it. So a name can be relied on
 //! as long as every folder above it belongs to root, or to the user who runs this program. Source: cgroups(7).
 
 use std::fs;
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::cgroup;
+use super::mountinfo::{self, Mount};
 use crate::model::{Belonging, Origin, Uid};
 
 /// What a process belongs to, by the text of its `/proc/PID/cgroup`, and whose word that is.
@@ -90,29 +91,24 @@ impl Tree {
 /// The trees that are mounted here. They are the same as long as this program runs.
 fn trees() -> &'static [Tree] {
     static TREES: OnceLock<Vec<Tree>> = OnceLock::new();
-    TREES.get_or_init(|| parse(&fs::read("/proc/self/mountinfo").unwrap_or_default()))
+    TREES.get_or_init(|| parse(&mountinfo::read().unwrap_or_default()))
 }
 
-/// Source: proc_pid_mountinfo(5). The options of a tree of version 1 name its controllers.
-fn parse(mountinfo: &[u8]) -> Vec<Tree> {
-    let tree = |line: &[u8]| {
-        let (mount, filesystem) = std::str::from_utf8(line).ok()?.split_once(" - ")?;
-        let mut fields = mount.split(' ');
-        let (root, point) = (fields.nth(3)?, fields.next()?);
-        let mut kind = filesystem.split(' ');
-        let (kind, options) = (kind.next()?, kind.nth(1)?);
-        let controllers = match kind {
-            "cgroup2" => Vec::new(),
-            "cgroup" => options.split(',').map(str::to_owned).collect(),
+/// The options of a tree of version 1 name its controllers.
+fn parse(mounts: &[u8]) -> Vec<Tree> {
+    let tree = |mount: Mount<'_>| {
+        let controllers = match mount.filesystem {
+            b"cgroup2" => Vec::new(),
+            b"cgroup" => String::from_utf8_lossy(mount.options).split(',').map(str::to_owned).collect(),
             _ => return None,
         };
-        (root == "/").then(|| Tree { point: point.into(), controllers })
+        (mount.root == b"/").then(|| Tree { point: mount.point(), controllers })
     };
-    mountinfo.split(|byte| *byte == b'\n').filter_map(tree).collect()
+    mountinfo::parse(mounts).filter_map(tree).collect()
 }
 
 /// The reader of mounted trees.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// Reads `/proc/PID/mountinfo`.
     pub fn mountinfo(bytes: &[u8]) {

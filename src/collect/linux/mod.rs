@@ -42,7 +42,7 @@ pub use native::{snapshot, sockets};
 pub use users::named as users_named;
 
 /// The readers of what the kernel and the firewall's tools write.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     use crate::model::{Family, Protocol};
 

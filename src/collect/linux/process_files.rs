@@ -192,7 +192,7 @@ pub fn link(directory: BorrowedFd<'_>, name: &str) -> Option<OsString> {
 }
 
 /// The readers of a process's files.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// Reads the bytes as each of the files.
     pub fn files(bytes: &[u8]) {

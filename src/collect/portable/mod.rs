@@ -5,7 +5,7 @@
 
 #[cfg(not(target_os = "linux"))]
 pub mod control;
-#[cfg(any(windows, test, fuzzing))]
+#[cfg(any(windows, test, feature = "fuzzing"))]
 mod netsh;
 #[cfg(not(target_os = "linux"))]
 pub mod probe;
@@ -125,7 +125,7 @@ fn only_space() -> crate::model::Space {
 }
 
 /// The reader of what `netsh` prints.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// Reads the bytes as both of the tables.
     pub fn netsh(bytes: &[u8]) {

@@ -88,7 +88,7 @@ fn is_trusted_socket(path: &Path) -> bool {
 
 fn ask(runtime: Runtime, socket: &Path) -> Result<Vec<RunningContainer>, HelperError> {
     let failed = |problem: String| HelperError::Failed { program: socket.display().to_string(), problem };
-    // Whoever runs the runtime has made its socket; nobody else may put one where it is looked for.
+    // The user who runs the runtime has made its socket; nobody else may put one where it is looked for.
     let user = std::fs::symlink_metadata(socket).map(|metadata| Uid(metadata.uid()));
     let user = user.map_err(|error| failed(error.to_string()))?;
     let engine = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
@@ -109,7 +109,7 @@ fn ask(runtime: Runtime, socket: &Path) -> Result<Vec<RunningContainer>, HelperE
 }
 
 /// Reads the answer of an engine, as its client does; nothing when it has another form.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub fn parse(bytes: &[u8]) -> Option<Vec<RunningContainer>> {
     let summaries: Vec<ContainerSummary> = serde_json::from_slice(bytes).ok()?;
     Some(summaries.into_iter().filter_map(|summary| running(Runtime::Docker, Uid(0), summary)).collect())

@@ -77,7 +77,7 @@ impl Recorded {
     }
 
     /// Reads from memory, for the fuzzers.
-    #[cfg(any(fuzzing, test))]
+    #[cfg(any(feature = "fuzzing", test))]
     pub fn of(bytes: Vec<u8>) -> Recorded {
         Recorded { lines: Box::new(io::Cursor::new(bytes)), path: PathBuf::new(), left: Vec::new(), strange: 0 }
     }
@@ -221,7 +221,7 @@ impl Page {
     }
 }
 
-/// An owner that has gone is told with its processes.
+/// An owner that has gone is recorded with its processes.
 fn with_processes(socket: saved::Socket) -> saved::Socket {
     let is_gone = socket.owner.reason.as_deref() == Some("gone");
     let owner = if is_gone { saved::Owner { reason: None, ..socket.owner } } else { socket.owner };

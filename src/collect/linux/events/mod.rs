@@ -141,7 +141,7 @@ impl Live {
         ready.extend(self.kernel.as_ref().map(|kernel| PollFd::from_borrowed_fd(kernel.as_fd(), PollFlags::IN)));
         let timeout =
             Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: wait.subsec_nanos().into() };
-        // A signal ends the wait as well; whoever asked decides what to do then.
+        // A signal ends the wait as well; the caller decides what to do then.
         let _ = poll(&mut ready, Some(&timeout));
         calm_down(&self.wake);
     }
@@ -257,7 +257,7 @@ impl Events for Live {
 }
 
 /// The readers of what the BPF programs of events write and depend on.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// Reads records, one after the other.
     pub fn records(bytes: &[u8]) {

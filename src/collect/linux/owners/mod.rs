@@ -26,7 +26,7 @@ pub struct Scan {
     pub found: Vec<(Inode, Holder)>,
     /// How many descriptors of any kind are on their way through unix sockets.
     pub in_flight: usize,
-    /// What was learnt of these processes on the way.
+    /// What was learned about these processes on the way.
     pub processes: ProcessFacts,
     /// Processes whose descriptors were all read.
     pub read: usize,
@@ -99,7 +99,7 @@ pub fn assign(
     Ok((coverage, facts))
 }
 
-/// What was learnt of processes while looking for holders.
+/// What was learned about processes while looking for holders.
 pub type ProcessFacts = HashMap<Pid, Facts>;
 
 fn is_unresolved(socket: &Socket) -> bool {
@@ -206,7 +206,7 @@ fn hide_unresolved(sockets: &mut [Socket], because: HiddenBecause) {
     }
 }
 
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub use task_iter::fuzzing;
 
 #[cfg(test)]

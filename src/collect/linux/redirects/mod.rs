@@ -4,12 +4,12 @@
 //! takes CAP_NET_ADMIN. That there are none is learned from the kernel itself; only where there are some are the
 //! firewall's own tools run. Their answers become one model of the rules (`ruleset`), and `evaluate` judges by it.
 
+mod dump;
 mod evaluate;
 mod host;
 pub mod iptables;
 mod ipvs;
 mod kernel;
-mod netlink;
 pub mod nft;
 mod rows;
 mod ruleset;
@@ -213,7 +213,7 @@ fn asked<T>(name: &'static str, arguments: &[&str], parse: &dyn Fn(&[u8]) -> Opt
 }
 
 /// The readers that only this module knows.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// Reads `/proc/net/ip_vs`.
     pub fn ipvs(bytes: &[u8]) {

@@ -41,7 +41,7 @@ struct Job {
     wants_project: bool,
 }
 
-/// What was learnt of a process.
+/// What was learned about a process.
 #[derive(Debug, Default)]
 struct Answer {
     runs: Option<OsString>,
@@ -192,7 +192,7 @@ fn runs_of(directory: BorrowedFd<'_>) -> Option<OsString> {
 }
 
 /// The readers of a process's files.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// Reads the bytes as each of the files.
     pub fn files(bytes: &[u8]) {

@@ -14,9 +14,9 @@
 //!
 //! Source: Linux, Documentation/bpf/{bpf_iterators,btf}.rst, bpf(2).
 
+mod assemble;
 mod error;
 mod layout;
-mod program;
 mod record;
 
 use std::fs::{self, File};
@@ -28,9 +28,9 @@ pub use error::TaskIterError;
 use layout::Layout;
 pub use record::{Facts, Kind, OpenFile};
 
-use crate::collect::linux::bpf::program::{Kind as ProgramKind, LoadError, Program};
+use crate::collect::linux::bpf::loaded::{Kind as ProgramKind, LoadError, Program};
 use crate::collect::linux::bpf::sys;
-use program::Recognise;
+use assemble::Recognize;
 use record::Records;
 
 /// Which files the kernel is asked to report.
@@ -56,7 +56,7 @@ pub enum StreamStates {
     /// Those that listen, and those that have a local port without listening or being connected: bound and not used
     /// yet, or bound and reset since.
     ListeningOrBound,
-    /// Those that listen. The fastest, as connections are told by a glance.
+    /// Listeners only. The fastest, because one look tells that a socket is a connection.
     Listening,
 }
 
@@ -65,14 +65,14 @@ pub enum StreamStates {
 /// The helper is asked for first, because a kernel whose description of itself lacks it may have it and the other way
 /// round; the kernel's own answer is the only sure one, and costs an old kernel a tenth of a millisecond.
 fn load(layout: &Layout, options: Options) -> Result<Program, TaskIterError> {
-    match load_one(layout, options, Recognise::Helper) {
-        Err(TaskIterError::Program(LoadError::Refused { .. })) => load_one(layout, options, Recognise::Filesystem),
+    match load_one(layout, options, Recognize::Helper) {
+        Err(TaskIterError::Program(LoadError::Refused { .. })) => load_one(layout, options, Recognize::Filesystem),
         answer => answer,
     }
 }
 
-fn load_one(layout: &Layout, options: Options, recognise: Recognise) -> Result<Program, TaskIterError> {
-    let instructions = program::assemble(layout, options, recognise)?;
+fn load_one(layout: &Layout, options: Options, recognize: Recognize) -> Result<Program, TaskIterError> {
+    let instructions = assemble::assemble(layout, options, recognize)?;
     Ok(Program::load(ProgramKind::Iterator(layout.attach_to), &instructions)?)
 }
 
@@ -151,7 +151,7 @@ fn require_initial_pid_namespace() -> Result<(), TaskIterError> {
 }
 
 /// The readers of what the iterator writes and depends on.
-#[cfg(any(fuzzing, test))]
+#[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
     /// Reads records that arrive in pieces.
     pub fn records(bytes: &[u8]) {
@@ -227,25 +227,25 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_to_recognise_a_socket_load_and_agree() {
+    fn both_ways_to_recognize_a_socket_load_and_agree() {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: loading a BPF program needs root");
             return;
         }
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let layout = Layout::of_this_kernel().unwrap();
-        let pass = |recognise| {
-            let link = attach(&load_one(&layout, EVERYTHING, recognise).unwrap()).unwrap();
+        let pass = |recognize| {
+            let link = attach(&load_one(&layout, EVERYTHING, recognize).unwrap()).unwrap();
             let files = TaskIter { link }.read().unwrap();
             let fd = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&listener)).unwrap();
             let is_ours = |file: &&OpenFile| file.tgid == std::process::id() && file.fd == fd;
             let ours: Vec<_> = files.iter().filter(is_ours).copied().collect();
-            assert_eq!(ours.len(), 1, "{recognise:?}");
+            assert_eq!(ours.len(), 1, "{recognize:?}");
             ours[0]
         };
 
-        let by_helper = pass(Recognise::Helper);
-        let by_filesystem = pass(Recognise::Filesystem);
+        let by_helper = pass(Recognize::Helper);
+        let by_filesystem = pass(Recognize::Filesystem);
 
         assert_eq!(by_helper.inode, by_filesystem.inode);
         assert_eq!((by_helper.kind, by_filesystem.kind), (Kind::Internet, Kind::Unknown));
