@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::collect::{Saved, Source, System};
+use crate::config::Configuration;
 use crate::environment::{Environment, Terminal};
 use crate::error::Error;
 use crate::render::document::nagios;
@@ -28,6 +29,8 @@ pub struct Context {
     /// What a person types; absent where nobody can be asked.
     pub(crate) answers: Option<Box<dyn BufRead>>,
     pub(crate) environment: Environment,
+    /// What the configuration files have; empty for commands that do not read them.
+    pub(crate) configuration: Configuration,
     /// What the configuration file says of the look of everything.
     pub(crate) look: Look,
     pub(crate) source: Box<dyn Source>,
@@ -59,9 +62,9 @@ impl Context {
             terminal: Terminal {
                 is_tty,
                 size: size.map(|(width, height)| (width.0, height.0)),
-                // A console gets Unicode whatever its code page; who reads a pipe takes that code page for granted.
+                // A console shows Unicode whatever its code page; a program that reads our pipe assumes the code page.
                 is_unicode_by_default: system::console_is_unicode() && is_tty,
-                // The console of Windows has to be asked to take colours; elsewhere this says nothing.
+                // The console of Windows has to be asked to show colors; elsewhere this does nothing.
                 has_color: if is_tty { anstyle_query::windows::enable_ansi_colors() } else { None },
             },
             is_stderr_tty: io::stderr().is_terminal(),
@@ -77,6 +80,7 @@ impl Context {
                 None
             },
             environment,
+            configuration: Configuration::default(),
             look: Look::default(),
             source: Box::new(System),
             program: std::env::current_exe().ok(),

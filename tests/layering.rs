@@ -37,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "expression",
         ],
     ),
-    ("context", &["collect", "environment", "error", "render", "system"]),
+    ("context", &["collect", "config", "environment", "error", "render", "system"]),
     ("environment", &[]),
     ("error", &["collect", "model"]),
     ("system", &["collect", "environment"]),
@@ -209,7 +209,7 @@ fn outside_crates_stay_behind_one_door() {
 /// The texts of a line that people would read: at least two words beside each other.
 fn sentences(line: &str) -> Vec<&str> {
     let line = line.trim();
-    // Attributes are for clap and the compiler, and what `expect` says is for whoever repairs the program.
+    // Attributes are for clap and the compiler, and what `expect` says is for the developers of the program.
     if line.starts_with("#[") || line.contains("reason = \"") {
         return Vec::new();
     }

@@ -136,3 +136,18 @@ fn an_unknown_key_is_an_error_of_every_command_that_reads_the_file() {
     }
     let _ = portscope(["schema", "report"]).env("PORTSCOPE_CONFIG", &file).any_stderr().success();
 }
+
+#[test]
+fn each_configuration_file_is_opened_once() {
+    let folder = Folder::new();
+    let file = folder.join("config.toml");
+    std::fs::write(&file, "sort = \"port\"\n[labels]\n8080 = \"web\"\n").unwrap();
+    for arguments in [&["-l"][..], &["info", "8080"]] {
+        let run =
+            portscope(arguments).env("PORTSCOPE_CONFIG", &file).under(["strace", "-f", "-e", "trace=open,openat"]);
+        let trace = String::from_utf8(run.output().stderr).unwrap();
+        for path in [file.to_str().unwrap(), "/etc/portscope/config.toml"] {
+            assert_eq!(trace.matches(&format!("\"{path}\"")).count(), 1, "{arguments:?}: {path}: {trace}");
+        }
+    }
+}

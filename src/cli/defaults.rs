@@ -37,10 +37,10 @@ pub struct Preset<T> {
 
 impl Defaults {
     /// Reads what the settings mean. Of several for one key the first counts, and each must be right.
-    pub fn new(settings: Vec<Configured>) -> Result<Defaults, Error> {
+    pub fn new(settings: &[Configured]) -> Result<Defaults, Error> {
         let mut defaults = Defaults::default();
         for origin in settings {
-            defaults.add(origin)?;
+            defaults.add(origin.clone())?;
         }
         Ok(defaults)
     }
@@ -134,7 +134,7 @@ mod tests {
             path: "/etc/portscope/config.toml".into(),
             setting: Setting { line: place + 1, key: (*key).to_owned(), value: value.clone() },
         };
-        Defaults::new(settings.iter().enumerate().map(setting).collect()).map_err(|error| error.to_string())
+        Defaults::new(&settings.iter().enumerate().map(setting).collect::<Vec<_>>()).map_err(|error| error.to_string())
     }
 
     fn text(text: &str) -> Value {

@@ -8,7 +8,6 @@ use crate::analyse::health;
 use crate::analyse::policy::{self, Policy, Scene};
 use crate::catalogue::{Catalogue, host};
 use crate::cli::{JsonArgs, SourceArgs, SpaceArgs, StrictArgs, StyleArgs, one_of};
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Family, Health, Listing, Need, Protocol, Row, State};
@@ -85,7 +84,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         page::write_explanation(&mut context.stdout, rule, width)?;
         return Ok(ExitStatus::Yes);
     }
-    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let path = if args.init { None } else { policy_path(args, context)? };
     let policy = path.as_deref().map(|path| read_policy(path, &catalogue)).transpose()?.unwrap_or_default();
     let snapshot = super::snapshot(&args.need(), &args.source, context)?;
@@ -116,7 +115,7 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         program: program.as_deref(),
     };
     let form = if args.document.json { Form::Json } else { args.form };
-    // What was not asked for is told, and is no lack of sight.
+    // What was not asked for is reported, and does not count as hidden.
     let is_incomplete = audit::incomplete(&listing).iter().any(|finding| finding.severity > Severity::Info);
     let is_unsure = args.strictness.strict && is_incomplete;
     let health = match health::of_findings(&findings, args.fail_on) {

@@ -9,7 +9,6 @@ use crate::analyse::check::{Question, USUAL};
 use crate::catalogue::Catalogue;
 use crate::cli::{BackendArgs, JsonArgs, ProtocolArgs, StyleArgs};
 use crate::collect::probe;
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
@@ -95,7 +94,7 @@ struct Address {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let caller = probe::caller();
     let groups = args.groups(&catalogue, caller)?;
     let need = args.need(&groups);

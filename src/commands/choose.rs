@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::{Owner, Row};
 use crate::render::words::{question, socket, verdict};
 use crate::select::{TargetKind, TargetList, Wanted};
-use crate::{config, join, select};
+use crate::{join, select};
 
 /// The targets that were typed; where none was, or a word that only names processes and the like, those that a person
 /// chooses. A name is its process's own choice, so it only shortens the list and decides nothing.
@@ -21,7 +21,7 @@ pub fn ports(
     command: &str,
     context: &mut Context,
 ) -> Result<Option<Vec<TargetList>>, Error> {
-    let catalogue = config::catalogue(&[], &context.environment)?;
+    let catalogue = context.configuration.catalogue(&[], &context.environment)?;
     let is_port = |target: &select::Target| match &target.kind {
         TargetKind::Word(word) => !catalogue.ports_named(word).is_empty(),
         _ => true,

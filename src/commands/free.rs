@@ -1,4 +1,4 @@
-//! `portscope free`: ports that are safe for a service of one's own.
+//! `portscope free`: ports that are safe for your own service.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
@@ -12,7 +12,6 @@ use crate::analyse::order::Order;
 use crate::catalogue::Catalogue;
 use crate::cli::{BackendArgs, JsonArgs};
 use crate::collect::probe::{self, BoundSocket};
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
@@ -91,7 +90,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     args.check()?;
-    let catalogue = config::catalogue(&args.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.labels, &context.environment)?;
     let folder = args.folder()?;
     let order = args.order(folder.as_deref());
     let snapshot = context.source.snapshot(&args.need())?;

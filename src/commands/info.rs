@@ -9,7 +9,6 @@ use crate::analyse::dossier::Dossier;
 use crate::catalogue::Catalogue;
 use crate::cli::{JsonArgs, SourceArgs, StrictArgs, StyleArgs};
 use crate::collect::probe;
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Port, Protocol, Row, SpaceChoice};
@@ -53,7 +52,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let style = args.style.style(context);
     let ports = args.ports(&catalogue, context)?;
     let need = args.source.asked(Need {

@@ -6,7 +6,6 @@ use std::io::Write;
 use super::pager;
 use super::unmatched::{self, Absent};
 use crate::cli::{Defaults, Format, OutputArgs, SelectionArgs};
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Pid, Stage, Stopwatch};
@@ -43,7 +42,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
     // What a program reads depends on its command line alone.
     let args = &if is_page { Args { output: args.output.with(defaults), ..args.clone() } } else { args.clone() };
     args.output.check()?;
-    let catalogue = config::catalogue(&args.output.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.output.style.labels, &context.environment)?;
     let filter = args.selection.filter(|word| catalogue.ports_named(word));
     let names = (!args.output.numeric).then_some(&catalogue);
     let mut need = args.selection.need(&args.output);

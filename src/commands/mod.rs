@@ -37,7 +37,7 @@ use crate::analyse::targets::PortTargets;
 use crate::cli::handbook;
 use crate::cli::{self, Defaults, ProtocolArgs, SourceArgs, habits};
 use crate::collect::probe;
-use crate::config;
+use crate::config::Configuration;
 use crate::context::{Context, Look};
 use crate::error::{Error, ExitStatus};
 use crate::model::{Listing, Need, Snapshot};
@@ -181,11 +181,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, context: &mut Context)
             });
         }
     };
-    let defaults = match &cli.command {
-        // These must work whatever the configuration file has.
-        Some(Command::Schema(_) | Command::Completions(_) | Command::Man(_)) => Defaults::default(),
-        _ => Defaults::new(config::settings(&context.environment)?)?,
-    };
+    // These must work whatever the configuration file has.
+    if !matches!(cli.command, Some(Command::Schema(_) | Command::Completions(_) | Command::Man(_))) {
+        context.configuration = Configuration::read(&context.environment)?;
+    }
+    let defaults = Defaults::new(&context.configuration.settings)?;
     context.look = Look {
         color: defaults.color.as_ref().map(|preset| preset.value),
         pager: defaults.pager.as_ref().map(|preset| preset.value.clone()),
@@ -250,10 +250,10 @@ fn listing_words(arguments: &[OsString]) -> Option<Vec<String>> {
     (!is_command).then_some(words)
 }
 
-/// The kernel of this machine, as a judgement asks it.
+/// The kernel of this machine, as `check` and `wait` ask it.
 const KERNEL: Kernel = Kernel { bind: probe::probe, address: probe::probe_address, scope: probe::scope_of };
 
-/// The names of the commands, for who has mistyped one.
+/// The names of the commands, to correct a mistyped one.
 fn command_names() -> Vec<String> {
     Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
@@ -266,7 +266,7 @@ fn port_targets(
     clients: bool,
     context: &Context,
 ) -> Result<PortTargets, Error> {
-    let catalogue = config::catalogue(&[], &context.environment)?;
+    let catalogue = context.configuration.catalogue(&[], &context.environment)?;
     let asked = match ports::look_up(TargetList::all(lists), &protocols.protocols(), &catalogue) {
         Err(Error::NoSuchName { line, hints }) => return Err(unmatched::ports_instead(lists, line, hints, context)),
         asked => asked?,

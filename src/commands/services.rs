@@ -3,7 +3,6 @@
 use super::pager;
 use crate::catalogue::Catalogue;
 use crate::cli::{HeaderArgs, JsonArgs, OnlyProtocolArgs, StyleArgs, one_of};
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::{PortRange, Protocol, Registered};
@@ -43,7 +42,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let mut entries = found(args, &catalogue)?;
     let protocols = args.protocols.protocols();
     entries.retain(|entry| protocols.contains(&entry.protocol));

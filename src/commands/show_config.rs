@@ -25,8 +25,8 @@ pub fn run(output: &OutputArgs, defaults: &Defaults, context: &mut Context) -> R
     for flag in config::labels_of_flags(&output.style.labels)? {
         labels.push(label(&flag, Origin::Flag("--label")));
     }
-    for ((path, line), known) in config::labels(environment)? {
-        labels.push(label(&known, Origin::File(path, line)));
+    for ((path, line), known) in &context.configuration.labels {
+        labels.push(label(known, Origin::File(path.clone(), *line)));
     }
     let files: Vec<_> = config::paths(environment).into_iter().map(|(path, _)| (path.clone(), path.exists())).collect();
     settings::write(&mut context.stdout, &lines, &labels, &files, style)?;

@@ -9,7 +9,7 @@ use crate::model::{Gap, Need, Snapshot, SpaceChoice};
 use crate::render::document::json;
 use crate::render::words::summary;
 use crate::system::file;
-use crate::{config, join, select};
+use crate::{join, select};
 
 /// Save everything that is open now, to inspect or compare later
 ///
@@ -40,7 +40,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let catalogue = config::catalogue(&[], &context.environment)?;
+    let catalogue = context.configuration.catalogue(&[], &context.environment)?;
     let need = args.source.asked(Need {
         argv: args.argv,
         belonging: true,

@@ -6,7 +6,6 @@ use super::pager;
 use crate::analyse;
 use crate::cli::{HeaderArgs, JsonArgs, OnlyProtocolArgs, SourceArgs, StyleArgs};
 use crate::collect::Saved;
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
@@ -50,7 +49,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let need = need(args);
     let mut snapshots: Vec<Snapshot> = vec![super::snapshot(&need, &args.source, context)?];
     for path in &args.reports {

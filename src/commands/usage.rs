@@ -1,10 +1,9 @@
-//! `portscope usage`: will the numbers run out?
+//! `portscope usage`: are ports running out?
 
 use super::pager;
 use crate::analyse::health::{self, Limits};
 use crate::analyse::usage::{self, SpaceUsage};
 use crate::cli::{JsonArgs, SourceArgs, SpaceArgs, StrictArgs, StyleArgs, one_of};
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::join;
@@ -80,7 +79,7 @@ pub struct Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     // A label is of no use here, but a wrong one is still wrong.
-    config::catalogue(&args.style.labels, &context.environment)?;
+    context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let spaces = args.space.choice();
     let need = args.source.asked(Need { counters: true, spaces, ..Need::default() });
     let snapshot = super::snapshot(&need, &args.source, context)?;

@@ -9,7 +9,6 @@ use crate::analyse::wait::{Condition, Goal, Place};
 use crate::catalogue::Catalogue;
 use crate::cli::{JsonArgs, ProtocolArgs, parse_duration, parse_name};
 use crate::collect::probe;
-use crate::config;
 use crate::context::Context;
 use crate::environment::{Environment, Terminal};
 use crate::error::{Error, ExitStatus};
@@ -106,7 +105,7 @@ impl Args {
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
     let started = context.now();
-    let catalogue = config::catalogue(&[], &context.environment)?;
+    let catalogue = context.configuration.catalogue(&[], &context.environment)?;
     let condition = args.condition(&catalogue)?;
     let snapshot = watch(args, &condition, started, context)?;
     let elapsed = context.now().duration_since(started);

@@ -41,35 +41,39 @@ impl Configured {
 /// A file and a line of it, from 1.
 pub type Place = (PathBuf, usize);
 
-/// Returns the catalogue with the host's services, the labels of the configuration file and those of the flags.
-pub fn catalogue(flags: &[String], environment: &Environment) -> Result<Catalogue, Error> {
-    let mut labels = labels_of_flags(flags)?;
-    labels.extend(self::labels(environment)?.into_iter().map(|(_, label)| label));
-    let services = host::read_small_file(&folders::services_file(environment)).unwrap_or_default();
-    Ok(Catalogue::new(labels, &services))
+/// What the configuration files have. It is read once a run.
+#[derive(Debug, Default)]
+pub struct Configuration {
+    /// Every setting but the labels, those that win first. What they mean is not judged here.
+    pub settings: Vec<Configured>,
+    /// The labels with the file and line of each, those that win first.
+    pub labels: Vec<(Place, Label)>,
+}
+
+impl Configuration {
+    /// Reads the files.
+    pub fn read(environment: &Environment) -> Result<Configuration, Error> {
+        let mut configuration = Configuration::default();
+        for (path, file) in files(environment)? {
+            let configured = |setting| Configured { path: path.clone(), setting };
+            configuration.settings.extend(file.settings.into_iter().map(configured));
+            configuration.labels.extend(file.labels.into_iter().map(|(line, label)| ((path.clone(), line), label)));
+        }
+        Ok(configuration)
+    }
+
+    /// Returns the catalog with the host's services, the labels of the files and those of the flags.
+    pub fn catalogue(&self, flags: &[String], environment: &Environment) -> Result<Catalogue, Error> {
+        let mut labels = labels_of_flags(flags)?;
+        labels.extend(self.labels.iter().map(|(_, label)| label.clone()));
+        let services = host::read_small_file(&folders::services_file(environment)).unwrap_or_default();
+        Ok(Catalogue::new(labels, &services))
+    }
 }
 
 /// Returns the labels that flags give: `8080=web`.
 pub fn labels_of_flags(flags: &[String]) -> Result<Vec<Label>, Error> {
     flags.iter().map(|flag| label::of_flag(flag)).collect()
-}
-
-/// Returns the labels of the files with the file and line of each, those that win first.
-pub fn labels(environment: &Environment) -> Result<Vec<(Place, Label)>, Error> {
-    let mut labels = Vec::new();
-    for (path, file) in files(environment)? {
-        labels.extend(file.labels.into_iter().map(|(line, label)| ((path.clone(), line), label)));
-    }
-    Ok(labels)
-}
-
-/// Returns every setting but the labels, those that win first. What they mean is not judged here.
-pub fn settings(environment: &Environment) -> Result<Vec<Configured>, Error> {
-    let mut settings = Vec::new();
-    for (path, file) in files(environment)? {
-        settings.extend(file.settings.into_iter().map(|setting| Configured { path: path.clone(), setting }));
-    }
-    Ok(settings)
 }
 
 /// The user's file, then the machine's. Under sudo the variables may be another user's, so only the machine's counts.

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use crate::catalogue::Catalogue;
 use crate::cli::{SelectionArgs, StyleArgs, one_of, parse_duration};
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::follow::Follow;
@@ -162,7 +161,7 @@ impl Shown<'_> {
 }
 
 pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
-    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let filter = args.selection.filter(|word| catalogue.ports_named(word));
     let filter = Filter { protocols: args.selection.protocols.or_every(), ..filter };
     let style = args.style.style(context);

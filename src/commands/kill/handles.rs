@@ -25,8 +25,8 @@ const MOST_LOOKS: usize = 6;
 
 /// Looks until every holder of a socket that is meant was held before the last look began.
 ///
-/// So what the last look tells of a number is told of the process that is held. And that nobody is there is said after
-/// two looks.
+/// So what the last look says about a process number is true of the process that is held. Two looks are needed to say
+/// that no process is there.
 pub fn look(targets: &PortTargets, context: &Context) -> Result<(Snapshot, Handles), Error> {
     let mut handles = Handles::new();
     let mut looks = 0;

@@ -15,7 +15,6 @@ use crate::cli::{
     ColumnChange, Defaults, Format, HeaderArgs, JsonArgs, OutputArgs, SelectionArgs, StrictArgs, StyleArgs,
     parse_duration, parse_sorting,
 };
-use crate::config;
 use crate::context::Context;
 use crate::error::{Error, ExitStatus};
 use crate::model::Protocol;
@@ -78,7 +77,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
     if !context.is_at_terminal() || context.environment.text("TERM").is_some_and(|term| term == "dumb") {
         return Err(Error::Unable(words::NEEDS_TERMINAL.to_owned()));
     }
-    let catalogue = config::catalogue(&args.style.labels, &context.environment)?;
+    let catalogue = context.configuration.catalogue(&args.style.labels, &context.environment)?;
     let wait = |error| Error::Unable(mistake::cannot_wait(&error));
     let asked = AskedAtTerminal::watch().map_err(wait)?;
     let stopped = Stopped::watch().map_err(wait)?;
