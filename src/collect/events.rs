@@ -1,4 +1,4 @@
-//! What happens to ports, as a stream: whoever reads it asks for more, and waits no longer than it likes.
+//! What happens to ports, as a stream: its reader asks for more, and sets how long it waits.
 
 use std::time::{Duration, Instant};
 

@@ -35,7 +35,7 @@ pub enum HelperError {
 /// More of what a program complains about is not shown.
 const MOST_COMPLAINT: u64 = 400;
 
-/// The user to run a helper as: what a user's own manager is told has that user's rights and no others.
+/// The user to run a helper as: a command for a user's own manager has that user's rights and no others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RunAs {
     /// The user.

@@ -62,7 +62,7 @@ pub fn node(rest: &mut Arguments<'_>) -> Option<OsString> {
     }
 }
 
-/// The task that a launcher of scripts was told to run: `npm run dev`.
+/// The task that a launcher of scripts was asked to run: `npm run dev`.
 pub fn task_of(launcher: &str, rest: &mut Arguments<'_>) -> Option<OsString> {
     const VALUES: [&str; 12] = [
         "--prefix",

@@ -18,7 +18,7 @@ fn named<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, word: &str, what:
     all.iter().copied().find(|one| name(*one) == word).ok_or_else(|| format!("{word:?} is not a known {what}"))
 }
 
-/// What is told with sockets.
+/// What a report says with its sockets.
 #[derive(Default)]
 pub struct Facts {
     /// The sockets, in the order in which they were added.
@@ -33,7 +33,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Adds a socket with all that is told with it.
+    /// Adds a socket with everything that the report says with it.
     pub fn add(&mut self, socket: saved::Socket) -> Result<(), String> {
         self.users.extend(socket.uid.map(Uid).zip(socket.user.clone()));
         for process in &socket.owner.processes {

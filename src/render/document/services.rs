@@ -52,7 +52,7 @@ pub struct PortService<'a> {
 }
 
 impl<'a> ServicesReport<'a> {
-    /// Turns entries of the catalogue into the document.
+    /// Turns entries of the catalog into the document.
     pub fn new(entries: &[Registered<'a>], host: &'a Host) -> Envelope<'a, ServicesReport<'a>> {
         let category = |category: Category| CategoryReport {
             name: category.name(),

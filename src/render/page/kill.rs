@@ -173,7 +173,7 @@ fn further(group: &Group<'_, '_, '_>, charset: Charset) -> Vec<String> {
     }
     for row in group.first.meant.iter().filter(|row| row.is_listener) {
         let Some(known) = row.snapshot.reachability(row.socket) else { continue };
-        // Whoever is sent elsewhere does not notice that the process stops.
+        // A client that is sent elsewhere does not notice that the process stops.
         for note in reachability::notes(&known, row.socket.local.port) {
             add(&mut lines, Text::of(&note, charset).into_string());
         }

@@ -10,7 +10,7 @@ use crate::render::text::paragraph;
 use crate::render::text::safe::{self, Text};
 use crate::render::text::style::Style;
 
-/// How a cell stands out, when colour may be used.
+/// How a cell stands out, when color may be used.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Emphasis {
     /// As it is.

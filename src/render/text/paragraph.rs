@@ -34,7 +34,7 @@ pub fn sentence(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Re
     folded(text, width).into_iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
-/// Writes a sentence whose further lines are indented, so that the next one is told from them.
+/// Writes a sentence whose further lines are indented, so that the next sentence stands out.
 pub fn item(out: &mut dyn Write, text: &str, width: Option<usize>) -> io::Result<()> {
     hanging(text, 4, width).into_iter().try_for_each(|line| writeln!(out, "{line}"))
 }

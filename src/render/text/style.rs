@@ -1,4 +1,4 @@
-//! How a person's terminal wants its output: colour, characters, width. Decided once, here.
+//! How output for a terminal looks: color, characters, width. Decided once, here.
 
 use crate::environment::{Environment, Terminal};
 use crate::render::text::safe::Charset;
@@ -32,7 +32,7 @@ impl ColorChoice {
 /// What decides the look of a table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Style {
-    /// Whether colour may be used. It never carries a meaning alone.
+    /// Whether color may be used. Color never carries a meaning alone.
     pub color: bool,
     /// Which characters may be used.
     pub charset: Charset,

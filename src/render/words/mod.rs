@@ -30,3 +30,4 @@ pub mod unmatched;
 pub mod usage;
 pub mod verdict;
 pub mod wait;
+pub mod why;

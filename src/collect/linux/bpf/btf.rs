@@ -27,7 +27,7 @@ pub enum BtfError {
     Unexpected { name: &'static str },
 }
 
-/// The kinds that are told apart here.
+/// The kinds that this reader distinguishes.
 pub mod kind {
     pub const INT: u8 = 1;
     pub const PTR: u8 = 2;

@@ -9,7 +9,7 @@ pub mod assembler;
 pub mod btf;
 pub mod field;
 pub mod kernel_btf;
+pub mod loaded;
 pub mod process;
-pub mod program;
 pub mod ring;
 pub mod sys;

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use super::assembler::Instruction;
-use super::program::Kind;
+use super::loaded::Kind;
 
 const BPF_MAP_CREATE: c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: c_int = 1;
@@ -21,10 +21,10 @@ const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_ITER: u32 = 28;
 
-/// The licence that the program of this module is offered under besides the crate's own.
+/// The license that the program of this module is offered under besides the crate's own.
 ///
 /// The kernel demands one compatible with the GPL for `bpf_seq_write` and for reading its structures.
-const LICENCE: &CStr = c"Dual MIT/GPL";
+const LICENSE: &CStr = c"Dual MIT/GPL";
 
 /// Shown by `bpftool prog`, so that an administrator sees whose program it is. At most 15 bytes.
 const NAME: &[u8; 16] = b"portscope_sock\0\0";
@@ -82,7 +82,7 @@ pub fn load_program(kind: Kind, instructions: &[Instruction], log: Option<&mut [
         prog_type,
         insn_cnt: length(instructions.len())?,
         insns: address(instructions.as_ptr()),
-        license: address(LICENCE.as_ptr()),
+        license: address(LICENSE.as_ptr()),
         prog_name: *NAME,
         expected_attach_type,
         attach_btf_id,
@@ -94,7 +94,7 @@ pub fn load_program(kind: Kind, instructions: &[Instruction], log: Option<&mut [
         attributes.log_buf = address(log.as_mut_ptr());
     }
     #[expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
-    // SAFETY: the three addresses are of live slices with the lengths given beside them (the licence ends with NUL),
+    // SAFETY: the three addresses are of live slices with the lengths given beside them (the license ends with NUL),
     // and `log`, the only one written to, is borrowed exclusively.
     unsafe {
         bpf(BPF_PROG_LOAD, &attributes)

@@ -10,7 +10,7 @@ use super::programs::{self, Maps};
 use super::record::{ASKED, Kind, Record};
 use super::tracefs;
 use crate::collect::linux::bpf::assembler::TooFar;
-use crate::collect::linux::bpf::program::{Kind as ProgramKind, LoadError, Program};
+use crate::collect::linux::bpf::loaded::{Kind as ProgramKind, LoadError, Program};
 use crate::collect::linux::bpf::ring::Ring;
 use crate::collect::linux::bpf::sys::{self, MapKind};
 use crate::model::BindWay;

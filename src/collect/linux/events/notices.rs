@@ -76,7 +76,7 @@ impl Group {
     }
 }
 
-/// What the reader has for whoever takes it.
+/// What the reader has ready to be taken.
 #[derive(Default)]
 struct Waiting {
     notices: Vec<Notice>,

@@ -52,7 +52,7 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Starts it. With `joins` it joins the groups of UDP of every space but those that it is told with each look.
+    /// Starts it. With `joins` it joins the groups of UDP of every space except those that each request names.
     pub fn start(mut need: Need, joins: bool, wake: Arc<OwnedFd>) -> io::Result<Poller> {
         let (ask, asked) = mpsc::sync_channel::<Ask>(1);
         let (answer, answers) = mpsc::sync_channel(1);

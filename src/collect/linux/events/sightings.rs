@@ -86,7 +86,7 @@ impl Known {
         // The descriptor may be closed by now, which says nothing against the process.
         let as_holder = |pid: &Pid, socket: &Socket| Socket {
             owner: Owner::Processes(vec![Holder { pid: *pid, fd: None }]),
-            // Whoever asks for a port is as interesting as whoever has it.
+            // The process that asks for a port is as interesting as the one that has it.
             state: Some(State::Listen),
             ..socket.clone()
         };

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::netlink::{self, attribute};
+use super::dump::{self, attribute};
 use crate::model::Family;
 
 /// The interfaces and addresses of a network namespace.
@@ -49,13 +49,13 @@ impl HostFacts {
     /// Reads them for the network namespace of the calling thread.
     pub fn read() -> io::Result<HostFacts> {
         let mut links = Vec::new();
-        netlink::dump(netlink::ROUTE, GET_LINK, &[0; 16], |kind, payload| {
+        dump::dump(dump::ROUTE, GET_LINK, &[0; 16], |kind, payload| {
             if kind == NEW_LINK {
                 links.extend(Link::of(payload));
             }
         })?;
         let mut addresses = Vec::new();
-        netlink::dump(netlink::ROUTE, GET_ADDRESS, &[0; 8], |kind, payload| {
+        dump::dump(dump::ROUTE, GET_ADDRESS, &[0; 8], |kind, payload| {
             if kind == NEW_ADDRESS {
                 addresses.extend(address_of(payload));
             }

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::sync::LazyLock;
 
-use super::netlink::{self, attribute};
+use super::dump::{self, attribute};
 use crate::collect::linux::procfs;
 
 /// Which tools have rules for what comes to this host.
@@ -112,7 +112,7 @@ fn family(payload: &[u8]) -> Option<&'static str> {
 }
 
 fn dump(kind: u16, each: impl FnMut(u16, &[u8])) -> io::Result<()> {
-    match netlink::dump(netlink::NETFILTER, kind, &[0; HEADER], each) {
+    match dump::dump(dump::NETFILTER, kind, &[0; HEADER], each) {
         // A kernel without nftables.
         Err(error) if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOENT)) => Ok(()),
         result => result,
@@ -220,7 +220,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic_or_loop(bytes in any::<Vec<u8>>()) {
-            let _ = (netlink::answers(&bytes, &mut |_, _| {}), is_met(&bytes, Packets::All), dormant_table(&bytes));
+            let _ = (dump::answers(&bytes, &mut |_, _| {}), is_met(&bytes, Packets::All), dormant_table(&bytes));
         }
     }
 }

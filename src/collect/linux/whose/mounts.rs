@@ -19,7 +19,7 @@ use crate::model::Pid;
 /// More of the list of mounts is not read.
 const MOST_BYTES: u64 = 4 << 20;
 
-/// What was learnt of mounts; their numbers are unique over all mount namespaces.
+/// What was learned about mounts; their numbers are unique over all mount namespaces.
 #[derive(Debug, Default)]
 pub struct Mounts(HashMap<u64, bool>);
 

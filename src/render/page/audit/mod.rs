@@ -77,7 +77,7 @@ pub fn write(out: &mut dyn Write, audit: &Audit<'_>, style: Style) -> io::Result
     paragraph::sentence(out, &safe(&totals(audit)), width)
 }
 
-/// The ANSI colour of a severity; its name says the same.
+/// The ANSI color of a severity; its name says the same.
 fn color(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical | Severity::High => "\x1b[1;31m",

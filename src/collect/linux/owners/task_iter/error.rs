@@ -4,7 +4,7 @@ use std::io;
 
 use crate::collect::linux::bpf::assembler::TooFar;
 use crate::collect::linux::bpf::btf::BtfError;
-use crate::collect::linux::bpf::program::LoadError;
+use crate::collect::linux::bpf::loaded::LoadError;
 
 /// Which step towards the list failed, and how.
 ///

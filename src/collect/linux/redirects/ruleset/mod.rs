@@ -158,7 +158,7 @@ pub enum Test {
     ToThisHost,
     /// The source is an address of this host.
     FromThisHost,
-    /// Known beforehand.
+    /// Known in advance.
     Always(bool),
     /// Something about the sender or the packet that is not followed, in words: `limit`.
     Sender(&'static str),

@@ -20,7 +20,7 @@ const LEADER: Register = INODE;
 
 /// How the program tells a socket from another file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Recognise {
+pub enum Recognize {
     /// By `bpf_sock_from_file`, which gives the socket too. Since Linux 5.11.
     Helper,
     /// By the inode: a socket (`S_IFSOCK`) on sockfs. The mode alone would take in the path of a unix socket that was
@@ -55,7 +55,7 @@ const PROCESS: Places =
 /// Returns the program for a kernel of this layout.
 ///
 /// The kernel calls it for every open file with the task and the file, and once more at the end with neither.
-pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Result<Vec<Instruction>, TooFar> {
+pub fn assemble(layout: &Layout, options: Options, recognize: Recognize) -> Result<Vec<Instruction>, TooFar> {
     let mut code = Assembly::new(RECORD);
     let [mut end, mut skip, mut write] = [Label::default(), Label::default(), Label::default()];
 
@@ -65,9 +65,9 @@ pub fn assemble(layout: &Layout, options: Options, recognise: Recognise) -> Resu
     code.load(TASK, CONTEXT, layout.context.task);
     code.if_equal(TASK, 0, &mut skip);
 
-    match recognise {
-        Recognise::Helper => by_helper(&mut code, layout, options, &mut skip)?,
-        Recognise::Filesystem => by_filesystem(&mut code, layout, options, &mut skip)?,
+    match recognize {
+        Recognize::Helper => by_helper(&mut code, layout, options, &mut skip)?,
+        Recognize::Filesystem => by_filesystem(&mut code, layout, options, &mut skip)?,
     }
 
     code.load(INODE, FILE, layout.file_inode);
