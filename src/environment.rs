@@ -35,7 +35,7 @@ pub struct Terminal {
     pub size: Option<(u16, u16)>,
     /// Whether it shows Unicode though no locale says so (Windows).
     pub is_unicode_by_default: bool,
-    /// Whether it shows colours though `TERM` is not set, or does not; absent where only `TERM` tells.
+    /// Whether it shows colors even if `TERM` is not set; absent where only `TERM` says so.
     pub has_color: Option<bool>,
 }
 

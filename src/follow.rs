@@ -1,6 +1,6 @@
 //! The events of this machine, or of another source, as they come: collecting and comparing put together.
 //!
-//! Whoever shows them, a line each or a screen, asks for the next ones and waits no longer than it likes.
+//! The code that shows them, one a line or on a screen, asks for the next ones and sets how long it waits.
 
 use std::time::Duration;
 

@@ -116,7 +116,7 @@ fn a_rule_that_asks_for_an_owner_who_is_hidden_is_neither_kept_nor_broken() {
     let report = judge(&[]).exits(1).json();
     assert_eq!(of_rule(&report, "policy-unlisted", "evidence").len(), 1, "no rule can be meant: {report:#}");
 
-    // What nobody writes for himself he can keep.
+    // A policy that this user generates holds for this user.
     let own = room.look(portscope(["audit", "--init"]).any_stderr().run_by_nobody(&binary)).success().stdout;
     std::fs::write(&policy, own).unwrap();
     let report = judge(&[]).exits(0).json();

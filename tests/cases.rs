@@ -11,7 +11,7 @@ use support::refused::Refused;
 use support::scene::{Scene, all_are_listed, row};
 use support::{Folder, ReachableBinary, eventually, is_root, pids, portscope, skip};
 
-/// Everything, whoever else is hidden on this machine.
+/// Everything, no matter what else is hidden on this machine.
 fn listing() -> Vec<Value> {
     portscope(["-tu", "--json"]).success().sockets()
 }

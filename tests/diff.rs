@@ -310,7 +310,7 @@ fn a_published_port_that_leads_elsewhere_is_told_and_one_that_may_not_be_read_is
         (&"forward-changed".into(), &42100.into())
     );
     assert_eq!(changed["changes"][0]["after"]["forward"], "0.0.0.0:42102");
-    // Whoever did not look at the rules has not seen the port close.
+    // A report without the rules has not seen the port close.
     let unasked = report("unasked.json", portscope(["snapshot", "--no-helpers"]));
     let same = compare(&first, &unasked, 0);
     assert_eq!(same["changes"], serde_json::json!([]));

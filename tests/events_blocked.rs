@@ -112,7 +112,7 @@ fn in_time_wait() -> u16 {
     let (listener, port) = plain_listener("127.0.0.1:0");
     let [accepted, mut client] = connected(&listener);
     drop(accepted);
-    // Whoever closes first waits.
+    // The side that closes first waits.
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
     port
 }

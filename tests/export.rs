@@ -275,7 +275,7 @@ fn a_textfile_is_replaced_as_a_whole_and_readable_by_all() {
     assert_eq!(output.stdout, "");
     assert!(std::fs::read_to_string(&file).unwrap().ends_with("# EOF\n"));
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
-    // Whoever was reading goes on with what he began.
+    // A reader goes on with the file that it had opened.
     let mut old = String::new();
     reader.seek(SeekFrom::Start(0)).unwrap();
     reader.read_to_string(&mut old).unwrap();

@@ -1,4 +1,4 @@
-//! `portscope free`: what is offered can be bound, what speaks against a port is told.
+//! `portscope free`: what is offered can be bound, and the reasons against a port are shown.
 #![cfg(target_os = "linux")]
 #![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
 
@@ -324,7 +324,7 @@ fn a_folder_keeps_its_port_while_its_own_server_runs() {
     let other = run(&["--exec", "echo", "{}"]).success().stdout;
     assert_ne!(other, format!("{port}\n"));
     drop(server);
-    // Whoever else has it makes the folder move on.
+    // Another process that has it makes the folder move on.
     let _stranger = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let moved = run(&[]).success().stdout;
     assert_ne!(moved, format!("{port}\n"));

@@ -320,7 +320,7 @@ fn ancestors_that_may_not_be_seen_are_said_to_be_there() {
         let runs = std::fs::read_to_string(format!("/proc/{}/comm", holder.pid())).unwrap() == "sleep\n";
         (runs && status.contains("Uid:\t65534\t65534")).then_some(())
     });
-    // In this /proc a user sees no processes but his own: not the test, which is the parent.
+    // In this /proc a user sees only their own processes: not the test, which is the parent.
     let (words, program) = (NOBODY.join(" "), binary.path());
     let run = format!("mount -t proc -o hidepid=2 proc /proc && exec setpriv {words} {} \"$@\"", program.display());
     let run = info(port).under(["unshare", "-m", "sh", "-c", &run]);

@@ -272,7 +272,7 @@ fn a_process_that_ignores_the_signal_is_forced_only_when_that_was_asked_for() {
 
 #[test]
 fn another_signal_can_be_sent() {
-    // None that whoever runs the tests may have told his children to ignore.
+    // None that the caller of the tests may have made its children ignore.
     for (name, number) in [("KILL", KILL), ("SIGUSR1", 10), ("12", 12)] {
         let (server, port) = server();
         let _ = portscope(["kill", "--yes", "--signal", name]).arg(port).success();

@@ -1,4 +1,4 @@
-//! What a user without privileges sees, and is told.
+//! What a user without privileges sees and reads.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Ports that rules of the firewall send elsewhere: what is told of them, and what is said where they are not read whole.
+//! Ports that rules of the firewall send elsewhere: what is reported about them, and what is said if they could not all be read.
 #![cfg(target_os = "linux")]
 #![allow(clippy::pedantic, reason = "test code reads better without its ceremonies")]
 
@@ -129,7 +129,7 @@ fn a_server_keeps_its_name_whatever_rules_there_are() {
         let table = inside(&space, &["-l"]).success().stdout;
         assert!(table.lines().any(|line| line.contains(&port.to_string()) && line.contains("redirects-")), "{table}");
         support::close(held);
-        // The same answer decides whether a bind is in vain, for other hosts and for this one.
+        // The same answer decides whether a bind can be reached, from other hosts and from this one.
         let is_good = |address: &str| {
             let run = inside(&space, &["check", &port.to_string(), "-a", address, "--json"]).exits_with([0, 1]);
             run.json()["ports"][0]["binds"][0]["outcome"].as_str().unwrap().to_owned()

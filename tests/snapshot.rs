@@ -100,7 +100,7 @@ fn a_redacted_snapshot_names_no_people_and_says_so() {
     let missing: Vec<&Value> =
         report["visibility"]["reasons"].as_array().unwrap().iter().filter(|gap| gap["reason"] == "redacted").collect();
     assert_eq!(missing.len(), 2, "{missing:?}");
-    // Who asks the report for what was taken out is told so; an answer of nothing would be a lie.
+    // A question about what was taken out of the report is answered so; an empty answer would be wrong.
     let folder = Folder::new();
     let file = folder.join("redacted.json");
     std::fs::write(&file, report.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! Port spaces: the same number in several network namespaces, whoever looks.
+//! Port spaces: the same number in several network namespaces, as root and as another user.
 #![cfg(target_os = "linux")]
 
 mod support;

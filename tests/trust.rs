@@ -1,4 +1,4 @@
-//! What a local user can make a process say, and what root is told and does: nothing is decided by it.
+//! What a local user can make a process claim, and that no decision of root rests on it.
 #![cfg(target_os = "linux")]
 
 mod support;

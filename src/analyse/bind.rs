@@ -134,7 +134,7 @@ pub fn judge<'a>(bind: &Bind, rows: &[&'a Row<'a>], facts: &Facts<'_>) -> Judgem
     }
 }
 
-/// Says whether the socket receives what any peer sends, or is about to: a connection keeps what it has, whoever binds.
+/// Says whether the socket receives what any peer sends, or is about to: a connection keeps its port, whatever else is bound.
 fn receives(socket: &Socket) -> bool {
     match socket.protocol {
         Protocol::Tcp => matches!(socket.state, Some(State::Listen | State::Bound)),

@@ -1,4 +1,4 @@
-//! Why a bind fails, or succeeds in vain: one word for each cause, drawn from the rule and from the kernel's answer.
+//! Why a bind fails, or succeeds but cannot be reached: one word for each cause, drawn from the rule and from the kernel's answer.
 
 use super::bind::{Answer, Blocker, Facts, Judgement, Overlap};
 pub use super::squatter::Squatter;
@@ -120,7 +120,7 @@ pub struct Verdict<'a> {
     pub is_usual: bool,
     /// How it comes out.
     pub outcome: Outcome,
-    /// Why it does not succeed, or succeeds in vain.
+    /// Why it does not succeed, or succeeds but cannot be reached.
     pub cause: Option<Cause>,
 }
 

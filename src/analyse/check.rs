@@ -1,4 +1,4 @@
-//! Whether ports could be bound: the rule's judgement and the kernel's answer, for each bind at each port.
+//! Whether ports could be bound: what the rule says and what the kernel answers, for each bind at each port.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -52,7 +52,7 @@ pub struct Place<'a> {
     pub is_used: bool,
 }
 
-/// A reason against the number for a service of one's own.
+/// A reason not to use the port for your own service.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Objection<'a> {
     /// It belongs to another service: these.
@@ -80,7 +80,7 @@ pub struct Holding<'a> {
     pub open: Vec<&'a Row<'a>>,
     /// Its connections.
     pub connections: Vec<&'a Row<'a>>,
-    /// Who is connected to those that are open, whoever holds these connections; absent when none is open
+    /// Who is connected to those that are open, whichever process holds the connections; absent when none is open
     /// or that cannot be known.
     pub peers: Option<Peers<'a>>,
 }
@@ -173,7 +173,7 @@ impl<'a> Dossier<'a> {
         }
     }
 
-    /// What speaks against the number for a service of one's own in the space of this process.
+    /// The reasons not to use the port for your own service in the space of this process.
     pub fn objections(&self) -> Vec<Objection<'a>> {
         let mut names: Vec<&str> = Vec::new();
         for service in self.assignments.iter().flat_map(|assignment| &assignment.services) {
@@ -239,7 +239,7 @@ fn holdings<'a>(rows: &[&'a Row<'a>], snapshot: &Snapshot) -> Vec<Holding<'a>> {
         let row = holding.row()?;
         let space = snapshot.spaces.iter().position(|space| space.id == row.socket.space);
         let local = row.socket.local.address;
-        // Of those that are only connected, whoever holds most comes first.
+        // Of those that are only connected, the one with the most connections comes first.
         Some((space, holding.open.is_empty(), row.socket.protocol, usize::MAX - holding.connections.len(), local))
     };
     holdings.sort_by_cached_key(rank);

@@ -1,4 +1,4 @@
-//! Which ports are safe for a service of one's own, and why the others are not.
+//! Which ports are safe for your own service, and why the others are not.
 
 use std::collections::{BTreeMap, HashMap};
 

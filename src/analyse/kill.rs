@@ -7,7 +7,7 @@ use crate::model::{
     State,
 };
 
-/// Says whether the socket waits for others. Whoever names a port means its UDP socket too where the kernel chose it.
+/// Says whether the socket waits for others. The name of a port means its UDP socket too, even if the kernel chose it.
 pub fn waits(row: &Row<'_>) -> bool {
     waits_in(row.socket.protocol, row.socket.state)
 }

@@ -1,4 +1,4 @@
-//! Programs that sit on a port by default, where people look for the reason in vain.
+//! Programs that take a port by default, which is hard to find out.
 
 use std::ffi::OsStr;
 

@@ -1,7 +1,7 @@
 //! How much work an expression can be at most, reckoned before it is done.
 //!
 //! CEL always ends, but a few nested macros take years, and a few that double a text take all memory. What evaluates an
-//! expression cannot be stopped, so it is bounded beforehand, from the tree and the size of the socket's object. The bound
+//! expression cannot be stopped, so its cost is bounded in advance, from the tree and the size of the socket's object. The bound
 //! is never too small; for what people ask about a socket it is thousands of steps.
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};

@@ -177,7 +177,7 @@ pub enum Observation {
     Ended(Vec<Socket>),
     /// A look at the table that was begun then has shown nothing new.
     Same(SystemTime),
-    /// The table of sockets. What happened before it was begun to be read, and is told at all, has been told.
+    /// The table of sockets. Everything that happened before the table was read, and is reported at all, has been reported.
     Table(Box<Snapshot>),
 }
 

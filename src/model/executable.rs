@@ -30,7 +30,7 @@ pub struct Replaceable {
 /// What a file is to the process that runs it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Part {
-    /// The file that the kernel was told to run.
+    /// The file that the kernel was asked to run.
     Program,
     /// A file that a loader such as ld.so has mapped to be run.
     Loaded,

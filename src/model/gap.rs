@@ -169,12 +169,12 @@ pub enum Gap {
         /// Of how many sockets.
         count: usize,
     },
-    /// Port spaces other than the own one; nobody looked for them.
+    /// Port spaces other than this process's own; nothing looked for them.
     OtherSpaces {
         /// Whether they were asked for, from a backend that reads only this one.
         wanted: bool,
     },
-    /// Port spaces other than the own one; they were looked for in vain.
+    /// Port spaces other than this process's own; the search for them failed.
     SpacesNotFound {
         /// What went wrong.
         problem: String,

@@ -123,7 +123,7 @@ impl Managed {
         }
     }
 
-    /// The same as it is typed into a shell, by whoever may.
+    /// The same, as a user with the permission types it into a shell.
     pub fn stop_line(&self) -> String {
         let (program, arguments) = self.stop_command();
         let words: Vec<String> = arguments.into_iter().filter(|word| *word != "--").map(quoted).collect();

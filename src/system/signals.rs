@@ -105,7 +105,7 @@ impl Stopped {
     }
 }
 
-/// Stops the program until it is told to go on. The terminal must have been restored before.
+/// Stops the program until it is resumed. The terminal must have been restored before.
 #[cfg(unix)]
 pub fn stop() -> io::Result<()> {
     signal_hook::low_level::raise(signal_hook::consts::SIGSTOP)

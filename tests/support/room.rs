@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::scene::Scene;
 use super::{Kept, Run, eventually, is_root, output, skip, start};
 
-/// Binds what it is told, becomes the user that it is told, then runs the file with the sockets open.
+/// Binds the addresses that it is given, becomes the given user, then runs the file with the sockets open.
 ///
 /// A place is `PROTOCOL ADDRESS PORT`; a protocol with `+` asks for SO_REUSEPORT.
 const HOLD: &str = "\

@@ -37,7 +37,7 @@ pub enum Severity {
     Medium,
     /// Should not be so.
     High,
-    /// Whoever reaches it owns the host.
+    /// Anyone who can reach it controls the host.
     Critical,
 }
 

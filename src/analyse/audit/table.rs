@@ -62,7 +62,7 @@ pub fn exposed() -> impl Iterator<Item = Service> {
     lines(EXPOSED).filter_map(service)
 }
 
-/// Services that send passwords or data in the clear, or answer whoever asks.
+/// Services that send passwords or data in the clear, or answer anyone.
 pub fn clear_text() -> impl Iterator<Item = Service> {
     lines(CLEAR_TEXT).filter_map(service)
 }

@@ -1,4 +1,4 @@
-//! Events out of what a source observes: keeps what is open, so that each event is told once and with what is known.
+//! Events out of what a source observes: keeps what is open, so that each event is reported once and with what is known.
 //!
 //! What the kernel says and what a table shows are joined by a socket's cookie, else by its inode, else by its addresses.
 //! Memory is bounded by what is open.
@@ -171,7 +171,7 @@ impl Ledger {
         if !was_told {
             page.opened(at, EventKind::Opened, seen, &now, gone);
         } else if !was_listening {
-            // It was told when it was bound; now it can be reached.
+            // It was reported when it was bound; now it can be reached.
             page.opened(at, EventKind::ExposureWidened, seen, &now, gone);
         }
         self.open.replace(number, Open::new(now, since, at));
@@ -194,7 +194,7 @@ impl Ledger {
                 let since = open.since.filter(|_| is_sure);
                 page.closed(at, kind, seen, &open.socket, since);
             }
-            // Whoever sees every bind knows that the kernel chose this port for a client.
+            // A source that sees every bind knows that the kernel chose this port for a client.
             None if self.options.sees_binds && seen == Seen::Netlink && !self.has_lost => {}
             None => {
                 let place = page.add(socket);
@@ -255,7 +255,7 @@ impl Ledger {
             }
         }
         for open in self.open.missing(begun, is_whole) {
-            // A port that nobody was told of has closed as it was opened, or it is a client's.
+            // A port that was not reported as open has closed at once, or it is a client's.
             let is_listed = self.options.every_space || self.spaces.contains_key(&open.socket.space);
             if open.phase == Phase::Told && is_listed {
                 let kind = if is_connection(&open.socket) { EventKind::Disconnected } else { EventKind::Closed };

@@ -8,7 +8,7 @@ use crate::model::{
     Stages,
 };
 
-/// How far it is told.
+/// How much of it has been reported.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Phase {
     /// It was, or it was there from the start.

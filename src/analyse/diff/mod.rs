@@ -17,7 +17,7 @@ pub use spaces::PairedSpace;
 
 use crate::model::{Endpoint, Listing, Port, Protocol};
 
-/// What a listener is, whoever holds it.
+/// What a listener is, whichever process holds it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Identity {
     /// The number.

@@ -25,7 +25,7 @@ pub struct Holder {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Door {
     exposure: Exposure,
-    /// Over which family; absent for loopback, since whoever has one of them there has the other.
+    /// Over which family; absent for loopback, since a peer that has one of them there has the other.
     family: Option<Family>,
     /// The only interface through which they come.
     device: Option<String>,
@@ -42,7 +42,7 @@ impl Door {
         })
     }
 
-    /// Says whether whoever the other lets in comes through this too.
+    /// Says whether every peer that the other one admits is admitted by this one too.
     fn covers(&self, other: &Door) -> bool {
         self.exposure >= other.exposure
             && (other.family.is_none() || self.family == other.family)
@@ -116,7 +116,7 @@ impl Side {
             && self.doors.iter().all(|door| door.family == Some(Family::Ipv6))
     }
 
-    /// Says whether whoever could reach the other can reach this.
+    /// Says whether every peer that could reach the other one can reach this one.
     pub(super) fn covers(&self, other: &Side) -> bool {
         other.doors.iter().all(|wanted| self.doors.iter().any(|door| door.covers(wanted)))
     }

@@ -2,7 +2,7 @@
 
 use super::{Gap, GapReason, Missing};
 
-/// What somebody is told. Each answer can be changed by other gaps.
+/// What a command answers. Different gaps can change each answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answer {
     /// Which sockets there are in the spaces that were listed.
@@ -44,7 +44,7 @@ impl Gap {
             Answer::Port => {
                 matches!(missing, Missing::Spaces | Missing::Redirects | Missing::Sockets | Missing::Processes)
             }
-            // What a report leaves out by choice is told by its scope.
+            // The scope of a report says what it leaves out by choice.
             Answer::Comparison => reason != GapReason::LeftOut,
             Answer::Complete => {
                 missing == Missing::Sockets || self.matters_to(Answer::Spaces) || self.matters_to(Answer::Redirects)

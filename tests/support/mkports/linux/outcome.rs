@@ -73,7 +73,7 @@ pub fn wait_until<T>(what: &str, mut probe: impl FnMut() -> Outcome<Option<T>>) 
             return Ok(answer);
         }
         if start.elapsed() > DEADLINE {
-            return Err(Failure::Error(format!("waited {} s in vain: {what}", DEADLINE.as_secs())));
+            return Err(Failure::Error(format!("waited {} s for: {what}", DEADLINE.as_secs())));
         }
         std::thread::sleep(Duration::from_millis(1)); // the interval of the question, not the answer
     }

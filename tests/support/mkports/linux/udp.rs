@@ -1,4 +1,4 @@
-//! UDP in all its ways of getting a port, and the two neighbours that common tools forget.
+//! UDP in all its ways of getting a port, and the two related protocols that common tools forget.
 
 use rustix::net::sockopt::set_ipv6_v6only;
 use rustix::net::{SendFlags, SocketType, ipproto, sendto};
