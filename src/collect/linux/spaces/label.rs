@@ -27,13 +27,13 @@ pub fn describe(found: &mut Namespace, host: Option<u64>, own_container: Option<
         // own network namespace.
         let is_new = found.space.containers.iter().all(|known| known.id != container.id);
         if is_new && own_container.is_none_or(|own| own.id != container.id) {
-            let judged = judged(pid).and_then(|judged| judged.container).filter(|judged| judged.id == container.id);
+            let judged = judged(*pid).and_then(|judged| judged.container).filter(|judged| judged.id == container.id);
             found.space.containers.push(judged.unwrap_or_else(|| container.clone()));
         }
     }
     // What a user's process claims to be must not stand before the container whose space it is.
     found.space.containers.sort_by_key(|container| !container.origin.decides());
-    let unit = made_by.first().filter(|(_, first)| first.unit.is_some()).and_then(|(pid, _)| judged(pid));
+    let unit = made_by.first().filter(|(_, first)| first.unit.is_some()).and_then(|(pid, _)| judged(*pid));
     let unit = unit.and_then(|judged| Some((judged.unit?, judged.origin)));
     let space = &mut found.space;
     (space.kind, space.label, space.named_by) = match (space.containers.first(), name_of_mount(&found.mounts), unit) {
@@ -91,7 +91,7 @@ pub fn name_of_mount(mounts: &[PathBuf]) -> Option<String> {
 }
 
 /// The same with who vouches for each name, which takes longer to find out.
-fn judged(pid: &u32) -> Option<Belonging> {
+fn judged(pid: u32) -> Option<Belonging> {
     cgroup_names::judged(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)
 }
 
