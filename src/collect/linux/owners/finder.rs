@@ -134,7 +134,11 @@ fn open_files() -> Option<u64> {
 
 /// The sockets that can be in the listing, and no fewer.
 fn options(need: &Need) -> Options {
-    let is_one_of = |few: &[State]| need.states.as_ref().is_some_and(|all| all.iter().all(|state| few.contains(state)));
+    // A redirect is a rule of the firewall: nobody has it open.
+    let is_one_of = |few: &[State]| {
+        let is_meant = |state: &State| *state == State::Redirect || few.contains(state);
+        need.states.as_ref().is_some_and(|all| all.iter().all(is_meant))
+    };
     let states = if is_one_of(&[State::Listen, State::Unconnected]) {
         StreamStates::Listening
     } else if is_one_of(&[State::Listen, State::Unconnected, State::Bound]) {
@@ -199,4 +203,17 @@ fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> 
     scan.refused = others.refused + refused.len();
     scan.read = others.read.saturating_sub(refused.len());
     Ok(scan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_listeners_reads_no_connection() {
+        let of = |states: &[State]| options(&Need { states: Some(states.to_vec()), ..Need::default() }).stream;
+        assert_eq!(of(&[State::Listen, State::Unconnected, State::Redirect]), Some(StreamStates::Listening));
+        assert_eq!(of(&[State::Listen, State::Bound, State::Redirect]), Some(StreamStates::ListeningOrBound));
+        assert_eq!(of(&[State::Listen, State::Established]), Some(StreamStates::Any));
+    }
 }
