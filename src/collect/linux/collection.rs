@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::kernel_socket::KernelSocket;
 use super::owners;
 use super::reading::Reading;
 use super::redirects::Redirects;
@@ -39,12 +38,9 @@ impl AllTables {
         for tables in &mut self.0 {
             let of_space: Vec<Socket> =
                 in_doubt.iter().filter(|socket| socket.space == tables.space()).cloned().collect();
-            if of_space.is_empty() {
-                continue;
+            if !of_space.is_empty() {
+                now.extend(tables.again(&of_space, need)?);
             }
-            let cookies: BTreeSet<Option<u64>> = of_space.iter().map(|socket| socket.cookie).collect();
-            let wants = |entry: &KernelSocket| cookies.contains(&entry.cookie);
-            now.extend(tables.sockets_unless_gone(&need.narrowed_to(&of_space), &wants)?);
         }
         Ok(now)
     }

@@ -22,9 +22,10 @@ use crate::model::{
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let mut stopwatch = Stopwatch::since(Instant::now());
     let captured_at = SystemTime::now();
+    // What takes longest on a host with few sockets comes first.
+    let search = Search::start(need);
     let own = own_space(need);
     let mut finder = owners::Finder::start(need);
-    let search = Search::start(need);
     let redirects = redirects_of(&own, need);
     let mut names = ContainerNames::new(need.helpers);
 

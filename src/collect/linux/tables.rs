@@ -60,7 +60,25 @@ impl Tables {
         need: &Need,
         wants: &dyn Fn(&KernelSocket) -> bool,
     ) -> Result<Vec<Socket>, CollectError> {
-        match self.sockets(need, wants) {
+        let sockets = self.sockets(need, wants);
+        self.unless_gone(sockets)
+    }
+
+    /// Lists these sockets as they are now; none if the namespace no longer exists.
+    pub fn again(&mut self, sockets: &[Socket], need: &Need) -> Result<Vec<Socket>, CollectError> {
+        let need = need.narrowed_to(sockets);
+        let cookies: BTreeSet<Option<u64>> = sockets.iter().map(|socket| socket.cookie).collect();
+        let wants = |entry: &KernelSocket| cookies.contains(&entry.cookie);
+        let ports: BTreeSet<Port> = sockets.iter().map(|socket| socket.local.port).collect();
+        // The kernel reports one port much faster than a large table.
+        let only = ports.first().copied().filter(|port| ports.len() == 1 && port.get() != 0).map(Only::Port);
+        let rows = self.rows(&need, only, &wants);
+        let sockets = rows.map(|rows| self.described(&need, &rows));
+        self.unless_gone(sockets)
+    }
+
+    fn unless_gone(&self, sockets: Result<Vec<Socket>, CollectError>) -> Result<Vec<Socket>, CollectError> {
+        match sockets {
             Err(_) if self.is_gone() => Ok(Vec::new()),
             result => result,
         }

@@ -48,7 +48,9 @@ fn ask(diag: &mut SockDiag, socket: &Socket, peer: Endpoint, interface: u32, coo
     let request = request(socket, peer, interface, cookie, diag.sequence);
     rustix::net::send(&diag.socket, &request, SendFlags::empty()).map_err(answered)?;
     loop {
-        let Some(length) = diag.receive().map_err(|error| unasked(&error))? else { continue };
+        let Some(length) = super::receive(&diag.socket, &mut diag.buffer).map_err(|error| unasked(&error))? else {
+            continue;
+        };
         for framed in decode::messages(&diag.buffer[..length], socket.protocol) {
             let framed = framed.map_err(|_| ControlError::Failed("the kernel's answer is malformed".to_owned()))?;
             match framed.message {

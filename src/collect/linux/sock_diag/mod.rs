@@ -4,6 +4,7 @@
 //! socket for each dump missed a listener in up to a third of the dumps. With one socket for all dumps, a large buffer,
 //! and a first request from which the kernel learns the buffer's size, batches are large and no socket was ever missed.
 
+mod answer;
 pub mod decode;
 pub mod destroy;
 mod tcp_info;
@@ -19,7 +20,7 @@ use rustix::net::netlink::SOCK_DIAG;
 use super::kernel_socket::KernelSocket;
 use super::netlink::{self, ReceiveError};
 use crate::model::{Family, Port, Protocol};
-use decode::Message;
+use answer::Answer;
 
 /// How long one answer may take. The kernel usually answers at once.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -142,40 +143,18 @@ impl SockDiag {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(query, self.sequence);
         rustix::net::send(&self.socket, &request, SendFlags::empty()).map_err(|e| DumpError::Refused(e.into()))?;
-        let mut interrupted = false;
-        loop {
-            let Some(length) = self.receive()? else { continue };
-            for framed in decode::messages(&self.buffer[..length], query.protocol) {
-                let framed = framed.map_err(|_| DumpError::Incomplete("a malformed message"))?;
-                if framed.sequence != self.sequence {
-                    continue; // the rest of a dump that was given up
-                }
-                interrupted |= framed.interrupted;
-                match framed.message {
-                    Message::Socket(entry) => {
-                        if wants(&entry) {
-                            rows.push(entry);
-                        }
-                    }
-                    Message::Done(0) if interrupted => return Err(DumpError::Incomplete("the table changed")),
-                    Message::Done(0) => return Ok(()),
-                    Message::Done(code) | Message::Error(code) => {
-                        return Err(DumpError::Kernel(io::Error::from_raw_os_error(code.saturating_neg())));
-                    }
-                    Message::Overrun => return Err(DumpError::Incomplete("overrun")),
-                    Message::Other => {}
-                }
-            }
-        }
+        let (protocol, sequence, few) = (query.protocol, self.sequence, answer::FEW);
+        let mut answer = Answer { protocol, sequence, wants, rows, few, is_interrupted: false };
+        answer.read(&self.socket, &mut self.buffer)
     }
+}
 
-    /// Receives one datagram of the kernel; `None` when a process sent it.
-    fn receive(&mut self) -> Result<Option<usize>, DumpError> {
-        netlink::receive(&self.socket, &mut self.buffer).map_err(|error| match error {
-            ReceiveError::Incomplete(why) => DumpError::Incomplete(why),
-            ReceiveError::Kernel(error) => DumpError::Kernel(error.into()),
-        })
-    }
+/// Receives one datagram of the kernel; `None` when a process sent it.
+fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, DumpError> {
+    netlink::receive(socket, buffer).map_err(|error| match error {
+        ReceiveError::Incomplete(why) => DumpError::Incomplete(why),
+        ReceiveError::Kernel(error) => DumpError::Kernel(error.into()),
+    })
 }
 
 /// The protocol's number in packets. Source: IANA, Protocol Numbers.
@@ -233,8 +212,10 @@ fn bytecode(only: Only) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::net::{TcpListener, UdpSocket};
 
+    use super::decode::Message;
     use super::*;
 
     fn dump(protocol: Protocol, states: u32, only: Option<Only>) -> Vec<KernelSocket> {
@@ -302,6 +283,28 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_another_thread_receives_is_the_same() {
+        let _listeners = [TcpListener::bind(("127.0.0.1", 0)).unwrap(), TcpListener::bind(("::1", 0)).unwrap()];
+        let SockDiag { socket, mut sequence, mut buffer } = SockDiag::open().unwrap();
+        let query = Query { protocol: Protocol::Tcp, family: None, states: 1 << 10, only: None, traffic: false };
+        let mut read = |few, is_interrupted| {
+            sequence += 1;
+            rustix::net::send(&socket, &request(query, sequence), SendFlags::empty()).unwrap();
+            let mut rows = Vec::new();
+            let (protocol, wants) = (Protocol::Tcp, &|_: &KernelSocket| true);
+            Answer { protocol, sequence, wants, rows: &mut rows, few, is_interrupted }.read(&socket, &mut buffer)?;
+            Ok::<_, DumpError>(rows.iter().map(|row| row.cookie).collect::<BTreeSet<_>>())
+        };
+        // Other tests open and close listeners meanwhile.
+        assert!((0..1000).any(|_| {
+            let beside = read(0, false).unwrap();
+            beside.len() >= 2 && beside == read(usize::MAX, false).unwrap()
+        }));
+        // A table that changed is an error there too.
+        assert!(matches!(read(0, true), Err(DumpError::Incomplete("the table changed"))));
+    }
+
+    #[test]
     fn a_refused_dump_is_an_error() {
         let mut diag = SockDiag::open().unwrap();
         // A family that has no table is asked for by hand, since a query cannot name it.
@@ -312,7 +315,7 @@ mod tests {
         bytes[16] = 77;
         diag.sequence = 9;
         rustix::net::send(&diag.socket, &bytes, SendFlags::empty()).unwrap();
-        let length = diag.receive().unwrap().unwrap();
+        let length = receive(&diag.socket, &mut diag.buffer).unwrap().unwrap();
         let answer: Vec<_> = decode::messages(&diag.buffer[..length], Protocol::Tcp).collect();
         assert!(matches!(answer[0].as_ref().unwrap().message, Message::Error(code) | Message::Done(code) if code < 0));
     }
