@@ -139,6 +139,7 @@ fn cells<'t>(
     texts: &'t [Text],
     row: &'t Row<'_>,
     options: &'t TableOptions,
+    stands_out: bool,
 ) -> impl Iterator<Item = (Cow<'t, Text>, Emphasis)> {
     fitted.placed.iter().map(move |placed| {
         let column = options.columns[placed.index];
@@ -148,7 +149,7 @@ fn cells<'t>(
         } else if text.width() > placed.width {
             text.to_mut().shorten(placed.width, options.style.charset);
         }
-        (text, emphasis(column, row))
+        (text, if stands_out { emphasis(column, row) } else { Emphasis::None })
     })
 }
 
@@ -160,7 +161,7 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
         let texts = block.texts.chunks(options.columns.len());
         let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
             let below = fitted.below.iter().flat_map(|index| draw::below(texts[*index].as_str(), width));
-            (cells(&fitted, texts, row, options), below.collect())
+            (cells(&fitted, texts, row, options, options.style.color), below.collect())
         });
         draw::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
     })?;
@@ -185,7 +186,8 @@ pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
     let Laid { blocks, fitted, shape, mut left } = lay_out(listing, options);
     let of_block = |block: &Block<'_>| -> Vec<_> {
         let texts = block.texts.chunks(options.columns.len());
-        let owned = |(row, texts)| cells(&fitted, texts, row, options).map(|(text, look)| (text.into_owned(), look));
+        let owned =
+            |(row, texts)| cells(&fitted, texts, row, options, true).map(|(text, look)| (text.into_owned(), look));
         block.rows.iter().zip(texts).map(|row| owned(row).collect()).collect()
     };
     let rows: Vec<Vec<(Text, Emphasis)>> = in_order::map(&blocks, of_block).into_iter().flatten().collect();
