@@ -294,3 +294,33 @@ fn a_port_space_that_is_called_only_as_its_process_calls_itself_satisfies_no_rul
     let sure = room.look(portscope(["--space", &space["id"].to_string(), "--json"])).any_stderr().success();
     assert!(!sure.stderr.contains("calls itself"), "{sure:?}");
 }
+
+#[test]
+fn what_a_loader_runs_in_its_own_mount_namespace_is_judged_by_its_file_and_not_by_its_path() {
+    let Some(room) = Room::new() else { return };
+    let Some(loader) = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
+        .into_iter()
+        .find_map(|path| std::fs::canonicalize(path).ok())
+    else {
+        return skip("no loader is known on this system");
+    };
+    let folder = Folder::new();
+    std::fs::set_permissions(folder.join("."), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let evil = folder.join("evil");
+    std::fs::copy(std::fs::canonicalize("/bin/sleep").unwrap(), &evil).unwrap();
+    std::os::unix::fs::chown(&evil, Some(1000), Some(1000)).unwrap();
+    let script =
+        format!("mount --bind {} /usr/bin/true && exec {} /usr/bin/true 1000", evil.display(), loader.display());
+    let listen = "import os, socket, sys\ns = socket.socket(); s.bind(('0.0.0.0', 8080)); s.listen()\n\
+                  s.set_inheritable(True)\nprint('ready', flush=True)\nos.execv('/bin/sh', ['sh', '-c', sys.argv[1]])\n";
+    let stranger = ["setpriv", "--reuid", STRANGER, "--regid", STRANGER, "--clear-groups", "unshare", "-U", "-r", "-m"];
+    let holder = python(&room, &stranger, listen, &[&script]);
+    let now = format!("/proc/{}/exe", holder.pid());
+    eventually("the loader runs", || (std::fs::read_link(&now).ok()? == loader).then_some(()));
+    eventually("it has mapped what it runs", || {
+        let policy = writes(&folder, "");
+        let found = findings(&room, &policy, &["executable-writable"]);
+        let told = |(_, told): &(String, String)| told.contains("it is the loader") && told.contains("/usr/bin/true");
+        found.iter().any(told).then_some(())
+    });
+}

@@ -6,7 +6,7 @@
 //! Source: proc_pid_exe(5), proc_pid_maps(5), mount_namespaces(7), inode(7).
 
 use std::ffi::OsStr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -38,12 +38,16 @@ pub fn describe(process: BorrowedFd<'_>, path: &Path, user: Option<Uid>) -> Opti
     }
     let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
     if is_loader(&name) {
-        replaceable.extend(loaded(process).iter().filter_map(|path| judge.way(Part::Loaded, path)).flatten());
-    } else if is_interpreter(&name) {
-        let script = script(process);
+        replaceable.extend(loaded(process).iter().flat_map(|(path, file)| way(Part::Loaded, path, file, user)));
+    } else if is_interpreter(&name)
+        && let (Some(script), Ok(process)) = (script(process), process.try_clone_to_owned())
+    {
         // The way to a script may lead through a file system that does not answer.
-        let judged = script.and_then(|script| within(PATIENCE, move || judge.way(Part::Script, &script)).ok()?);
-        replaceable.extend(judged.into_iter().flatten());
+        let judged = within(PATIENCE, move || {
+            let file = ask(process.as_fd(), &Path::new("root").join(script.strip_prefix("/").ok()?)).ok()?;
+            Some(way(Part::Script, &script, &file, user))
+        });
+        replaceable.extend(judged.ok().flatten().into_iter().flatten());
     }
     replaceable.sort_unstable();
     replaceable.dedup();
@@ -99,35 +103,42 @@ impl Judge {
         let found = |folder: &Path| self.file(part, folder, &ask(CWD, folder).ok()?);
         folders.filter_map(found).collect()
     }
-
-    /// Both, for a path as it is here.
-    fn way(self, part: Part, path: &Path) -> Option<Vec<Replaceable>> {
-        if !self.sees_our_files {
-            return None;
-        }
-        let file = ask(CWD, path).ok()?;
-        let mut found = self.folders(part, path);
-        found.extend(self.file(part, path, &file));
-        Some(found)
-    }
 }
 
-/// The files that are mapped to be run.
-fn loaded(process: BorrowedFd<'_>) -> Vec<PathBuf> {
-    read(process, "maps", MOST_MAPS).map(|text| mapped(&text)).unwrap_or_default()
-}
-
-/// `7f0-7f1 r-xp 00000000 08:01 4242   /usr/lib/libc.so.6`: of each file that may be run once.
-fn mapped(maps: &[u8]) -> Vec<PathBuf> {
-    let path = |line: &[u8]| {
-        let permissions = line.split(|byte| *byte == b' ').nth(1)?;
-        let start = line.iter().position(|byte| *byte == b'/')?;
-        permissions.contains(&b'x').then(|| PathBuf::from(OsStr::from_bytes(&line[start..])))
-    };
-    let mut found: Vec<PathBuf> = maps.split(|byte| *byte == b'\n').filter_map(path).collect();
-    found.sort_unstable();
-    found.dedup();
+/// Who else could put another file in the place of one that the process has under this path, or write to it. Only where
+/// the path leads to that very file here do the folders on the way say anything.
+fn way(part: Part, path: &Path, file: &Statx, user: Option<Uid>) -> Vec<Replaceable> {
+    let judge = Judge { user, sees_our_files: names(path, file) };
+    let mut found = if judge.sees_our_files { judge.folders(part, path) } else { Vec::new() };
+    found.extend(judge.file(part, path, file));
     found
+}
+
+/// The files that are mapped to be run, as the kernel has them: the path alone may be another file here.
+fn loaded(process: BorrowedFd<'_>) -> Vec<(PathBuf, Statx)> {
+    let maps = read(process, "maps", MOST_MAPS).unwrap_or_default();
+    let file = |(place, path): (String, PathBuf)| {
+        // Root alone may follow these links.
+        let file = ask(process, &Path::new("map_files").join(place)).or_else(|_| ask(CWD, &path)).ok()?;
+        Some((path, file))
+    };
+    mapped(&maps).into_iter().filter_map(file).collect()
+}
+
+/// `7f0-7f1 r-xp 00000000 08:01 4242   /usr/lib/libc.so.6`: of each file that may be run one place, with its path.
+fn mapped(maps: &[u8]) -> Vec<(String, PathBuf)> {
+    let line = |line: &[u8]| {
+        let (fields, path) = line.split_at(line.iter().position(|byte| *byte == b'/')?);
+        let mut fields = std::str::from_utf8(fields).ok()?.split_ascii_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let (permissions, file) = (fields.next()?, (fields.nth(1)?.to_owned(), fields.next()?.to_owned()));
+        let place = format!("{}-{}", start.trim_start_matches('0'), end.trim_start_matches('0'));
+        permissions.contains('x').then(|| (PathBuf::from(OsStr::from_bytes(path)), file, place))
+    };
+    let mut found: Vec<_> = maps.split(|byte| *byte == b'\n').filter_map(line).collect();
+    found.sort_unstable();
+    found.dedup_by(|one, other| (&one.0, &one.1) == (&other.0, &other.1));
+    found.into_iter().map(|(path, _, place)| (place, path)).collect()
 }
 
 /// The first argument that is no option, below the folder that the process works in.
@@ -168,24 +179,27 @@ mod tests {
         let folder = tempfile::tempdir_in(std::env::current_dir().unwrap()).unwrap();
         let file = folder.path().join("server");
         std::fs::write(&file, "").unwrap();
-        let judge = Judge { user: Some(Uid(rustix::process::geteuid().as_raw())), sees_our_files: true };
-        let by = |judge: Judge| {
-            let found = judge.way(Part::Program, &file).unwrap();
-            found.into_iter().filter(|found| found.path.starts_with(folder.path())).map(|found| found.by).collect()
+        let user = Some(Uid(rustix::process::geteuid().as_raw()));
+        let by = |path: &Path| {
+            let found = way(Part::Program, path, &ask(CWD, &file).unwrap(), user);
+            let own = found.into_iter().filter(|found| found.path.starts_with(folder.path()) || found.path == path);
+            own.map(|found| found.by).collect::<Vec<Replacer>>()
         };
-        let found: Vec<Replacer> = by(judge);
-        assert_eq!(found, []);
+        assert_eq!(by(&file), []);
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
-        let found: Vec<Replacer> = by(judge);
-        assert_eq!(found, [Replacer::Everybody]);
-        assert_eq!(Judge { sees_our_files: false, ..judge }.way(Part::Program, &file), None);
+        assert_eq!(by(&file), [Replacer::Everybody]);
+        assert_eq!(by(Path::new("/usr/bin/env")), [], "the path is another file here, and this one is root's");
+        std::os::unix::fs::chown(&file, Some(1000), None).unwrap_or_default();
+        if std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&file).unwrap()) == 1000 {
+            assert_eq!(by(Path::new("/usr/bin/env")), [Replacer::User(Uid(1000))], "not so the files of a user");
+        }
     }
 
     #[test]
     fn files_that_are_mapped_to_be_run_are_read_from_the_list() {
         let maps = b"55a-55b r--p 00000000 08:01 1   /opt/a\n55b-55c r-xp 00001000 08:01 2   /opt/my lib.so\n\
             7ff-800 r-xp 00000000 00:00 0   [vdso]\n7fa-7fb rwxp 00000000 00:00 0\n55d-55e r-xp 0 08:01 2   /opt/my lib.so";
-        assert_eq!(mapped(maps), [Path::new("/opt/my lib.so")]);
+        assert_eq!(mapped(maps), [("55b-55c".to_owned(), PathBuf::from("/opt/my lib.so"))]);
         assert!(mapped(b"\xff\n\n").is_empty());
     }
 }
