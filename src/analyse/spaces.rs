@@ -1,8 +1,8 @@
 //! Which numbers are open in several port spaces, on one host and across hosts. That is no conflict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::model::{Host, Listing, Port, Protocol, Row, Space};
+use crate::model::{Host, Listing, Port, Protocol, Row, Space, SpaceId};
 
 /// One port space of one host, and what is open in it.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Open<'a> {
 /// All spaces of some listings, and the numbers that are open in them.
 #[derive(Clone, Debug)]
 pub struct Overview<'a> {
+    /// The hosts, one for each listing.
+    pub hosts: Vec<&'a Host>,
     /// The spaces, in the order of the listings.
     pub spaces: Vec<Use<'a>>,
     /// The open numbers, by port and protocol.
@@ -49,9 +51,13 @@ pub fn overview<'a>(listings: &'a [Listing<'a>]) -> Overview<'a> {
     let mut spaces = Vec::new();
     let mut open: BTreeMap<(Port, Protocol), BTreeMap<usize, Vec<&Row<'_>>>> = BTreeMap::new();
     for listing in listings {
+        let mut of_space: HashMap<SpaceId, Vec<&Row<'_>>> = HashMap::new();
+        for row in &listing.rows {
+            of_space.entry(row.space.id).or_default().push(row);
+        }
         for space in &listing.snapshot.spaces {
-            let rows = || listing.rows.iter().filter(|row| row.space.id == space.id);
-            for row in rows().filter(|row| row.is_listener) {
+            let rows = of_space.get(&space.id).map_or(&[][..], Vec::as_slice);
+            for row in rows.iter().copied().filter(|row| row.is_listener) {
                 let socket = row.socket;
                 let in_spaces = open.entry((socket.local.port, socket.protocol)).or_default();
                 in_spaces.entry(spaces.len()).or_default().push(row);
@@ -59,13 +65,13 @@ pub fn overview<'a>(listings: &'a [Listing<'a>]) -> Overview<'a> {
             spaces.push(Use {
                 host: &listing.snapshot.host,
                 space,
-                listeners: rows().filter(|row| row.is_listener).count(),
-                connections: rows().filter(|row| row.is_connection()).count(),
+                listeners: rows.iter().filter(|row| row.is_listener).count(),
+                connections: rows.iter().filter(|row| row.is_connection()).count(),
             });
         }
     }
     let open = open.into_iter().map(|((port, protocol), in_spaces)| Open { protocol, port, in_spaces }).collect();
-    Overview { spaces, open }
+    Overview { hosts: listings.iter().map(|listing| &listing.snapshot.host).collect(), spaces, open }
 }
 
 #[cfg(test)]

@@ -156,15 +156,15 @@ fn of_space<'a>(space: &'a Space, rows: &[&'a Row<'a>]) -> SpaceUsage<'a> {
             let share = Share { used: used.iter().filter(|port| range.contains(**port)).count(), limit: size(range) };
             gauges.push(Gauge { protocol, measured: Measured::Category(category), range, share });
         }
-        if let Some(HandedOut { range, ports }) = &handed_out {
+        if let Some(handed_out) = &handed_out {
             let is_taken =
                 |row: &&&Row<'_>| row.socket.protocol == protocol && !is_reusable(row, space.time_wait_reuse);
             let taken: BTreeSet<Port> = rows.iter().filter(is_taken).map(|row| row.socket.local.port).collect();
             let share = Share {
-                used: used.intersection(ports).filter(|port| taken.contains(port)).count(),
-                limit: ports.len(),
+                used: used.intersection(&taken).filter(|port| handed_out.contains(**port)).count(),
+                limit: handed_out.count,
             };
-            gauges.push(Gauge { protocol, measured: Measured::Ephemeral, range: *range, share });
+            gauges.push(Gauge { protocol, measured: Measured::Ephemeral, range: handed_out.range, share });
         }
     }
     let mut queues: Vec<QueueUse<'a>> =
@@ -176,7 +176,7 @@ fn of_space<'a>(space: &'a Space, rows: &[&'a Row<'a>]) -> SpaceUsage<'a> {
     SpaceUsage {
         space,
         gauges,
-        reserved: handed_out.as_ref().map_or(0, |handed_out| size(handed_out.range) - handed_out.ports.len()),
+        reserved: handed_out.as_ref().map_or(0, |handed_out| size(handed_out.range) - handed_out.count),
         destinations: destinations(rows, handed_out.as_ref(), space.time_wait_reuse),
         queues,
     }
@@ -206,18 +206,33 @@ fn size(range: PortRange) -> usize {
     usize::from(range.last().get()) - usize::from(range.first().get()) + 1
 }
 
-/// The numbers that a space hands out.
+/// The numbers that a space hands out: those of a range that are not reserved.
 struct HandedOut {
     range: PortRange,
-    /// Those of the range that are not reserved.
-    ports: BTreeSet<Port>,
+    /// In ascending order, within the range, and apart.
+    reserved: Vec<PortRange>,
+    /// How many there are.
+    count: usize,
 }
 
 impl HandedOut {
     fn new(range: PortRange, reserved: &[PortRange]) -> HandedOut {
-        let numbers = (range.first().get()..=range.last().get()).map(Port::new);
-        let is_free = |port: &Port| !reserved.iter().any(|reserved| reserved.contains(*port));
-        HandedOut { range, ports: numbers.filter(is_free).collect() }
+        let within = |one: &PortRange| PortRange::new(one.first().max(range.first()), one.last().min(range.last()));
+        let mut within: Vec<PortRange> = reserved.iter().filter_map(within).collect();
+        within.sort_unstable_by_key(|one| one.first());
+        let mut apart: Vec<PortRange> = Vec::new();
+        for one in within {
+            match apart.last_mut().filter(|last| last.contains(one.first())) {
+                Some(last) => *last = PortRange::new(last.first(), one.last().max(last.last())).unwrap_or(*last),
+                None => apart.push(one),
+            }
+        }
+        let count = size(range) - apart.iter().map(|one| size(*one)).sum::<usize>();
+        HandedOut { range, reserved: apart, count }
+    }
+
+    fn contains(&self, port: Port) -> bool {
+        self.range.contains(port) && !self.reserved.iter().any(|reserved| reserved.contains(port))
     }
 }
 

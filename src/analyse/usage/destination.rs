@@ -53,12 +53,13 @@ pub(super) fn destinations<'a>(
     let is_taken = |row: &&Row<'_>| matches!(row.socket.state, Some(State::Listen | State::Bound));
     // Such a number is used for no client, and what is connected on it came from outside.
     let taken: BTreeSet<Port> = tcp().filter(is_taken).map(|row| row.socket.local.port).collect();
-    let limit = handed_out.map(|handed_out| handed_out.ports.difference(&taken).count());
+    let limit =
+        handed_out.map(|handed_out| handed_out.count - taken.iter().filter(|port| handed_out.contains(**port)).count());
     let mut tallies: BTreeMap<(IpAddr, Endpoint, Option<&'a str>), Tally<'a>> = BTreeMap::new();
     for row in tcp().filter(|row| row.is_connection() && !taken.contains(&row.socket.local.port)) {
         let (local, Some(peer)) = (row.socket.local, row.socket.peer) else { continue };
         // A number that a program chose itself, outside of the range, takes nothing from it.
-        if handed_out.is_some_and(|handed_out| !handed_out.ports.contains(&local.port)) {
+        if handed_out.is_some_and(|handed_out| !handed_out.contains(local.port)) {
             continue;
         }
         // An IPv6 socket that talks to IPv4 takes the numbers of IPv4.

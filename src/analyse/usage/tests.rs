@@ -157,3 +157,18 @@ fn the_fullest_queue_comes_first_and_an_impossible_limit_is_full() {
         assert_eq!(space.above(0.7).len(), 2);
     });
 }
+
+#[test]
+fn numbers_that_are_reserved_twice_count_once() {
+    let range = |text: &str| text.parse::<PortRange>().unwrap();
+    let handed_out = |reserved: &[&str]| {
+        let reserved: Vec<PortRange> = reserved.iter().map(|text| range(text)).collect();
+        let handed_out = HandedOut::new(range("41000-41009"), &reserved);
+        let free = (0..=u16::MAX).map(Port::new).filter(|port| handed_out.contains(*port)).count();
+        assert_eq!(free, handed_out.count, "{reserved:?}");
+        free
+    };
+    assert_eq!(handed_out(&[]), 10);
+    assert_eq!(handed_out(&["41005-41007", "41001", "1-41001", "41007-50000", "41003-41004", "7"]), 1);
+    assert_eq!(handed_out(&["1-65535", "41001"]), 0);
+}

@@ -74,7 +74,7 @@ fn cells(one: &Use<'_>, overview: &Overview<'_>, charset: Charset) -> Vec<Text> 
 /// The name of a host, and where another host has the same the beginning of the boot id, which tells them apart.
 pub fn host(host: &Host, overview: &Overview<'_>, charset: Charset) -> Text {
     let name = host.name.as_deref().map_or_else(Text::unknown, |name| Text::of(name, charset));
-    let hosts = overview.spaces.iter().map(|other| other.host);
+    let hosts = overview.hosts.iter().copied();
     let mut namesakes = hosts.filter(|other| other.name == host.name && other.boot_id != host.boot_id).peekable();
     let Some(boot_id) = host.boot_id.as_deref().filter(|_| namesakes.peek().is_some()) else { return name };
     let beginning = |boot_id: &str| boot_id.chars().take(BOOT_ID).collect::<String>();
@@ -85,7 +85,7 @@ pub fn host(host: &Host, overview: &Overview<'_>, charset: Charset) -> Text {
 }
 
 fn has_several_hosts(overview: &Overview<'_>) -> bool {
-    overview.spaces.iter().any(|one| one.host != overview.spaces[0].host)
+    overview.hosts.iter().any(|host| *host != overview.hosts[0])
 }
 
 /// The numbers that are open in several spaces, with who holds each.
