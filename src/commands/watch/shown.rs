@@ -23,8 +23,15 @@ use crate::select::Filter;
 use crate::select::leftovers::Leftovers;
 use crate::system::signals::{self, AskedAtTerminal, Stopped};
 
-/// The longest wait until keys, signals and the clock are looked at again.
-const TICK: Duration = Duration::from_millis(30);
+/// The longest wait until keys, signals and the clock are looked at again: while somebody types or something changes, and
+/// after `QUIET` without either. What the kernel reports ends the wait at once.
+const TICKS: [Duration; 2] = [Duration::from_millis(30), Duration::from_millis(90)];
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How long to wait, so long after the last change.
+fn tick(calm: Duration) -> Duration {
+    TICKS[usize::from(calm > QUIET)]
+}
 
 /// The columns of what connections carry.
 const TRAFFIC: [Column; 4] = [Column::Rx, Column::Tx, Column::Rtt, Column::Retransmits];
@@ -51,9 +58,10 @@ impl Watch<'_> {
     /// Shows the screen until somebody ends it.
     pub fn show(&mut self, state: &mut State, session: &mut Session, context: &mut Context) -> Result<(), Error> {
         let started = context.now();
+        let mut changed = started;
         let mut must_draw = true;
         while !self.asked.is_so() {
-            must_draw |= self.take_news(state, context)?;
+            must_draw |= self.take_news(state, tick(context.now().duration_since(changed)), context)?;
             if !terminal::is_there() {
                 return Ok(());
             }
@@ -83,6 +91,7 @@ impl Watch<'_> {
             }
             must_draw |= state.tick(context.now().duration_since(started));
             if std::mem::take(&mut must_draw) {
+                changed = context.now();
                 self.lay(state);
                 session.draw(state.size(), |buffer| view::draw(buffer, state, self.style))?;
             }
@@ -91,8 +100,8 @@ impl Watch<'_> {
     }
 
     /// Waits for something to happen, for a moment; says whether something new is to be seen.
-    fn take_news(&mut self, state: &mut State, context: &Context) -> Result<bool, Error> {
-        let came = self.feed.next(TICK)?;
+    fn take_news(&mut self, state: &mut State, wait: Duration, context: &Context) -> Result<bool, Error> {
+        let came = self.feed.next(wait)?;
         let mut is_new = !came.changes.is_empty() || came.has_ended;
         state.end(&came.ended);
         for changes in came.changes {

@@ -146,11 +146,12 @@ impl Live {
         calm_down(&self.wake);
     }
 
-    /// What was lost since this was last asked; the table is read again then.
-    fn lost(&mut self, notices: notices::Lost) -> Vec<Observation> {
+    /// What was lost since this was last asked; the table is read again then. The kernel's counters take a call each, and
+    /// are left alone where nothing `has_come`: a record is lost only when others fill the room.
+    fn lost(&mut self, notices: notices::Lost, has_come: bool) -> Vec<Observation> {
         let at = SystemTime::now();
         let mut observations = Vec::new();
-        if let Some(kernel) = &mut self.kernel {
+        if let Some(kernel) = self.kernel.as_mut().filter(|_| has_come) {
             let lost = kernel.lost();
             let of = |kinds: &[Kind]| -> u64 {
                 let number = |kind: &Kind| usize::try_from(kind.number()).unwrap_or_default();
@@ -225,6 +226,7 @@ impl Events for Live {
             lost.tcp = 0;
         }
         let records = self.kernel.as_mut().map(|kernel| kernel.take(MOST_RECORDS)).unwrap_or_default();
+        let has_come = look.is_some() || !records.is_empty();
         if self.known.leaves_open(&records) {
             self.restless = Instant::now() + SETTLING;
         }
@@ -233,7 +235,7 @@ impl Events for Live {
             observations.push(Observation::Ended(ended));
         }
         observations.extend(self.known.noticed(notices));
-        observations.extend(self.lost(lost));
+        observations.extend(self.lost(lost, has_come));
         observations.extend(look.map(|look| self.look(look)));
         Ok(observations)
     }
