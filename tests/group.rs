@@ -56,6 +56,81 @@ fn the_sockets_of_one_program_are_one_service_with_its_connections_counted() {
     drop(client);
 }
 
+/// A port with three connections, of two programs of which one has two; each has carried five bytes to it.
+#[cfg(target_os = "linux")]
+fn busy() -> (u16, [u64; 3], impl Sized) {
+    use std::io::{Read, Write};
+    use std::process::Command;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connected = |words: &[&str]| {
+        let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut server = listener.accept().unwrap().0;
+        client.write_all(b"hello").unwrap();
+        server.read_exact(&mut [0; 5]).unwrap();
+        // In no project, whose name would be shown.
+        (support::hold(Command::new(words[0]).args(&words[1..]).current_dir("/"), client), server)
+    };
+    let clients = [&["tail", "-f", "/dev/null"][..], &["sleep", "1000"], &["sleep", "1000"]].map(connected);
+    let pids = [0, 1, 2].map(|index: usize| u64::from(clients[index].0.pid()));
+    (port, pids, (clients, listener))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn programs_read_the_connections_of_a_service_and_its_busiest_peers_first() {
+    let (port, [tail, first, second], _running) = busy();
+    let report = portscope(["-g", "--traffic", "--json"]).arg(port).any_stderr().success().json();
+    let group = &report["groups"][0];
+    assert_eq!(group["connections"], 3, "{report:#}");
+    assert_eq!((&group["traffic"]["received"], &group["traffic"]["sent"]), (&15.into(), &0.into()), "{group:#}");
+    let mut peers: Vec<(u64, String, u64)> = Vec::new();
+    for peer in group["peers"].as_array().unwrap() {
+        assert_eq!(peer["address"], Value::Null);
+        let name = peer["name"].as_str().unwrap().to_owned();
+        peers.push((peer["pid"].as_u64().unwrap(), name, peer["connections"].as_u64().unwrap()));
+    }
+    peers.sort_unstable();
+    let mut expected: Vec<(u64, String, u64)> =
+        [(tail, "tail"), (first, "sleep"), (second, "sleep")].map(|(pid, name)| (pid, name.to_owned(), 1)).into();
+    expected.sort_unstable();
+    assert_eq!(peers, expected);
+    let csv = |arguments: &[&str]| {
+        let text = portscope(["-g"]).args(arguments).arg(port).any_stderr().success().stdout;
+        let rows = text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect::<Vec<Vec<String>>>();
+        assert_eq!(rows.len(), 2, "{text}");
+        rows[0].iter().cloned().zip(rows[1].iter().cloned()).collect::<Vec<_>>()
+    };
+    let cell = |heads: &[(String, String)], head: &str| {
+        heads.iter().find(|(name, _)| name == head).map(|(_, value)| value.clone())
+    };
+    let plain = csv(&["-o", "tsv"]);
+    assert_eq!(cell(&plain, "connections").as_deref(), Some("3"));
+    assert_eq!(cell(&plain, "peers").as_deref(), Some("sleep ×2, tail"));
+    assert_eq!(cell(&plain, "rx"), None);
+    let with_traffic = csv(&["-o", "tsv", "--traffic"]);
+    assert_eq!((cell(&with_traffic, "rx").as_deref(), cell(&with_traffic, "tx").as_deref()), (Some("15"), Some("0")));
+}
+
+#[test]
+fn one_process_with_most_connections_is_the_first_peer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut ends = Vec::new();
+    let mut connect = || {
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        ends.push(listener.accept().unwrap().0);
+        client
+    };
+    let one = holding(connect());
+    let _many = [connect(), connect(), connect()];
+    let report = portscope(["-g", "--json"]).arg(port).any_stderr().success().json();
+    let peers = report["groups"][0]["peers"].as_array().unwrap().clone();
+    let shown: Vec<(&Value, &Value)> = peers.iter().map(|peer| (&peer["pid"], &peer["connections"])).collect();
+    let expected = [(Value::from(std::process::id()), Value::from(3)), (one.pid().into(), 1.into())];
+    assert_eq!(shown, expected.iter().map(|(pid, count)| (pid, count)).collect::<Vec<_>>());
+}
+
 #[test]
 fn what_a_row_for_each_service_cannot_show_is_a_mistake() {
     for arguments in [&["-g", "-o", "wide"][..], &["-g", "-o", "ndjson"], &["-g", "--sort", "pid"], &["-g", "--pids"]] {

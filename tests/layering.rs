@@ -225,6 +225,18 @@ fn sentences(line: &str) -> Vec<&str> {
 const NOT_SENTENCES: &[&str] = &["portscope manual"];
 
 #[test]
+fn colors_come_from_the_palette() {
+    for (path, lines) in code() {
+        if path == "src/render/text/palette.rs" {
+            continue;
+        }
+        for line in lines.iter().filter(|line| line.contains("Color::") || line.contains("\\x1b[3")) {
+            assert!(line.contains("tone.color()") || line.contains("Tone::"), "{path}: {}", line.trim());
+        }
+    }
+}
+
+#[test]
 fn sentences_are_made_in_render() {
     assert_eq!(sentences(r#"context.note("nothing was done");"#), ["nothing was done"]);
     assert!(sentences(r#"#[arg(help = "a b")]"#).is_empty() && sentences(r#"let name = "port";"#).is_empty());

@@ -178,3 +178,51 @@ fn a_listener_shows_its_accept_queue_and_a_connection_its_timer() {
     let timer = shown("timer", "established", far);
     assert!(timer.starts_with("keepalive 49 min") || timer == "keepalive 50 min\n", "{timer}");
 }
+
+/// The two queues and the timer of a socket, as `ss` prints them: `(on,9min30sec,0)`.
+fn as_ss_has_it(port: u16, peer: u16) -> [String; 3] {
+    let filter = format!("( sport = :{port} and dport = :{peer} )");
+    let text = support::output(Command::new("ss").args(["-tanoH", &filter])).stdout;
+    let text = String::from_utf8(text).unwrap();
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let timer = fields.iter().find_map(|field| field.strip_prefix("timer:")).unwrap_or_default();
+    [fields[1].to_owned(), fields[2].to_owned(), timer.to_owned()]
+}
+
+/// `keepalive` of `(keepalive,49min,0)`, by the name that the column has for it.
+fn kind_of(timer: &str) -> &str {
+    match timer.trim_start_matches('(').split(',').next().unwrap() {
+        "on" => "retransmit",
+        "persist" => "probe",
+        kind => kind,
+    }
+}
+
+#[test]
+fn the_queues_and_the_timer_of_a_connection_are_those_of_ss() {
+    let (listener, client, mut server) = connected("127.0.0.1");
+    let (port, far) = (listener.local_addr().unwrap().port(), client.local_addr().unwrap().port());
+    sockopt::set_socket_keepalive(&client, true).unwrap();
+    sockopt::set_tcp_keepidle(&client, std::time::Duration::from_mins(50)).unwrap();
+    // A peer that reads nothing: its queue is full, and what is written stays here.
+    server.set_nonblocking(true).unwrap();
+    while server.write(&[0; 4096]).is_ok() {}
+    let kinds = [(port, far, "probe"), (far, port, "keepalive")].map(|(own, other, kind)| {
+        // The kernel moves bytes and starts its timers for some time yet: ss is asked before and after.
+        let [received, sent, timer] = eventually("agreement with ss", || {
+            let before = as_ss_has_it(own, other);
+            let columns = ["-H", "-o", "tsv", "--state", "established", "--columns", "recv-q,send-q,timer"];
+            let shown = portscope(columns).arg(own).any_stderr().success().stdout;
+            let shown: Vec<String> = shown.trim_end_matches('\n').split('\t').map(str::to_owned).collect();
+            let agrees = before == as_ss_has_it(own, other)
+                && shown[..2] == before[..2]
+                && shown[2].split(' ').next().unwrap() == kind_of(&before[2]);
+            (agrees && !before[2].is_empty()).then(|| [shown[0].clone(), shown[1].clone(), shown[2].clone()])
+        });
+        assert!(timer.starts_with(kind), "{timer}");
+        [received, sent].map(|bytes| bytes.parse::<u64>().unwrap())
+    });
+    let [[server_unread, server_unsent], [client_unread, client_unsent]] = kinds;
+    assert_eq!((server_unread, client_unsent), (0, 0));
+    assert!(server_unsent > 0 && client_unread > 0, "{kinds:?}");
+}

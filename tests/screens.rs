@@ -94,6 +94,41 @@ fn a_table_that_fits_is_not_paged_and_what_is_above_one_that_does_not_is_said_ag
 }
 
 #[test]
+fn the_pager_keeps_the_lines_above_the_rows_where_it_knows_how() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let report = workstation(&folder);
+    let less = folder.join("less");
+    let paged = |version: u32, arguments: &[&str]| {
+        // It prints its version, or its options and the lines that they keep.
+        let script = format!(
+            "#!/bin/sh\ncase $1 in --version) echo 'less {version} (GNU regular expressions)'; exit;; esac\n\
+             for option; do case $option in --header=*) kept=${{option#--header=}};; esac; done\n\
+             echo \"options: $*\"; head -n ${{kept:-0}} | sed s/^/kept:/; cat > /dev/null\n"
+        );
+        std::fs::write(&less, script).unwrap();
+        std::fs::set_permissions(&less, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let run = portscope(["--from", &report, "--color", "never", "-a"]).args(arguments);
+        let run = run.env("TERM", "xterm").env("PORTSCOPE_PAGER", format!("{} -R", less.display()));
+        run.at_terminal().ends().1.replace("\r\n", "\n")
+    };
+    let kept =
+        |seen: &str| seen.lines().filter(|line| line.starts_with("kept:")).map(str::to_owned).collect::<Vec<_>>();
+    for arguments in [&[][..], &["-o", "wide"]] {
+        let seen = paged(643, arguments);
+        let lines = kept(&seen);
+        assert!(lines.len() > 1, "{seen}");
+        assert!(lines[0].starts_with("kept:web-1 · 6 listening"), "{seen}");
+        let last = lines.last().unwrap();
+        assert!(last.contains("PROTO ") && last.contains(" ADDRESS "), "{seen}");
+    }
+    let bare = paged(643, &["-H"]);
+    assert!(bare.contains("options: -R\n") && kept(&bare).is_empty(), "{bare}");
+    let old = paged(590, &[]);
+    assert!(old.contains("options: -R\n") && kept(&old).is_empty(), "{old}");
+}
+
+#[test]
 fn columns_that_were_asked_for_stay_even_where_they_say_nothing() {
     let folder = Folder::new();
     let report = workstation(&folder);

@@ -164,7 +164,8 @@ fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, conte
             let mut text = Vec::new();
             let options = table(Frame::Plain, true);
             listing::write(&mut text, listing, &options)?;
-            if pager::show(&text, !output.style.no_pager, context)? && !options.bare {
+            let headings = listing::headings(listing, &options);
+            if pager::show_table(&text, headings, !output.style.no_pager, context)? && !options.bare {
                 // The line above the table has left the screen.
                 listing::write_title(&mut context.stdout, listing, &options)?;
             }
@@ -172,8 +173,10 @@ fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, conte
         Format::Wide if style.width.is_none() => listing::write(out, listing, &table(Frame::Plain, false))?,
         Format::Wide => {
             let mut text = Vec::new();
-            listing::write(&mut text, listing, &table(Frame::Plain, false))?;
-            pager::show_wide(&text, !output.style.no_pager, style.width, context)?;
+            let options = table(Frame::Plain, false);
+            listing::write(&mut text, listing, &options)?;
+            let headings = listing::headings(listing, &options);
+            pager::show_wide(&text, headings, !output.style.no_pager, style.width, context)?;
         }
     }
     // The rows first, also where both go to the same terminal.
@@ -199,15 +202,15 @@ fn show_groups(
         Format::Json => {
             return Ok(json::write(out, &GroupsReport::new(listing, &groups, program.as_deref()), is_tty)?);
         }
-        Format::Csv => document::write_csv(out, &groups, b',', bare)?,
-        Format::Tsv => document::write_csv(out, &groups, b'\t', bare)?,
+        Format::Csv => document::write_csv(out, &groups, b',', bare, output.traffic)?,
+        Format::Tsv => document::write_csv(out, &groups, b'\t', bare, output.traffic)?,
         Format::Markdown => {
             page::write(out, listing, &groups, &TableOptions { frame: Frame::Markdown, ..options.clone() })?;
         }
         Format::Table | Format::Wide | Format::Ndjson => {
             let mut text = Vec::new();
             page::write(&mut text, listing, &groups, options)?;
-            pager::show(&text, !output.style.no_pager, context)?;
+            pager::show_table(&text, listing::headings(listing, options), !output.style.no_pager, context)?;
         }
     }
     context.stdout.flush()?;

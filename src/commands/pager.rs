@@ -15,11 +15,19 @@ const USUAL: &str = "less -FRX";
 /// The same for lines that are wider than the screen. With -F it would not wait where only the width is too small.
 const SIDEWAYS: &str = "less -RSX";
 
+/// The first version of less that keeps headings. Source: its NEWS, "Major changes between less 590 and less 608".
+const KEEPS_HEADINGS: u32 = 608;
+
 /// Writes the text, through a pager when it does not fit on the terminal; returns whether it was paged.
 pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<bool, Error> {
+    show_table(text, 0, wanted, context)
+}
+
+/// The same of a table, whose first lines are headings: they stay on the screen where the pager can do that.
+pub fn show_table(text: &[u8], headings: usize, wanted: bool, context: &mut Context) -> Result<bool, Error> {
     let height = context.terminal.size.map_or(24, |(_, height)| usize::from(height));
     let lines = text.iter().filter(|byte| **byte == b'\n').count();
-    if wanted && context.terminal.is_tty && lines > height && page(text, USUAL, context)? {
+    if wanted && context.terminal.is_tty && lines > height && page(text, headings, USUAL, context)? {
         return Ok(true);
     }
     context.stdout.write_all(text)?;
@@ -28,14 +36,20 @@ pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<bool, Er
 
 /// Writes a text whose lines are not fitted to any width: through a pager that scrolls sideways when it does not fit on
 /// the terminal, else cut at the width.
-pub fn show_wide(text: &[u8], wanted: bool, width: Option<usize>, context: &mut Context) -> Result<(), Error> {
+pub fn show_wide(
+    text: &[u8],
+    headings: usize,
+    wanted: bool,
+    width: Option<usize>,
+    context: &mut Context,
+) -> Result<(), Error> {
     let Some(width) = width else { return Ok(context.stdout.write_all(text)?) };
     let whole = String::from_utf8_lossy(text);
     let cut = clip::lines(&whole, width);
     if cut.len() == whole.len() {
-        return show(text, wanted, context).map(|_| ());
+        return show_table(text, headings, wanted, context).map(|_| ());
     }
-    if wanted && context.terminal.is_tty && page(text, SIDEWAYS, context)? {
+    if wanted && context.terminal.is_tty && page(text, headings, SIDEWAYS, context)? {
         return Ok(());
     }
     Ok(context.stdout.write_all(cut.as_bytes())?)
@@ -57,25 +71,31 @@ fn chosen(context: &Context) -> Option<(&str, Option<&'static str>)> {
 }
 
 /// Says whether a pager was found and has shown the text.
-fn page(text: &[u8], usual: &str, context: &Context) -> io::Result<bool> {
+fn page(text: &[u8], headings: usize, usual: &str, context: &Context) -> io::Result<bool> {
     let environment = &context.environment;
     let mut words = chosen(context).map_or(usual, |(command, _)| command).split_whitespace();
     let Some(program) = words.next().filter(|program| *program != "cat") else { return Ok(false) };
     // Neither PATH nor a variable that makes less run programs may count then.
-    let mut command = if environment.is_sudo() {
-        let Some(program) = folders::system_program(program) else { return Ok(false) };
-        let mut command = Command::new(program);
+    let started = |program: &str| {
+        if !environment.is_sudo() {
+            return Some(Command::new(program));
+        }
+        let mut command = Command::new(folders::system_program(program)?);
         command.env_clear().env("LESSSECURE", "1");
         let kept = ["TERM", "LANG", "LC_ALL", "LC_CTYPE"].into_iter();
         command.envs(kept.filter_map(|name| Some((name, environment.get(name)?))));
-        command
-    } else {
-        Command::new(program)
+        Some(command)
     };
+    let Some(mut command) = started(program) else { return Ok(false) };
     command.args(words).stdin(Stdio::piped());
-    // Lines that are wider than the screen are not to be folded, whichever options the variable has.
-    if usual == SIDEWAYS && Path::new(program).file_stem().is_some_and(|name| name == "less") {
-        command.arg("-S");
+    if Path::new(program).file_stem().is_some_and(|name| name == "less") {
+        // Lines that are wider than the screen are not to be folded, whichever options the variable has.
+        if usual == SIDEWAYS {
+            command.arg("-S");
+        }
+        if headings > 0 && started(program).is_some_and(keeps_headings) {
+            command.arg(format!("--header={headings}"));
+        }
     }
     let Ok(mut pager) = command.spawn() else { return Ok(false) };
     if let Some(mut stdin) = pager.stdin.take() {
@@ -87,4 +107,34 @@ fn page(text: &[u8], usual: &str, context: &Context) -> io::Result<bool> {
     }
     pager.wait()?;
     Ok(true)
+}
+
+/// Asks less for its version. An option that it does not know would stop it.
+fn keeps_headings(mut less: Command) -> bool {
+    let answer = less.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output();
+    answer.is_ok_and(|answer| version(&answer.stdout).is_some_and(|version| version >= KEEPS_HEADINGS))
+}
+
+/// The number in `less 643 (GNU regular expressions)` or `less 581.2`.
+fn version(answer: &[u8]) -> Option<u32> {
+    let rest = std::str::from_utf8(answer.get(..answer.len().min(20))?).ok()?.strip_prefix("less ")?;
+    rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_less_is_read_from_its_first_line() {
+        for (answer, number) in [
+            ("less 590 (GNU regular expressions)\nCopyright (C) 1984-2021  Mark Nudelman\n", Some(590)),
+            ("less 581.2 (POSIX regular expressions)\n", Some(581)),
+            ("less 643\n", Some(643)),
+            ("less: unrecognized option: version\n", None),
+            ("", None),
+        ] {
+            assert_eq!(version(answer.as_bytes()), number, "{answer}");
+        }
+    }
 }

@@ -67,7 +67,12 @@ pub fn run(args: &Args, context: &mut Context) -> Result<ExitStatus, Error> {
         let line = registered::nothing(query, status, style.charset);
         paragraph::sentence(&mut text, &line, style.width)?;
     }
-    pager::show(&text, form == Form::Table && !args.style.no_pager, context)?;
+    pager::show_table(
+        &text,
+        usize::from(!args.header.no_header),
+        form == Form::Table && !args.style.no_pager,
+        context,
+    )?;
     Ok(if entries.is_empty() { ExitStatus::No } else { ExitStatus::Yes })
 }
 

@@ -12,9 +12,10 @@ use crate::model::EventKind;
 use crate::render::table::draw::{Emphasis, Head};
 use crate::render::table::fit::GAP;
 use crate::render::text::number::thousands;
+use crate::render::text::palette::Tone;
 use crate::render::text::safe::{Charset, Text, width as width_of};
 use crate::render::text::style::Style;
-use crate::render::words::event::sign;
+use crate::render::words::event::{self, sign};
 
 /// The columns left of the table, for the signs of changes.
 pub const GUTTER: usize = 2;
@@ -192,7 +193,7 @@ impl Page<'_> {
         match emphasis {
             Emphasis::None => Look::new(),
             Emphasis::Strong | Emphasis::Good => Look::new().add_modifier(Modifier::BOLD),
-            Emphasis::Attention if self.style.color => Look::new().fg(Color::Magenta),
+            Emphasis::Attention if self.style.color => of_tone(Tone::Attention),
             Emphasis::Attention => Look::new(),
             Emphasis::Dim => Look::new().add_modifier(Modifier::DIM),
         }
@@ -200,12 +201,14 @@ impl Page<'_> {
 
     /// The color of a sign; the sign itself says enough.
     fn of_kind(&self, kind: EventKind) -> Look {
-        let color = match kind {
-            EventKind::Opened | EventKind::Connected => Color::Green,
-            EventKind::BindFailed | EventKind::Lost => Color::Red,
-            EventKind::Closed | EventKind::Disconnected => Color::Yellow,
-            EventKind::OwnerChanged | EventKind::ExposureWidened | EventKind::ExposureNarrowed => Color::Cyan,
-        };
-        if self.style.color { Look::new().fg(color) } else { Look::new() }
+        match event::tone(kind) {
+            Some(tone) if self.style.color => of_tone(tone),
+            _ => Look::new(),
+        }
     }
+}
+
+fn of_tone(tone: Tone) -> Look {
+    let look = Look::new().fg(Color::Indexed(tone.color()));
+    if tone.is_bold() { look.add_modifier(Modifier::BOLD) } else { look }
 }

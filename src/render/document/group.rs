@@ -18,7 +18,7 @@ use crate::render::document::process::{self, ProcessReport};
 use crate::render::document::space::{self, SpaceReport};
 use crate::render::text::safe::Charset;
 use crate::render::words::column::Column;
-use crate::render::words::service_group;
+use crate::render::words::{self, service_group};
 use crate::select::group::{Group, Peer};
 
 /// What is open, one entry for each service: what a program, unit, or container has open.
@@ -140,20 +140,43 @@ fn report<'a>(group: &'a Group<'a, 'a>) -> Option<GroupReport<'a>> {
     })
 }
 
-/// The columns of CSV and TSV.
-const HEADS: [&str; 10] =
-    ["space", "ports", "addresses", "services", "pids", "process", "project", "user", "connections", "peers"];
+/// The columns of CSV and TSV; those of traffic are there where it was asked for.
+const HEADS: [&str; 12] = [
+    "space",
+    "ports",
+    "addresses",
+    "services",
+    "pids",
+    "process",
+    "project",
+    "user",
+    "connections",
+    "rx",
+    "tx",
+    "peers",
+];
 
 /// Writes a line for each service. Several values stand in one cell, parted by blanks.
-pub fn write_csv(out: &mut dyn Write, groups: &[Group<'_, '_>], delimiter: u8, bare: bool) -> io::Result<()> {
+pub fn write_csv(
+    out: &mut dyn Write,
+    groups: &[Group<'_, '_>],
+    delimiter: u8,
+    bare: bool,
+    traffic: bool,
+) -> io::Result<()> {
+    let is_shown = |place: usize| traffic || !matches!(HEADS[place], "rx" | "tx");
+    let places: Vec<usize> = (0..HEADS.len()).filter(|place| is_shown(*place)).collect();
+    let heads: Vec<&str> = places.iter().map(|place| HEADS[*place]).collect();
     let record = |group: &Group<'_, '_>| {
         let charset = Charset::Unicode;
         let of_first = |column: Column| {
             let value = group.rows.first().and_then(|row| column.value(row, charset));
             value.unwrap_or_default().into_string()
         };
+        let of_traffic =
+            |column: Column| words::traffic::value(column, group.traffic.as_ref()).unwrap_or_default().into_string();
         let pids: Vec<String> = group.processes.iter().map(|(pid, _)| pid.0.to_string()).collect();
-        vec![
+        let cells = [
             of_first(Column::Space),
             service_group::ports(group, true),
             service_group::addresses(group, true),
@@ -163,8 +186,12 @@ pub fn write_csv(out: &mut dyn Write, groups: &[Group<'_, '_>], delimiter: u8, b
             of_first(Column::Project),
             of_first(Column::User),
             group.connections.to_string(),
+            of_traffic(Column::Rx),
+            of_traffic(Column::Tx),
             service_group::peers(group, charset),
-        ]
+        ];
+        let shown = cells.into_iter().enumerate().filter(|(place, _)| places.contains(place));
+        shown.map(|(_, cell)| cell).collect()
     };
-    csv::write_records(out, (!bare).then_some(&HEADS[..]), groups.iter().map(record), delimiter)
+    csv::write_records(out, (!bare).then_some(&heads[..]), groups.iter().map(record), delimiter)
 }

@@ -10,7 +10,7 @@ use crate::render::table::grid::{self, Column, Grid};
 use crate::render::text::safe::{self, Text};
 use crate::render::text::style::Style;
 use crate::render::text::time;
-use crate::render::words::event::{lost, outcome, sign, who};
+use crate::render::words::event::{lost, outcome, sign, tone, who};
 use crate::render::words::socket;
 use crate::render::words::socket::answering as local;
 
@@ -91,14 +91,8 @@ impl EventLines {
 
     /// The sign, in color where that is wanted; the sign itself says enough.
     fn painted(&self, kind: EventKind) -> String {
-        let sign = sign(kind);
-        let color = match kind {
-            EventKind::Opened | EventKind::Connected => 32,
-            EventKind::BindFailed | EventKind::Lost => 31,
-            EventKind::Closed | EventKind::Disconnected => 33,
-            EventKind::OwnerChanged | EventKind::ExposureWidened | EventKind::ExposureNarrowed => 36,
-        };
-        if self.style.color { format!("\x1b[{color}m{sign}\x1b[0m") } else { sign.to_string() }
+        let sign = sign(kind).to_string();
+        tone(kind).map_or_else(|| sign.clone(), |tone| tone.paint(&sign, self.style.color))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod clip;
 pub mod number;
+pub mod palette;
 pub mod paragraph;
 pub mod safe;
 pub mod secrets;

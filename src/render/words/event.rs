@@ -1,6 +1,7 @@
 //! What an event says, in a phrase.
 
 use crate::model::{BindError, BindWay, Event, EventKind, Lost, Owner, Row, Seen, State, Ways};
+use crate::render::text::palette::Tone;
 use crate::render::text::safe::{Charset, Text};
 use crate::render::text::time;
 use crate::render::words::cell;
@@ -17,6 +18,15 @@ pub const fn sign(kind: EventKind) -> char {
         EventKind::Disconnected => '<',
         EventKind::OwnerChanged | EventKind::ExposureWidened | EventKind::ExposureNarrowed => '~',
         EventKind::Lost => '?',
+    }
+}
+
+/// The color of the mark, which says enough without it.
+pub const fn tone(kind: EventKind) -> Option<Tone> {
+    match kind {
+        EventKind::BindFailed | EventKind::Lost => Some(Tone::Alarm),
+        EventKind::OwnerChanged | EventKind::ExposureWidened | EventKind::ExposureNarrowed => Some(Tone::Attention),
+        EventKind::Opened | EventKind::Closed | EventKind::Connected | EventKind::Disconnected => None,
     }
 }
 

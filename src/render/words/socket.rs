@@ -73,8 +73,9 @@ pub fn peer(row: &Row<'_>, charset: Charset) -> Option<String> {
     Some(end(peer, row.socket.device.as_deref().filter(|_| peer.is_of_a_link()), charset))
 }
 
-/// An end as a target takes it.
+/// An end as a target takes it; an IPv4 address that an IPv6 socket uses is shown as IPv4.
 pub fn end(end: Endpoint, device: Option<&str>, charset: Charset) -> String {
+    let end = Endpoint { address: end.address.to_canonical(), ..end };
     let Some(device) = device else { return end.to_string() };
     let device = Text::of(device, charset);
     match end.address {
@@ -126,6 +127,24 @@ mod tests {
         let row = &listing.rows[1];
         let peer: crate::select::Peer = peer(row, Charset::Unicode).unwrap().parse().unwrap();
         assert!(peer.matches(row.socket));
+    }
+
+    #[test]
+    fn the_ipv4_addresses_of_an_ipv6_socket_read_as_ipv4() {
+        let mut snapshot = testing::snapshot();
+        let socket = &mut snapshot.sockets[1];
+        socket.local.address = "::ffff:192.0.2.7".parse().unwrap();
+        socket.peer = Some(Endpoint::new("::ffff:198.51.100.23".parse().unwrap(), 4000));
+        let listing = join::listing(&snapshot, None);
+        let row = &listing.rows[1];
+        assert_eq!(super::socket(row, Charset::Unicode), "tcp 192.0.2.7:443 ESTABLISHED with 198.51.100.23:4000");
+        for (column, shown, value) in [
+            (Column::Address, "192.0.2.7", "::ffff:192.0.2.7"),
+            (Column::Peer, "198.51.100.23:4000", "[::ffff:198.51.100.23]:4000"),
+        ] {
+            assert_eq!(column.cell(row, Charset::Unicode).as_str(), shown);
+            assert_eq!(column.value(row, Charset::Unicode).unwrap().as_str(), value);
+        }
     }
 
     #[test]

@@ -24,11 +24,12 @@ fn with_codes(buffer: &Buffer) -> String {
         for x in 0..last.map_or(0, |last| last + 1) {
             let cell = &buffer[(x, y)];
             let modifiers = [(Modifier::BOLD, 1), (Modifier::DIM, 2), (Modifier::REVERSED, 7)];
-            let colors =
-                [(Color::Red, 31), (Color::Green, 32), (Color::Yellow, 33), (Color::Magenta, 35), (Color::Cyan, 36)];
             let modifiers = modifiers.iter().filter(|(modifier, _)| cell.modifier.contains(*modifier));
-            let colors = colors.iter().filter(|(color, _)| cell.fg == *color);
-            for code in modifiers.map(|(_, code)| code).chain(colors.map(|(_, code)| code)) {
+            let color = match cell.fg {
+                Color::Indexed(number) => Some(30 + number),
+                _ => None,
+            };
+            for code in modifiers.map(|(_, code)| *code).chain(color) {
                 write!(text, "\x1b[{code}m").unwrap();
             }
             write!(text, "{}\x1b[0m", cell.symbol()).unwrap();

@@ -7,6 +7,7 @@ pub use rules::{write_explanation, write_list};
 use std::io::{self, Write};
 
 use crate::analyse::audit::Severity;
+use crate::render::text::palette::Tone;
 use crate::render::text::paragraph;
 use crate::render::text::safe::Text;
 use crate::render::text::style::Style;
@@ -56,8 +57,6 @@ pub fn write(out: &mut dyn Write, audit: &Audit<'_>, style: Style) -> io::Result
     let width = style.width;
     paragraph::sentence(out, summary::title(audit.listing.snapshot, style.charset).as_str(), width)?;
     for finding in audit.findings {
-        let color = if style.color { color(finding.severity) } else { "" };
-        let reset = if style.color { "\x1b[0m" } else { "" };
         let severity = finding.severity.name().to_uppercase();
         let alike = if finding.count > 1 { format!("  ({} sockets)", finding.count) } else { String::new() };
         writeln!(out)?;
@@ -66,7 +65,8 @@ pub fn write(out: &mut dyn Write, audit: &Audit<'_>, style: Style) -> io::Result
         // The color is no part of the width.
         let first = lines.next().unwrap_or_default();
         let (label, after) = first.split_at_checked(SEVERITY).unwrap_or((&first, ""));
-        writeln!(out, "{color}{label}{reset}{after}")?;
+        let label = tone(finding.severity).map_or_else(|| label.to_owned(), |tone| tone.paint(label, style.color));
+        writeln!(out, "{label}{after}")?;
         lines.try_for_each(|line| writeln!(out, "{line}"))?;
         paragraph::indented(out, &safe(&evidence(finding)), INDENT, width)?;
         paragraph::indented(out, &safe(&format!("fix: {}", audit.remedy(finding))), INDENT, width)?;
@@ -77,12 +77,12 @@ pub fn write(out: &mut dyn Write, audit: &Audit<'_>, style: Style) -> io::Result
     paragraph::sentence(out, &safe(&totals(audit)), width)
 }
 
-/// The ANSI color of a severity; its name says the same.
-fn color(severity: Severity) -> &'static str {
+/// The color of a severity; its name says the same.
+fn tone(severity: Severity) -> Option<Tone> {
     match severity {
-        Severity::Critical | Severity::High => "\x1b[1;31m",
-        Severity::Medium => "\x1b[35m",
-        Severity::Low | Severity::Info => "",
+        Severity::Critical | Severity::High => Some(Tone::Alarm),
+        Severity::Medium => Some(Tone::Attention),
+        Severity::Low | Severity::Info => None,
     }
 }
 

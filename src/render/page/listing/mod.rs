@@ -75,6 +75,13 @@ pub fn write_title(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOp
     paragraph::sentence(out, title.as_str(), options.style.width)
 }
 
+/// How many lines stand above the rows: the title, folded where it is long, and the heads of the columns.
+pub fn headings(listing: &Listing<'_>, options: &TableOptions) -> usize {
+    let mut title = Vec::new();
+    let is_written = !options.bare && write_title(&mut title, listing, options).is_ok();
+    if is_written { title.iter().filter(|byte| **byte == b'\n').count() + 1 } else { 0 }
+}
+
 fn write_further(out: &mut dyn Write, listing: &Listing<'_>, width: Option<usize>) -> io::Result<()> {
     summary::further_spaces(listing.snapshot).map_or(Ok(()), |line| paragraph::sentence(out, &line, width))
 }
