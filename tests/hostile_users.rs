@@ -220,7 +220,7 @@ fn of_thirty_hostile_processes_root_is_told_the_kernels_facts_and_ends_no_other(
         let shown = crowd.room.look(portscope(words.iter().copied())).any_stderr().exits_with([0, 1]);
         offers_nothing_of_theirs(&words.join(" "), &(shown.stdout + &shown.stderr));
     }
-    let audit = crowd.look(["audit", "--json"]).exits_with([0, 1]).json();
+    let audit = crowd.look(["audit", "--space", "all", "--json"]).exits_with([0, 1]).json();
     for finding in audit["findings"].as_array().unwrap() {
         assert!(!finding["remedy"].as_str().unwrap().contains(MARK), "{finding:#}");
     }

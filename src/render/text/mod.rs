@@ -6,5 +6,6 @@ pub mod palette;
 pub mod paragraph;
 pub mod safe;
 pub mod secrets;
+pub mod shell;
 pub mod style;
 pub mod time;

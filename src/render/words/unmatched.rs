@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::analyse::unmatched::{Asked, Near, Standing};
 use crate::model::{Answer, Listing, Pid, Port, Protocol, Row};
 use crate::render::text::safe::{Charset, Text};
+use crate::render::text::shell;
 use crate::render::words::said::Said;
 use crate::render::words::{socket, summary};
 use crate::select::NameKind;
@@ -57,11 +58,11 @@ fn suggestion(near: &Near, rest: &[String]) -> String {
         Near::Process(name) => format!("the process `{}`", safe(name)),
         Near::Unit(name) => format!("the unit `{}`", safe(name)),
         Near::Container(name) => format!("the container `{}`", safe(name)),
-        Near::Space(name) => format!("the port space `{0}` (--space {0})", safe(name)),
+        Near::Space(name) => format!("the port space `{0}` (--space {1})", safe(name), shell::word(&safe(name))),
         Near::Service(name, port, protocol) => {
             format!("the service `{}` ({} {port})", safe(name), protocol.name())
         }
-        Near::User(name) => format!("the user `{0}` (--user {0})", safe(name)),
+        Near::User(name) => format!("the user `{0}` (--user {1})", safe(name), shell::word(&safe(name))),
     };
     format!("did you mean {meant}?")
 }

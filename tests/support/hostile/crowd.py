@@ -100,6 +100,7 @@ def dead_leader(port):
 
 def apart(port, ready):
     assert libc.unshare(NEWUSER) == 0
+    libc.prctl(15, b"PWN;id #", 0, 0, 0)
     listens = threading.Event()
 
     def work():

@@ -2,6 +2,7 @@
 
 use crate::analyse::audit::is_elsewhere;
 use crate::model::{Row, Space};
+use crate::render::text::shell;
 
 /// The command that shows who is on the row's port.
 pub fn command(row: &Row<'_>) -> String {
@@ -13,22 +14,19 @@ pub fn command(row: &Row<'_>) -> String {
     }
 }
 
-/// The word that `--space` takes for the space: its label, unless that means something else there or cannot be typed as
-/// it is shown.
-fn name(space: &Space) -> String {
+/// The word that `--space` takes for the space: its label, unless a process chose that, it means something else there, or
+/// it cannot be typed as it is shown.
+pub fn name(space: &Space) -> String {
     let label = &space.label;
     let is_misread = label.is_empty() || label == "all" || label.starts_with('-') || label.contains(',');
-    if is_misread || !label.chars().all(|character| character == ' ' || character.is_ascii_graphic()) {
-        return space.id.0.to_string();
-    }
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@%+".contains(&byte);
-    if label.bytes().all(is_plain) { label.clone() } else { format!("'{}'", label.replace('\'', r"'\''")) }
+    let can_be_typed = label.chars().all(|character| character == ' ' || character.is_ascii_graphic());
+    if !space.named_by.decides() || is_misread || !can_be_typed { space.id.0.to_string() } else { shell::word(label) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{SocketSource, SpaceId, SpaceKind};
+    use crate::model::{Origin, SocketSource, SpaceId, SpaceKind};
 
     #[test]
     fn a_space_is_named_as_a_shell_and_the_flag_take_it() {
@@ -46,7 +44,9 @@ mod tests {
             ("a\nb", "7"),
             ("é", "7"),
         ] {
-            let space = Space::new(SpaceId(7), SpaceKind::Netns, label.to_owned(), SocketSource::Netlink);
+            let mut space = Space::new(SpaceId(7), SpaceKind::Netns, label.to_owned(), SocketSource::Netlink);
+            assert_eq!(name(&space), "7", "{label} is only what a process says");
+            space.named_by = Origin::Kernel;
             assert_eq!(name(&space), word, "{label}");
         }
     }

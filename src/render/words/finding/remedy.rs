@@ -96,7 +96,7 @@ fn reserve(reservation: &Reservation, row: &Row<'_>) -> String {
         Reservation::Set(ports) => {
             let command = format!("sysctl -w net.ipv4.ip_local_reserved_ports={}", list(ports));
             if is_elsewhere(row) {
-                let space = &row.space.label;
+                let space = look::name(row.space);
                 format!("inside port space {space}, since each has its own list (nsenter --net): {command}")
             } else {
                 command
