@@ -88,7 +88,11 @@ fn every_command_has_a_manual_page_that_groff_renders_without_warnings() {
         let output = support::output(groff.args(["-ww", "-man", "-Tutf8"]).arg(&page));
         assert!(output.status.success() && output.stderr.is_empty(), "{}: {output:?}", page.display());
     }
-    assert!(portscope(["man", "services"]).success().stdout.contains(".TH portscope-services 1"));
+    let page = portscope(["man", "kill"]).success().stdout;
+    let head = format!(".TH portscope-kill 1 \"\" \"portscope {}\" \"portscope manual\"\n", env!("CARGO_PKG_VERSION"));
+    assert!(page.starts_with(&head), "{page}");
+    assert!(page.contains("\n.SH SYNOPSIS\nportscope kill [OPTIONS] [PORT]...\n"), "{page}");
+    assert!(!page.contains("see a summary") && !page.contains("\n\n"), "{page}");
     assert!(portscope(["man", "nothing"]).any_stderr().exits(2).stderr.contains("`nothing` is not a command"));
 }
 

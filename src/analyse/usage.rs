@@ -1,9 +1,9 @@
 //! How full a port space is, and what would run out first.
 //!
-//! A connection is told apart by both of its ends, so a client's number is taken for one destination only: the limit of
-//! TCP holds for each local address, peer address and peer port. A program that binds before it connects, or listens on
-//! port 0, needs a number that nothing else uses, as UDP always does: for those the range as a whole is the limit. A number
-//! that a listener has, or that a program has bound, is left out when the kernel picks one for a client. Source: Linux,
+//! Both ends identify a connection, so a client uses up its port for one destination only: the limit of TCP holds for each
+//! local address, peer address, and peer port. A program that binds before it connects, or listens on port 0, needs a port
+//! that nothing else uses, as UDP always does: for those the range as a whole is the limit. The kernel skips a port that a
+//! listener has, or that a program has bound, when it picks one for a client. Source: Linux,
 //! `__inet_hash_connect`, `inet_csk_find_open_port` and `udp_lib_get_port`.
 
 mod destination;

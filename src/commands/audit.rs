@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 
-    /// Use no policy, even if there is one in /etc
+    /// Do not use a policy, even if there is one in /etc
     #[arg(long, conflicts_with = "policy")]
     no_policy: bool,
 

@@ -18,7 +18,7 @@ use crate::system::file;
 /// hidden. With --textfile, a cron job or timer feeds the textfile collector of node_exporter.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Replace this file instead, readable by everyone: a name ending in .prom in the collector's folder
+    /// Write to this file instead, readable by everyone: a name ending in .prom in the collector's folder
     #[arg(long, value_name = "FILE")]
     textfile: Option<PathBuf>,
 

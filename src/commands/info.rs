@@ -22,8 +22,8 @@ use crate::{join, select};
 
 /// Show everything about a port, or everything that a process holds
 ///
-/// Shows a name port by port, and each owner in full: parents, unit, container, user, start time, executable, folder, and
-/// command line, with the usual secrets masked.
+/// For a name, shows each of its ports. Shows each owner in full: parents, unit, container, user, start time, executable,
+/// folder, and command line, with the usual secrets masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A port, a service, or the name of a process, unit, or container to show all its ports; or several

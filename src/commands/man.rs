@@ -57,11 +57,12 @@ fn title(command: &clap::Command) -> String {
 fn page(command: &clap::Command, program: &clap::Command) -> Result<Vec<u8>, Error> {
     let is_program = command.get_name() == program.get_name();
     let mut out = Vec::new();
-    let source = format!("portscope {}", program.get_version().unwrap_or_default());
-    let page = clap_mangen::Man::new(command.clone()).title(title(command)).source(source).manual("portscope manual");
-    page.render_title(&mut out)?;
+    // clap_mangen leaves out the date without quotes, so that the source would be taken for it.
+    let version = program.get_version().unwrap_or_default();
+    writeln!(out, ".TH {} 1 \"\" \"portscope {version}\" \"portscope manual\"", title(command))?;
+    let page = clap_mangen::Man::new(command.clone());
     page.render_name_section(&mut out)?;
-    page.render_synopsis_section(&mut out)?;
+    write_synopsis(command, &mut out)?;
     page.render_description_section(&mut out)?;
     page.render_options_section(&mut out)?;
     if is_program {
@@ -70,7 +71,24 @@ fn page(command: &clap::Command, program: &clap::Command) -> Result<Vec<u8>, Err
     if let Some(entry) = handbook::entry(if is_program { "" } else { command.get_name() }) {
         write_entry(entry, is_program, &mut out)?;
     }
-    Ok(out)
+    Ok(tidied(&String::from_utf8_lossy(&out)).into_bytes())
+}
+
+/// The usage as `--help` has it: what clap_mangen writes leaves out the values of options.
+fn write_synopsis(command: &clap::Command, out: &mut Vec<u8>) -> Result<(), Error> {
+    let usage = command.clone().render_usage().to_string();
+    let lines = usage.trim_start_matches("Usage:").lines().map(|line| escaped(line.trim()));
+    writeln!(out, ".SH SYNOPSIS\n{}", lines.collect::<Vec<_>>().join("\n.br\n"))?;
+    Ok(())
+}
+
+/// The page without blank lines and breaks in pairs, which mandoc warns of, and without a word about `-h`.
+fn tidied(page: &str) -> String {
+    let lines: Vec<&str> = page.lines().map(str::trim_end).collect();
+    let page = lines.join("\n") + "\n";
+    page.replace("\n.br\n\n.br\n", "\n.sp\n")
+        .replace("\n\n", "\n.sp\n")
+        .replace(" (see a summary with \\*(Aq\\-h\\*(Aq)", "")
 }
 
 fn write_entry(entry: &Entry, is_program: bool, out: &mut Vec<u8>) -> Result<(), Error> {

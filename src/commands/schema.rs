@@ -42,7 +42,7 @@ const DOCUMENTS: &[(&str, Writer)] = &[
 /// Print the JSON Schema of a JSON document
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The document: `report` is that of the listing, the others are named after their command
+    /// The document: `report` is the listing; the others are named after their command
     #[arg(value_name = "DOCUMENT", value_parser = PossibleValuesParser::new(DOCUMENTS.iter().map(|(name, _)| *name)), default_value = "report")]
     document: String,
 }

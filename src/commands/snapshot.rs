@@ -13,7 +13,7 @@ use crate::{join, select};
 
 /// Save everything that is open now, to inspect or compare later
 ///
-/// `portscope --from FILE` and every other command that reads this machine reads the report in its place; `diff` compares
+/// With `--from FILE`, every command that reads this machine reads the snapshot instead; `diff` compares
 /// two of them.
 #[derive(Debug, clap::Args)]
 pub struct Args {

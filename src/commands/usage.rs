@@ -41,8 +41,8 @@ impl Form {
 
 /// Show whether ports are running out, and which processes use the most
 ///
-/// Other computers use no ports of this host. A TCP client's port is used up only for one destination (local address, peer
-/// address, peer port), so the fullest destinations are shown.
+/// Incoming connections use up no ports: they share that of the listener. An outgoing TCP connection uses up a port for
+/// one destination only (local address, peer address, and peer port), so the fullest destinations are shown.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Exit with status 1 if a category, a destination, UDP's ephemeral range, or an accept queue is above this

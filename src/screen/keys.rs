@@ -37,7 +37,7 @@ pub const HELP: &[(&str, &str)] = &[
     ("s S", "sort by the next or the previous column"),
     ("r", "reverse the order"),
     ("g", "one row for each service, as --group"),
-    ("b", "traffic: bytes a second, round-trip times, retransmits"),
+    ("b", "traffic: bytes per second, round-trip times, retransmits"),
     ("l", "listeners only"),
     ("t u", "TCP, UDP"),
     ("a", "sockets that no process holds any more or yet"),

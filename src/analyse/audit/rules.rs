@@ -118,7 +118,7 @@ another port of this host are skipped, because the input rules apply there.",
     },
     Rule {
         id: "ipv6-open",
-        title: "a port is open over IPv6 and on loopback only over IPv4",
+        title: "a port is loopback-only over IPv4 but open to others over IPv6",
         severity: Severity::Medium,
         explanation: "\
 A service bound to 127.0.0.1 is meant for this host only, but the same port on an IPv6 address is open to others, and an \
@@ -171,7 +171,7 @@ result is unknown and is reported as `incomplete`.",
     },
     Rule {
         id: "policy-expired",
-        title: "a rule of the policy has expired",
+        title: "a policy rule has expired",
         severity: Severity::Medium,
         explanation: "\
 The date in `expires` was the last day (UTC) on which the rule applied; it is now ignored. Renew it or remove it.",
@@ -179,7 +179,7 @@ The date in `expires` was the last day (UTC) on which the rule applied; it is no
     },
     Rule {
         id: "policy-hint",
-        title: "a rule of the policy names no user",
+        title: "a policy rule does not name a user",
         severity: Severity::Info,
         explanation: "\
 An [[allow]] or [[require]] rule that names no user can be satisfied by any local user's process: users can choose the \

@@ -48,7 +48,7 @@ pub const HANDBOOK: &[Entry] = &[
         examples: &[
             ("portscope spaces", "the port spaces (network namespaces) of this host"),
             ("sudo portscope spaces --matrix", "which ports are open in several of them"),
-            ("portscope spaces web-1.json web-2.json", "the same for the reports of several hosts"),
+            ("portscope spaces web-1.json web-2.json", "the same for snapshots of several hosts"),
         ],
         statuses: &[(0, "success"), USAGE_OR_SYSTEM],
         files: &[],
@@ -57,7 +57,7 @@ pub const HANDBOOK: &[Entry] = &[
     Entry {
         command: "info",
         examples: &[
-            ("portscope info 5432", "who has the port, who uses it, what it is registered for"),
+            ("portscope info 5432", "which processes have it and use it, and what it is registered for"),
             ("portscope info postgresql", "the same for the port of a service"),
             ("sudo portscope info 5432 --json", "everything that is known, as JSON"),
         ],
@@ -149,7 +149,7 @@ pub const HANDBOOK: &[Entry] = &[
         command: "usage",
         examples: &[
             ("portscope usage", "are ports running out?"),
-            ("portscope usage --warn 80", "exit with status 1 if anything is above 80 %"),
+            ("portscope usage --warn 80", "exit with status 1 if anything is above 80%"),
         ],
         statuses: &[(0, "nothing is above --warn"), (1, "something is above --warn"), USAGE_OR_SYSTEM],
         files: &[],
@@ -212,9 +212,9 @@ pub const HANDBOOK: &[Entry] = &[
         examples: &[
             ("sudo portscope events", "every port that is opened or closed, and every bind that fails"),
             ("portscope events 3000 --for 10m", "what happens to port 3000 in the next ten minutes"),
-            ("sudo portscope events --kind bind-failed", "who could not get a port, and what stood in the way"),
+            ("sudo portscope events --kind bind-failed", "binds that failed, and what stood in the way"),
             ("sudo portscope events --initial -o ndjson >> ports.ndjson", "a record, beginning with what is open"),
-            ("portscope events --from ports.ndjson 8080", "who had port 8080, and who failed to get it"),
+            ("portscope events --from ports.ndjson 8080", "which processes had port 8080 or failed to get it"),
             ("portscope events --from ports.ndjson --summary", "how often each port was opened, and by which program"),
         ],
         statuses: &[(0, "ended by a signal, --for, or --count, or at the end of the record"), USAGE_OR_SYSTEM],
@@ -253,7 +253,7 @@ pub const HANDBOOK: &[Entry] = &[
         command: "schema",
         examples: &[
             ("portscope schema", "the JSON Schema of the listing and of snapshots"),
-            ("portscope schema check", "that of `portscope check --json`"),
+            ("portscope schema check", "the schema of `portscope check --json`"),
         ],
         statuses: &[(0, "success"), (2, "the command line is wrong")],
         files: &[],

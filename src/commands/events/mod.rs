@@ -43,9 +43,9 @@ impl Format {
 
 /// Print each port that opens, closes, or cannot be bound from now on
 ///
-/// As root every event comes from the kernel, with the process that caused it. Other users see each port that is closed,
-/// and opened ports by looking at the table again and again; elsewhere than on Linux the table says both. Failed binds
-/// are seen by root only. Filters are those of the listing. Ctrl-C ends it.
+/// For root, every event comes from the kernel, with the process that caused it. For other users, the kernel reports only
+/// closed ports; opened ones are found by reading the socket table again and again, and failed binds are not seen. On
+/// systems other than Linux, all events come from the table. Takes the filters of the listing. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub struct Args {
     #[arg(long, help_heading = "Events")]
     initial: bool,
 
-    /// Connections too, as connected and disconnected
+    /// Report connections too, as connected and disconnected
     #[arg(long, help_heading = "Events")]
     connections: bool,
 
@@ -79,15 +79,15 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Events")]
     count: Option<u64>,
 
-    /// Time between two looks at the table; adapted to what a look costs if not given
+    /// How often to read the socket table; chosen by how long a read takes if not given
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Events")]
     interval: Option<Duration>,
 
-    /// Only look at the table; costs a busy server nothing and misses what lives shorter than the interval
+    /// Only read the socket table: no load on a busy server, but ports that open and close between two reads are missed
     #[arg(long, help_heading = "Events")]
     poll: bool,
 
-    /// With --from: opened, closed, failed, the shortest life and owners of each port
+    /// With --from: for each port, how often it was opened, closed, and refused, the shortest time it was open, and its owners
     #[arg(long, requires = "from", help_heading = "Events")]
     summary: bool,
 

@@ -29,9 +29,9 @@ use crate::system::stdout::standard_output;
 
 /// Show the listing live and full-screen, with each change marked
 ///
-/// Marks what opens, closes, or changes its owner, shows the last events below, and filters, sorts, and explains while
-/// you look: press `?` for the keys. What the kernel reports is on the screen at once, and everything else after the next
-/// look at the table. Needs a terminal; `portscope events` prints changes line by line.
+/// Marks each socket that opens, closes, or changes its owner, and shows the latest events at the bottom. Keys filter,
+/// sort, and show details: press `?` for the list. Changes that the kernel reports appear at once, others when the socket
+/// table is read again. Needs a terminal; `portscope events` prints changes line by line.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -49,19 +49,19 @@ pub struct Args {
     #[arg(short = 'n', long, help_heading = "Output")]
     numeric: bool,
 
-    /// One row for each service, as -g of the listing
+    /// One row for each service, like -g in the listing
     #[arg(short = 'g', long, help_heading = "Output")]
     group: bool,
 
-    /// Show bytes a second, round-trip times, and retransmits of TCP connections
+    /// Show bytes per second, round-trip times, and retransmits of TCP connections
     #[arg(long, help_heading = "Output")]
     traffic: bool,
 
-    /// Time between two looks at the table; adapted to what a look costs if not given
+    /// How often to read the socket table; chosen by how long a read takes if not given
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Events")]
     interval: Option<Duration>,
 
-    /// Only look at the table; costs a busy server nothing and misses what lives shorter than the interval
+    /// Only read the socket table: no load on a busy server, but ports that open and close between two reads are missed
     #[arg(long, help_heading = "Events")]
     poll: bool,
 

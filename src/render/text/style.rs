@@ -117,7 +117,7 @@ mod tests {
     const PIPE: Terminal = Terminal { is_tty: false, size: None, is_unicode_by_default: false, has_color: None };
 
     #[test]
-    fn colour_is_decided_in_the_documented_order() {
+    fn color_is_decided_in_the_documented_order() {
         let decided = |choice, pairs: &[(&'static str, &str)], terminal| {
             let flag = Some(choice);
             // A flag wins over the file, whatever that has.

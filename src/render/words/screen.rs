@@ -27,7 +27,7 @@ pub fn not_a_speed(text: &str) -> String {
 
 /// Whether traffic is shown from now on.
 pub fn traffic(is_shown: bool) -> &'static str {
-    if is_shown { "traffic: on (bytes a second of TCP connections)" } else { "traffic: off" }
+    if is_shown { "traffic: on (bytes per second of TCP connections)" } else { "traffic: off" }
 }
 
 /// What is not seen of the machine, and what would help.

@@ -90,7 +90,7 @@ pub fn pid(pid: Pid, standing: &Standing) -> Said {
 pub fn ports_of(word: &str, ports: &BTreeSet<(Port, Protocol)>) -> Option<String> {
     let texts: Vec<String> = ports.iter().map(|(port, protocol)| format!("{port}/{}", protocol.name())).collect();
     let word = safe(word);
-    (!texts.is_empty()).then(|| format!("name the ports: `{word}` is listening on {}", texts.join(" ")))
+    (!texts.is_empty()).then(|| format!("name the ports: `{word}` is listening on {}", texts.join(", ")))
 }
 
 /// Says that nothing is open on a port or at an address: `nothing is listening on tcp 3000`.
@@ -130,4 +130,17 @@ pub fn meanings(word: &str, kinds: &[(NameKind, usize)]) -> String {
     };
     let kinds: Vec<String> = kinds.iter().map(counted).collect();
     format!("`{}` matches the name of a {}", safe(word), kinds.join(" and of a "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ports_of_a_name_are_parted_by_commas() {
+        let ports = [(Port::new(80), Protocol::Tcp), (Port::new(443), Protocol::Tcp), (Port::new(443), Protocol::Udp)];
+        let hint = ports_of("nginx", &ports.into()).unwrap();
+        assert_eq!(hint, "name the ports: `nginx` is listening on 80/tcp, 443/tcp, 443/udp");
+        assert_eq!(ports_of("nginx", &BTreeSet::new()), None);
+    }
 }
