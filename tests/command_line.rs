@@ -43,7 +43,7 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["-z"], "unknown option `-z`; see --help".into()),
         (&["--color", "blue"], "--color: unknown value `blue`: expected auto, always, never".into()),
         (&["--port", "0"], "--port: `0` is not a port: expected 1-65535".into()),
-        (&["--pid", "0"], "--pid: `0` is not a process number: expected 1 or more".into()),
+        (&["--pid", "0"], "--pid: `0` is not a process ID: expected 1 or more".into()),
         (&["--sort", "colour"], "--sort: `colour` is not a column to sort by: expected proto, local, port, service, state, peer, pid, process, user, space, exposure, started, rx, tx, rtt, retransmits, idle, with :desc for descending order".into()),
         (&["--sort", "port:down"], "--sort: `down` is not an order: expected asc or desc".into()),
         (&["--peer", "x"], "--peer: `x` is not a peer: expected ADDR, ADDR/BITS, ADDR:PORT, [ADDR6]:PORT or :PORT".into()),

@@ -19,9 +19,9 @@ pub struct SelectionArgs {
     ///
     /// A port `8080` or `:8080`, several `3000,5173`, a range `8000-8100`, a port with its protocol `53/udp`, a service
     /// `:http`, an address and port `127.0.0.1:8080`, `[::1]:8080`, `[fe80::1%eth0]:8080`, `*:8080` or `localhost:8080`,
-    /// an address `127.0.0.1`, or a name: that of a service (`ssh`, `postgresql`), or the beginning of the name of a
-    /// process (`nginx`), a systemd unit (`sshd.service`) or a container. An address also finds the listeners on every
-    /// address that answer there. Several targets list what any of them matches.
+    /// an address `127.0.0.1`, or a name: of a service (`ssh`, `postgresql`), or the start of the name of a process
+    /// (`nginx`), a systemd unit (`sshd.service`), or a container. An address also matches wildcard listeners that answer
+    /// there. With several targets, lists the sockets that match any of them.
     #[arg(value_name = "TARGET")]
     pub targets: Vec<TargetList>,
 
@@ -94,8 +94,8 @@ pub struct SelectionArgs {
     /// Only sockets for which a CEL condition holds, such as 'local.port > 1023 && owner.tier == "process"'
     ///
     /// The fields of a socket are variables: space, protocol, family, local.address, local.port, peer, state, category,
-    /// service, exposure, device, v6only, queue, pending, inode, uid, user, cookie, autobound, time_left_ms, timer, traffic, forward, reachability, activation, owner, peer_owner (`portscope schema` describes them). A
-    /// field that is not known is null. Null equals only null, and looking into it is an error, so test it first:
+    /// service, exposure, device, v6only, queue, pending, inode, uid, user, cookie, autobound, time_left_ms, timer, traffic, forward, reachability, activation, owner, peer_owner (`portscope schema` describes them). An
+    /// unknown field is null. Null equals only null, and reading a field of null is an error, so test for it first:
     /// `peer != null && peer.port == 443`. If the option is repeated, every condition must hold.
     #[arg(long = "where", value_name = "CEL", help_heading = "Filters")]
     pub conditions: Vec<Expression>,
@@ -276,7 +276,7 @@ fn parse_state(text: &str) -> Result<StateSet, String> {
 
 fn parse_pid(text: &str) -> Result<Pid, String> {
     let number = text.parse().ok().filter(|number| *number > 0);
-    number.map(Pid).ok_or_else(|| format!("`{text}` is not a process number: expected 1 or more"))
+    number.map(Pid).ok_or_else(|| format!("`{text}` is not a process ID: expected 1 or more"))
 }
 
 /// Reads the beginning of a name. An empty one would be that of every name.

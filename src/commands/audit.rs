@@ -25,7 +25,7 @@ const POLICY: &str = "/etc/portscope/policy.toml";
 /// Find what should not be open, by built-in rules and your own policy
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Policy to check the host against; /etc/portscope/policy.toml if it is missing and that file exists
+    /// Policy to check the host against; by default /etc/portscope/policy.toml, if it exists
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
 

@@ -22,7 +22,7 @@ use crate::select::{self, Place, TargetList};
 /// Check whether a program can bind a port; if not, show why and how to fix it
 ///
 /// Judges each protocol and address by the open sockets, then tries a real bind for a moment; nothing is sent. Without
-/// --address, checks 0.0.0.0, ::, 127.0.0.1, and ::1, as far as the host has them.
+/// --address, checks 0.0.0.0, ::, 127.0.0.1, and ::1, if the host has them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Ports: 8080, 53/udp, 8000-8010, 127.0.0.1:8080, or the name of a service
@@ -32,11 +32,11 @@ pub struct Args {
     #[command(flatten)]
     protocols: ProtocolArgs,
 
-    /// Only the IPv4 addresses of the default ones
+    /// Only the default IPv4 addresses
     #[arg(short = '4', long, conflicts_with = "addresses")]
     ipv4: bool,
 
-    /// Only the IPv6 addresses of the default ones
+    /// Only the default IPv6 addresses
     #[arg(short = '6', long, conflicts_with = "addresses")]
     ipv6: bool,
 
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long)]
     v6only: bool,
 
-    /// Check a bind with SO_REUSEADDR for UDP too, which takes another program's datagrams
+    /// Check a bind with SO_REUSEADDR for UDP too, which can take another program's datagrams
     #[arg(long)]
     reuseaddr: bool,
 

@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(value_name = "BEFORE")]
     before: PathBuf,
 
-    /// The later snapshot; this host as it is now if it is missing
+    /// The later snapshot; if omitted, this host as it is now
     #[arg(value_name = "AFTER", conflicts_with = "from")]
     after: Option<PathBuf>,
 

@@ -26,10 +26,9 @@ use crate::render::words::summary;
 
 /// Print free ports for your own service
 ///
-/// Leaves out ports that are registered with IANA, in /etc/services, or by a label of yours; that are in the ephemeral
-/// range, reserved, or privileged; that browsers refuse or the firewall publishes; and that any socket uses in any state.
-/// Each port was bound for real, with TCP and UDP, IPv4 and IPv6. Prints only the ports, so PORT=$(portscope free) works,
-/// and nothing if there are not enough.
+/// Skips ports that are registered (IANA, /etc/services, your labels), ephemeral, reserved, privileged, refused by
+/// browsers, forwarded by the firewall, or used by a socket in any state. Each printed port was actually bound, with TCP
+/// and UDP, IPv4 and IPv6. Prints only the ports, so PORT=$(portscope free) works, and nothing if there are not enough.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Number of ports to print
@@ -65,7 +64,7 @@ pub struct Args {
     #[arg(long, value_name = "PORT", conflicts_with_all = ["contiguous", "near", "seed", "exec"])]
     explain: Option<Port>,
 
-    /// Run a command instead, with {} replaced by the port, which stays taken until then; takes the rest of the line
+    /// Run this command with {} replaced by the port, which is held until it starts; must be the last option
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true, conflicts_with = "json")]
     exec: Vec<OsString>,
 

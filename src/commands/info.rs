@@ -26,7 +26,7 @@ use crate::{join, select};
 /// folder, and command line, with the usual secrets masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A port, a service, or the name of a process, unit, or container to show all its ports; or several
+    /// Ports, services, or names of processes, units, or containers, to show all their ports
     #[arg(value_name = "PORT|NAME", required = true)]
     subjects: Vec<TargetList>,
 
@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long)]
     no_probe: bool,
 
-    /// Show every owner in full, also where many port spaces have the port in use
+    /// Show every owner in full, even when many port spaces use the port
     #[arg(short = 'v', long)]
     verbose: bool,
 

@@ -17,7 +17,7 @@ use crate::{join, select};
 /// two of them.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The file to write, readable only by you; standard output if it is missing or -
+    /// The file to write, readable only by you; standard output if omitted or -
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 

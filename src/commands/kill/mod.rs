@@ -36,7 +36,7 @@ pub struct Args {
     #[command(flatten)]
     protocols: ProtocolArgs,
 
-    /// Also stop processes with any other socket on the port, and this host's clients of it
+    /// Also stop processes with any other socket on the port, and clients of the port on this host
     #[arg(long)]
     clients: bool,
 
