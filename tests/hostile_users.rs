@@ -60,15 +60,16 @@ impl Crowd {
         let app = tree.join("portscope-crowd.slice/user.slice/user-1000.slice/user@1000.service/app.slice");
         // The managers' own programs are other ones here.
         let manager = |name: &str, answer: &str| {
-            let program = folder.join(&format!("fake-{name}"));
+            let program = folder.join(format!("fake-{name}"));
             let text = format!("#!/bin/sh\necho {name} \"$@\" >>{}\necho {answer}\n", log.display());
             std::fs::write(&program, text).unwrap();
             std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
             let place = Path::new("/usr/bin").join(name);
-            place
-                .exists()
-                .then(|| format!("mount --bind {} /usr/bin/{name} && ", program.display()))
-                .unwrap_or_default()
+            if place.exists() {
+                format!("mount --bind {} /usr/bin/{name} && ", program.display())
+            } else {
+                String::new()
+            }
         };
         let script = format!(
             "{}{}mount -t tmpfs tmpfs /run && mount -t cgroup2 cgroup2 {} && mkdir -p {app} {app}/start && \
