@@ -47,7 +47,7 @@ impl History {
             let (begin, end) = self.span.unwrap_or((event.at, event.at));
             self.span = Some((begin.min(event.at), end.max(event.at)));
             self.lost += event.lost.map_or(0, Lost::total);
-            let Some(row) = event.socket.and_then(|place| listing.rows.get(place)) else { continue };
+            let Some(row) = event.socket.and_then(|index| listing.rows.get(index)) else { continue };
             let socket = row.socket;
             let port = self.ports.entry((socket.local.port, socket.protocol)).or_default();
             match event.kind {
@@ -84,7 +84,7 @@ impl<T> StillOpen<T> {
     pub fn add(&mut self, changes: &Changes, listing: &Listing<'_>, wanted: &[bool], what: impl Fn(&Row<'_>) -> T) {
         let host = &changes.snapshot.host.name;
         for (event, _) in changes.events.iter().zip(wanted).filter(|(_, is_wanted)| **is_wanted) {
-            let Some(row) = event.socket.and_then(|place| listing.rows.get(place)) else { continue };
+            let Some(row) = event.socket.and_then(|index| listing.rows.get(index)) else { continue };
             let socket = row.socket;
             let key = |number| {
                 (host.clone(), socket.space.0, socket.protocol, socket.local.address, socket.local.port, number)

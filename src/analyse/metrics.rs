@@ -138,8 +138,8 @@ mod tests {
     #[test]
     fn a_full_queue_shows_beside_an_empty_one_of_the_same_port() {
         let mut snapshot = testing::snapshot();
-        for (place, used, limit) in [(3, 5, 5), (4, 0, 4096)] {
-            snapshot.sockets[place].queue = Some(Queue { used, limit });
+        for (index, used, limit) in [(3, 5, 5), (4, 0, 4096)] {
+            snapshot.sockets[index].queue = Some(Queue { used, limit });
         }
         let metrics = counted(&snapshot);
         let expected = Queues { used: 5, limit: 4101, fullest: 1.0 };

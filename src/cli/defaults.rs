@@ -130,9 +130,9 @@ mod tests {
     use crate::config::Setting;
 
     fn defaults(settings: &[(&str, Value)]) -> Result<Defaults, String> {
-        let setting = |(place, (key, value)): (usize, &(&str, Value))| Configured {
+        let setting = |(index, (key, value)): (usize, &(&str, Value))| Configured {
             path: "/etc/portscope/config.toml".into(),
-            setting: Setting { line: place + 1, key: (*key).to_owned(), value: value.clone() },
+            setting: Setting { line: index + 1, key: (*key).to_owned(), value: value.clone() },
         };
         Defaults::new(&settings.iter().enumerate().map(setting).collect::<Vec<_>>()).map_err(|error| error.to_string())
     }

@@ -57,8 +57,8 @@ pub fn ports(
         .map(|(_, row)| format!("{} {}", row.socket.protocol.name(), socket::answering(row, charset)))
         .collect();
     let widest = ends.iter().map(String::len).max().unwrap_or(0);
-    for (place, ((_, row), end)) in choices.iter().zip(&ends).enumerate() {
-        context.say(&format!("{:>3}  {end:<widest$}  {}", place + 1, verdict::who(row, charset)))?;
+    for (index, ((_, row), end)) in choices.iter().zip(&ends).enumerate() {
+        context.say(&format!("{:>3}  {end:<widest$}  {}", index + 1, verdict::who(row, charset)))?;
     }
     context.stdout.flush()?;
     loop {

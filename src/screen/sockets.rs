@@ -96,7 +96,7 @@ impl Sockets {
         // The last event of a socket says how it is.
         let mut last: BTreeMap<Id, (&Event, &Socket)> = BTreeMap::new();
         for event in &changes.events {
-            let socket = event.socket.and_then(|place| changes.snapshot.sockets.get(place));
+            let socket = event.socket.and_then(|index| changes.snapshot.sockets.get(index));
             if let Some(socket) = socket.filter(|_| !matches!(event.kind, EventKind::BindFailed | EventKind::Lost)) {
                 last.insert(id(socket), (event, socket));
             }

@@ -240,8 +240,8 @@ impl State {
             self.say(&problem);
         }
         // The chosen line stays with its socket.
-        let place = self.cursor.1.and_then(|id| self.laid.lines.iter().position(|line| line.id == id));
-        self.cursor.0 = place.unwrap_or(self.cursor.0).min(self.laid.lines.len().saturating_sub(1));
+        let index = self.cursor.1.and_then(|id| self.laid.lines.iter().position(|line| line.id == id));
+        self.cursor.0 = index.unwrap_or(self.cursor.0).min(self.laid.lines.len().saturating_sub(1));
         self.follow_cursor();
     }
 

@@ -85,14 +85,14 @@ impl Page<'_> {
             self.row(1, &sheet.heads, heads.iter().map(|(text, look)| (text, *look)), Look::new());
         }
         let state_column = state.laid.state_column();
-        for (y, place) in (2..last).zip(state.shown()) {
-            let (Some(line), Some(cells)) = (state.laid.lines.get(place), sheet.rows.get(place)) else { break };
+        for (y, index) in (2..last).zip(state.shown()) {
+            let (Some(line), Some(cells)) = (state.laid.lines.get(index), sheet.rows.get(index)) else { break };
             let closed = state.closed_for(line);
             let mut look = Look::new();
             if closed.is_some() {
                 look = look.add_modifier(Modifier::DIM);
             }
-            if place == state.cursor() {
+            if index == state.cursor() {
                 look = look.add_modifier(Modifier::REVERSED);
                 self.text(0, y, &" ".repeat(self.width), look);
             }

@@ -100,17 +100,17 @@ pub fn groups_of<'r, 'a>(rows: &'r [Row<'a>], is_closed: impl Fn(&Row<'a>) -> bo
     let mut by_port: HashMap<(SpaceId, Protocol, Port), usize> = HashMap::new();
     let (open, others): (Vec<&Row<'_>>, Vec<&Row<'_>>) = rows.iter().partition(|row| row.is_listener);
     for row in open.into_iter().filter(|row| !is_closed(row)) {
-        let place = *by_key.entry(key(row)).or_insert_with(|| {
+        let index = *by_key.entry(key(row)).or_insert_with(|| {
             groups.push(Group::of_nothing(true));
             groups.len() - 1
         });
         let (space, protocol, local) = (row.space.id, row.socket.protocol, row.socket.local);
-        by_end.entry((space, protocol, local)).or_insert(place);
-        by_port.entry((space, protocol, local.port)).or_insert(place);
+        by_end.entry((space, protocol, local)).or_insert(index);
+        by_port.entry((space, protocol, local.port)).or_insert(index);
         for (pid, _) in &row.processes {
-            by_pid.entry(*pid).or_insert(place);
+            by_pid.entry(*pid).or_insert(index);
         }
-        groups[place].add(row);
+        groups[index].add(row);
     }
     for row in others {
         let (space, protocol, local) = (row.space.id, row.socket.protocol, row.socket.local);
@@ -118,13 +118,13 @@ pub fn groups_of<'r, 'a>(rows: &'r [Row<'a>], is_closed: impl Fn(&Row<'a>) -> bo
         // the end that it was accepted at tells whose it is.
         let of_process = row.processes.iter().find_map(|(pid, _)| by_pid.get(pid));
         let of_end = || by_end.get(&(space, protocol, local)).or_else(|| by_port.get(&(space, protocol, local.port)));
-        let place = of_process.or_else(of_end).copied().unwrap_or_else(|| {
+        let index = of_process.or_else(of_end).copied().unwrap_or_else(|| {
             *by_key.entry(key(row)).or_insert_with(|| {
                 groups.push(Group::of_nothing(false));
                 groups.len() - 1
             })
         });
-        groups[place].connect(row, is_closed(row));
+        groups[index].connect(row, is_closed(row));
     }
     for group in &mut groups {
         group.finish();

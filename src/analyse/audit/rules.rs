@@ -205,9 +205,9 @@ mod tests {
 
     #[test]
     fn every_rule_has_a_name_of_its_own_and_says_why() {
-        for (place, rule) in RULES.iter().enumerate() {
+        for (index, rule) in RULES.iter().enumerate() {
             assert!(rule.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-' || byte.is_ascii_digit()));
-            assert!(RULES[..place].iter().all(|other| other.id != rule.id), "{}", rule.id);
+            assert!(RULES[..index].iter().all(|other| other.id != rule.id), "{}", rule.id);
             assert!(rule.explanation.ends_with('.') && !rule.title.ends_with('.'), "{}", rule.id);
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn compare(before: &Listing<'_>, after: &Listing<'_>, page: &mut Page
         };
         // Of several addresses the one that most can reach.
         let Some(row) = after.rows.iter().filter(is_it).max_by_key(|row| row.exposure) else { continue };
-        let place = page.add(row.socket.clone());
-        page.events.push(event(after.snapshot.host.captured_at, kind, Seen::Poll, Some(place)));
+        let index = page.add(row.socket.clone());
+        page.events.push(event(after.snapshot.host.captured_at, kind, Seen::Poll, Some(index)));
     }
 }

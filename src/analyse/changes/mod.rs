@@ -128,8 +128,8 @@ impl Ledger {
                 let asked = Asked { socket: &socket, reuseaddr, reuseport, user };
                 let is_in_use = error == BindError::InUse;
                 let blockers = if is_in_use { self.blockers(asked, &on_port, page) } else { Vec::new() };
-                let place = page.add(socket);
-                let failed = event(at, EventKind::BindFailed, seen, Some(place));
+                let index = page.add(socket);
+                let failed = event(at, EventKind::BindFailed, seen, Some(index));
                 page.events.push(Event { gone, error: Some(error), blockers, ..failed });
             }
             Act::Connected if self.options.connections => {
@@ -197,8 +197,8 @@ impl Ledger {
             // A source that sees every bind knows that the kernel chose this port for a client.
             None if self.options.sees_binds && seen == Seen::Netlink && !self.has_lost => {}
             None => {
-                let place = page.add(socket);
-                page.events.push(Event { gone, ..event(at, kind, seen, Some(place)) });
+                let index = page.add(socket);
+                page.events.push(Event { gone, ..event(at, kind, seen, Some(index)) });
             }
         }
     }
@@ -355,14 +355,14 @@ impl Page {
     }
 
     fn opened(&mut self, at: SystemTime, kind: EventKind, seen: Seen, socket: &Socket, gone: bool) {
-        let place = self.add(socket.clone());
-        self.events.push(Event { gone, ..event(at, kind, seen, Some(place)) });
+        let index = self.add(socket.clone());
+        self.events.push(Event { gone, ..event(at, kind, seen, Some(index)) });
     }
 
     fn closed(&mut self, at: SystemTime, kind: EventKind, seen: Seen, socket: &Socket, since: Option<SystemTime>) {
-        let place = self.add(socket.clone());
+        let index = self.add(socket.clone());
         let open_for = since.and_then(|since| at.duration_since(since).ok());
-        self.events.push(Event { open_for, ..event(at, kind, seen, Some(place)) });
+        self.events.push(Event { open_for, ..event(at, kind, seen, Some(index)) });
     }
 }
 

@@ -110,7 +110,7 @@ pub fn diff(before: &Listing<'_>, after: &Listing<'_>, all: bool) -> Diff {
             (there.port, there.protocol, there.peer) == (identity.port, identity.protocol, identity.peer)
                 && open.after.as_ref().is_some_and(|after| side.is_held_as(after))
         });
-        match moved.map(|place| opened.remove(place)) {
+        match moved.map(|index| opened.remove(index)) {
             Some(open) => diff.changes.push(Change {
                 to_space: Some(open.identity.space),
                 after: open.after,

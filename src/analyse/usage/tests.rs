@@ -54,7 +54,9 @@ fn reserved_numbers_and_those_of_listeners_are_not_there_for_a_destination() {
         let told: Vec<_> = space
             .destinations
             .iter()
-            .map(|place| (place.peer.to_string(), place.used, place.limit, place.time_wait))
+            .map(|destination| {
+                (destination.peer.to_string(), destination.used, destination.limit, destination.time_wait)
+            })
             .collect();
         let first = ("203.0.113.9:443".to_owned(), 3, Some(7), 1);
         assert_eq!(told, [first, ("203.0.113.9:80".to_owned(), 1, Some(7), 0)]);
@@ -76,7 +78,7 @@ fn ports_that_were_bound_first_fill_the_range_for_every_destination() {
         snapshot.sockets.push(client(&snapshot, &local, &peer, State::Established));
     }
     measured(&snapshot, |space| {
-        assert!(space.destinations.iter().all(|place| place.used == 1));
+        assert!(space.destinations.iter().all(|destination| destination.used == 1));
         let above: Vec<Excess<'_, '_>> = space.above(0.9);
         assert!(matches!(above[..], [Excess::Gauge(Gauge { measured: Measured::Ephemeral, .. })]), "{above:?}");
     });
@@ -101,10 +103,14 @@ fn time_wait_that_the_kernel_gives_up_uses_no_port() {
             });
         }
         measured(&snapshot, |space| {
-            let place = &space.destinations[0];
+            let destination = &space.destinations[0];
             let gauge = space.gauges.iter().find(|gauge| gauge.measured == Measured::Ephemeral).unwrap();
-            assert_eq!((place.used, place.time_wait, place.reusable), (2, 2, 2 - left), "{reuse:?} {local}");
-            assert_eq!((place.share().unwrap().used, gauge.share.used), (left, left), "{reuse:?} {local}");
+            assert_eq!(
+                (destination.used, destination.time_wait, destination.reusable),
+                (2, 2, 2 - left),
+                "{reuse:?} {local}"
+            );
+            assert_eq!((destination.share().unwrap().used, gauge.share.used), (left, left), "{reuse:?} {local}");
         });
     }
 }
@@ -123,8 +129,8 @@ fn the_same_address_of_two_links_is_two_destinations() {
     snapshot.sockets.push(bound);
     measured(&snapshot, |space| {
         let of = |peer: &str| -> Vec<(Option<&str>, usize)> {
-            let is_it = |place: &&Destination<'_>| place.peer.address.to_string() == peer;
-            space.destinations.iter().filter(is_it).map(|place| (place.device, place.used)).collect()
+            let is_it = |destination: &&Destination<'_>| destination.peer.address.to_string() == peer;
+            space.destinations.iter().filter(is_it).map(|destination| (destination.device, destination.used)).collect()
         };
         assert_eq!(of("fe80::9"), [(Some("v0"), 2), (Some("v1"), 1)]);
         assert_eq!(of("203.0.113.9"), [(None, 1)], "an address that is the same everywhere needs none");
@@ -139,16 +145,16 @@ fn without_a_known_range_nothing_is_called_full() {
     snapshot.sockets.push(one);
     measured(&snapshot, |space| {
         assert_eq!(space.gauges.len(), 6);
-        let place = space.destinations.iter().find(|place| place.peer.port.get() == 443).unwrap();
-        assert_eq!((place.limit, place.share()), (None, None));
+        let destination = space.destinations.iter().find(|destination| destination.peer.port.get() == 443).unwrap();
+        assert_eq!((destination.limit, destination.share()), (None, None));
     });
 }
 
 #[test]
 fn the_fullest_queue_comes_first_and_an_impossible_limit_is_full() {
     let mut snapshot = testing::snapshot();
-    for (place, used, limit) in [(2, 3, 4), (3, 0, 128), (4, 1, 0)] {
-        snapshot.sockets[place].queue = Some(Queue { used, limit });
+    for (index, used, limit) in [(2, 3, 4), (3, 0, 128), (4, 1, 0)] {
+        snapshot.sockets[index].queue = Some(Queue { used, limit });
     }
     measured(&snapshot, |space| {
         let used: Vec<u32> = space.queues.iter().map(|queue| queue.queue.used).collect();

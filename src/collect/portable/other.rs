@@ -36,7 +36,7 @@ pub fn user_names(_: &BTreeSet<Uid>, _: &mut Vec<Gap>) -> BTreeMap<Uid, String> 
 /// Lists the sockets with their processes.
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut merged: Vec<Socket> = Vec::new();
-    let mut places = BTreeMap::new();
+    let mut indices = BTreeMap::new();
     let mut unread = 0;
     for protocol in Protocol::REGISTERED.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
         let list = sockets::list(protocol, space.id)?;
@@ -49,9 +49,9 @@ pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), Co
             socket.owner = owner(&socket, &listed.pids);
             // macOS returns a row for each descriptor of a socket, and no number that identifies the socket.
             let key = (socket.protocol, socket.family, socket.local, socket.peer, socket.state);
-            match places.get(&key) {
+            match indices.get(&key) {
                 None => {
-                    places.insert(key, merged.len());
+                    indices.insert(key, merged.len());
                     merged.push(socket);
                 }
                 Some(index) => join(&mut merged[*index], socket.owner),

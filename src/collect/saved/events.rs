@@ -198,9 +198,9 @@ impl Page {
                     v6only: None,
                     ..socket.clone()
                 };
-                let place = self.facts.sockets.len();
+                let index = self.facts.sockets.len();
                 self.facts.add(blocking).ok()?;
-                event.blockers.push(Blocking { socket: place, since: blocker.since.as_deref().and_then(time) });
+                event.blockers.push(Blocking { socket: index, since: blocker.since.as_deref().and_then(time) });
             }
             let id = SpaceId(socket.space);
             let kind = SpaceKind::ALL.into_iter().find(|kind| Some(kind.name()) == line.space_kind.as_deref());

@@ -129,13 +129,13 @@ impl Shown<'_> {
         self.args.selection.keep_where(&mut admitted)?;
         let mut is_admitted = vec![false; listing.rows.len()];
         let mut left = admitted.rows.iter().map(|row| std::ptr::from_ref(row.socket)).peekable();
-        for (place, row) in listing.rows.iter().enumerate() {
-            is_admitted[place] = left.next_if(|socket| std::ptr::eq(*socket, row.socket)).is_some();
+        for (index, row) in listing.rows.iter().enumerate() {
+            is_admitted[index] = left.next_if(|socket| std::ptr::eq(*socket, row.socket)).is_some();
         }
         let mut wanted = Vec::with_capacity(changes.events.len());
         for event in &changes.events {
             // What was lost may have been any.
-            let is_meant = event.socket.is_none_or(|place| is_admitted.get(place) == Some(&true));
+            let is_meant = event.socket.is_none_or(|index| is_admitted.get(index) == Some(&true));
             let is_it = is_meant && self.is_of_kind(event) && !self.is_full();
             self.count += u64::from(is_it);
             wanted.push(is_it);
@@ -150,7 +150,7 @@ impl Shown<'_> {
     fn show(&mut self, changes: &Changes, context: &mut Context) -> Result<(), Error> {
         let listing = join::listing(&changes.snapshot, Some(self.catalogue));
         let wanted = self.wanted(changes, &listing)?;
-        let is_wanted = |place: usize, _: &Event| wanted.get(place) == Some(&true);
+        let is_wanted = |index: usize, _: &Event| wanted.get(index) == Some(&true);
         if self.is_json() {
             document::events::write(&mut context.stdout, changes, &listing, is_wanted)?;
         } else {

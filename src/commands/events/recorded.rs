@@ -28,7 +28,7 @@ pub(super) fn run(
     {
         let listing = join::listing(&changes.snapshot, Some(shown.catalogue));
         let wanted = shown.wanted(&changes, &listing)?;
-        let is_wanted = |place: usize, _: &Event| wanted.get(place) == Some(&true);
+        let is_wanted = |index: usize, _: &Event| wanted.get(index) == Some(&true);
         if shown.args.summary {
             history.add(&changes, &listing, &wanted, |row| event::program(row, style.charset));
         } else if shown.is_json() {

@@ -110,8 +110,8 @@ pub fn write(
     listing: &Listing<'_>,
     is_wanted: impl Fn(usize, &Event) -> bool,
 ) -> io::Result<()> {
-    for (place, event) in changes.events.iter().enumerate() {
-        if is_wanted(place, event) {
+    for (index, event) in changes.events.iter().enumerate() {
+        if is_wanted(index, event) {
             write_line(out, &report(event, listing))?;
         }
     }
@@ -119,7 +119,7 @@ pub fn write(
 }
 
 fn report<'a>(event: &'a Event, listing: &'a Listing<'a>) -> EventReport<'a> {
-    let row = event.socket.and_then(|place| listing.rows.get(place));
+    let row = event.socket.and_then(|index| listing.rows.get(index));
     let socket = row.map(listing::socket);
     let mut report = EventReport {
         schema: EVENT_SCHEMA,

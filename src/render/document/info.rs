@@ -211,7 +211,7 @@ impl<'a> InfoReport<'a> {
             ports: dossiers
                 .iter()
                 .enumerate()
-                .map(|(place, dossier)| port(dossier, checked.get(place), caller))
+                .map(|(index, dossier)| port(dossier, checked.get(index), caller))
                 .collect(),
             processes: known.map(|process| owner_process(process, snapshot)).collect(),
         };

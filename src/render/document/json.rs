@@ -44,8 +44,8 @@ pub fn write_report(
     let after = around.split_off(start);
     out.write_all(&plain(around)?)?;
     in_order::write(out, &in_order::blocks(&listing.rows), |block, rows: &&[Row<'_>], text| {
-        for (place, row) in rows.iter().enumerate() {
-            if block + place > 0 {
+        for (index, row) in rows.iter().enumerate() {
+            if block + index > 0 {
                 text.push(b',');
             }
             serde_json::to_writer(&mut *text, &listing::socket(row))?;
@@ -67,13 +67,13 @@ fn plain(json: Vec<u8>) -> io::Result<Vec<u8>> {
     let text = std::str::from_utf8(&json).map_err(io::Error::other)?;
     let mut escaped = Vec::with_capacity(json.len() + 64);
     let mut copied = 0;
-    for (place, character) in text.char_indices() {
+    for (offset, character) in text.char_indices() {
         if character == '\u{7f}' || is_deceptive(character) {
-            escaped.extend(&json[copied..place]);
+            escaped.extend(&json[copied..offset]);
             for unit in character.encode_utf16(&mut [0; 2]) {
                 write!(escaped, "\\u{unit:04x}")?;
             }
-            copied = place + character.len_utf8();
+            copied = offset + character.len_utf8();
         }
     }
     escaped.extend(&json[copied..]);

@@ -93,7 +93,7 @@ impl<'a> SpacesReport<'a> {
             listeners: open
                 .in_spaces
                 .iter()
-                .flat_map(|(place, rows)| rows.iter().map(move |row| (&overview.spaces[*place], row)))
+                .flat_map(|(index, rows)| rows.iter().map(move |row| (&overview.spaces[*index], row)))
                 .map(|(one, row)| SharedListener {
                     host: one.host.name.as_deref(),
                     boot_id: one.host.boot_id.as_deref(),

@@ -40,9 +40,9 @@ pub fn write(
     caller: Caller,
     style: Style,
 ) -> io::Result<()> {
-    for (place, port) in checked.iter().enumerate() {
+    for (index, port) in checked.iter().enumerate() {
         // A port that is free takes one line, and the next one follows it.
-        if place > 0 && !(is_brief(port) && is_brief(&checked[place - 1])) {
+        if index > 0 && !(is_brief(port) && is_brief(&checked[index - 1])) {
             writeln!(out)?;
         }
         write_port(out, port, caller, style)?;

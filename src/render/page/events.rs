@@ -42,8 +42,8 @@ impl EventLines {
         listing: &Listing<'_>,
         is_wanted: impl Fn(usize, &Event) -> bool,
     ) -> io::Result<()> {
-        for (place, event) in changes.events.iter().enumerate() {
-            if is_wanted(place, event) {
+        for (index, event) in changes.events.iter().enumerate() {
+            if is_wanted(index, event) {
                 self.line(out, event, listing)?;
             }
         }
@@ -62,7 +62,7 @@ impl EventLines {
             clock
         };
         let sign = self.painted(event.kind);
-        let row = event.socket.and_then(|place| row_of(listing, place));
+        let row = event.socket.and_then(|index| row_of(listing, index));
         let Some(row) = row else {
             let lost = event.lost.map(|counts| lost(counts, event.seen)).unwrap_or_default();
             return writeln!(out, "{time}  {sign} {lost}");
@@ -153,6 +153,6 @@ pub fn write_summary(out: &mut dyn Write, history: &History, style: Style) -> io
 }
 
 /// The row of a socket of the changes.
-fn row_of<'a>(listing: &'a Listing<'a>, place: usize) -> Option<&'a Row<'a>> {
-    listing.rows.get(place)
+fn row_of<'a>(listing: &'a Listing<'a>, index: usize) -> Option<&'a Row<'a>> {
+    listing.rows.get(index)
 }

@@ -62,15 +62,15 @@ fn prepared(
         GridColumn::text("PEERS", Yields::leaves(0)),
     ];
     let rows: Vec<Vec<Text>> = groups.iter().map(|group| cells(group, options)).collect();
-    let says = |place: usize| match columns[place].title {
+    let says = |index: usize| match columns[index].title {
         "SPACE" => listing.has_several_spaces(),
         "PORTS" | "PROCESS" => true,
-        "CONNS" => rows.iter().any(|row| row[place].as_str() != "0"),
-        _ => rows.iter().any(|row| row[place] != Text::unknown()),
+        "CONNS" => rows.iter().any(|row| row[index].as_str() != "0"),
+        _ => rows.iter().any(|row| row[index] != Text::unknown()),
     };
-    let places: Vec<usize> = (0..columns.len()).filter(|place| says(*place)).collect();
-    let columns: Vec<GridColumn<'static>> = places.iter().map(|place| columns[*place]).collect();
-    let row = |row: &Vec<Text>| places.iter().map(|place| row[*place].clone()).collect::<Vec<Text>>().into();
+    let indices: Vec<usize> = (0..columns.len()).filter(|index| says(*index)).collect();
+    let columns: Vec<GridColumn<'static>> = indices.iter().map(|index| columns[*index]).collect();
+    let row = |row: &Vec<Text>| indices.iter().map(|index| row[*index].clone()).collect::<Vec<Text>>().into();
     let rows: Vec<GridRow> = rows.iter().map(row).collect();
     (columns, rows)
 }

@@ -36,14 +36,14 @@ pub fn write(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, style: St
     ];
     let rows: Vec<Vec<Text>> = overview.spaces.iter().map(|one| cells(one, overview, style.charset)).collect();
     // One host needs no column, and without containers there are no images.
-    let says = |place: usize| match columns[place].title {
+    let says = |index: usize| match columns[index].title {
         "HOST" => has_several_hosts(overview),
-        "IMAGE" => rows.iter().any(|row| row[place] != Text::unknown()),
+        "IMAGE" => rows.iter().any(|row| row[index] != Text::unknown()),
         _ => true,
     };
-    let places: Vec<usize> = (0..columns.len()).filter(|place| says(*place)).collect();
-    let columns: Vec<_> = places.iter().map(|place| columns[*place]).collect();
-    let row = |row: Vec<Text>| places.iter().map(|place| row[*place].clone()).collect::<Vec<Text>>().into();
+    let indices: Vec<usize> = (0..columns.len()).filter(|index| says(*index)).collect();
+    let columns: Vec<_> = indices.iter().map(|index| columns[*index]).collect();
+    let row = |row: Vec<Text>| indices.iter().map(|index| row[*index].clone()).collect::<Vec<Text>>().into();
     let rows: Vec<GridRow> = rows.into_iter().map(row).collect();
     let left = Grid::new(&columns, bare).draw(out, &rows, style)?;
     if bare {
@@ -116,8 +116,8 @@ fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, style: Style) -> i
 
 /// Space, address, process and pid of each listener.
 fn holders(overview: &Overview<'_>, open: &Open<'_>, charset: Charset) -> Vec<Vec<Text>> {
-    let of_space = |(place, rows): (&usize, &Vec<&Row<'_>>)| {
-        let one = &overview.spaces[*place];
+    let of_space = |(index, rows): (&usize, &Vec<&Row<'_>>)| {
+        let one = &overview.spaces[*index];
         let mut name = Text::of(&one.space.label, charset);
         if has_several_hosts(overview) {
             name = Text::join(&[host(one.host, overview, charset), name], "/");
@@ -153,8 +153,8 @@ pub fn write_matrix(out: &mut dyn Write, overview: &Overview<'_>, bare: bool, st
     let mut columns = vec![GridColumn::number("PORT", Yields::NEVER), GridColumn::text("PROTO", Yields::NEVER)];
     columns.extend(heads.iter().map(|head| GridColumn::text(head.as_str(), of_space)));
     let row = |open: &Open<'_>| -> Vec<Text> {
-        let of_space = |place: usize| {
-            let rows: &[&Row<'_>] = open.in_spaces.get(&place).map_or(&[], Vec::as_slice);
+        let of_space = |index: usize| {
+            let rows: &[&Row<'_>] = open.in_spaces.get(&index).map_or(&[], Vec::as_slice);
             // IPv4 and IPv6 listeners of one process are one answer.
             let names: BTreeMap<String, Text> = rows
                 .iter()

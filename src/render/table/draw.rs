@@ -191,11 +191,11 @@ fn empty_table(shape: &[Head], frame: Frame, style: Style) -> Table {
 
 fn set_widths(table: &mut Table, shape: &[Head], frame: Frame) {
     let last = shape.len().saturating_sub(1);
-    for (place, head) in shape.iter().enumerate() {
-        let Some(column) = table.column_mut(place) else { continue };
+    for (index, head) in shape.iter().enumerate() {
+        let Some(column) = table.column_mut(index) else { continue };
         let padding = match frame {
             Frame::Markdown => (1, 1),
-            Frame::Plain if place == last => (0, 0),
+            Frame::Plain if index == last => (0, 0),
             Frame::Plain => (0, GAP),
         };
         column.set_padding(padding);

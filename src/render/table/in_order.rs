@@ -26,9 +26,9 @@ pub fn write<T: Sync>(
     // Memory that has been written once is used again: to have it cleared by the kernel takes as long as the writing.
     let spare = Mutex::new(Vec::new());
     let spare = || spare.lock().unwrap_or_else(PoisonError::into_inner);
-    let rendered = |place, block: &T| {
+    let rendered = |index, block: &T| {
         let mut text: Vec<u8> = spare().pop().unwrap_or_default();
-        render(place, block, &mut text).map(|()| text)
+        render(index, block, &mut text).map(|()| text)
     };
     in_order(blocks, rendered, |text| {
         let mut text = text?;
@@ -69,16 +69,16 @@ fn in_order<T: Sync, R: Send, E>(
                 let on_its_own = move || {
                     let mut own = blocks.iter().enumerate().skip(worker).step_by(workers);
                     // Nobody takes results any more once one could not be written.
-                    own.try_for_each(|(place, block)| sender.send(work(place, block)))
+                    own.try_for_each(|(index, block)| sender.send(work(index, block)))
                 };
                 // Where the system gives no further thread, this one does the work when it is its turn.
                 Builder::new().spawn_scoped(scope, on_its_own).ok().map(|_| results)
             })
             .collect();
-        for (place, block) in blocks.iter().enumerate() {
-            let other = (place % workers).checked_sub(1).and_then(|other| of_others[other].as_ref());
+        for (index, block) in blocks.iter().enumerate() {
+            let other = (index % workers).checked_sub(1).and_then(|other| of_others[other].as_ref());
             take(match other {
-                None => work(place, block),
+                None => work(index, block),
                 Some(results) => results.recv().expect("a worker does not panic"),
             })?;
         }
@@ -95,8 +95,8 @@ mod tests {
         for count in [0, 1, 511, 513, 5000, 20_000] {
             let rows: Vec<usize> = (0..count).collect();
             let mut text = Vec::new();
-            write(&mut text, &blocks(&rows), |place, block, text| {
-                assert_eq!(block.first(), Some(&(place * BLOCK)));
+            write(&mut text, &blocks(&rows), |index, block, text| {
+                assert_eq!(block.first(), Some(&(index * BLOCK)));
                 block.iter().try_for_each(|row| writeln!(text, "{row}"))
             })
             .unwrap();

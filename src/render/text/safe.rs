@@ -61,8 +61,8 @@ impl Text {
     /// Joins safe texts.
     pub fn join(texts: &[Text], separator: &'static str) -> Text {
         let mut joined = CompactString::default();
-        for (place, text) in texts.iter().enumerate() {
-            if place > 0 {
+        for (index, text) in texts.iter().enumerate() {
+            if index > 0 {
                 joined.push_str(separator);
             }
             joined.push_str(text.as_str());

@@ -93,15 +93,15 @@ mod tests {
     fn a_socket_and_its_holders_read_as_words() {
         let snapshot = testing::snapshot();
         let listing = join::listing(&snapshot, None);
-        let words = |place: usize| {
-            let row = &listing.rows[place];
+        let words = |index: usize| {
+            let row = &listing.rows[index];
             format!("{}: {}", socket(row, Charset::Unicode), all(row, Charset::Unicode))
         };
         assert_eq!(words(0), "tcp 192.0.2.7:40000 TIME_WAIT with 203.0.113.80:443: (time-wait)");
         assert_eq!(words(2), "tcp 0.0.0.0:443 LISTEN: 811 nginx, 812 nginx, 813 nginx");
         assert_eq!(words(4), "tcp [::1]:5432 LISTEN: 700 postgres");
         assert_eq!(words(5), "udp [::]:5353: (hidden)");
-        let both = |place: usize| socket_and_holders(&listing.rows[place], Charset::Unicode);
+        let both = |index: usize| socket_and_holders(&listing.rows[index], Charset::Unicode);
         assert_eq!(both(4), "tcp [::1]:5432 LISTEN (700 postgres)");
         assert_eq!(both(5), "udp [::]:5353 (hidden)");
     }
@@ -109,18 +109,18 @@ mod tests {
     #[test]
     fn an_interface_belongs_to_the_address_and_what_is_shown_is_a_target() {
         let mut snapshot = testing::snapshot();
-        for (place, address) in [(1, "fe80::1"), (2, "0.0.0.0"), (4, "fe80::1")] {
-            let socket = &mut snapshot.sockets[place];
+        for (index, address) in [(1, "fe80::1"), (2, "0.0.0.0"), (4, "fe80::1")] {
+            let socket = &mut snapshot.sockets[index];
             (socket.local.address, socket.device) = (address.parse().unwrap(), Some("v0".to_owned()));
         }
         snapshot.sockets[1].peer = Some(Endpoint::new("fe80::2".parse().unwrap(), 4000));
         let listing = join::listing(&snapshot, None);
-        let shown = |place: usize| socket(&listing.rows[place], Charset::Unicode);
+        let shown = |index: usize| socket(&listing.rows[index], Charset::Unicode);
         assert_eq!(shown(1), "tcp [fe80::1%v0]:443 ESTABLISHED with [fe80::2%v0]:4000");
         assert_eq!(shown(2), "tcp 0.0.0.0%v0:443 LISTEN");
         assert_eq!(shown(4), "tcp [fe80::1%v0]:5432 LISTEN");
-        for place in [1, 2, 4] {
-            let row = &listing.rows[place];
+        for index in [1, 2, 4] {
+            let row = &listing.rows[index];
             let target = local(row, Charset::Unicode).parse().unwrap();
             assert!(crate::select::Wanted::new(&target, |_| std::collections::BTreeSet::new()).matches(row));
         }

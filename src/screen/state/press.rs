@@ -83,9 +83,9 @@ impl State {
         let sorts: Vec<(SortKey, &str)> = SORTS.into_iter().filter(|(key, _)| is_there(*key)).collect();
         let at = self.choice.sort.and_then(|sort| sorts.iter().position(|(key, _)| *key == sort.key));
         // After the last comes the usual order.
-        let places = sorts.len() + 1;
-        let step = if forward { 1 } else { places - 1 };
-        let next = (at.map_or(0, |at| at + 1) + step) % places;
+        let count = sorts.len() + 1;
+        let step = if forward { 1 } else { count - 1 };
+        let next = (at.map_or(0, |at| at + 1) + step) % count;
         let sort = next.checked_sub(1).and_then(|at| sorts.get(at));
         // The busiest first.
         self.choice.sort = sort.map(|(key, _)| Sorting { key: *key, descending: key.is_about_traffic() });
@@ -219,8 +219,8 @@ impl State {
 
     fn move_by(&mut self, step: isize) {
         let last = self.laid.lines.len().saturating_sub(1);
-        let place = moved(self.cursor.0, step).min(last);
-        self.cursor = (place, self.laid.lines.get(place).map(|line| line.id));
+        let index = moved(self.cursor.0, step).min(last);
+        self.cursor = (index, self.laid.lines.get(index).map(|line| line.id));
         self.follow_cursor();
     }
 

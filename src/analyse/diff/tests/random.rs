@@ -22,11 +22,11 @@ enum Event {
     IsChosenByKernel,
 }
 
-fn happen(snapshot: &mut Snapshot, place: usize, event: Event) {
+fn happen(snapshot: &mut Snapshot, index: usize, event: Event) {
     if snapshot.sockets.is_empty() {
         return;
     }
-    let place = place % snapshot.sockets.len();
+    let index = index % snapshot.sockets.len();
     let spaces = &mut snapshot.spaces;
     match event {
         Event::IsRenumbered => {
@@ -39,18 +39,18 @@ fn happen(snapshot: &mut Snapshot, place: usize, event: Event) {
         }
         Event::IsCalledAnew => spaces[1].label = "red".to_owned(),
         Event::IsReadAsText => {
-            let place = place % spaces.len();
-            spaces[place].source = SocketSource::ProcNet;
-            let id = spaces[place].id;
+            let index = index % spaces.len();
+            spaces[index].source = SocketSource::ProcNet;
+            let id = spaces[index].id;
             for socket in snapshot.sockets.iter_mut().filter(|socket| socket.space == id) {
                 (socket.device, socket.autobound) = (None, None);
             }
         }
         _ => {}
     }
-    let socket = &mut snapshot.sockets[place];
+    let socket = &mut snapshot.sockets[index];
     match event {
-        Event::Closes => drop(snapshot.sockets.remove(place)),
+        Event::Closes => drop(snapshot.sockets.remove(index)),
         Event::Widens => socket.local.address = "0.0.0.0".parse().unwrap(),
         Event::MovesAddress => socket.local.address = "127.0.0.9".parse().unwrap(),
         Event::MovesSpace => socket.space = SpaceId(7),
@@ -93,8 +93,8 @@ fn any_host() -> impl Strategy<Value = Snapshot> {
     ];
     prop::collection::vec((0..8_usize, prop::sample::select(events.to_vec())), 0..6).prop_map(|events| {
         let mut snapshot = with_further();
-        for (place, event) in events {
-            happen(&mut snapshot, place, event);
+        for (index, event) in events {
+            happen(&mut snapshot, index, event);
         }
         snapshot
     })

@@ -225,11 +225,11 @@ impl<'a> Btf<'a> {
         if function.kind != kind::FUNC || prototype.kind != kind::FUNC_PROTO {
             return Err(BtfError::Malformed { id });
         }
-        for place in 0..usize::from(prototype.parts) {
+        for index in 0..usize::from(prototype.parts) {
             let [its_name, type_id] =
-                self.words(prototype.body + place * PARAMETER).ok_or(BtfError::Malformed { id })?;
+                self.words(prototype.body + index * PARAMETER).ok_or(BtfError::Malformed { id })?;
             if self.is_named(its_name, name) {
-                return Ok((place, type_id));
+                return Ok((index, type_id));
             }
         }
         Err(BtfError::Absent { name })

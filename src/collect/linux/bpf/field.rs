@@ -21,8 +21,8 @@ pub struct Field {
 
 /// Returns a parameter of a function, as the program finds it in its context, and its type.
 pub fn parameter(btf: &mut Btf, function: u32, name: &'static str, width: Width) -> Result<(Field, u32), BtfError> {
-    let (place, type_id) = btf.parameter(function, name)?;
-    let offset = i16::try_from(8 * place).map_err(|_| BtfError::Unexpected { name })?;
+    let (index, type_id) = btf.parameter(function, name)?;
+    let offset = i16::try_from(8 * index).map_err(|_| BtfError::Unexpected { name })?;
     Ok((Field { offset, width }, type_id))
 }
 
