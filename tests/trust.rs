@@ -354,7 +354,7 @@ fn a_users_manager_that_accepts_and_never_answers_holds_nobody_up() {
     let begun = std::time::Instant::now();
     let run = room.look(portscope(["kill", "8080", "--via-manager", "--yes"])).any_stderr().exits(1);
     assert!(run.stderr.contains("timed out"), "{run:?}");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_mins(1), "{:?}", begun.elapsed());
     assert!(std::path::Path::new(&format!("/proc/{}", holder.pid())).exists());
     drop(holder);
     let remove = format!(
