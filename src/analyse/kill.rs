@@ -12,7 +12,7 @@ pub fn waits(row: &Row<'_>) -> bool {
     waits_in(row.socket.protocol, row.socket.state)
 }
 
-/// The same of a socket of which only this is known.
+/// Like the function above, for a socket of which only these facts are known.
 pub fn waits_in(protocol: Protocol, state: Option<State>) -> bool {
     match protocol {
         Protocol::Tcp => state == Some(State::Listen),

@@ -45,7 +45,7 @@ pub struct StrictArgs {
 }
 
 impl StrictArgs {
-    /// The exit status of an answer that rests on this listing: under `--strict` an incomplete one is none of the others.
+    /// The exit status of an answer that rests on this listing: with `--strict`, an incomplete one has a status of its own.
     pub fn status(self, listing: &Listing<'_>, status: ExitStatus) -> ExitStatus {
         if self.strict && listing.is_incomplete() { ExitStatus::Incomplete } else { status }
     }

@@ -279,7 +279,7 @@ impl std::str::FromStr for ColumnChange {
 }
 
 impl ColumnChange {
-    /// Reads one item; of a name that is none the error says which is nearest.
+    /// Reads one item; the error for an unknown name says which name is nearest.
     pub fn parse(text: &str) -> Result<ColumnChange, String> {
         text.parse().map_err(|problem| suggesting(problem, text, Column::ALL.into_iter().map(Column::name)))
     }

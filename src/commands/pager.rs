@@ -23,7 +23,7 @@ pub fn show(text: &[u8], wanted: bool, context: &mut Context) -> Result<bool, Er
     show_table(text, 0, wanted, context)
 }
 
-/// The same of a table, whose first lines are headings: they stay on the screen where the pager can do that.
+/// Like `show`, for a table: its headings stay on the screen if the pager can do that.
 pub fn show_table(text: &[u8], headings: usize, wanted: bool, context: &mut Context) -> Result<bool, Error> {
     let height = context.terminal.size.map_or(24, |(_, height)| usize::from(height));
     let lines = text.iter().filter(|byte| **byte == b'\n').count();

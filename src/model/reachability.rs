@@ -131,9 +131,9 @@ impl fmt::Display for RuleName {
 /// The senders whose connections a rule takes.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Senders {
-    /// Those that come in by these interfaces; any where there is none.
+    /// Those that arrive on these interfaces; if the list is empty, on any.
     pub interfaces: Vec<String>,
-    /// Those with these addresses (`10.0.0.0/8`); any where there is none.
+    /// Those with these addresses (`10.0.0.0/8`); if the list is empty, with any.
     pub sources: Vec<String>,
     /// Those that meet these conditions too.
     pub others: Vec<String>,

@@ -328,7 +328,7 @@ pub struct Socket {
     pub family: Family,
     /// The end on this host.
     pub local: Endpoint,
-    /// The other end; absent when there is none, or none is known.
+    /// The other end; absent if the socket has no peer or its peer is not known.
     pub peer: Option<Endpoint>,
     /// Its state; absent if the system does not report it (UDP through the portable backend).
     pub state: Option<State>,

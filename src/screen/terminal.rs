@@ -76,7 +76,7 @@ impl Session {
         Write::flush(&mut self.out)
     }
 
-    /// Returns what was done since this was last asked; a change of the size is none.
+    /// Returns what was done since this was last asked; a change of the size does not count.
     #[expect(clippy::unused_self, reason = "keys are read only while the terminal is held")]
     pub fn keys(&self) -> io::Result<Vec<Key>> {
         let mut keys = Vec::new();

@@ -7,7 +7,7 @@ use crate::model::{Listing, Nobody, Owner, Row, State};
 /// How many sockets of each state were left out.
 pub type Leftovers = BTreeMap<State, usize>;
 
-/// Takes the leftovers out of a listing. What listens or stands for a rule of the firewall is none.
+/// Takes the leftovers out of a listing. A listener, or a row for a firewall rule, is never a leftover.
 ///
 /// Those in a state that is to be listed stay.
 pub fn take(listing: &mut Listing<'_>, is_listed: impl Fn(State) -> bool) -> Leftovers {

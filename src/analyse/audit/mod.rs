@@ -151,7 +151,7 @@ pub fn incomplete<'a>(listing: &'a Listing<'a>) -> Vec<Finding<'a>> {
     found
 }
 
-/// What a listener runs decides most rules, so an audit without it is none.
+/// Most rules depend on what a listener runs, so an audit needs to know it.
 fn without_program<'a>(listing: &'a Listing<'a>) -> Option<Finding<'a>> {
     let open: Vec<&Row<'_>> = listing.rows.iter().filter(|row| row.is_listener).collect();
     let is_unknown =

@@ -53,7 +53,7 @@ pub fn map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec
     results
 }
 
-/// Every core works on each so-manieth block, and is never more than two blocks ahead of the one that is taken.
+/// Worker w of n does the blocks w, w+n, w+2n, and so on, and is at most two blocks ahead of the one that is taken.
 fn in_order<T: Sync, R: Send, E>(
     blocks: &[T],
     work: impl Fn(usize, &T) -> R + Sync,

@@ -102,7 +102,7 @@ pub fn lost(lost: Lost, seen: Seen) -> String {
     format!("{bound}{total} {noun} lost ({}): too many at once; the list was read again", each.join(", "))
 }
 
-/// How the events are seen, for who asks.
+/// How the events are seen, for `--verbose`.
 pub fn ways(ways: &Ways) -> String {
     let way = |seen: Seen| match seen {
         Seen::Kernel => "BPF programs",

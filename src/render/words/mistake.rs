@@ -50,7 +50,7 @@ pub fn two_addresses(target: &str) -> String {
     format!("`{}` has an address already: leave out --address", safe(target))
 }
 
-/// A target of a command that takes ports is none.
+/// The target of a command that takes ports is not a port.
 pub fn not_a_port(text: &str) -> String {
     format!("`{text}` is not a port: expected a port (8080, 53/udp, 8000-8100), ADDR:PORT or a service")
 }

@@ -12,7 +12,7 @@ use crate::select::group::{Group, Peer};
 /// More ports or addresses of one service are only counted in a table.
 const MOST_NAMED: usize = 3;
 
-/// The same of those that are connected.
+/// More connected services than these are only counted.
 const MOST_PEERS: usize = 3;
 
 /// `80 443 53/udp`; with `all` every port, else the first ones.

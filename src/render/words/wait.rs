@@ -26,7 +26,7 @@ pub fn free(place: &Place, rows: &[&Row<'_>]) -> String {
     format!("{line}{}", connections_left(left))
 }
 
-/// The same of ports that were made free.
+/// Says that ports are free after `kill` or `close` made them so.
 pub fn freed(targets: &str, connections: usize) -> String {
     format!("{targets} is free{}", connections_left(connections))
 }

@@ -132,7 +132,7 @@ impl State {
                 text.clone_into(&mut self.filter);
                 self.choose_again();
             }
-            // Half of a target is none yet.
+            // Half of a target is not yet a target.
             Err(error) if self.prompt.is_some() => self.say(&error.to_string()),
             Err(_) if text.is_empty() => {
                 self.choice.targets.clear();

@@ -81,7 +81,7 @@ impl Program {
     }
 }
 
-/// Whether bpf(2) objects to what the program says, not to who asks or to the call itself.
+/// Whether bpf(2) objects to the program itself, not to the rights of the caller or to the call.
 ///
 /// `EPERM` is excluded: it means no capability, seccomp or an LSM, and would only be repeated.
 fn is_about_the_program(error: &io::Error) -> bool {

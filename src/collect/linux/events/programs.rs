@@ -81,7 +81,7 @@ pub fn states(layout: &Layout, maps: Maps, connections: bool) -> Result<Vec<Inst
         code.if_equal(R2, TCP_ESTABLISHED, &mut found);
         code.set(HAND, Kind::Disconnected.number());
         code.unless_equal(R2, TCP_CLOSE, is_end);
-        // A connection that never was is none that is over.
+        // A connection that was never established is not reported as closed.
         code.if_equal(R3, TCP_SYN_SENT, is_end);
         code.if_equal(R3, TCP_SYN_RECV, is_end);
         code.if_equal(R3, TCP_CLOSE, is_end);

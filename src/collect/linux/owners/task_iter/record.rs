@@ -48,7 +48,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What stands in the record: the address family of a socket, or a number that is none.
+    /// What stands in the record: the address family of a socket, or a number that is not a family.
     pub const ANONYMOUS: i32 = 0x7FFF;
 
     fn of(number: u32) -> Kind {

@@ -88,7 +88,7 @@ fn one(question: &Question<'_>, all: &[(Part, Option<Fates>, Fates)], port: u128
         .collect();
     let of_outside: Vec<(&Part, &Fate)> =
         fates.iter().filter_map(|(part, outside, _)| Some((*part, &outside.as_ref()?[1]))).collect();
-    // Addresses of loopback that a rule singles out concern only who asks for them.
+    // Addresses of loopback that a rule singles out matter only to a question about these addresses.
     let is_usual = |part: &Part| !part.is_loopback || part.number == first_loopback(question.family);
     let of_local: Vec<(&Part, &Fate)> =
         fates.iter().filter(|(part, ..)| is_usual(part)).map(|(part, _, local)| (*part, &local[1])).collect();

@@ -25,7 +25,7 @@ impl Target {
         Target { name: name.to_owned(), goes_away, ..Target::default() }
     }
 
-    /// Reads one of its options; a test, where it is none of its own.
+    /// Reads one of its options; returns a test if the option belongs to a match instead.
     pub fn option(&mut self, option: &str, words: &mut Words<'_>) -> Option<Test> {
         match (self.name.as_str(), option) {
             ("DNAT", "--to-destination") => self.destination(words.take().unwrap_or_default()),

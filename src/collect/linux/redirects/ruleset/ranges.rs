@@ -45,7 +45,7 @@ impl Ranges {
         Ranges(merged)
     }
 
-    /// Whether there is none.
+    /// Whether there are no ranges.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
