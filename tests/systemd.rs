@@ -33,6 +33,7 @@ fn a_listener_that_waits_to_be_activated_is_its_units() {
     });
     assert_eq!(socket["activation"]["socket"], "web.socket");
     assert_eq!(socket["activation"]["service"], "web.service");
+    assert!(!socket["owner"]["claims"].as_array().unwrap().contains(&"unit".into()), "systemd has told: {socket:#}");
     assert_eq!((&socket["owner"]["tier"], &socket["owner"]["unit"]), (&"unit".into(), &"web.service".into()));
     assert_eq!(socket["owner"]["processes"][0]["pid"], 1);
     let table = portscope(["-l", "web.service"]).under(apart.inside()).success().stdout;

@@ -205,7 +205,7 @@ pub fn activated(row: &Row<'_>) -> Vec<Managed> {
 
 /// The container that a published port leads to.
 pub fn forwarded_to(row: &Row<'_>) -> Option<Managed> {
-    Managed::container(row.socket.forward.as_ref()?.container.as_ref()?)
+    Managed::container(&row.socket.forward.as_ref()?.container.as_ref()?.proved()?)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{
     Answer, Belonging, Category, Exposure, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid,
 };
+use super::{Origin, Proved};
 
 /// One socket joined with everything known about it.
 #[derive(Clone, Debug)]
@@ -84,6 +85,16 @@ impl<'a> Row<'a> {
         let activated = activation.map(|activation| activation.service.as_ref().unwrap_or(&activation.socket));
         let of_cgroup = || self.belonging.and_then(|belonging| belonging.unit.as_ref());
         activated.or_else(of_cgroup).map(String::as_str)
+    }
+
+    /// The same, where more than its user says so: systemd itself tells what it activates.
+    pub fn proved_unit(&self) -> Option<Proved<'a, str>> {
+        let activation = self.socket.activation.as_ref();
+        let activated = activation.map(|activation| activation.service.as_ref().unwrap_or(&activation.socket));
+        match activated {
+            Some(unit) => Origin::Manager.vouched(unit.as_str()),
+            None => self.belonging.and_then(Belonging::proved_unit),
+        }
     }
 
     /// Returns whether a process may hold it that this run could not see.

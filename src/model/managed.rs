@@ -2,7 +2,7 @@
 //!
 //! The one place where a name becomes part of a command line. A name that its manager could not have given makes none.
 
-use super::{Belonging, Container, StoppedBy, Uid};
+use super::{Belonging, Container, Proved, StoppedBy, Uid};
 
 /// A program that keeps others running.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,26 +72,23 @@ impl Managed {
         is_name.then(|| Managed { manager, name: name.to_owned() })
     }
 
-    /// The container as its runtime takes it: by name where that is known. None where its runtime is not one of ours, or
-    /// where that a process belongs to it is only a claim.
-    pub fn container(container: &Container) -> Option<Managed> {
+    /// The container as its runtime takes it: by name where that is known. None where its runtime is not one of ours.
+    pub fn container(container: &Proved<'_, Container>) -> Option<Managed> {
+        let container = container.get();
         match container.runtime.stopped_by() {
             StoppedBy::Engine(manager) => Managed::new(manager, container.short_name()),
             StoppedBy::Unit | StoppedBy::Other => None,
         }
-        .filter(|_| container.origin.decides())
     }
 
     /// The service that a process belongs to. What a user calls a service in the part of the tree that is the user's is
     /// asked of nobody but that user's own systemd.
     pub fn service(belonging: &Belonging) -> Option<Managed> {
-        let unit = belonging.unit.as_deref().filter(|unit| unit.ends_with(".service"))?;
-        let manager = match belonging.user {
-            Some(user) => Manager::SystemdOf(user),
-            None if belonging.origin.decides() => Manager::Systemd,
-            None => return None,
+        let (manager, unit) = match belonging.user {
+            Some(user) => (Manager::SystemdOf(user), belonging.unit.as_deref()?),
+            None => (Manager::Systemd, belonging.proved_unit()?.get()),
         };
-        Managed::new(manager, unit)
+        Managed::new(manager, unit).filter(|_| unit.ends_with(".service"))
     }
 
     /// The manager that runs it.
@@ -210,7 +207,8 @@ mod tests {
         assert_eq!(line(unit(Origin::Claim, None)), None);
         assert!(line(unit(Origin::Claim, Some(Uid(1000)))).unwrap().starts_with("sudo -u '#1000' "));
         let container = Container::of_id(crate::model::Runtime::Docker, "a".repeat(64));
-        assert_eq!(Managed::container(&container), None);
-        assert!(Managed::container(&Container { origin: Origin::Kernel, ..container }).is_some());
+        assert!(container.proved().is_none());
+        let proved = Container { origin: Origin::Kernel, ..container };
+        assert!(Managed::container(&proved.proved().unwrap()).is_some());
     }
 }

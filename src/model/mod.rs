@@ -59,4 +59,4 @@ pub use socket::{
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
 pub use stages::{Stage, Stages, Stopwatch};
 pub use traffic::{Rate, Traffic};
-pub use trust::Origin;
+pub use trust::{Origin, Proved};

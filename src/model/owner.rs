@@ -1,6 +1,6 @@
 //! Which processes hold a socket, and how well that is known.
 
-use super::Origin;
+use super::{Origin, Proved};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -148,6 +148,11 @@ pub struct Belonging {
 }
 
 impl Belonging {
+    /// The unit, where more than its user says so.
+    pub fn proved_unit(&self) -> Option<Proved<'_, str>> {
+        self.origin.vouched(self.unit.as_deref()?)
+    }
+
     /// The container that this host's engine can stop.
     pub fn to_stop(&self) -> Option<&Container> {
         self.outer.as_ref().or(self.container.as_ref())
@@ -177,6 +182,11 @@ impl Container {
     /// A container of which only the id is known.
     pub fn of_id(runtime: Runtime, id: String) -> Container {
         Container { runtime, id, name: None, image: None, pod: None, compose: None, origin: Origin::Claim }
+    }
+
+    /// The container, where more than a process says that it is this one.
+    pub fn proved(&self) -> Option<Proved<'_, Container>> {
+        self.origin.vouched(self)
     }
 
     /// Its name, or as much of its id as its own tools show.

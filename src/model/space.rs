@@ -1,6 +1,6 @@
 //! A port space: the 65,536 ports of one network stack.
 
-use super::{Container, Origin, PortRange, SocketSource};
+use super::{Container, Origin, PortRange, Proved, SocketSource};
 
 /// Identifies a space of one host: the inode of the network namespace, or 0 on a system without namespaces.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -100,6 +100,11 @@ impl Space {
         let id = self.id.0.to_string();
         let with_id = || name.rsplit_once(':').is_some_and(|(_, number)| number == id);
         name == self.label || name == id || with_id() || self.containers.iter().any(is_container)
+    }
+
+    /// Its label, where more than a process says that it is called so.
+    pub fn proved_label(&self) -> Option<Proved<'_, str>> {
+        self.named_by.vouched(&self.label)
     }
 
     /// Returns whether the name refers to this space only by what a process says of itself.

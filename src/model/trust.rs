@@ -21,4 +21,34 @@ impl Origin {
     pub const fn decides(self) -> bool {
         matches!(self, Origin::Kernel | Origin::Manager)
     }
+
+    /// The fact as one to decide by, where it may be.
+    pub fn vouched<T: ?Sized>(self, fact: &T) -> Option<Proved<'_, T>> {
+        self.decides().then_some(Proved(fact))
+    }
+}
+
+/// A fact that may decide something. What decides takes one of these and no plain name, so that a claim cannot be handed
+/// to it by mistake; only an origin makes one.
+#[derive(Debug)]
+pub struct Proved<'a, T: ?Sized>(&'a T);
+
+impl<'a, T: ?Sized> Proved<'a, T> {
+    /// The fact.
+    pub const fn get(&self) -> &'a T {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_never_one_to_decide_by() {
+        assert_eq!(Origin::Claim.vouched("x").map(|fact| fact.get()), None);
+        for origin in [Origin::Kernel, Origin::Manager] {
+            assert_eq!(origin.vouched("x").map(|fact| fact.get()), Some("x"));
+        }
+    }
 }

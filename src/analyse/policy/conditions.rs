@@ -89,18 +89,22 @@ impl Conditions {
             && asks(&self.protocols, |wanted| *wanted == protocol)
             && asks(&self.exposures, |exposure| *exposure == row.exposure)
             && asks(&self.services, is_service);
-        let in_space = self.spaces.iter().any(|space| space.matches(&row.space.label));
+        let matches = |wanted: &[Wildcard], name: Option<&str>| {
+            name.is_some_and(|name| wanted.iter().any(|wanted| wanted.matches(name)))
+        };
+        let in_space = matches(&self.spaces, Some(&row.space.label));
         if !is_it || (!in_space && !self.spaces.is_empty()) {
             return Ok(Fit::No);
         }
         let exe_fits = |wanted: &Wildcard, exe: &Cow<'_, str>| wanted.matches(exe);
         let user_fits = |wanted: &Wildcard, user: &User<'_>| user.is_called(|name| wanted.matches(name));
-        let unit = self.units.iter().any(|wanted| row.unit().is_some_and(|name| wanted.matches(name)));
-        let unit = unit.then(|| row.belonging.is_some_and(|belonging| belonging.origin.decides()));
+        let unit = matches(&self.units, row.unit());
+        let unit = unit.then(|| matches(&self.units, row.proved_unit().map(|unit| unit.get())));
+        let in_space = in_space.then(|| matches(&self.spaces, row.space.proved_label().map(|label| label.get())));
         let container = self.containers.iter().filter_map(|wanted| is_container(wanted, row)).max();
         let fit = named(&self.units, unit, row, any)
             .min(named(&self.containers, container, row, any))
-            .min(named(&self.spaces, in_space.then_some(row.space.named_by.decides()), row, any))
+            .min(named(&self.spaces, in_space, row, any))
             .min(holders(&self.exes, &exes_here(row), row, any, exe_fits))
             .min(holders(&self.users, &users(row), row, any, user_fits));
         let Some((when, (line, column))) = &self.when else { return Ok(fit) };
@@ -113,7 +117,7 @@ impl Conditions {
             forget_claims(&mut object["owner"]);
             forget_claims(&mut object["peer_owner"]);
             let forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
-            if forward.is_some_and(|container| !container.origin.decides()) {
+            if forward.is_some_and(|container| container.proved().is_none()) {
                 object["forward"]["container"] = serde_json::Value::Null;
             }
         }
@@ -167,7 +171,7 @@ fn is_container(wanted: &Wildcard, row: &Row<'_>) -> Option<bool> {
     let served = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
     let fits =
         |container: &&crate::model::Container| wanted.matches(container.short_name()) || wanted.matches(&container.id);
-    own.into_iter().chain(served).filter(fits).map(|container| container.origin.decides()).max()
+    own.into_iter().chain(served).filter(fits).map(|container| container.proved().is_some()).max()
 }
 
 /// What the name of a unit, container or space says: `found` is absent where none is called so, and else tells whether

@@ -246,7 +246,10 @@ fn of_path(path: &str) -> Option<Managed> {
     match cgroup::container_of_host(path) {
         // The unit around it runs nothing but this container.
         Some(container) if container.runtime.stopped_by() == StoppedBy::Unit => {}
-        Some(container) => return Managed::container(&Container { origin: Origin::Kernel, ..container }),
+        Some(container) => {
+            let container = Container { origin: Origin::Kernel, ..container };
+            return Managed::container(&container.proved()?);
+        }
         None => {}
     }
     // The name is used as it is: what looks like an escape is part of the unit's name.

@@ -106,7 +106,8 @@ fn by_name<'r>(managed: Managed, pid: Pid, rows: impl Iterator<Item = &'r &'r Ro
     let container = process.and_then(|(_, process)| process.as_ref()?.belonging.as_ref()?.container.as_ref());
     let is_it = |container: &&Container| {
         let nameless = Container { name: None, ..(*container).clone() };
-        Managed::container(&nameless).as_ref() == Some(&managed)
+        nameless.proved().and_then(|proved| Managed::container(&proved)).as_ref() == Some(&managed)
     };
-    container.filter(is_it).and_then(Managed::container).unwrap_or(managed)
+    let proved = container.filter(is_it).and_then(Container::proved);
+    proved.and_then(|proved| Managed::container(&proved)).unwrap_or(managed)
 }

@@ -72,8 +72,8 @@ pub(super) fn owner<'a>(row: &Row<'a>) -> OwnerReport<'a> {
 }
 
 fn claims(row: &Row<'_>) -> Vec<&'static str> {
-    let claims_unit = row.unit().is_some() && !row.belonging.is_some_and(|belonging| belonging.origin.decides());
-    let claimed = |container: Option<&Container>| container.is_some_and(|container| !container.origin.decides());
+    let claims_unit = row.unit().is_some() && row.proved_unit().is_none();
+    let claimed = |container: Option<&Container>| container.is_some_and(|container| container.proved().is_none());
     let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
     let outer = row.belonging.and_then(|belonging| belonging.outer.as_ref());
     let mut processes =

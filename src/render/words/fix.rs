@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use crate::analyse::bind::{Blocker, Overlap};
 use crate::analyse::cause::{Cause, Outcome, Verdict};
 use crate::analyse::kill::activated;
-use crate::model::{Belonging, Caller, Endpoint, Managed, Owner, Platform, Port, Protocol, Row, StoppedBy, Uid};
+use crate::model::{
+    Belonging, Caller, Container, Endpoint, Managed, Owner, Platform, Port, Protocol, Row, StoppedBy, Uid,
+};
 use crate::render::text::safe::{Charset, Text};
 
 /// What helps, the best first; empty where nothing is wrong.
@@ -176,13 +178,19 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
         // To end their process would end them all, and Windows starts it again.
         let what =
             if services.contains(", ") { "stop the one of its services that has it" } else { "stop its service" };
-        return Some(format!("{what}: sc.exe stop {}", Text::of(services, charset).as_str()));
+        let services: Vec<&str> = services.split(", ").collect();
+        let is_plain = |name: &&str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        };
+        return services.iter().all(is_plain).then(|| format!("{what}: sc.exe stop {}", services.join(", ")));
     }
     let container = row.belonging.and_then(Belonging::to_stop);
     // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
-    if let Some(container) = container.filter(|container| {
-        container.origin.decides() && (container.runtime.stopped_by() != StoppedBy::Unit || row.unit().is_none())
-    }) {
+    if let Some(container) = container
+        .and_then(Container::proved)
+        .map(|proved| proved.get())
+        .filter(|container| container.runtime.stopped_by() != StoppedBy::Unit || row.unit().is_none())
+    {
         let name = Text::of(container.short_name(), charset);
         return Some(format!(
             "stop it inside its container ({} {}), or stop the container with its own tools",
@@ -198,7 +206,7 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
 fn container_of(row: &Row<'_>) -> Option<Managed> {
     let forwarded = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
     let own = || row.belonging.and_then(Belonging::to_stop);
-    Managed::container(forwarded.or_else(own)?)
+    Managed::container(&forwarded.or_else(own)?.proved()?)
 }
 
 /// Which option of the socket would help.
