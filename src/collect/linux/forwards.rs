@@ -6,7 +6,9 @@ use super::collection::Collection;
 use super::container_names::ContainerNames;
 use super::spaces::{self, Namespace};
 use crate::collect::CollectError;
-use crate::model::{Forward, ForwardedBy, Need, Pid, Process, Socket, Space, SpaceId, SpaceKind, State};
+use crate::model::{
+    Container, Forward, ForwardedBy, Need, Origin, Pid, Process, Socket, Space, SpaceId, SpaceKind, State,
+};
 
 /// Adds to each published port where it leads, and adds rows for published ports that have no socket.
 pub fn add(
@@ -74,11 +76,12 @@ fn is_called_publisher(process: &Process) -> bool {
 }
 
 /// The container whose namespace has the address, where its runtime does not say: shown, and stopped by nobody.
-fn by_space(found: &[Namespace], address: std::net::IpAddr) -> Option<crate::model::Container> {
+fn by_space(found: &[Namespace], address: std::net::IpAddr) -> Option<Container> {
     let of_containers = found.iter().filter(|found| found.space.kind == SpaceKind::Container);
     let mut having = of_containers.filter(|found| {
         let pid = found.pids.first();
         pid.is_some_and(|pid| spaces::addresses(format!("/proc/{pid}/net").as_ref()).contains(&address))
     });
-    having.next()?.space.containers.first().cloned()
+    // Any process can give the address to a namespace of its own.
+    Some(Container { origin: Origin::Claim, ..having.next()?.space.containers.first()?.clone() })
 }

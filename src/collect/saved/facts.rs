@@ -165,13 +165,15 @@ fn space(space: saved::Space) -> Result<Space, String> {
         space.label,
         named(&SocketSource::ALL, SocketSource::name, source, "source of sockets")?,
     );
+    let named_by = match space.claims {
+        Some(claims) if !claims.iter().any(|claim| claim == "label") => Origin::Manager,
+        _ => made.named_by,
+    };
+    let of_space = |saved| Ok::<_, String>(Container { origin: named_by, ..container(saved)? });
     Ok(Space {
-        named_by: match space.claims {
-            Some(claims) if !claims.iter().any(|claim| claim == "label") => Origin::Manager,
-            _ => made.named_by,
-        },
+        named_by,
         processes: space.processes,
-        containers: space.containers.into_iter().map(container).collect::<Result<_, _>>()?,
+        containers: space.containers.into_iter().map(of_space).collect::<Result<_, _>>()?,
         ephemeral: space.ephemeral.map(range).transpose()?,
         reserved: space.reserved.map(|ranges| ranges.into_iter().map(range).collect()).transpose()?,
         unprivileged_start: space.unprivileged_start,
