@@ -1,7 +1,8 @@
-//! The listing as a person sees it: a made-up workstation at four widths of the terminal.
+//! What a person sees: a made-up workstation and a made-up server at four widths of the terminal.
 
 mod support;
 
+use support::server::server;
 use support::workstation::workstation;
 use support::{Folder, portscope};
 use unicode_width::UnicodeWidthStr;
@@ -38,6 +39,19 @@ fn page(report: &str, arguments: &[&str], width: usize) -> String {
     seen.replace("\r\n", "\n").replace(report, "web-1.json").replace(env!("CARGO_BIN_EXE_portscope"), "portscope")
 }
 
+/// A page at each width, one below the other; no line is wider than the terminal.
+fn pages(report: &str, arguments: &[&str]) -> String {
+    let mut all = String::new();
+    for width in [60, 80, 120, 200] {
+        let seen = page(report, arguments, width);
+        // A word that is wider than the terminal, such as a path, stands on a line of its own.
+        let is_whole = |line: &str| line.width() <= width || !line.trim().contains(' ');
+        assert!(seen.lines().all(is_whole), "{arguments:?} at {width}: {seen}");
+        all.extend(["---- ", &width.to_string(), " columns\n", &seen]);
+    }
+    all
+}
+
 #[test]
 fn every_page_fits_each_width() {
     let folder = Folder::new();
@@ -51,15 +65,24 @@ fn every_page_fits_each_width() {
         ("usage", &["usage"]),
         ("audit", &["audit", "--no-policy"]),
     ] {
-        let mut all = String::new();
-        for width in [60, 80, 120, 200] {
-            let seen = page(&report, arguments, width);
-            // A word that is wider than the terminal, such as a path, stands on a line of its own.
-            let is_whole = |line: &str| line.width() <= width || !line.trim().contains(' ');
-            assert!(seen.lines().all(is_whole), "{arguments:?} at {width}: {seen}");
-            all.extend(["---- ", &width.to_string(), " columns\n", &seen]);
-        }
-        insta::assert_snapshot!(name, all);
+        insta::assert_snapshot!(name, pages(&report, arguments));
+    }
+}
+
+#[test]
+fn every_page_of_a_server_fits_each_width() {
+    let folder = Folder::new();
+    let report = server(&folder);
+    for (name, arguments) in [
+        ("server_listening", &["-l"][..]),
+        ("server_connections_of_ssh", &["22"]),
+        ("server_group", &["--group"]),
+        ("server_info_of_a_published_port", &["info", "8080"]),
+        ("server_info_of_a_web_server", &["info", "443"]),
+        ("server_usage", &["usage"]),
+        ("server_audit", &["audit", "--no-policy"]),
+    ] {
+        insta::assert_snapshot!(name, pages(&report, arguments));
     }
 }
 

@@ -16,6 +16,7 @@ pub mod refused;
 #[cfg(target_os = "linux")]
 pub mod room;
 pub mod scene;
+pub mod server;
 pub mod ss;
 #[cfg(target_os = "linux")]
 pub mod stream;

@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write;
+use std::ops::Range;
 
 use compact_str::CompactString;
 use unicode_width::UnicodeWidthStr;
@@ -101,15 +102,32 @@ impl Text {
         width(&self.0)
     }
 
-    /// Shortens it as [`truncate`](Text::truncate) does, but not the count at its end: `postgres +3` becomes `postg… +3`.
+    /// Shortens it as [`truncate`](Text::truncate) does, but not a number that it ends with, or a port in it:
+    /// `postgres +3` becomes `postg… +3`, and `→ container shop :80 (nginx)` becomes `→ container sh… :80`.
     pub fn shorten(&mut self, columns: usize, charset: Charset) {
-        let counts = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
-        let at = self.0.rfind(" +").filter(|at| counts(&self.0[at + 2..]) && self.0.len() - at < columns);
-        let Some(at) = at.filter(|_| self.width() > columns) else { return self.truncate(columns, charset) };
-        let count = CompactString::from(&self.0[at..]);
-        self.0.truncate(at);
-        self.truncate(columns - count.len(), charset);
-        self.0.push_str(&count);
+        if self.width() <= columns {
+            return;
+        }
+        let number = self.count().or_else(|| self.port()).filter(|number| number.len() < columns);
+        let Some(number) = number else { return self.truncate(columns, charset) };
+        let kept = CompactString::from(&self.0[number.clone()]);
+        self.0.truncate(number.start);
+        self.truncate(columns - kept.len(), charset);
+        self.0.push_str(&kept);
+    }
+
+    /// Where it ends with ` +3`.
+    fn count(&self) -> Option<Range<usize>> {
+        let at = self.0.rfind(" +")?;
+        let is_count = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit());
+        is_count(&self.0[at + 2..]).then_some(at..self.0.len())
+    }
+
+    /// Where it has ` :80` or ` :8000-8010`.
+    fn port(&self) -> Option<Range<usize>> {
+        let at = self.0.find(" :")?;
+        let digits = self.0[at + 2..].bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'-').count();
+        (digits > 0).then_some(at..at + 2 + digits)
     }
 
     /// Shortens it to so many columns, the last of them a mark that something is missing.
@@ -192,6 +210,9 @@ mod tests {
         assert_eq!(shortened("postgres +13", 9), "post~ +13");
         assert_eq!(shortened("postgres +13", 4), "pos~");
         assert_eq!(shortened("c++ +x", 5), "c++ ~");
+        assert_eq!(shortened("-> container shop :3000 (shop/api)", 23), "-> container shop :3000");
+        assert_eq!(shortened("-> container shop :3000 (shop/api)", 20), "-> container ~ :3000");
+        assert_eq!(shortened("-> container shop :8000-8010", 23), "-> containe~ :8000-8010");
     }
 
     #[test]

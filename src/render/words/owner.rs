@@ -159,7 +159,7 @@ fn users(row: &Row<'_>, process: Option<&Process>, charset: Charset) -> Option<T
     let runs_as = process.and_then(|process| process.uid);
     match (runs_as, row.socket.uid) {
         (Some(runs_as), Some(made_by)) if runs_as != made_by => {
-            Some(Text::join(&[text(runs_as), Text::plain("; the socket was created by"), text(made_by)], " "))
+            Some(Text::join(&[text(runs_as), text(made_by)], "; the socket was created by "))
         }
         (Some(uid), _) | (None, Some(uid)) => Some(text(uid)),
         (None, None) => None,
