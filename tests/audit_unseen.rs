@@ -179,3 +179,23 @@ fn what_helps_in_another_space_acts_there() {
         assert!(remedies.contains(&format!("{there}{command}")), "{remedies:?}");
     }
 }
+
+#[test]
+fn a_holder_whose_program_cannot_be_read_is_never_called_clean() {
+    let Some(room) = Room::new() else { return };
+    let _holder = room.holds("/bin/sleep", 1000, &["tcp 127.0.0.1 8080"]);
+    let blind = ["setpriv", "--bounding-set=-sys_ptrace,-dac_read_search"];
+    let judge = |words: &[&str]| room.look(portscope(words.iter().copied()).any_stderr().under(blind));
+    let owner = judge(&["--json", "8080"]).success().only_socket()["owner"].clone();
+    if owner["processes"].as_array().unwrap().is_empty() {
+        return skip("the kernel's iterator, which tells holders without that right, is not to be had here");
+    }
+    assert_eq!(owner["processes"][0]["exe"], serde_json::Value::Null, "{owner:#}");
+    let report = judge(&["audit", "--no-policy", "--json"]).exits(0).json();
+    let found = of_rule(&report, "incomplete", "evidence");
+    assert!(
+        found.iter().any(|told| told.starts_with("the executable could not be read for 1 of 1 listener,")),
+        "{found:?}"
+    );
+    let _ = judge(&["audit", "--no-policy", "--strict"]).exits(3);
+}
