@@ -221,8 +221,9 @@ fn sentences(line: &str) -> Vec<&str> {
     line.split('"').skip(1).step_by(2).filter(is_sentence).collect()
 }
 
-/// Phrases in `commands` that are no sentences: the name of the manual in the head of its pages.
-const NOT_SENTENCES: &[&str] = &["portscope manual"];
+/// Phrases in `commands` that are no sentences of this program: the name of the manual in the head of its pages, and a
+/// remark of clap that they leave out.
+const NOT_SENTENCES: &[&str] = &["portscope manual", r" (see a summary with \\*(Aq\\-h\\*(Aq)"];
 
 #[test]
 fn colors_come_from_the_palette() {
