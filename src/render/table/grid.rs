@@ -120,7 +120,7 @@ impl<'a> Grid<'a> {
                 return folded.into_iter().map(|line| Text::of(line, style.charset)).collect();
             }
             if yields.may_be_cut() {
-                text.truncate(placed.width, style.charset);
+                text.shorten(placed.width, style.charset);
             }
             vec![text]
         };
