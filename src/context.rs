@@ -137,16 +137,9 @@ impl Context {
 
     /// Asks the person at the terminal; anything but yes is no. Nothing where nobody can be asked.
     pub(crate) fn ask(&mut self, question: &str) -> Option<bool> {
-        let answers = self.answers.as_mut()?;
-        let question = Text::of(question, Charset::Unicode);
-        let _ = write!(self.stderr, "{} [y/N] ", question.as_str());
-        let _ = self.stderr.flush();
-        let mut answer = String::new();
-        let is_answered = answers.read_line(&mut answer).is_ok();
-        if !answer.ends_with('\n') {
-            let _ = writeln!(self.stderr);
-        }
-        Some(is_answered && ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+        self.answers.as_ref()?;
+        let answer = self.ask_for(&format!("{question} [y/N]")).unwrap_or_default();
+        Some(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 
     /// Says whether keys come from a terminal, and standard output goes to one.
@@ -164,7 +157,9 @@ impl Context {
     pub(crate) fn ask_for(&mut self, question: &str) -> Option<String> {
         let answers = self.answers.as_mut()?;
         let question = Text::of(question, Charset::Unicode);
-        let _ = write!(self.stderr, "{} ", question.as_str());
+        // The answer is typed behind the last word.
+        let lines = paragraph::hanging(question.as_str(), 4, self.stderr_width);
+        let _ = write!(self.stderr, "{} ", lines.join("\n"));
         let _ = self.stderr.flush();
         let mut answer = String::new();
         let is_read = answers.read_line(&mut answer).is_ok();

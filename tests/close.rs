@@ -113,7 +113,7 @@ fn an_ipv4_connection_of_an_ipv6_socket_is_found() {
     let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let _accepted = listener.accept().unwrap();
     let output = portscope(["close", "--yes", "--clients"]).arg(port).success();
-    assert!(output.stdout.contains("[::ffff:127.0.0.1]"), "{}", output.stdout);
+    assert!(output.stdout.contains("127.0.0.1:") && !output.stdout.contains("ffff"), "{}", output.stdout);
     // Either end of the same connection may be met first: the other one is reset by it.
     assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
 }

@@ -152,6 +152,13 @@ fn at_a_terminal_only_yes_is_yes() {
         assert!(shown.trim_end().ends_with("nothing was done"), "{answer:?}: {shown}");
         assert!(is_alive(&mut server), "{answer:?}");
     }
+    // The question is folded between words.
+    let mut run = portscope(["kill"]).arg(port).env("COLUMNS", "24").at_terminal();
+    run.sees("[y/N] ");
+    run.types("n\n");
+    let shown = run.ends().1;
+    assert!(shown.lines().any(|line| line.starts_with("Stop sleep ")), "{shown}");
+    assert!(shown.contains("SIGTERM?") && shown.lines().all(|line| line.trim_end().chars().count() <= 24), "{shown}");
     let mut run = portscope(["kill"]).arg(port).at_terminal();
     run.sees("[y/N] ");
     run.types("y\n");
@@ -317,8 +324,9 @@ fn who_listens_on_every_address_is_named_where_nobody_has_the_one_that_is_meant(
         let mut server = holding(listener);
         // A connection of it does not hide the listener.
         let client = TcpStream::connect(format!("{target}:{port}")).unwrap();
+        let shown = if wildcard == "[::]" { "*" } else { wildcard };
         let hint = format!(
-            "portscope: nothing is listening on tcp {target}:{port}; its traffic goes to tcp {wildcard}:{port} LISTEN \
+            "portscope: nothing is listening on tcp {target}:{port}; its traffic goes to tcp {shown}:{port} LISTEN \
              ({} sleep): use {wildcard}:{port} to select that\n",
             server.pid()
         );

@@ -162,4 +162,10 @@ fn columns_that_were_asked_for_stay_even_where_they_say_nothing() {
     assert_eq!(heads(&["-l", "--columns", "port,state,peer,device"]), ["PORT", "STATE", "PEER", "DEVICE"]);
     assert!(heads(&["-l", "--columns", "+v6only"]).contains(&"V6ONLY".to_owned()));
     assert!(!heads(&["-l"]).contains(&"STATE".to_owned()));
+    // A column may also be called as its heading.
+    let by_heading = ["-l", "--columns", "address,port", "--sort", "address:desc"];
+    assert_eq!(
+        screen(&report, &by_heading, 120),
+        screen(&report, &["-l", "--columns", "local,port", "--sort", "local:desc"], 120)
+    );
 }

@@ -320,6 +320,7 @@ pub fn parse_sorting(text: &str) -> Result<Sorting, String> {
         Some((name, "desc")) => (name, true),
         Some((_, order)) => return Err(format!("`{order}` is not an order: expected asc or desc")),
     };
+    let name = if name.eq_ignore_ascii_case(&Column::Address.header()) { Column::Address.name() } else { name };
     let key = SORT_KEYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, key)| *key);
     let key = key.ok_or_else(|| {
         let names = SORT_KEYS.map(|(name, _)| name).join(", ");

@@ -58,7 +58,7 @@ pub fn in_full(row: &Row<'_>, charset: Charset) -> String {
     }
     let peer = socket::peer(row, charset).map(|peer| format!(" with {peer}")).unwrap_or_default();
     let state = row.socket.state.map_or(String::new(), |state| format!(" {}", state.name()));
-    let socket = format!("{}{state} {}{peer}", row.socket.protocol.name(), socket::local(row, charset));
+    let socket = format!("{}{state} {}{peer}", row.socket.protocol.name(), socket::answering(row, charset));
     if parts.is_empty() { socket } else { format!("{socket}: {}", parts.join(", ")) }
 }
 

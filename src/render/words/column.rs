@@ -339,7 +339,10 @@ impl FromStr for Column {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Column, String> {
-        Column::ALL.into_iter().find(|column| column.name().eq_ignore_ascii_case(text)).ok_or_else(|| {
+        // What stands above a column in the table names it, too.
+        let is_called = |name: &str| name.eq_ignore_ascii_case(text);
+        let found = Column::ALL.into_iter().find(|column| is_called(column.name()));
+        found.or_else(|| Column::ALL.into_iter().find(|column| is_called(&column.header()))).ok_or_else(|| {
             let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
             format!("`{text}` is not a column: expected {}", names.join(", "))
         })

@@ -99,7 +99,8 @@ fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
     for open in &holding.open {
         facts.extend(open.socket.queue.map(|queue| {
             let is_one_of_many = holding.open.len() > 1;
-            let place = if is_one_of_many { format!(" at {}", socket::local(open, charset)) } else { String::new() };
+            let place =
+                if is_one_of_many { format!(" at {}", socket::answering(open, charset)) } else { String::new() };
             let line = format!("{}/{} connections waiting to be accepted{place}", queue.used, queue.limit);
             ("queue", Text::of(&line, charset))
         }));

@@ -38,10 +38,10 @@ pub fn socket_and_holders(row: &Row<'_>, charset: Charset) -> String {
     if row.processes.is_empty() { format!("{socket} {holders}") } else { format!("{socket} ({holders})") }
 }
 
-/// `tcp 127.0.0.1:8080 LISTEN`, with the other end of a connection.
+/// `tcp *:8080 LISTEN`, with the other end of a connection.
 pub fn socket(row: &Row<'_>, charset: Charset) -> String {
     let socket = row.socket;
-    let mut text = format!("{} {}", socket.protocol.name(), local(row, charset));
+    let mut text = format!("{} {}", socket.protocol.name(), answering(row, charset));
     if let Some(state) = socket.state {
         text = format!("{text} {}", state.name());
     }
@@ -127,6 +127,17 @@ mod tests {
         let row = &listing.rows[1];
         let peer: crate::select::Peer = peer(row, Charset::Unicode).unwrap().parse().unwrap();
         assert!(peer.matches(row.socket));
+    }
+
+    #[test]
+    fn a_socket_of_both_families_reads_as_a_star_and_one_of_ipv6_alone_does_not() {
+        let mut snapshot = testing::snapshot();
+        snapshot.sockets[2].local.address = "::".parse().unwrap();
+        for (v6only, shown) in [(false, "tcp *:443 LISTEN"), (true, "tcp [::]:443 LISTEN")] {
+            snapshot.sockets[2].v6only = Some(v6only);
+            let listing = join::listing(&snapshot, None);
+            assert_eq!(super::socket(&listing.rows[2], Charset::Unicode), shown);
+        }
     }
 
     #[test]

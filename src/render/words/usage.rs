@@ -21,7 +21,7 @@ pub fn described(excess: &Excess<'_, '_>) -> String {
             format!("ports for tcp {} to {}", local.as_str(), socket::end(peer, device, Charset::Unicode))
         }
         Excess::Queue(QueueUse { row, .. }) => {
-            format!("accept queue of {} {}", row.socket.protocol.name(), socket::local(row, Charset::Unicode))
+            format!("accept queue of {} {}", row.socket.protocol.name(), socket::answering(row, Charset::Unicode))
         }
     };
     format!("{what}, {} of {} ({})", thousands(share.used), thousands(share.limit), percent(share.part()))
