@@ -59,6 +59,7 @@ fn process(pid: u32, parent: u32, name: &str, uid: u32) -> (Pid, Process) {
         executable: None,
         started_at: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000 + u64::from(pid))),
         uid: Some(Uid(uid)),
+        account: None,
         belonging: None,
     };
     (Pid(pid), process)

@@ -260,3 +260,29 @@ fn numbers_that_no_machine_has_are_shown_or_refused_by_every_command() {
         }
     }
 }
+
+#[test]
+fn where_users_have_no_numbers_the_account_is_the_user() {
+    let (_listener, port) = listener();
+    let folder = Folder::new();
+    let file = folder.join("report.json");
+    let mut report = portscope(["-l", "--json"]).arg(port).success().json();
+    let socket = &mut report["sockets"][0];
+    (socket["uid"], socket["user"]) = (Value::Null, Value::Null);
+    let process = &mut socket["owner"]["processes"][0];
+    (process["uid"], process["user"]) = (Value::Null, "ada".into());
+    std::fs::write(&file, report.to_string()).unwrap();
+    let from = |words: &[&str]| portscope(words.iter().copied()).arg("--from").arg(file.display()).any_stderr();
+    assert_eq!(from(&["-o", "csv", "--columns", "port,user"]).success().stdout, format!("port,user\n{port},ada\n"));
+    assert_eq!(from(&["--json", "--user", "ada"]).success().only_socket()["owner"]["processes"][0]["user"], "ada");
+    let info = from(&["info", &port.to_string()]).success().stdout;
+    assert!(info.lines().any(|line| line.split_whitespace().collect::<Vec<_>>() == ["user", "ada"]), "{info}");
+    let policy = folder.join("policy.toml");
+    for (user, allowed) in [("ada", 0), ("bob", 1)] {
+        let rule = format!("default = \"deny\"\n[[allow]]\nport = {port}\nuser = \"{user}\"\n");
+        std::fs::write(&policy, rule).unwrap();
+        let found = from(&["audit", "--json", "--policy", &policy.to_string_lossy()]).exits_with([0, 1]).json();
+        let unlisted = found["findings"].as_array().unwrap().iter().filter(|one| one["id"] == "policy-unlisted");
+        assert_eq!(unlisted.count(), allowed, "{found:#}");
+    }
+}

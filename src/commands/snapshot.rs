@@ -80,7 +80,7 @@ fn redact(snapshot: &mut Snapshot) {
         socket.uid = None;
     }
     for process in snapshot.processes.values_mut() {
-        process.uid = None;
+        (process.uid, process.account) = (None, None);
         process.argv = None;
         (process.runs, process.project, process.cwd) = (None, None, None);
     }

@@ -59,6 +59,11 @@ impl<'a> Row<'a> {
         processes.first().and_then(|(_, process)| *process)
     }
 
+    /// The name of the user that the process runs as, or the account on Windows.
+    pub fn user_of(&self, process: &'a Process) -> Option<&'a str> {
+        process.account.as_deref().or_else(|| self.user_name(process.uid?))
+    }
+
     /// The name of a user that one of its processes runs as.
     pub fn user_name(&self, uid: Uid) -> Option<&'a str> {
         self.snapshot.user(Some(uid))

@@ -33,6 +33,8 @@ pub struct Process {
     pub started_at: Option<SystemTime>,
     /// The user it runs as (effective).
     pub uid: Option<Uid>,
+    /// The account of its token, on Windows, which has no numbers of users: its name, else its SID.
+    pub account: Option<String>,
     /// What the kernel tells of that file beside its path; absent when nobody looked, or may look.
     pub executable: Option<Box<Executable>>,
     /// The unit and container that it belongs to, by its cgroup; on Windows the services that it runs.

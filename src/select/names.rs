@@ -91,6 +91,8 @@ impl UserName {
     pub fn matches_row(&self, row: &Row<'_>) -> bool {
         let made_by = row.socket.uid.into_iter();
         let held_by = row.processes.iter().filter_map(|(_, process)| process.and_then(|process| process.uid));
+        let is_account = |process: &Process| process.account.as_ref().is_some_and(|account| *account == self.0);
         made_by.chain(held_by).any(|uid| self.0 == uid.0.to_string() || row.user_name(uid) == Some(&*self.0))
+            || row.processes.iter().any(|(_, process)| process.is_some_and(is_account))
     }
 }

@@ -65,6 +65,8 @@ def _():
     assert socket["category"] == ("registered" if tcp < 49152 else "dynamic"), socket
     process = socket["owner"]["processes"][0]
     assert process["pid"] == pid and process["name"].lower() == "winports.exe", (process, pid)
+    # The account of the process's token; there are no numbers of users.
+    assert process["user"] and process["uid"] is None, process
 
 
 @check("both ends of a connection are listed")

@@ -91,8 +91,8 @@ const DELETED: &str = " (deleted)";
 /// A user of a holder.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct User<'a> {
-    /// The number.
-    uid: Uid,
+    /// The number, where the system has numbers.
+    uid: Option<Uid>,
     /// The name, where it has one.
     name: Option<&'a str>,
 }
@@ -100,23 +100,29 @@ pub struct User<'a> {
 impl<'a> User<'a> {
     /// The name, or else the number.
     pub fn shown(self) -> Cow<'a, str> {
-        self.name.map_or_else(|| self.uid.0.to_string().into(), Cow::Borrowed)
+        let number = || self.uid.map(|uid| uid.0.to_string()).unwrap_or_default().into();
+        self.name.map_or_else(number, Cow::Borrowed)
     }
 
     /// Says whether the name or the number fits.
     pub fn is_called(self, fits: impl Fn(&str) -> bool) -> bool {
-        self.name.is_some_and(&fits) || fits(&self.uid.0.to_string())
+        self.name.is_some_and(&fits) || self.uid.is_some_and(|uid| fits(&uid.0.to_string()))
     }
 }
 
 /// The users of the row's processes; absent where one is not known. Where truly nobody holds the socket, the one that made
 /// it; where the holder is hidden nobody, for a socket may be handed on to another user.
 pub fn users<'a>(row: &Row<'a>) -> Vec<Option<User<'a>>> {
-    let user = |uid: Uid| User { uid, name: row.user_name(uid) };
+    let user = |uid: Uid| User { uid: Some(uid), name: row.user_name(uid) };
     if row.processes.is_empty() {
         return row.socket.uid.filter(|_| !row.is_hidden()).map(user).into_iter().map(Some).collect();
     }
-    row.processes.iter().map(|(_, process)| process.and_then(|process| process.uid).map(user)).collect()
+    let of_process = |process: &'a Process| match (process.uid, &process.account) {
+        (Some(uid), _) => Some(user(uid)),
+        (None, Some(account)) => Some(User { uid: None, name: Some(account) }),
+        (None, None) => None,
+    };
+    row.processes.iter().map(|(_, process)| process.and_then(of_process)).collect()
 }
 
 /// The name of the file, which is what programs are known by.

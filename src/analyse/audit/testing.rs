@@ -52,6 +52,7 @@ impl Host {
                 belonging: None,
                 started_at: None,
                 uid: Some(Uid(*uid)),
+                account: None,
             };
             self.snapshot.processes.insert(pid, process);
             held.push(Holder { pid, fd: Some(3) });

@@ -169,7 +169,7 @@ fn holders(row: &Row<'_>) -> Option<BTreeSet<Holder>> {
             .map(std::borrow::Cow::into_owned)
             .or_else(|| process.name.as_ref().map(|name| name.to_string_lossy().into_owned())),
         runs: process.runs.as_ref().map(|runs| runs.to_string_lossy().into_owned()),
-        user: process.uid.map(|uid| row.user_name(uid).map_or_else(|| uid.0.to_string(), str::to_owned)),
+        user: row.user_of(process).map(str::to_owned).or_else(|| process.uid.map(|uid| uid.0.to_string())),
         ..shared.clone()
     };
     // Process 1 keeps what it has passed on.

@@ -151,6 +151,7 @@ fn known_by(facts: &Facts, pid: Pid, boot: Option<Duration>) -> Process {
         executable: None,
         started_at: boot.map(|boot| UNIX_EPOCH + boot + Duration::from_nanos(facts.started)),
         uid: Some(Uid(facts.effective_uid)),
+        account: None,
         belonging: None,
     }
 }

@@ -112,6 +112,7 @@ impl Stat {
             executable: None,
             started_at: boot.map(|boot| UNIX_EPOCH + boot + ticks(self.started)),
             uid: effective_uid(directory),
+            account: None,
             belonging: None,
         }
     }

@@ -23,11 +23,13 @@ pub fn details(pids: &BTreeSet<Pid>, need: &Need) -> BTreeMap<Pid, Process> {
     }
     let mut described = BTreeMap::new();
     let Ok(mut system) = System::new() else { return described };
+    let accounts = Accounts::default();
     let mut wanted = pids.clone();
     while !wanted.is_empty() {
         let ids: Vec<sysinfo::Pid> = wanted.iter().map(|pid| sysinfo::Pid::from_u32(pid.0)).collect();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&ids), false, kind);
-        let found = |pid: &Pid| Some((*pid, process(*pid, system.process(sysinfo::Pid::from_u32(pid.0))?, need)));
+        let found =
+            |pid: &Pid| Some((*pid, process(*pid, system.process(sysinfo::Pid::from_u32(pid.0))?, &accounts, need)));
         let generation: BTreeMap<Pid, Process> = wanted.iter().filter_map(found).collect();
         let parents = generation.values().filter_map(|process| process.parent);
         wanted = if need.dossier { parents.collect() } else { BTreeSet::new() };
@@ -52,7 +54,7 @@ fn forget_strangers(described: &mut BTreeMap<Pid, Process>) {
     }
 }
 
-fn process(pid: Pid, process: &sysinfo::Process, need: &Need) -> Process {
+fn process(pid: Pid, process: &sysinfo::Process, accounts: &Accounts, need: &Need) -> Process {
     let started = Some(process.start_time()).filter(|seconds| *seconds > 0);
     Process {
         pid,
@@ -67,6 +69,7 @@ fn process(pid: Pid, process: &sysinfo::Process, need: &Need) -> Process {
         executable: None,
         started_at: started.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)),
         uid: effective_uid(process),
+        account: accounts.of(process),
         belonging: None,
     }
 }
@@ -79,6 +82,42 @@ fn effective_uid(process: &sysinfo::Process) -> Option<Uid> {
 #[cfg(not(unix))]
 fn effective_uid(_: &sysinfo::Process) -> Option<Uid> {
     None
+}
+
+/// The names of accounts, asked for once there is a process to name one of.
+#[derive(Default)]
+struct Accounts {
+    #[cfg(not(unix))]
+    users: std::cell::OnceCell<Option<sysinfo::Users>>,
+}
+
+impl Accounts {
+    /// Users have numbers here.
+    #[cfg(unix)]
+    #[expect(clippy::unused_self, reason = "Windows asks its users")]
+    fn of(&self, _: &sysinfo::Process) -> Option<String> {
+        None
+    }
+
+    /// The account of the process's token. Accounts of the system are in no list of users. Source: Microsoft,
+    /// well-known SIDs.
+    #[cfg(not(unix))]
+    fn of(&self, process: &sysinfo::Process) -> Option<String> {
+        let sid = process.user_id()?;
+        let text = (**sid).to_string();
+        let well_known = match text.as_str() {
+            "S-1-5-18" => Some("SYSTEM"),
+            "S-1-5-19" => Some("LOCAL SERVICE"),
+            "S-1-5-20" => Some("NETWORK SERVICE"),
+            _ => None,
+        };
+        if let Some(name) = well_known {
+            return Some(name.to_owned());
+        }
+        let users = self.users.get_or_init(|| sysinfo::Users::new_with_refreshed_list().ok()).as_ref();
+        let name = users.and_then(|users| users.get_user_by_id(sid)).map(|user| user.name().to_owned());
+        Some(name.filter(|name| !name.is_empty()).unwrap_or(text))
+    }
 }
 
 /// The names of all processes.

@@ -318,6 +318,8 @@ fn process(process: &saved::Process) -> Result<Process, String> {
         argv: process.argv.as_ref().map(|argv| argv.iter().map(|word| text("argv", word)).collect()),
         started_at: process.started_at.as_deref().map(time).transpose()?,
         uid: process.uid.map(Uid),
+        // A name beside a number is that of the table of users.
+        account: process.user.clone().filter(|_| process.uid.is_none()),
         belonging: None,
         cwd: process.cwd.as_ref().map(|cwd| text("cwd", cwd).into()),
         runs: process.runs.as_ref().map(|runs| text("runs", runs)),

@@ -326,7 +326,7 @@ fn owner_process<'a>(process: &'a Process, snapshot: &'a Snapshot) -> OwnerProce
         name,
         ancestry: snapshot.ancestors(process).iter().rev().map(ancestor).collect(),
         uid: process.uid.map(|Uid(uid)| uid),
-        user: snapshot.user(process.uid),
+        user: process.account.as_deref().or_else(|| snapshot.user(process.uid)),
         started_at: process.started_at.map(time::rfc3339),
         age_seconds: process.started_at.and_then(age).map(|age| age.as_secs()),
         exe,

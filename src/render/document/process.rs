@@ -106,7 +106,7 @@ pub fn process_report<'a>(row: &Row<'a>, pid: Pid, process: Option<&'a Process>)
         argv,
         started_at: process.started_at.map(time::rfc3339),
         uid: process.uid.map(|Uid(uid)| uid),
-        user: process.uid.and_then(|uid| row.user_name(uid)),
+        user: row.user_of(process),
         parent: process.parent.map(|Pid(pid)| pid),
         undecodable,
     }

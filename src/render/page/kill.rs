@@ -96,7 +96,7 @@ fn headline(group: &Group<'_, '_, '_>, charset: Charset) -> String {
     }
     let mut facts = vec![pids(group)];
     let known = victim.process;
-    let user_name = known.and_then(|known| victim.meant.first()?.user_name(known.uid?));
+    let user_name = known.and_then(|known| victim.meant.first()?.user_of(known));
     facts.extend(
         known.and_then(|known| known.project.as_ref()).map(|found| cell::project(found, charset).into_string()),
     );

@@ -89,7 +89,7 @@ fn in_full(row: &Row<'_>, process: Option<&Process>, listing: &Listing<'_>, char
     facts.extend(container.map(|container| ("container", column::container(container, charset))));
     facts.extend(users(row, process, charset).map(|users| ("user", users)));
     let now = listing.snapshot.host.captured_at;
-    let user = process.and_then(|process| row.user_name(process.uid?));
+    let user = process.and_then(|process| row.user_of(process));
     facts.extend(process.into_iter().flat_map(|process| of_process(process, user, now, charset)));
     facts
 }
@@ -157,6 +157,9 @@ fn users(row: &Row<'_>, process: Option<&Process>, charset: Charset) -> Option<T
         let number = Text::plain(format!("({})", uid.0));
         row.user_name(uid).map_or(number.clone(), |name| Text::join(&[Text::of(name, charset), number], " "))
     };
+    if let Some(account) = process.and_then(|process| process.account.as_deref()) {
+        return Some(Text::of(account, charset));
+    }
     let runs_as = process.and_then(|process| process.uid);
     match (runs_as, row.socket.uid) {
         (Some(runs_as), Some(made_by)) if runs_as != made_by => {

@@ -101,6 +101,9 @@ pub(super) fn user(row: &Row<'_>, charset: Charset) -> Option<Text> {
         let Uid(uid) = row.socket.uid?;
         Some(row.user.map_or_else(|| number(uid), |name| Text::of(name, charset)))
     };
+    if let Some(account) = foremost(row).and_then(|process| process.account.as_deref()) {
+        return Some(Text::of(account, charset));
+    }
     let runs_as = foremost(row).and_then(|process| process.uid);
     if runs_as == row.socket.uid {
         return made_by();
