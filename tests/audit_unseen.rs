@@ -167,14 +167,15 @@ fn what_helps_in_another_space_acts_there() {
         };
         let severities = of_ports("exposed-service", "severity");
         assert!(severities.contains("medium"), "{severities:?}");
-        let command = format!("portscope --space {label} :6379");
+        // It is called as its process calls itself, which no command repeats.
+        let command = format!("portscope --space {space} :6379");
         let remedies = of_ports("exposed-service", "remedy");
         assert!(remedies.iter().any(|remedy| remedy.ends_with(&command)), "{remedies:?}");
         let words = command.split(' ').skip(1).chain(["--json"]);
         let found = portscope(words).any_stderr().success().sockets();
         assert!(found.iter().any(|socket| socket["space"].as_u64() == space.parse().ok()), "{found:#?}");
         let remedies = of_ports("ephemeral-listener", "remedy");
-        let there = format!("inside port space {label}, since each has its own list (nsenter --net): ");
+        let there = format!("inside port space {space}, since each has its own list (nsenter --net): ");
         let command = "sysctl -w net.ipv4.ip_local_reserved_ports=40001,40003";
         assert!(remedies.contains(&format!("{there}{command}")), "{remedies:?}");
     }

@@ -79,6 +79,7 @@ fn every_page_of_a_server_fits_each_width() {
         ("server_group", &["--group"]),
         ("server_info_of_a_published_port", &["info", "8080"]),
         ("server_info_of_a_web_server", &["info", "443"]),
+        ("server_spaces", &["spaces"]),
         ("server_usage", &["usage"]),
         ("server_audit", &["audit", "--no-policy"]),
     ] {
