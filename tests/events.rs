@@ -101,15 +101,17 @@ fn every_listener_of_a_burst_is_told_to_root_with_its_process_or_counted_as_lost
     let ports = burst(5000);
     let last = listener_on_another_port(&ports);
     let (mark, own) = (last.local_addr().unwrap().port(), u64::from(std::process::id()));
-    let (mut opened, mut closed, mut lost) = (0, 0, [0, 0]);
+    let (mut opened, mut closed, mut by_look, mut lost) = (0, 0, 0, [0, 0]);
     while let Some(event) = stream.next() {
         if is(&event, "opened", mark) {
             break;
         }
-        let is_ours = || event["seen"] == "kernel" && pids(&event["owner"]) == [own];
+        let is_ours = || pids(&event["owner"]) == [own];
         match event["event"].as_str().unwrap() {
-            "opened" if is_ours() => opened += 1,
-            "closed" if is_ours() => closed += 1,
+            "opened" if is_ours() && event["seen"] == "kernel" => opened += 1,
+            "closed" if is_ours() && event["seen"] == "kernel" => closed += 1,
+            // The table may be looked at before the kernel's record of the end has been taken.
+            "closed" if is_ours() => by_look += 1,
             "lost" => {
                 lost[0] += event["count"]["opened"].as_u64().unwrap_or(0);
                 lost[1] += event["count"]["closed"].as_u64().unwrap_or(0);
@@ -119,7 +121,9 @@ fn every_listener_of_a_burst_is_told_to_root_with_its_process_or_counted_as_lost
     }
     // Other tests of this file run in the same process.
     assert!(opened + lost[0] >= ports.len() as u64, "{opened} opened, {lost:?} lost");
-    assert!(closed + lost[1] >= ports.len() as u64, "{closed} closed, {lost:?} lost");
+    let all = closed + by_look + lost[1];
+    assert!(all >= ports.len() as u64, "{closed} closed, {by_look} seen by a look, {lost:?} lost");
+    assert!(by_look < 100, "the kernel tells nearly all of them: {by_look}");
     stream.end();
 }
 
