@@ -84,39 +84,30 @@ fn effective_uid(_: &sysinfo::Process) -> Option<Uid> {
     None
 }
 
-/// The names of accounts, asked for once there is a process to name one of.
+/// The names of accounts that were asked for.
 #[derive(Default)]
 struct Accounts {
-    #[cfg(not(unix))]
-    users: std::cell::OnceCell<Option<sysinfo::Users>>,
+    #[cfg(windows)]
+    known: std::cell::RefCell<BTreeMap<String, String>>,
 }
 
 impl Accounts {
     /// Users have numbers here.
-    #[cfg(unix)]
-    #[expect(clippy::unused_self, reason = "Windows asks its users")]
+    #[cfg(not(windows))]
+    #[expect(clippy::unused_self, reason = "Windows asks for names")]
     fn of(&self, _: &sysinfo::Process) -> Option<String> {
         None
     }
 
-    /// The account of the process's token. Accounts of the system are in no list of users. Source: Microsoft,
-    /// well-known SIDs.
-    #[cfg(not(unix))]
+    /// The account of the process's token: its name, else its SID.
+    #[cfg(windows)]
     fn of(&self, process: &sysinfo::Process) -> Option<String> {
-        let sid = process.user_id()?;
-        let text = (**sid).to_string();
-        let well_known = match text.as_str() {
-            "S-1-5-18" => Some("SYSTEM"),
-            "S-1-5-19" => Some("LOCAL SERVICE"),
-            "S-1-5-20" => Some("NETWORK SERVICE"),
-            _ => None,
-        };
-        if let Some(name) = well_known {
-            return Some(name.to_owned());
-        }
-        let users = self.users.get_or_init(|| sysinfo::Users::new_with_refreshed_list().ok()).as_ref();
-        let name = users.and_then(|users| users.get_user_by_id(sid)).map(|user| user.name().to_owned());
-        Some(name.filter(|name| !name.is_empty()).unwrap_or(text))
+        let sid = (**process.user_id()?).to_string();
+        let mut known = self.known.borrow_mut();
+        let name = known
+            .entry(sid)
+            .or_insert_with_key(|sid| super::windows::accounts::name(sid).unwrap_or_else(|| sid.clone()));
+        Some(name.clone())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What Windows reports besides sockets and processes: the dynamic and the excluded port ranges, and the services that
 //! run in each process.
 
+pub mod accounts;
 mod services;
 
 use std::collections::BTreeMap;
