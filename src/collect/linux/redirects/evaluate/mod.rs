@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::host::{HostFacts, Side};
-use super::ruleset::{Base, Dimension, Hook, Ranges, Ruleset, Step, Table, Taken, Test, To, ToPort, bits_of};
+use super::ruleset::{Action, Base, Dimension, Hook, Ranges, Ruleset, Step, Table, Taken, Test, To, ToPort, bits_of};
 use crate::model::{Family, Port, PortRange, Protocol, Redirect, RuleName};
 use place::{Class, Place, number_of};
 use state::{Area, State};
@@ -206,8 +206,19 @@ impl<'a> Question<'a> {
             walk.place.priority = if base.is_nat { TRANSLATION } else { base.priority };
             let (left, meeting): (Vec<State>, Vec<State>) =
                 states.into_iter().partition(|state| base.is_nat && (state.is_untracked || state.translated.is_some()));
+            let (translated, meeting): (Vec<State>, Vec<State>) =
+                meeting.into_iter().partition(|state| state.translated.is_some());
             states = walk.base_chain(table, name, base, meeting);
             states.extend(left);
+            // What goes elsewhere already can still be given to a transparent socket, and nothing else changes its way.
+            // A host can publish thousands of ports, so each is followed by itself, and only where it may meet a proxy.
+            if gives_to_proxies(table) {
+                for state in translated {
+                    states.extend(walk.base_chain(table, name, base, vec![state]));
+                }
+            } else {
+                states.extend(translated);
+            }
         }
         states
     }
@@ -276,6 +287,17 @@ impl<'a> Question<'a> {
 
 /// Stands for an address that this host may get: above every address of IPv4, and reserved in IPv6.
 const NO_ADDRESS: u128 = u128::MAX;
+
+/// Says whether a rule of the table gives packets to a transparent socket.
+fn gives_to_proxies(table: &Table) -> bool {
+    let is_proxy = |action: &Action| matches!(action, Action::Proxy(..));
+    table.chains.values().flat_map(|chain| &chain.rules).flat_map(|rule| &rule.steps).any(|step| match step {
+        Step::Act(action) => is_proxy(action),
+        Step::Map(cases) => cases.iter().any(|(_, action)| is_proxy(action)),
+        Step::Choose(actions) => actions.iter().any(is_proxy),
+        Step::Match(_) => false,
+    })
+}
 
 /// The order of chains at a hook.
 fn key(entry: &Entry<'_>) -> (i32, bool, i32) {
