@@ -110,15 +110,14 @@ fn thousands_of_rules_stay_ranges_and_are_quick() {
 
 #[test]
 fn thousands_of_published_ports_are_followed_to_the_chains_behind_their_translation() {
-    let nat: String = (10_000..13_000)
-        .map(|port| format!("-A OUTPUT -p tcp -m tcp --dport {port} -j DNAT --to-destination 10.0.0.2:80\n"))
-        .collect();
+    let rule = |port: u16| format!("-A OUTPUT -p tcp -m tcp --dport {port} -j DNAT --to-destination 10.0.0.2:80");
+    let nat = (10_000..13_000).map(rule).collect::<Vec<_>>().join("\n");
     let mangle = "*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 9 -j MARK --set-mark 1\n\
                   -A PREROUTING -p tcp -m tcp --dport 10 -j DROP\n";
     let proxy = "-A PREROUTING -d 10.0.0.3/32 -p tcp -m tcp --dport 80 -j TPROXY --on-port 12345 --on-ip 127.0.0.1\n";
     let other = "-A OUTPUT -p tcp -m tcp --dport 9999 -j DNAT --to-destination 10.0.0.3:80\n";
     for (more, other_leads_to) in [("", "10.0.0.3:80"), (proxy, "127.0.0.1:12345")] {
-        let text = format!("*nat\n:OUTPUT ACCEPT [0:0]\n{nat}{other}COMMIT\n{mangle}{more}COMMIT\n");
+        let text = format!("*nat\n:OUTPUT ACCEPT [0:0]\n{nat}\n{other}COMMIT\n{mangle}{more}COMMIT\n");
         let rules = of_iptables(&text);
         assert_eq!(tcp(&rules, 11_000), "- / 10.0.0.2:80");
         assert_eq!(tcp(&rules, 9999), format!("- / {other_leads_to}"));
