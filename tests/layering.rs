@@ -55,7 +55,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("indicatif::", &["src/render/page/progress.rs"]),
     ("cel::", &["src/expression.rs", "src/expression/"]),
     ("prometheus_client::", &["src/render/document/openmetrics.rs"]),
-    ("windows_sys::", &["src/collect/portable/windows/services.rs"]),
+    ("windows_sys::", &["src/collect/portable/windows/"]),
     ("anstyle_query::", &["src/context.rs"]),
     ("signal_hook::", &["src/system/signals.rs"]),
     ("ratatui::", &["src/screen/"]),
