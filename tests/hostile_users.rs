@@ -1,5 +1,5 @@
-//! Thirty processes of a stranger, each with another way to be taken for somebody else: what root is told of them are
-//! the kernel's facts, no line that is offered as a command repeats what they say, and nobody else is touched.
+//! Thirty processes of a stranger, each with another way to be taken for somebody else: root sees
+//! the kernel's facts about them, no line that is offered as a command repeats what they say, and nobody else is touched.
 #![cfg(target_os = "linux")]
 
 mod support;

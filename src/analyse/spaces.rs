@@ -1,8 +1,8 @@
 //! Which numbers are open in several port spaces, on one host and across hosts. That is no conflict.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use crate::model::{Host, Listing, Port, Protocol, Row, Space, SpaceId};
+use crate::model::{Host, Listing, Port, Protocol, Row, Space};
 
 /// One port space of one host, and what is open in it.
 #[derive(Clone, Debug)]
@@ -51,10 +51,7 @@ pub fn overview<'a>(listings: &'a [Listing<'a>]) -> Overview<'a> {
     let mut spaces = Vec::new();
     let mut open: BTreeMap<(Port, Protocol), BTreeMap<usize, Vec<&Row<'_>>>> = BTreeMap::new();
     for listing in listings {
-        let mut of_space: HashMap<SpaceId, Vec<&Row<'_>>> = HashMap::new();
-        for row in &listing.rows {
-            of_space.entry(row.space.id).or_default().push(row);
-        }
+        let of_space = listing.by_space();
         for space in &listing.snapshot.spaces {
             let rows = of_space.get(&space.id).map_or(&[][..], Vec::as_slice);
             for row in rows.iter().copied().filter(|row| row.is_listener) {

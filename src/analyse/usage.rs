@@ -8,7 +8,7 @@
 
 mod destination;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub use self::destination::Destination;
 use self::destination::destinations;
 
 use crate::model::{
-    Category, Listing, Pid, Port, PortRange, Process, Protocol, Queue, Row, Space, SpaceId, State, TimeWaitReuse,
+    Category, Listing, Pid, Port, PortRange, Process, Protocol, Queue, Row, Space, State, TimeWaitReuse,
 };
 
 /// So many of so many.
@@ -134,10 +134,7 @@ impl<'a> SpaceUsage<'a> {
 
 /// Measures every space of the listing, in the order of the snapshot.
 pub fn usage<'a>(listing: &'a Listing<'a>) -> Vec<SpaceUsage<'a>> {
-    let mut rows: BTreeMap<SpaceId, Vec<&'a Row<'a>>> = BTreeMap::new();
-    for row in &listing.rows {
-        rows.entry(row.socket.space).or_default().push(row);
-    }
+    let rows = listing.by_space();
     let of_space = |space: &'a Space| of_space(space, rows.get(&space.id).map_or(&[], Vec::as_slice));
     listing.snapshot.spaces.iter().map(of_space).collect()
 }

@@ -1,9 +1,11 @@
 //! Sockets with meaning added: what commands filter and print.
 
+use std::collections::HashMap;
+
 use super::{
-    Answer, Belonging, Category, Exposure, Owner, Pid, Process, Service, Snapshot, Socket, Space, State, Tier, Uid,
+    Answer, Belonging, Category, Exposure, Origin, Owner, Pid, Process, Proved, Service, Snapshot, Socket, Space,
+    SpaceId, State, Tier, Uid,
 };
-use super::{Origin, Proved};
 
 /// One socket joined with everything known about it.
 #[derive(Clone, Debug)]
@@ -86,20 +88,20 @@ impl<'a> Row<'a> {
 
     /// The systemd unit that it belongs to: where it waits to be activated, the one that will be started.
     pub fn unit(&self) -> Option<&'a str> {
-        let activation = self.socket.activation.as_ref();
-        let activated = activation.map(|activation| activation.service.as_ref().unwrap_or(&activation.socket));
-        let of_cgroup = || self.belonging.and_then(|belonging| belonging.unit.as_ref());
-        activated.or_else(of_cgroup).map(String::as_str)
+        self.activated().or_else(|| self.belonging.and_then(|belonging| belonging.unit.as_deref()))
     }
 
     /// The same, where more than its user says so: systemd itself tells what it activates.
     pub fn proved_unit(&self) -> Option<Proved<'a, str>> {
-        let activation = self.socket.activation.as_ref();
-        let activated = activation.map(|activation| activation.service.as_ref().unwrap_or(&activation.socket));
-        match activated {
-            Some(unit) => Origin::Manager.vouched(unit.as_str()),
+        match self.activated() {
+            Some(unit) => Origin::Manager.vouched(unit),
             None => self.belonging.and_then(Belonging::proved_unit),
         }
+    }
+
+    fn activated(&self) -> Option<&'a str> {
+        let activation = self.socket.activation.as_ref()?;
+        Some(activation.service.as_ref().unwrap_or(&activation.socket))
     }
 
     /// Returns whether a process may hold it that this run could not see.
@@ -138,6 +140,15 @@ impl<'a> Listing<'a> {
         let before = self.rows.len();
         self.rows.retain(is_wanted);
         self.filtered |= self.rows.len() < before;
+    }
+
+    /// Its rows by port space.
+    pub fn by_space(&self) -> HashMap<SpaceId, Vec<&Row<'a>>> {
+        let mut by_space: HashMap<SpaceId, Vec<&Row<'a>>> = HashMap::new();
+        for row in &self.rows {
+            by_space.entry(row.space.id).or_default().push(row);
+        }
+        by_space
     }
 
     /// Says whether its rows are of more than one port space.

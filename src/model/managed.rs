@@ -2,7 +2,7 @@
 //!
 //! The one place where a name becomes part of a command line. A name that its manager could not have given makes none.
 
-use super::{Belonging, Container, Proved, StoppedBy, Uid};
+use super::{Belonging, Container, Proved, StoppedBy, Uid, shell_word};
 
 /// A program that keeps others running.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -123,7 +123,7 @@ impl Managed {
     /// The same, as a user with the permission types it into a shell.
     pub fn stop_line(&self) -> String {
         let (program, arguments) = self.stop_command();
-        let words: Vec<String> = arguments.into_iter().filter(|word| *word != "--").map(quoted).collect();
+        let words: Vec<String> = arguments.into_iter().filter(|word| *word != "--").map(shell_word).collect();
         let line = format!("{program} {}", words.join(" "));
         match self.manager {
             Manager::SystemdOf(Uid(uid)) => format!("sudo -u '#{uid}' XDG_RUNTIME_DIR=/run/user/{uid} {line}"),
@@ -145,12 +145,6 @@ fn is_container(name: &str) -> bool {
     name.len() <= 255
         && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
         && name.bytes().all(is_plain)
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
-    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod project;
 mod reachability;
 mod runtime;
 mod service;
+mod shell;
 mod snapshot;
 mod socket;
 mod space;
@@ -51,6 +52,7 @@ pub use reachability::{
 };
 pub use runtime::{Runtime, StoppedBy};
 pub use service::{Registered, Service, ServiceSource};
+pub use shell::shell_word;
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{
     Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Pending, Protocol, Queue, Socket,

@@ -94,27 +94,31 @@ impl Space {
     /// Returns whether the name refers to this space: its label or id, its label with the id added as when another
     /// space has the same label, or a container's name or the beginning of its id.
     pub fn is_called(&self, name: &str) -> bool {
+        self.answers_to(name, |_| true)
+    }
+
+    /// Returns whether the name refers to this space only by what a process says of itself.
+    pub fn is_claimed(&self, name: &str) -> bool {
+        self.is_called(name) && !self.answers_to(name, Origin::decides)
+    }
+
+    /// The same by those of its names whose origin counts; the id is the kernel's.
+    fn answers_to(&self, name: &str, counts: impl Fn(Origin) -> bool) -> bool {
         let is_container = |container: &Container| {
-            container.name.as_deref() == Some(name) || (name.len() >= 6 && container.id.starts_with(name))
+            counts(container.origin)
+                && (container.name.as_deref() == Some(name) || (name.len() >= 6 && container.id.starts_with(name)))
         };
         let id = self.id.0.to_string();
         let with_id = || name.rsplit_once(':').is_some_and(|(_, number)| number == id);
-        name == self.label || name == id || with_id() || self.containers.iter().any(is_container)
+        (counts(self.named_by) && name == self.label)
+            || name == id
+            || with_id()
+            || self.containers.iter().any(is_container)
     }
 
     /// Its label, where more than a process says that it is called so.
     pub fn proved_label(&self) -> Option<Proved<'_, str>> {
         self.named_by.vouched(&self.label)
-    }
-
-    /// Returns whether the name refers to this space only by what a process says of itself.
-    pub fn is_claimed(&self, name: &str) -> bool {
-        let is_proved = Space {
-            label: if self.named_by.decides() { self.label.clone() } else { String::new() },
-            containers: self.containers.iter().filter(|container| container.origin.decides()).cloned().collect(),
-            ..Space::new(self.id, self.kind, String::new(), self.source)
-        };
-        self.is_called(name) && !is_proved.is_called(name)
     }
 
     /// A space of which nothing more is known. Its label is a claim, unless it is the host's.

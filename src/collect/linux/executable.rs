@@ -105,7 +105,7 @@ impl Judge {
     }
 }
 
-/// Who else could put another file in the place of one that the process has under this path, or write to it. Only where
+/// Who else could replace the file that the process has under this path, or write to it. Only where
 /// the path leads to that very file here do the folders on the way say anything.
 fn way(part: Part, path: &Path, file: &Statx, user: Option<Uid>) -> Vec<Replaceable> {
     let judge = Judge { user, sees_our_files: names(path, file) };

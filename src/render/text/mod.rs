@@ -6,6 +6,5 @@ pub mod palette;
 pub mod paragraph;
 pub mod safe;
 pub mod secrets;
-pub mod shell;
 pub mod style;
 pub mod time;

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::analyse::unmatched::{Asked, Near, Standing};
-use crate::model::{Answer, Listing, Pid, Port, Protocol, Row};
+use crate::model::{Answer, Listing, Pid, Port, Protocol, Row, shell_word};
 use crate::render::text::safe::{Charset, Text};
-use crate::render::text::shell;
 use crate::render::words::said::Said;
 use crate::render::words::{socket, summary};
 use crate::select::NameKind;
@@ -58,11 +57,11 @@ fn suggestion(near: &Near, rest: &[String]) -> String {
         Near::Process(name) => format!("the process `{}`", safe(name)),
         Near::Unit(name) => format!("the unit `{}`", safe(name)),
         Near::Container(name) => format!("the container `{}`", safe(name)),
-        Near::Space(name) => format!("the port space `{0}` (--space {1})", safe(name), shell::word(&safe(name))),
+        Near::Space(name) => format!("the port space `{0}` (--space {1})", safe(name), shell_word(&safe(name))),
         Near::Service(name, port, protocol) => {
             format!("the service `{}` ({} {port})", safe(name), protocol.name())
         }
-        Near::User(name) => format!("the user `{0}` (--user {1})", safe(name), shell::word(&safe(name))),
+        Near::User(name) => format!("the user `{0}` (--user {1})", safe(name), shell_word(&safe(name))),
     };
     format!("did you mean {meant}?")
 }

@@ -1,8 +1,7 @@
 //! Commands that find a socket again, as they are typed into a shell.
 
 use crate::analyse::audit::is_elsewhere;
-use crate::model::{Row, Space};
-use crate::render::text::shell;
+use crate::model::{Row, Space, shell_word};
 
 /// The command that shows who is on the row's port.
 pub fn command(row: &Row<'_>) -> String {
@@ -20,7 +19,7 @@ pub fn name(space: &Space) -> String {
     let label = &space.label;
     let is_misread = label.is_empty() || label == "all" || label.starts_with('-') || label.contains(',');
     let can_be_typed = label.chars().all(|character| character == ' ' || character.is_ascii_graphic());
-    if !space.named_by.decides() || is_misread || !can_be_typed { space.id.0.to_string() } else { shell::word(label) }
+    if !space.named_by.decides() || is_misread || !can_be_typed { space.id.0.to_string() } else { shell_word(label) }
 }
 
 #[cfg(test)]

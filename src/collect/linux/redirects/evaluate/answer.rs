@@ -284,7 +284,7 @@ fn judge(question: &Question<'_>, ends: &[&Final], number: u128, part: &Part, cl
             (Outcome::Dropped(_), Some(translation))
                 if own(question, &translation.to, number, part, class, is_general) != Own::Yes =>
             {
-                Cow::Owned(translation.outcome())
+                Cow::Owned(Outcome::of(translation))
             }
             (outcome, _) => Cow::Borrowed(outcome),
         };

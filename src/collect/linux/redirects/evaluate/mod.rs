@@ -230,7 +230,7 @@ impl<'a> Question<'a> {
             if let Some((to, rule)) = state.proxy.take() {
                 walk.end(state, Outcome::To(to, rule, None));
             } else if let Some(translation) = state.translated.clone() {
-                walk.end(state, translation.outcome());
+                walk.end(state, Outcome::of(&translation));
             } else {
                 others.push(state);
             }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use super::walk::Outcome;
 use crate::collect::linux::redirects::ruleset::{Dimension, MarkBase, MarkValue, Ranges, To, ToPort};
 use crate::model::RuleName;
 
@@ -77,11 +76,6 @@ pub struct Translation {
 }
 
 impl Translation {
-    /// Where the packets end up if nothing stops them.
-    pub fn outcome(&self) -> Outcome {
-        Outcome::To(self.to.clone(), Rc::clone(&self.rule), self.service.clone())
-    }
-
     /// The numbers that packets may have now; nothing where they have those that they were sent with.
     fn of(&self, dimension: Dimension) -> Option<Ranges> {
         match (dimension, &self.to.port) {

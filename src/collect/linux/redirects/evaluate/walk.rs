@@ -28,6 +28,13 @@ pub enum Outcome {
     Unclear(String),
 }
 
+impl Outcome {
+    /// Where translated packets end up if nothing stops them.
+    pub fn of(translation: &Translation) -> Outcome {
+        Outcome::To(translation.to.clone(), Rc::clone(&translation.rule), translation.service.clone())
+    }
+}
+
 /// Packets that have come to an end.
 #[derive(Clone, Debug)]
 pub struct Final {
