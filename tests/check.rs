@@ -320,7 +320,7 @@ fn bad_input_is_one_line_and_exit_2() {
     for (arguments, message) in [
         (&["70000"][..], "`70000` is not a port: expected 1-65535"),
         (&["0"], "`0` is not a port: expected 1-65535"),
-        (&["90-80"], "`90-80` is not a range: 90 is above 80; expected a port (8080, 53/udp, 8000-8100), ADDR:PORT"),
+        (&["90-80"], "`90-80` is not a range: 90 is above 80; expected LOW-HIGH, such as 8000-8100"),
         (&[], "the following required arguments were not provided: <PORT>..."),
         (&["80", "-a", "localhost"], "--address: `localhost` is not an address: expected an IPv4 or IPv6 address"),
         (

@@ -21,24 +21,25 @@ fn the_version_is_that_of_the_manifest() {
 
 #[test]
 fn a_mistake_is_one_line_and_exit_2() {
-    let forms = "; expected a port (8080, 53/udp, 8000-8100), ADDR:PORT, an address or a name";
+    let range = "expected LOW-HIGH, such as 8000-8100\n";
+    let address = "expected an IPv4 or IPv6 address, such as 127.0.0.1 or [::1]\n";
     for (arguments, message) in [
-        (&["70000"][..], format!("`70000` is not a port: expected 1-65535{forms}")),
-        (&["80-20"], format!("`80-20` is not a range: 80 is above 20{forms}")),
-        (&[":"], format!("`:` has no port after its colon: expected 1-65535{forms}")),
-        (&["127.0.0.1:"], format!("`127.0.0.1:` has no port after its colon: expected 1-65535{forms}")),
-        (&["8080-"], format!("`8080-` is not a range: it has no end{forms}")),
-        (&["[fe80::1%]:80"], format!("`[fe80::1%]` is not an address{forms}")),
+        (&["70000"][..], "`70000` is not a port: expected 1-65535\n".to_string()),
+        (&["80-20"], format!("`80-20` is not a range: 80 is above 20; {range}")),
+        (&[":"], "`:` has no port after its colon: expected 1-65535\n".to_string()),
+        (&["127.0.0.1:"], "`127.0.0.1:` has no port after its colon: expected 1-65535\n".to_string()),
+        (&["8080-"], format!("`8080-` is not a range: it has no end; {range}")),
+        (&["[fe80::1%]:80"], format!("`[fe80::1%]` is not an address: {address}")),
         (&["services", "22", "80"], "unexpected argument `80`: expected portscope services [OPTIONS] [QUERY]\n".into()),
         (&["free", "8080"], "unexpected argument `8080`: expected portscope free [OPTIONS]\n".into()),
         (&["usage", "80"], "unexpected argument `80`: expected portscope usage [OPTIONS]\n".into()),
-        (&["check", "8080-"], format!("`8080-` is not a range: it has no end{forms}\n")),
-        (&["wait", ":"], format!("`:` has no port after its colon: expected 1-65535{forms}\n")),
+        (&["check", "8080-"], format!("`8080-` is not a range: it has no end; {range}")),
+        (&["wait", ":"], "`:` has no port after its colon: expected 1-65535\n".to_string()),
         (&["--process", ""], "--process: an empty name is the beginning of every name: expected at least one letter of it\n".into()),
         (&["--process", "nginx,"], "--process: an empty name is the beginning of every name".into()),
         (&["wait", "8080", "--process", ""], "--process: an empty name is the beginning of every name".into()),
         (&["--user", ""], "--user: nobody has an empty name: expected the name or the number of a user\n".into()),
-        (&["300.0.0.1:80"], format!("`300.0.0.1` is not an address{forms}")),
+        (&["300.0.0.1:80"], format!("`300.0.0.1` is not an address: {address}")),
         (&["--lisening"], "unknown option `--lisening` (did you mean `--listening`?)".into()),
         (&["-z"], "unknown option `-z`; see --help".into()),
         (&["--color", "blue"], "--color: unknown value `blue`: expected auto, always, never".into()),
@@ -59,8 +60,8 @@ fn a_mistake_is_one_line_and_exit_2() {
         (&["diff", ""], "BEFORE is empty: expected a file name\n".into()),
         (&["diff", "a", ""], "AFTER is empty: expected a file name\n".into()),
         (&["spaces", ""], "REPORT is empty: expected a file name\n".into()),
-        (&["a\nb:x"], format!("`a\\x0ab` is not an address{forms}")),
-        (&["\u{1b}[31m:80"], format!("`\\x1b[31m` is not an address{forms}")),
+        (&["a\nb:x"], format!("`a\\x0ab` is not an address: {address}")),
+        (&["\u{1b}[31m:80"], format!("`\\x1b[31m` is not an address: {address}")),
     ] {
         let stderr = portscope(arguments.iter().copied()).any_stderr().exits(2).stderr;
         assert_eq!(stderr.lines().count(), 1, "{stderr}");

@@ -276,14 +276,13 @@ fn an_unknown_name_is_exit_1_and_bad_input_exit_2() {
     assert!(stderr.contains("`no-such-service-at-all`") && stderr.starts_with("portscope: "), "{stderr}");
     let near = info("postgresq").any_stderr().exits(1).stderr;
     assert!(near.contains("hint: did you mean the service `postgresql` (tcp 5432)?\n"), "{near}");
-    let forms = "expected a port (8080, 53/udp, 8000-8100), ADDR:PORT, an address or a name\n";
     for (subject, problem) in [
-        ("70000", "`70000` is not a port: expected 1-65535; "),
-        ("0", "`0` is not a port: expected 1-65535; "),
-        ("90-80", "`90-80` is not a range: 90 is above 80; "),
-        ("", "`` is not a target; "),
+        ("70000", "`70000` is not a port: expected 1-65535"),
+        ("0", "`0` is not a port: expected 1-65535"),
+        ("90-80", "`90-80` is not a range: 90 is above 80; expected LOW-HIGH, such as 8000-8100"),
+        ("", "`` is not a target: expected a port (8080, 53/udp, 8000-8100), ADDR:PORT, an address or a name"),
     ] {
-        let message = format!("portscope: {problem}{forms}");
+        let message = format!("portscope: {problem}\n");
         assert_eq!(info(subject).any_stderr().exits(2).stderr, message);
     }
     let missing = portscope(["info"]).any_stderr().exits(2).stderr;

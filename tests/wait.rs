@@ -223,7 +223,7 @@ fn a_mistake_is_one_line_and_exit_2() {
     for (arguments, message) in [
         (&["wait"][..], "the following required arguments were not provided: <PORT>..."),
         (&["wait", "0"], "`0` is not a port: expected 1-65535"),
-        (&["wait", "2-1"], "`2-1` is not a range: 2 is above 1; expected a port"),
+        (&["wait", "2-1"], "`2-1` is not a range: 2 is above 1; expected LOW-HIGH, such as 8000-8100"),
         (
             &["wait", "1", "--timeout", "30"],
             "--timeout: `30` is not a duration: expected a number with its unit, such as 500ms, 30s or 5m",

@@ -15,7 +15,7 @@ use crate::render::document::audit::AuditReport;
 use crate::render::document::{json, junit, listing, nagios, policy as policy_file, sarif};
 use crate::render::page::audit::{self as page, Form};
 use crate::render::words::finding::Audit;
-use crate::render::words::mistake;
+use crate::render::words::{mistake, policy as policy_words};
 use crate::system::file;
 use crate::{join, select};
 
@@ -213,5 +213,5 @@ fn read_policy(path: &Path, catalogue: &Catalogue) -> Result<Policy, Error> {
 }
 
 fn in_file(path: &Path, error: &policy::PolicyError) -> Error {
-    Error::Config { path: path.to_owned(), problem: error.to_string() }
+    Error::Config { path: path.to_owned(), problem: policy_words::error(error) }
 }

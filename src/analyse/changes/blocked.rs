@@ -64,7 +64,7 @@ pub(super) fn in_the_way<'a>(
         let holders: Vec<_> = socket.owner.holders().iter().map(|holder| holder.pid).collect();
         socket.peer.is_none() || told.insert((socket.local, socket.state, socket.uid, holders))
     });
-    let place =
+    let other =
         |blocker: &Blocker<'_>| others.iter().copied().find(|(other, _)| std::ptr::eq(*other, blocker.row.socket));
-    blockers.iter().filter_map(place).collect()
+    blockers.iter().filter_map(other).collect()
 }

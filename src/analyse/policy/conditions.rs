@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::PolicyError;
+use super::error::{PolicyError, Problem};
 use super::wildcard::Wildcard;
 use crate::analyse::audit::{User, exes_here, users};
 use crate::expression::Expression;
@@ -122,10 +122,10 @@ impl Conditions {
             }
         }
         let answer = if row.is_hidden() { when.holds_without_processes(object) } else { when.holds(&object).map(Some) };
-        let answer = answer.map_err(|problem| PolicyError {
+        let answer = answer.map_err(|reason| PolicyError {
             line: *line,
             column: *column,
-            problem: format!("`when`, evaluated for {} {}: {problem}", protocol.name(), socket.local),
+            problem: Problem::NoAnswer { protocol, local: socket.local, reason },
         })?;
         Ok(fit.min(answer.map_or(Fit::Unknown, Fit::of)))
     }

@@ -4,13 +4,15 @@
 //! holds it fits, a `[[forbid]]` when any one does: a stranger among the holders is not allowed by the others.
 
 mod conditions;
+mod error;
 mod init;
 mod parse;
 mod wildcard;
 
 pub use conditions::{Conditions, Fit};
+pub use error::{Kind, PolicyError, Problem, ValueFault};
 pub use init::{Entry, entries};
-pub use parse::{PolicyError, parse};
+pub use parse::parse;
 
 use std::collections::BTreeSet;
 
@@ -267,7 +269,7 @@ pub mod fuzzing {
         if let Ok(text) = std::str::from_utf8(bytes)
             && let Err(error) = super::parse(text, &crate::catalogue::Catalogue::default())
         {
-            assert!(error.line > 0 && error.column > 0 && !error.to_string().contains('\n'));
+            assert!(error.line > 0 && error.column > 0);
         }
     }
 }

@@ -18,8 +18,8 @@ impl Wildcard {
         let mut parts: Vec<&str> = parts.collect();
         let Some(last) = parts.pop() else { return rest.is_empty() };
         for part in parts {
-            let Some(place) = rest.find(part) else { return false };
-            rest = &rest[place + part.len()..];
+            let Some(start) = rest.find(part) else { return false };
+            rest = &rest[start + part.len()..];
         }
         rest.ends_with(last)
     }
@@ -55,10 +55,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_fits_itself_and_itself_with_stars(text in "[ab/é]{0,12}", at in 0usize..13) {
+        fn a_text_fits_itself_and_itself_with_stars(text in "[ab/é]{0,12}", characters in 0usize..13) {
             prop_assert!(Wildcard::new(&text).matches(&text));
-            let place = text.char_indices().nth(at).map_or(text.len(), |(place, _)| place);
-            let starred = format!("{}*{}", &text[..place], &text[place..]);
+            let middle = text.char_indices().nth(characters).map_or(text.len(), |(start, _)| start);
+            let starred = format!("{}*{}", &text[..middle], &text[middle..]);
             prop_assert!(Wildcard::new(&starred).matches(&text));
         }
     }

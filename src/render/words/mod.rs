@@ -15,6 +15,7 @@ pub mod gap;
 pub mod kill;
 pub mod mistake;
 pub mod owner;
+pub mod policy;
 pub mod process;
 pub mod question;
 pub mod reachability;
