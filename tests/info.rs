@@ -1,6 +1,10 @@
 //! `portscope info`.
 #![cfg(target_os = "linux")]
 
+#[path = "info/hidden.rs"]
+mod hidden;
+#[path = "info/judged.rs"]
+mod judged;
 mod support;
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -290,44 +294,6 @@ fn an_unknown_name_is_exit_1_and_bad_input_exit_2() {
 }
 
 #[test]
-fn a_hidden_owner_is_said_with_what_would_show_it() {
-    if !is_root() {
-        return skip("needs root to become another user");
-    }
-    let (_socket, port) = listener();
-    let binary = ReachableBinary::new();
-    let hint = format!("to see them: sudo {}", binary.path().display());
-    let output = info(port).run_by_nobody(&binary).stderr_contains(&hint).success();
-    assert!(output.stdout.contains("  owner     hidden: no permission to see its process\n"), "{}", output.stdout);
-    assert!(output.stdout.contains("  user      root (0)\n"), "{}", output.stdout);
-    assert_eq!(output.stderr.lines().count(), 2, "{}", output.stderr);
-    let report = info(port).arg("--json").run_by_nobody(&binary).success().json();
-    assert_eq!((&report["processes"], &report["visibility"]["hidden_owners"]), (&json!([]), &json!(1)));
-    let _ = info(port).args(["--json", "--strict"]).run_by_nobody(&binary).exits(3);
-}
-
-#[test]
-fn ancestors_that_may_not_be_seen_are_said_to_be_there() {
-    if !is_root() {
-        return skip("needs root for a /proc of its own");
-    }
-    let (socket, port) = listener();
-    let holder = hold(Command::new("setpriv").args(NOBODY).args(["sleep", "1000"]), socket);
-    let binary = ReachableBinary::new();
-    support::eventually("the holder has changed its user", || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", holder.pid())).unwrap();
-        let runs = std::fs::read_to_string(format!("/proc/{}/comm", holder.pid())).unwrap() == "sleep\n";
-        (runs && status.contains("Uid:\t65534\t65534")).then_some(())
-    });
-    // In this /proc a user sees only their own processes: not the test, which is the parent.
-    let (words, program) = (NOBODY.join(" "), binary.path());
-    let run = format!("mount -t proc -o hidepid=2 proc /proc && exec setpriv {words} {} \"$@\"", program.display());
-    let run = info(port).under(["unshare", "-m", "sh", "-c", &run]);
-    let text = run.any_stderr().success().stdout;
-    assert!(text.contains(&format!("  ancestry  ({}, not seen) → sleep\n", std::process::id())), "{text}");
-}
-
-#[test]
 fn hostile_names_harm_nothing() {
     for words in ["evil-argv", "evil-comm", "evil-exe"] {
         let Some(scene) = Scene::start(words) else { continue };
@@ -402,67 +368,6 @@ fn a_number_is_told_in_every_space_that_has_it() {
     let told = "\nin port space mkports (netns)\nephemeral   no: outside the ephemeral range 30000-31000\n\ntcp ";
     assert!(text.contains(told), "{text}");
     assert_eq!(text.matches("\nreserved ").count(), 1, "{text}");
-}
-
-/// What each calls the same objection.
-const SAME: [(&str, &str); 6] = [
-    ("assigned", "registered"),
-    ("kept-back", "kept-back"),
-    ("privileged", "privileged"),
-    ("ephemeral", "ephemeral"),
-    ("reserved", "reserved"),
-    ("bad-port", "bad-port"),
-];
-
-#[test]
-fn a_number_is_judged_as_free_judges_it() {
-    let script = "echo 30000 31000 > /proc/sys/net/ipv4/ip_local_port_range
-                  echo 14511,30500 > /proc/sys/net/ipv4/ip_local_reserved_ports; \
-                  echo 900 > /proc/sys/net/ipv4/ip_unprivileged_port_start";
-    let Some(space) = support::netns::OwnSpace::new(script) else { return };
-    for (port, objections) in [
-        (6666, &["bad-port"][..]),
-        (1024, &["kept-back"]),
-        (6379, &["assigned", "kept-back"]),
-        (14511, &["reserved"]),
-        (30500, &["reserved"]),
-        (30501, &["ephemeral"]),
-        (899, &["well-known", "privileged"]),
-        (991, &["assigned", "well-known"]),
-        (14512, &[]),
-    ] {
-        let report = info(port).arg("--json").under(space.inside()).success().json();
-        assert_eq!(report["ports"][0]["objections"], json!(objections), "{port}");
-        let free = portscope(["free", "--range", "1-65535", "--json", "--explain"]).arg(port).under(space.inside());
-        let free: Value = serde_json::from_slice(&free.output().stdout).unwrap();
-        let reasons = free["explained"]["reasons"].as_array().unwrap();
-        for (ours, its) in SAME {
-            let is_given = reasons.iter().any(|reason| reason["reason"] == its);
-            assert_eq!(objections.contains(&ours), is_given, "{port} {ours}: {free:#}");
-        }
-    }
-    let text = info(6666).under(space.inside()).success().stdout;
-    assert!(
-        text.contains("\nown service not recommended: browsers refuse to connect to it (WHATWG bad ports)\n"),
-        "{text}"
-    );
-    let text = info(1024).under(space.inside()).success().stdout;
-    assert!(text.contains("\nown service not recommended: reserved by IANA for tcp and udp\n"), "{text}");
-}
-
-#[test]
-fn the_dossier_ends_with_whether_the_port_can_be_bound() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let report = portscope(["info", "--json"]).arg(port).any_stderr().success().json();
-    let binds = report["ports"][0]["binds"].as_array().unwrap();
-    assert_eq!(binds.len(), 8, "two protocols at four addresses");
-    let loopback = binds.iter().find(|bind| bind["protocol"] == "tcp" && bind["address"] == "127.0.0.1").unwrap();
-    assert_eq!((&loopback["error"], &loopback["cause"]), (&"EADDRINUSE".into(), &"listener".into()));
-    assert_eq!(loopback["probe"]["bound"], false);
-    let text = portscope(["info", "--no-probe"]).arg(port).any_stderr().success().stdout;
-    assert!(text.contains("bind tcp    no (EADDRINUSE): 0.0.0.0, ::, 127.0.0.1"), "{text}");
-    assert!(text.contains(&format!("\nhint: see why, and what helps: portscope check -tu {port}\n")), "{text}");
 }
 
 #[test]
