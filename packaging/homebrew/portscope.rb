@@ -11,6 +11,7 @@ class Portscope < Formula
 
   def install
     system "cargo", "install", *std_cargo_args
+    man1.mkpath
     system bin/"portscope", "man", "--all", man1
     generate_completions_from_executable(bin/"portscope", "completions")
   end

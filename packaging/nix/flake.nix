@@ -22,6 +22,7 @@
           # The tests of tests/ need root and real network namespaces.
           cargoTestFlags = [ "--lib" ];
           postInstall = ''
+            mkdir man
             $out/bin/portscope man --all man
             installManPage man/*.1
             installShellCompletion --cmd portscope \
