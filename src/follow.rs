@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::analyse::changes::{Ledger, Options};
 use crate::collect::{CollectError, Events, Source};
 use crate::join;
-use crate::model::{Changes, Need, Observation, Snapshot, Socket, SpaceChoice, State, Watching, Ways};
+use crate::model::{Changes, Ended, Need, Observation, Snapshot, SpaceChoice, State, Watching, Ways};
 
 /// A stream of events.
 pub struct Follow {
@@ -15,8 +15,8 @@ pub struct Follow {
     ledger: Ledger,
     /// The last table.
     table: Option<Snapshot>,
-    /// Connections that have ended, with what they had carried.
-    ended: Vec<Socket>,
+    /// Connections that have ended.
+    ended: Ended,
 }
 
 impl Follow {
@@ -30,13 +30,14 @@ impl Follow {
         let states = need.states.clone().unwrap_or(states);
         let need = Need { states: Some(states), ports: None, ..need.clone() };
         let events = source.events(&need, watching)?;
-        let ledger = Ledger::new(Options {
+        let options = Options {
             initial,
             connections: watching.connections,
-            sees_binds: events.ways().binds.is_some(),
+            binds: events.ways().binds,
             every_space: need.spaces == SpaceChoice::All || events.ways().other_spaces,
-        });
-        Ok(Follow { events, ledger, table: None, ended: Vec::new() })
+        };
+        let ledger = Ledger::new(options, events.host());
+        Ok(Follow { events, ledger, table: None, ended: Ended::default() })
     }
 
     /// How the events are seen.
@@ -52,11 +53,11 @@ impl Follow {
     /// From now on tables say what connections have carried, or no longer.
     pub fn want_traffic(&mut self, is_wanted: bool) {
         self.events.want_traffic(is_wanted);
-        self.ended.clear();
+        self.ended = Ended::default();
     }
 
-    /// Takes the connections that have ended, with what they had carried by then.
-    pub fn take_ended(&mut self) -> Vec<Socket> {
+    /// Takes the connections that have ended since this was last asked.
+    pub fn take_ended(&mut self) -> Ended {
         std::mem::take(&mut self.ended)
     }
 
@@ -75,7 +76,10 @@ impl Follow {
                     self.ledger.forget();
                     self.table = Some(after);
                 }
-                Observation::Ended(ended) => self.ended.extend(ended),
+                Observation::Ended(ended) => {
+                    self.ended.connections.extend(ended.connections);
+                    self.ended.lost += ended.lost;
+                }
                 other => changes.push(self.ledger.observe(other)),
             }
         }

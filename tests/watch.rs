@@ -7,32 +7,11 @@ mod support;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use support::emulator::OnScreen;
-use support::{Folder, Run, close, eventually, hold, holding, is_root, portscope, skip};
-
-fn listener() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    (listener, port)
-}
-
-fn watch<const N: usize>(arguments: [&str; N]) -> Run {
-    portscope(["watch"]).args(arguments).env("TERM", "xterm-256color")
-}
-
-/// A screen that shows one port alone, once it shows it.
-fn watching(port: u16) -> OnScreen {
-    let mut screen = watch([&port.to_string()]).on_screen(100, 24);
-    screen.shows(&format!("{port}"));
-    screen
-}
-
-/// Whether a line of the screen begins with the sign and has the port.
-fn is_marked(contents: &str, sign: char, port: u16) -> bool {
-    contents.lines().any(|line| line.starts_with(sign) && line.contains(&port.to_string()))
-}
+use support::watching::{is_marked, listener, watch, watching};
+use support::{Folder, ReachableBinary, close, eventually, hold, holding, is_root, portscope, skip};
 
 #[test]
 fn a_port_that_opens_and_closes_is_marked_and_leaves() {
@@ -48,6 +27,9 @@ fn a_port_that_opens_and_closes_is_marked_and_leaves() {
     close(second);
     screen.until("closed", |contents| is_marked(contents, '-', port) && contents.contains("closed"));
     screen.shows(", open for ");
+    screen.until("how long it lived", |contents| {
+        contents.lines().any(|line| line.starts_with('-') && line.contains("closed ") && line.contains("lived "))
+    });
     screen.until("without it", |contents| !is_marked(contents, '-', port));
     screen.types("q");
     assert_eq!(screen.ends().code(), Some(0));
@@ -201,12 +183,12 @@ fn services_traffic_events_and_a_pause_are_a_key_away() {
     let text = vec![b'x'; 100_000];
     let sending = std::thread::spawn(move || {
         while client.write_all(&text).is_ok() {
-            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(50));
         }
     });
     let reading = std::thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
-        server.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         while server.read(&mut buffer).is_ok_and(|read| read > 0) {}
     });
     screen.until("a rate", |contents| {
@@ -271,14 +253,6 @@ fn a_condition_without_an_answer_is_said_and_hides_nothing() {
 }
 
 #[test]
-fn the_width_that_was_asked_for_is_kept() {
-    let (_listener, port) = listener();
-    let mut screen = watch([&port.to_string(), "--width", "60"]).on_screen(160, 24);
-    screen.shows(&port.to_string());
-    assert!(screen.contents().lines().all(|line| line.trim_end().chars().count() <= 60), "{}", screen.contents());
-}
-
-#[test]
 fn a_port_is_on_the_screen_within_a_second_of_being_opened() {
     if !is_root() {
         return skip("the kernel tells root alone");
@@ -286,105 +260,28 @@ fn a_port_is_on_the_screen_within_a_second_of_being_opened() {
     let (_first, port) = listener();
     let mut screen = watch([&port.to_string()]).on_screen(100, 24);
     screen.shows(&port.to_string());
-    let opened = std::time::Instant::now();
+    let opened = Instant::now();
     let _second = TcpListener::bind(format!("127.0.0.2:{port}")).unwrap();
     screen.shows("127.0.0.2");
-    assert!(opened.elapsed() < std::time::Duration::from_secs(1), "{:?}", opened.elapsed());
+    assert!(opened.elapsed() < Duration::from_secs(1), "{:?}", opened.elapsed());
 }
 
 #[test]
-fn it_fits_any_size_that_the_terminal_takes() {
-    let (_listener, port) = listener();
-    let mut screen = watching(port);
-    for (width, height) in [(40, 8), (20, 3), (200, 50), (80, 24)] {
-        screen.resize(width, height);
-        let wide = usize::from(width);
-        screen.until("fitted", |contents| {
-            contents.lines().all(|line| line.chars().count() <= wide) && contents.contains("?")
-        });
+fn nobody_sees_a_port_close_at_once_by_the_kernels_notice() {
+    if !is_root() {
+        return skip("only root can become somebody else");
     }
-    screen.shows(&port.to_string());
-    screen.shows("USER");
-}
-
-#[test]
-fn suspending_gives_the_terminal_back_and_going_on_takes_it_again() {
-    let (_listener, port) = listener();
-    let mut screen = watching(port);
-    // By the key, by the signal, and by force, where the modes cannot be given back.
-    screen.types("\x1a");
-    screen.stops();
-    screen.is_restored();
-    screen.signal(Signal::CONT);
-    screen.shows("PROTO");
-    screen.is_taken();
-    screen.signal(Signal::TSTP);
-    screen.stops();
-    screen.is_restored();
-    screen.signal(Signal::CONT);
-    screen.shows("PROTO");
-    screen.is_taken();
-    screen.types("q");
-    assert_eq!(screen.ends().code(), Some(0));
-    screen.is_restored();
-}
-
-#[test]
-fn every_way_to_end_restores_the_terminal() {
-    let (_listener, port) = listener();
-    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
-        let mut screen = watching(port);
-        screen.signal(signal);
-        assert_eq!(screen.ends().code(), Some(0), "{signal:?}");
-        screen.is_restored();
-    }
-    let mut screen = watching(port);
-    screen.types("\x03");
-    assert_eq!(screen.ends().code(), Some(0));
-    screen.is_restored();
-}
-
-#[test]
-fn signals_that_come_at_once_end_it_and_restore_the_terminal_all_the_same() {
-    let (_listener, port) = listener();
-    let mut screen = watching(port);
-    for signal in [Signal::TERM, Signal::TERM, Signal::INT, Signal::HUP, Signal::TERM] {
-        screen.signal(signal);
-    }
-    assert_eq!(screen.ends().code(), Some(0));
-    screen.is_restored();
-}
-
-#[test]
-fn it_takes_the_terminal_again_when_it_was_stopped_by_force_and_a_shell_changed_the_modes() {
-    let (_listener, port) = listener();
-    let mut screen = watching(port);
-    screen.signal(Signal::STOP);
-    screen.stops();
-    screen.is_cooked();
-    screen.signal(Signal::CONT);
-    eventually("raw again", || screen.is_raw().then_some(()));
-    screen.types("q");
-    assert_eq!(screen.ends().code(), Some(0));
-    screen.is_restored();
-}
-
-#[test]
-fn it_ends_when_the_terminal_is_lost() {
-    let (_listener, port) = listener();
-    let mut screen = watching(port);
-    screen.is_lost();
-    screen.ends();
-}
-
-#[test]
-fn without_a_terminal_it_points_to_events() {
-    let without = watch([]).stderr_contains("watch needs a terminal");
-    let _ = without.exits(2);
-    let mut screen = watch([]).env("TERM", "dumb").on_screen(80, 24);
-    assert_eq!(screen.ends().code(), Some(2));
-    assert!(screen.contents().contains("watch needs a terminal"), "{}", screen.contents());
-    screen.is_restored();
+    let reachable = ReachableBinary::new();
+    let (_first, port) = listener();
+    let second = TcpListener::bind(format!("127.0.0.2:{port}")).unwrap();
+    // No look at the table comes before the test is over.
+    let screen = watch([&port.to_string(), "--interval", "10m"]).run_by_nobody(&reachable);
+    let mut screen = screen.on_screen(100, 24);
+    screen.shows("127.0.0.2");
+    let began = Instant::now();
+    close(second);
+    screen.until("closed", |contents| is_marked(contents, '-', port));
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{CollectError, Source};
-use crate::model::{Need, Observation, Seen, Watching, Ways};
+use crate::model::{Host, Need, Observation, Seen, Watching, Ways};
 
 /// A stream of observations. Dropping it ends what was started for it.
 pub trait Events {
@@ -15,6 +15,11 @@ pub trait Events {
 
     /// How it sees what happens.
     fn ways(&self) -> &Ways;
+
+    /// The host that it sees, where that is known before the first table.
+    fn host(&self) -> Option<Host> {
+        None
+    }
 
     /// From now on the tables say what connections have carried, or no longer. A source that cannot say it has a gap.
     fn want_traffic(&mut self, is_wanted: bool);

@@ -173,12 +173,21 @@ pub enum Observation {
         /// How it would have been seen.
         seen: Seen,
     },
-    /// Connections that have ended, with what they had carried by then, where that is wanted.
-    Ended(Vec<Socket>),
+    /// Connections that have ended, where that is wanted.
+    Ended(Ended),
     /// A look at the table that was begun then has shown nothing new.
     Same(SystemTime),
     /// The table of sockets. Everything that happened before the table was read, and is reported at all, has been reported.
     Table(Box<Snapshot>),
+}
+
+/// Connections that have ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ended {
+    /// Those, with what they had carried by then.
+    pub connections: Vec<Socket>,
+    /// How many more there may have been: their notices were lost, and with them what they had carried.
+    pub lost: u64,
 }
 
 /// One event.
@@ -220,6 +229,8 @@ pub struct Changes {
     pub snapshot: Snapshot,
     /// The events, in order.
     pub events: Vec<Event>,
+    /// How binds were seen, where they were.
+    pub binds: Option<BindWay>,
 }
 
 /// What is to be watched.
@@ -247,6 +258,14 @@ pub enum BindWay {
 impl BindWay {
     /// Every way, the best first.
     pub const ALL: [BindWay; 2] = [BindWay::OfItself, BindWay::OfEveryCall];
+
+    /// The tracepoint that reports the end of bind(2).
+    pub const fn tracepoint(self) -> &'static str {
+        match self {
+            BindWay::OfItself => "sys_exit_bind",
+            BindWay::OfEveryCall => "sys_exit",
+        }
+    }
 }
 
 /// How a source sees what happens.

@@ -29,7 +29,8 @@ mod trust;
 
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
 pub use event::{
-    Act, BindWay, Blocking, Changes, EVENT_SCHEMA, Event, EventKind, Lost, Observation, Seen, Sighting, Watching, Ways,
+    Act, BindWay, Blocking, Changes, EVENT_SCHEMA, Ended, Event, EventKind, Lost, Observation, Seen, Sighting,
+    Watching, Ways,
 };
 pub use executable::{Executable, Part, Replaceable, Replacer};
 #[allow(unused_imports, reason = "asked on Linux")]

@@ -28,6 +28,8 @@ pub struct Mark {
     pub since: Duration,
     /// When it happened, by the clock of the host.
     at: SystemTime,
+    /// How long it had been open when it was closed, where that is known.
+    pub lived: Option<Duration>,
 }
 
 impl Mark {
@@ -112,7 +114,7 @@ impl Sockets {
             if unknown.contains(&id) {
                 known.sockets.push(socket.clone());
             }
-            self.marks.insert(id, Mark { kind: event.kind, since: now, at: event.at });
+            self.marks.insert(id, Mark { kind: event.kind, since: now, at: event.at, lived: event.open_for });
         }
         true
     }

@@ -190,10 +190,10 @@ impl State {
         self.cursor.0
     }
 
-    /// How long ago the socket of the line was closed.
-    pub fn closed_for(&self, line: &Line) -> Option<Duration> {
+    /// How long ago the socket of the line was closed, and how long it had been open, where that is known.
+    pub fn closed_for(&self, line: &Line) -> Option<(Duration, Option<Duration>)> {
         let mark = self.seen_sockets().mark(&line.id).filter(|mark| mark.is_closed())?;
-        Some(self.now.saturating_sub(mark.since))
+        Some((self.now.saturating_sub(mark.since), mark.lived))
     }
 
     /// The lines that the strip of events takes, its heading included.

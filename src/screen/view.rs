@@ -16,6 +16,7 @@ use crate::render::text::palette::Tone;
 use crate::render::text::safe::{Charset, Text, width as width_of};
 use crate::render::text::style::Style;
 use crate::render::words::event::{self, sign};
+use crate::render::words::screen as words;
 
 /// The columns left of the table, for the signs of changes.
 pub const GUTTER: usize = 2;
@@ -99,12 +100,11 @@ impl Page<'_> {
             if let Some(kind) = line.mark {
                 self.text(0, y, &sign(kind).to_string(), look.patch(self.of_kind(kind)));
             }
-            let words = closed.map(|closed| self.closed(closed, state_column.map(|at| sheet.heads[at].width)));
-            let cells = cells.iter().enumerate().map(|(at, (text, emphasis))| match &words {
-                Some(words) if Some(at) == state_column => (words, Emphasis::Dim),
-                _ => (text, *emphasis),
-            });
-            self.row(y, &sheet.heads, cells, look);
+            if let Some(closed) = closed {
+                self.closed_row(y, (&sheet.heads, cells), state_column, closed, look);
+            } else {
+                self.row(y, &sheet.heads, cells.iter().map(|(text, emphasis)| (text, *emphasis)), look);
+            }
         }
         let strip = u16::try_from(state.strip_height()).unwrap_or(0);
         if strip > 0 && last > strip {
@@ -116,24 +116,54 @@ impl Page<'_> {
         }
     }
 
-    /// `closed 3 s`, or what of it the column of the states has room for.
-    fn closed(&self, closed: Duration, width: Option<usize>) -> Text {
-        let words = Text::plain(format!("closed {} s", closed.as_secs()));
-        if width.is_none_or(|width| words.width() <= width) {
-            return words;
+    /// `closed 3 s, lived 12 s` as the state, which may cover cells behind it that say nothing. What has no room there
+    /// stands behind the row, if there is room.
+    fn closed_row(
+        &mut self,
+        y: u16,
+        (heads, cells): (&[Head], &[(Text, Emphasis)]),
+        state: Option<usize>,
+        (ago, lived): (Duration, Option<Duration>),
+        look: Look,
+    ) {
+        let empty = |at: &usize| cells.get(*at).is_some_and(|(text, _)| text.as_str() == "-");
+        let covered =
+            state.map(|state| (state + 1..heads.len()).take_while(empty).collect::<Vec<_>>()).unwrap_or_default();
+        let behind: usize = covered.iter().map(|at| GAP + heads[*at].width).sum();
+        let room = state.map_or(0, |state| heads[state].width + behind);
+        let forms = words::closed(ago, lived);
+        let said = forms.iter().find(|words| words.len() <= room);
+        let is_whole = said == forms.first();
+        let words = Text::plain(said.cloned().unwrap_or_default());
+        let blank = Text::default();
+        let covers = |at: usize| covered.contains(&at) && words.width() > heads[state.unwrap_or(at)].width;
+        let shown = cells.iter().enumerate().map(|(at, (text, emphasis))| match state {
+            Some(state) if at == state && !words.as_str().is_empty() => (&words, Emphasis::Dim),
+            _ if covers(at) => (&blank, Emphasis::None),
+            _ => (text, *emphasis),
+        });
+        let end = self.row(y, heads, shown, look);
+        let rest = lived.filter(|_| !is_whole).map(words::lived).filter(|rest| end + rest.len() <= self.width);
+        if let Some(rest) = rest {
+            self.text(end, y, &rest, look);
         }
-        let mut words = Text::plain("closed");
-        words.truncate(width.unwrap_or(usize::MAX), self.style.charset);
-        words
     }
 
-    fn row<'t>(&mut self, y: u16, heads: &[Head], cells: impl Iterator<Item = (&'t Text, Emphasis)>, look: Look) {
+    /// Returns the column behind it.
+    fn row<'t>(
+        &mut self,
+        y: u16,
+        heads: &[Head],
+        cells: impl Iterator<Item = (&'t Text, Emphasis)>,
+        look: Look,
+    ) -> usize {
         let mut x = GUTTER;
         for (head, (text, emphasis)) in heads.iter().zip(cells) {
             let blank = if head.is_number { head.width.saturating_sub(text.width()) } else { 0 };
             self.text(x + blank, y, text.as_str(), look.patch(self.look(emphasis)));
             x += head.width + GAP;
         }
+        x
     }
 
     fn events(&mut self, first: u16, lines: &[(EventKind, String)]) {

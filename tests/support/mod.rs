@@ -20,6 +20,8 @@ pub mod server;
 pub mod ss;
 #[cfg(target_os = "linux")]
 pub mod stream;
+#[cfg(target_os = "linux")]
+pub mod watching;
 pub mod workstation;
 
 use std::ffi::{OsStr, OsString};

@@ -16,13 +16,18 @@ pub struct Stream {
 impl Stream {
     /// Starts it and waits until it has begun with what is open.
     pub fn start(run: Run) -> Stream {
-        let mut command = run.command();
-        let mut child = Kept(start(command.stdout(Stdio::piped()).stderr(Stdio::null())));
-        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
-        let mut stream = Stream { child, lines };
+        let mut stream = Stream::at_once(run);
         // From then on it sees everything.
         stream.until("what is open", |event| event["event"] == "opened");
         stream
+    }
+
+    /// Starts it where nothing may be open yet.
+    pub fn at_once(run: Run) -> Stream {
+        let mut command = run.command();
+        let mut child = Kept(start(command.stdout(Stdio::piped()).stderr(Stdio::null())));
+        let lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+        Stream { child, lines }
     }
 
     pub fn next(&mut self) -> Option<Value> {

@@ -7,12 +7,12 @@ mod blocked;
 mod compared;
 mod open;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
-    Act, BindError, Blocking, Changes, Event, EventKind, Listing, Missing, Observation, Pid, Process, Seen, Sighting,
-    Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    Act, BindError, BindWay, Blocking, Changes, Event, EventKind, Host, Listing, Missing, Observation, Pid, Process,
+    Seen, Sighting, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
 };
 use blocked::Asked;
 use open::{Open, OpenSockets, Phase};
@@ -31,8 +31,8 @@ pub struct Options {
     pub initial: bool,
     /// Connections too.
     pub connections: bool,
-    /// The source sees every bind at once.
-    pub sees_binds: bool,
+    /// How the source sees every bind at once, where it does.
+    pub binds: Option<BindWay>,
     /// The tables have every port space.
     pub every_space: bool,
 }
@@ -41,6 +41,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Ledger {
     options: Options,
+    host: Option<Host>,
     open: OpenSockets,
     /// The last table, without its sockets.
     table: Option<Snapshot>,
@@ -49,26 +50,30 @@ pub struct Ledger {
     users: BTreeMap<Uid, String>,
     /// Sockets that were closed since the last table was begun, by cookie: a table may still have them.
     closed: HashMap<u64, SystemTime>,
+    /// Sockets that the last table no longer had, by cookie: the kernel's record of their end may still come.
+    missed: HashSet<u64>,
     /// Something was lost since the last table.
     has_lost: bool,
 }
 
 impl Ledger {
-    /// Knows of nothing yet.
-    pub fn new(options: Options) -> Ledger {
+    /// Knows of nothing yet but the host, whose name is in events that come before the first table.
+    pub fn new(options: Options, host: Option<Host>) -> Ledger {
         Ledger {
             options,
+            host,
             open: OpenSockets::default(),
             table: None,
             processes: BTreeMap::new(),
             spaces: BTreeMap::new(),
             users: BTreeMap::new(),
             closed: HashMap::new(),
+            missed: HashSet::new(),
             has_lost: false,
         }
     }
 
-    /// Returns the events in an observation. Before the first table there are none, as nothing is known of the host.
+    /// Returns the events in an observation.
     pub fn observe(&mut self, observation: Observation) -> Changes {
         let mut page = Page::default();
         match observation {
@@ -195,7 +200,9 @@ impl Ledger {
                 page.closed(at, kind, seen, &open.socket, since);
             }
             // A source that sees every bind knows that the kernel chose this port for a client.
-            None if self.options.sees_binds && seen == Seen::Netlink && !self.has_lost => {}
+            None if self.options.binds.is_some() && seen == Seen::Netlink && !self.has_lost => {}
+            // A table that was read between the end and its record has reported it.
+            None if socket.cookie.is_some_and(|cookie| self.missed.remove(&cookie)) => {}
             None => {
                 let index = page.add(socket);
                 page.events.push(Event { gone, ..event(at, kind, seen, Some(index)) });
@@ -219,7 +226,7 @@ impl Ledger {
             };
             let is_known = known.iter().any(|(known, _)| is_same(known));
             // Every listen is seen here, so a listener that is not known yet came after the bind that failed.
-            let is_later = self.options.sees_binds && !self.has_lost && socket.state == Some(State::Listen);
+            let is_later = self.options.binds.is_some() && !self.has_lost && socket.state == Some(State::Listen);
             !is_known && !is_later
         };
         let new = on_port.iter().filter(is_new).map(|socket| (socket, None));
@@ -254,7 +261,9 @@ impl Ledger {
                 }
             }
         }
+        self.missed.clear();
         for open in self.open.missing(begun, is_whole) {
+            self.missed.extend(open.socket.cookie);
             // A port that was not reported as open has closed at once, or it is a client's.
             let is_listed = self.options.every_space || self.spaces.contains_key(&open.socket.space);
             if open.phase == Phase::Told && is_listed {
@@ -312,9 +321,9 @@ impl Ledger {
         let users = if sockets.is_empty() { BTreeMap::new() } else { self.users.clone() };
         let snapshot = match &self.table {
             Some(table) => Snapshot { spaces, sockets, processes, users, gaps: Vec::new(), ..table.clone() },
-            None => Snapshot { spaces, sockets, processes, users, ..open::nothing() },
+            None => Snapshot { spaces, sockets, processes, users, ..open::nothing(self.host.clone()) },
         };
-        Changes { snapshot, events }
+        Changes { snapshot, events, binds: self.options.binds }
     }
 
     /// Forgets processes that hold nothing that is open.

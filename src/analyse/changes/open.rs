@@ -166,9 +166,10 @@ fn of_port(socket: &Socket) -> OfPort {
 }
 
 /// A snapshot of nothing, for events that come before the first table.
-pub(super) fn nothing() -> Snapshot {
+pub(super) fn nothing(host: Option<Host>) -> Snapshot {
+    let unknown = Host { name: None, os: None, kernel: None, boot_id: None, captured_at: SystemTime::UNIX_EPOCH };
     Snapshot {
-        host: Host { name: None, os: None, kernel: None, boot_id: None, captured_at: SystemTime::UNIX_EPOCH },
+        host: host.unwrap_or(unknown),
         backend: Backend::Native,
         scope: Scope::default(),
         socket_source: SocketSource::Netlink,

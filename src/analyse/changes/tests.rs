@@ -43,7 +43,8 @@ fn sighted(when: u64, seen: Seen, act: Act, socket: &Socket) -> Observation {
 
 /// A ledger of a source that sees binds, with these sockets open.
 fn ledger(sockets: &[&Socket]) -> Ledger {
-    let mut ledger = Ledger::new(Options { sees_binds: true, every_space: true, ..Options::default() });
+    let mut ledger =
+        Ledger::new(Options { binds: Some(BindWay::OfItself), every_space: true, ..Options::default() }, None);
     assert_eq!(ledger.observe(table(0, sockets)).events, []);
     ledger
 }
@@ -57,7 +58,7 @@ fn told(changes: &Changes) -> Vec<(EventKind, Seen, Option<u64>)> {
 #[test]
 fn what_is_open_from_the_start_is_told_only_if_that_is_wanted() {
     let web = socket("0.0.0.0:80", State::Listen, 1, 811);
-    let mut ledger = Ledger::new(Options { initial: true, ..Options::default() });
+    let mut ledger = Ledger::new(Options { initial: true, ..Options::default() }, None);
     assert_eq!(told(&ledger.observe(table(0, &[&web]))), [(EventKind::Opened, Seen::Poll, Some(1))]);
     assert_eq!(told(&ledger.observe(table(1000, &[&web]))), []);
 }
@@ -69,6 +70,14 @@ fn two_tables_differ_by_what_was_opened_and_closed_between_them() {
     let changes = ledger.observe(table(1000, &[&new]));
     assert_eq!(told(&changes), [(EventKind::Opened, Seen::Poll, Some(2)), (EventKind::Closed, Seen::Poll, Some(1))]);
     assert_eq!(changes.events[1].open_for, None);
+}
+
+#[test]
+fn an_end_that_a_table_shows_before_the_kernels_record_comes_is_told_once() {
+    let web = socket("0.0.0.0:80", State::Listen, 1, 811);
+    let mut ledger = ledger(&[&web]);
+    assert_eq!(told(&ledger.observe(table(1000, &[]))), [(EventKind::Closed, Seen::Poll, Some(1))]);
+    assert_eq!(told(&ledger.observe(sighted(999, Seen::Kernel, Act::Closed, &web))), []);
 }
 
 #[test]

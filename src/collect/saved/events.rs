@@ -12,8 +12,8 @@ use super::document as saved;
 use super::facts::Facts;
 use crate::collect::CollectError;
 use crate::model::{
-    BindError, Blocking, Changes, EVENT_SCHEMA, Event, EventKind, Family, Lost, Seen, SocketSource, Space, SpaceId,
-    SpaceKind,
+    BindError, BindWay, Blocking, Changes, EVENT_SCHEMA, Event, EventKind, Family, Lost, Seen, SocketSource, Space,
+    SpaceId, SpaceKind,
 };
 
 /// Lines that are read together.
@@ -45,6 +45,8 @@ struct Line {
     blocked_by: Option<Vec<Blocker>>,
     count: Option<Count>,
     seen: String,
+    #[serde(default)]
+    tracepoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -121,6 +123,7 @@ struct Page {
     started: BTreeMap<u32, Known>,
     host: Option<String>,
     events: Vec<Event>,
+    binds: Option<BindWay>,
 }
 
 /// What tells a process from another one with the same number: its name, when it started, what it runs.
@@ -211,13 +214,15 @@ impl Page {
             self.facts.add(with_processes(socket)).ok()?;
         }
         self.host = line.host;
+        self.binds =
+            BindWay::ALL.into_iter().find(|way| Some(way.tracepoint()) == line.tracepoint.as_deref()).or(self.binds);
         self.events.push(event);
         Some(Added::Yes)
     }
 
     fn changes(self) -> Changes {
         let snapshot = self.facts.into_snapshot(self.spaces.into_values().collect(), self.host);
-        Changes { snapshot, events: self.events }
+        Changes { snapshot, events: self.events, binds: self.binds }
     }
 }
 

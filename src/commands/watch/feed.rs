@@ -9,7 +9,7 @@ use crate::collect::Recorded;
 use crate::context::Context;
 use crate::error::Error;
 use crate::follow::Follow;
-use crate::model::{Changes, Snapshot, Socket, State, Watching};
+use crate::model::{Changes, Ended, Snapshot, State, Watching};
 use crate::render::words::screen as words;
 
 /// What has come.
@@ -19,8 +19,8 @@ pub struct Came {
     pub changes: Vec<Changes>,
     /// A new table, which is newer than all of it, or as new.
     pub table: Option<Snapshot>,
-    /// Connections that have ended, with what they had carried.
-    pub ended: Vec<Socket>,
+    /// Connections that have ended.
+    pub ended: Ended,
     /// The record has come to its end, just now.
     pub has_ended: bool,
 }
@@ -160,6 +160,6 @@ impl Replay {
 
 /// One change for each event, since each has its time.
 fn apart(changes: Changes) -> Vec<Changes> {
-    let Changes { snapshot, events } = changes;
-    events.into_iter().map(|event| Changes { snapshot: snapshot.clone(), events: vec![event] }).collect()
+    let Changes { snapshot, events, binds } = changes;
+    events.into_iter().map(|event| Changes { snapshot: snapshot.clone(), events: vec![event], binds }).collect()
 }

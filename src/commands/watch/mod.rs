@@ -109,6 +109,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
         stopped,
         feed,
         has_said_unknown: false,
+        has_said_lost: false,
     };
     let mut session = Session::enter(standard_output())?;
     let end = watch.show(&mut state, &mut session, context);

@@ -52,6 +52,8 @@ pub struct Watch<'a> {
     pub feed: Feed,
     /// It was said what of the traffic is not known.
     pub has_said_unknown: bool,
+    /// It was said that the last bytes of some connections are missing.
+    pub has_said_lost: bool,
 }
 
 impl Watch<'_> {
@@ -103,7 +105,8 @@ impl Watch<'_> {
     fn take_news(&mut self, state: &mut State, wait: Duration, context: &Context) -> Result<bool, Error> {
         let came = self.feed.next(wait)?;
         let mut is_new = !came.changes.is_empty() || came.has_ended;
-        state.end(&came.ended);
+        state.end(&came.ended.connections);
+        is_new |= self.say_what_is_lost(came.ended.lost, state);
         for changes in came.changes {
             state.apply(changes);
         }
@@ -126,6 +129,17 @@ impl Watch<'_> {
             state.say(words::END_OF_RECORD);
         }
         Ok(is_new)
+    }
+
+    /// Says once that what some connections had carried at their end is not known; returns whether it did so now.
+    fn say_what_is_lost(&mut self, lost: u64, state: &mut State) -> bool {
+        if lost == 0 || std::mem::replace(&mut self.has_said_lost, true) {
+            return false;
+        }
+        let line = words::lost_traffic(lost);
+        state.say(&line);
+        state.notes.push(line);
+        true
     }
 
     /// The size of the terminal, or what `--width` leaves of it.

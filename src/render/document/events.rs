@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::{BindError, Changes, EVENT_SCHEMA, Event, Listing, Row};
+use crate::model::{BindError, BindWay, Changes, EVENT_SCHEMA, Event, EventKind, Listing, Row, Seen, State};
 use crate::render::document::json::write_line;
 use crate::render::document::listing::{self, EndpointReport, ServiceReport, SocketReport};
 use crate::render::document::owner::OwnerReport;
@@ -72,6 +72,9 @@ pub struct EventReport<'a> {
     pub count: Option<LostReport>,
     /// `kernel` (at that moment), `netlink` (a notice of the kernel) or `poll` (two looks at the table differ).
     pub seen: &'a str,
+    /// For `seen: "kernel"` the tracepoint that reported it: `inet_sock_set_state`, `sys_exit_bind`, or, where tracefs is
+    /// refused, `sys_exit`; null otherwise.
+    pub tracepoint: Option<&'a str>,
 }
 
 /// A socket that stood in the way of a bind, and who held it.
@@ -112,13 +115,13 @@ pub fn write(
 ) -> io::Result<()> {
     for (index, event) in changes.events.iter().enumerate() {
         if is_wanted(index, event) {
-            write_line(out, &report(event, listing))?;
+            write_line(out, &report(event, listing, changes.binds))?;
         }
     }
     Ok(())
 }
 
-fn report<'a>(event: &'a Event, listing: &'a Listing<'a>) -> EventReport<'a> {
+fn report<'a>(event: &'a Event, listing: &'a Listing<'a>, binds: Option<BindWay>) -> EventReport<'a> {
     let row = event.socket.and_then(|index| listing.rows.get(index));
     let socket = row.map(listing::socket);
     let mut report = EventReport {
@@ -154,16 +157,30 @@ fn report<'a>(event: &'a Event, listing: &'a Listing<'a>) -> EventReport<'a> {
             connections: lost.connections,
         }),
         seen: event.seen.name(),
+        tracepoint: tracepoint(event, row, binds),
     };
     if let Some(socket) = socket {
         fill(&mut report, socket, event.gone);
     }
-    if event.kind == crate::model::EventKind::BindFailed {
+    if event.kind == EventKind::BindFailed {
         let blocker =
             |blocking: &crate::model::Blocking| Some(blocker(listing.rows.get(blocking.socket)?, blocking.since));
         report.blocked_by = Some(event.blockers.iter().filter_map(blocker).collect());
     }
     report
+}
+
+/// The tracepoint behind an event: what is bound and does not listen, or could not be bound, is reported by bind(2).
+fn tracepoint(event: &Event, row: Option<&Row<'_>>, binds: Option<BindWay>) -> Option<&'static str> {
+    if event.seen != Seen::Kernel || event.kind == EventKind::Lost {
+        return None;
+    }
+    let is_bound = row.is_some_and(|row| matches!(row.socket.state, Some(State::Bound | State::Unconnected)));
+    match event.kind {
+        EventKind::BindFailed => binds.map(BindWay::tracepoint),
+        EventKind::Opened if is_bound => binds.map(BindWay::tracepoint),
+        _ => Some("inet_sock_set_state"),
+    }
 }
 
 fn fill<'a>(report: &mut EventReport<'a>, socket: SocketReport<'a>, gone: bool) {

@@ -1,6 +1,9 @@
 //! What the screen of `watch` says about what was asked of it.
 
+use std::time::Duration;
+
 use crate::model::Ways;
+use crate::render::text::{number, time};
 use crate::render::words::event;
 
 /// Why a key does nothing in a record.
@@ -15,6 +18,18 @@ pub const NEEDS_TERMINAL: &str =
 /// Why keys cannot come from where the record does.
 pub const NEEDS_KEYS: &str = "watch reads keys from standard input: name a file after --from";
 
+/// How long ago a socket was closed, and how long it had been open: the longest form first.
+pub fn closed(ago: Duration, lived: Option<Duration>) -> Vec<String> {
+    let closed = format!("closed {} s", ago.as_secs());
+    let whole = lived.map(|lived| format!("{closed}, {}", self::lived(lived)));
+    whole.into_iter().chain([closed, "closed".to_owned()]).collect()
+}
+
+/// How long a socket was open that is closed.
+pub fn lived(span: Duration) -> String {
+    format!("lived {}", time::short_span(span))
+}
+
 /// Where a snapshot was saved.
 pub fn saved(name: &str) -> String {
     format!("saved {name}")
@@ -28,6 +43,13 @@ pub fn not_a_speed(text: &str) -> String {
 /// Whether traffic is shown from now on.
 pub fn traffic(is_shown: bool) -> &'static str {
     if is_shown { "traffic: on (bytes per second of TCP connections)" } else { "traffic: off" }
+}
+
+/// That rates are too low, as so many connections at most ended unseen.
+pub fn lost_traffic(connections: u64) -> String {
+    let noun = if connections == 1 { "connection" } else { "connections" };
+    let count = number::thousands(usize::try_from(connections).unwrap_or(usize::MAX));
+    format!("rates are too low: the last bytes of up to {count} {noun} were lost (too many ended at once)")
 }
 
 /// What is not seen of the machine, and what would help.

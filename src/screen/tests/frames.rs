@@ -33,6 +33,18 @@ fn frames_of_four_sizes() {
 }
 
 #[test]
+fn a_closed_row_says_how_long_it_lived_in_its_state_or_behind_the_row() {
+    let row = |width: u16| {
+        let frame = busy(Charset::Unicode).frame(width, 40);
+        frame.lines().find(|line| line.starts_with('-')).unwrap().trim_end().to_owned()
+    };
+    // PEER, which has nothing to say of a listener, makes room.
+    assert!(row(120).contains("closed 3 s, lived 3.0 s      "), "{}", row(120));
+    assert!(row(120).ends_with("root"));
+    assert!(row(80).contains(" closed ") && !row(80).contains("lived"), "{}", row(80));
+}
+
+#[test]
 fn a_frame_of_a_locale_without_utf8_is_ascii() {
     let mut scene = busy(Charset::Ascii);
     for (width, height) in [(40, 8), (80, 24), (200, 50)] {

@@ -136,7 +136,7 @@ impl Scene {
             blockers: Vec::new(),
             lost: None,
         };
-        self.state.apply(Changes { snapshot, events: vec![event] });
+        self.state.apply(Changes { snapshot, events: vec![event], binds: None });
         self.lay();
     }
 

@@ -46,12 +46,12 @@ fn replayed() -> Scene {
     let mut scene = Scene::of(Charset::Unicode, Snapshot { sockets: Vec::new(), ..testing::snapshot() });
     scene.state = State::new(scene.style, choice());
     let mut first = None;
-    while let Some(Changes { snapshot, events }) = record.next().unwrap() {
+    while let Some(Changes { snapshot, events, binds }) = record.next().unwrap() {
         for event in events {
             let first = *first.get_or_insert(event.at);
             scene.now = event.at.duration_since(first).unwrap();
             scene.state.tick(scene.now);
-            scene.state.apply(Changes { snapshot: snapshot.clone(), events: vec![event] });
+            scene.state.apply(Changes { snapshot: snapshot.clone(), events: vec![event], binds });
         }
     }
     assert_eq!(record.strange, 0);

@@ -19,10 +19,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::spaces;
+use super::{host, spaces};
 use crate::collect::events::{Events, pause};
 use crate::collect::{CollectError, Polling, System};
-use crate::model::{Lost, Need, Observation, Protocol, Seen, Socket, SpaceChoice, SpaceId, Watching, Ways};
+use crate::model::{
+    Ended, Host, Lost, Need, Observation, Protocol, Seen, Socket, SpaceChoice, SpaceId, Watching, Ways,
+};
 use kernel::Kernel;
 use notices::{Group, Notice, Reader, calm_down};
 use poller::{Look, Poller};
@@ -36,8 +38,9 @@ const INTERVALS: [Duration; 2] = [Duration::from_secs(1), Duration::from_millis(
 /// The longest time in which no more than a glance is cast at the table: what only a whole look shows, as another owner of
 /// the same socket, is seen so much later at the most.
 const LONGEST: Duration = Duration::from_secs(15);
-/// How much less time glances may take than whole looks.
-const GLANCES: u32 = 10;
+/// How much less time glances may take than whole looks, at the least and where that makes them wait for `AT_REST` at most.
+const GLANCES: [u32; 2] = [10, 20];
+const AT_REST: Duration = Duration::from_secs(1);
 /// What has happened may go on: for so long everything is looked at.
 const SETTLING: Duration = Duration::from_secs(2);
 
@@ -190,9 +193,11 @@ impl Live {
 
     fn look(&mut self, look: Look) -> Observation {
         let usual = INTERVALS[usize::from(self.kernel.is_none())];
+        let after = |took: Duration| pause(self.interval, usual, took);
         // A glance that shows nothing new is worth less time.
-        let took = if look.whole.is_some() { look.took } else { look.took * GLANCES };
-        let wait = if std::mem::take(&mut self.again) { Duration::ZERO } else { pause(self.interval, usual, took) };
+        let [least, most] = GLANCES.map(|share| after(look.took * share));
+        let wait = if look.whole.is_some() { after(look.took) } else { least.max(most.min(AT_REST)) };
+        let wait = if std::mem::take(&mut self.again) { Duration::ZERO } else { wait };
         self.due = Instant::now() + wait;
         let Some(look) = look.whole else { return Observation::Same(look.begun) };
         self.whole_due = Instant::now() + LONGEST;
@@ -219,7 +224,8 @@ impl Events for Live {
         // In this order: what was opened before a notice or a table was made is taken after it, and told before it.
         let look = self.poller.take().transpose()?;
         let (mut notices, mut lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
-        let ended: Vec<Socket> = notices.iter().filter(|_| self.traffic).filter_map(Notice::carried).collect();
+        let connections: Vec<Socket> = notices.iter().filter(|_| self.traffic).filter_map(Notice::carried).collect();
+        let ended = Ended { connections, lost: if self.traffic { lost.tcp } else { 0 } };
         if self.kernel.is_some() {
             // The program has told of these; their notices are read for what they have carried alone.
             notices.retain(|notice| notice.socket.protocol != Protocol::Tcp);
@@ -230,18 +236,23 @@ impl Events for Live {
         if self.known.leaves_open(&records) {
             self.restless = Instant::now() + SETTLING;
         }
-        let mut observations = self.known.observed(records);
-        if !ended.is_empty() {
+        // First: a reader that has come to what happened last knows by then how much is missing before it.
+        let mut observations = self.lost(lost, has_come);
+        observations.extend(self.known.observed(records));
+        if !ended.connections.is_empty() || ended.lost > 0 {
             observations.push(Observation::Ended(ended));
         }
         observations.extend(self.known.noticed(notices));
-        observations.extend(self.lost(lost, has_come));
         observations.extend(look.map(|look| self.look(look)));
         Ok(observations)
     }
 
     fn ways(&self) -> &Ways {
         &self.ways
+    }
+
+    fn host(&self) -> Option<Host> {
+        Some(host::describe(SystemTime::now()))
     }
 
     fn want_traffic(&mut self, is_wanted: bool) {
