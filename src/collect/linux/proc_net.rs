@@ -3,7 +3,8 @@
 //! Source: proc_pid_net(5), `net/ipv4/tcp_ipv4.c`, `net/ipv4/udp.c`. The text lacks v6only, device, accept queue limit,
 //! cookie and cgroup.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use super::kernel_socket::{KernelSocket, address};
@@ -14,7 +15,7 @@ use crate::model::{Endpoint, Family, Protocol};
 pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec<KernelSocket>) -> io::Result<usize> {
     let suffix = if family == Family::Ipv6 { "6" } else { "" };
     let path = directory.join(format!("{}{suffix}", protocol.name()));
-    match std::fs::read(&path) {
+    match File::open(&path).and_then(|table| whole(&table)) {
         Ok(text) => Ok(parse(&text, protocol, family, rows)),
         Err(error) if error.kind() == io::ErrorKind::NotFound && directory.is_dir() => match (protocol, family) {
             (_, Family::Ipv6) | (Protocol::UdpLite, _) => Ok(0),
@@ -22,6 +23,43 @@ pub fn read(directory: &Path, protocol: Protocol, family: Family, rows: &mut Vec
         },
         Err(error) => Err(error),
     }
+}
+
+/// The largest row, with room to spare. The kernel's buffer holds at least a page, which is never below 4 KiB.
+const MOST_ROW: usize = 512;
+const PAGE: usize = 4096;
+
+/// Reads a table to its end.
+///
+/// A piece that had room for another row, in the kernel's buffer and in this one, is the last. To ask once more, until
+/// nothing comes, has the kernel walk over all connections of the host again, which is most of the time that a table of
+/// TCP takes. Source: `seq_read_iter` in `fs/seq_file.c`, `tcp_seq_start` in `net/ipv4/tcp_ipv4.c`.
+fn whole(mut table: impl Read) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let length = match table.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            length => length?,
+        };
+        text.extend_from_slice(&piece[..length]);
+        if length < PAGE - MOST_ROW {
+            return Ok(text);
+        }
+    }
+}
+
+/// Whether the kernel counts no TCP socket of the family here, those left out that no process has: connections that are
+/// being established or are over. Two looks must agree, since the count is a sum over the processors, and sockets may come
+/// and go on several of them while it is made. Source: `sockstat_seq_show` in `net/ipv4/proc.c`, `net/ipv6/proc.c`.
+pub fn has_no_tcp(directory: &Path, family: Family) -> bool {
+    let (file, line) = match family {
+        Family::Ipv4 => ("sockstat", "TCP: inuse 0"),
+        Family::Ipv6 => ("sockstat6", "TCP6: inuse 0"),
+    };
+    let path = directory.join(file);
+    let is_none = |text: &str| text.lines().any(|other| other == line || other.starts_with(&format!("{line} ")));
+    (0..2).all(|_| std::fs::read_to_string(&path).is_ok_and(|text| is_none(&text)))
 }
 
 /// Appends the well-formed rows; returns how many lines are malformed.
@@ -152,6 +190,48 @@ mod tests {
         assert!(matches!(read(&empty, Protocol::Tcp, Family::Ipv6, &mut rows), Ok(0)));
         assert!(read(&empty, Protocol::Tcp, Family::Ipv4, &mut rows).is_err());
         std::fs::remove_dir(&empty).unwrap();
+    }
+
+    #[test]
+    fn a_table_is_read_up_to_a_piece_with_room_for_another_row_and_never_beyond() {
+        struct Pieces(Vec<usize>);
+        impl Read for Pieces {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let length = self.0.remove(0);
+                buffer[..length].fill(b'x');
+                Ok(length)
+            }
+        }
+        for (pieces, left) in [(vec![4050, 65_536, 3600, 150, 150], 1), (vec![0, 1], 1), (vec![4050, 0], 0)] {
+            let whole_length: usize = pieces[..pieces.len() - left].iter().sum();
+            let mut table = Pieces(pieces);
+            assert_eq!(whole(&mut table).unwrap().len(), whole_length);
+            assert_eq!(table.0.len(), left);
+        }
+    }
+
+    #[test]
+    fn a_space_has_no_tcp_only_where_the_kernel_says_so() {
+        let folder = std::env::temp_dir().join(format!("portscope-no-tcp-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let says = |file: &str, text: &str, family| {
+            std::fs::write(folder.join(file), text).unwrap();
+            has_no_tcp(&folder, family)
+        };
+        let head = "sockets: used 7\n";
+        assert!(says(
+            "sockstat",
+            &format!("{head}TCP: inuse 0 orphan 0 tw 0 alloc 9 mem 0\nUDP: inuse 1\n"),
+            Family::Ipv4
+        ));
+        assert!(!says("sockstat", &format!("{head}TCP: inuse 01 orphan 0 tw 0 alloc 9 mem 0\n"), Family::Ipv4));
+        assert!(!says("sockstat", head, Family::Ipv4));
+        assert!(says("sockstat6", "TCP6: inuse 0\nUDP6: inuse 4\n", Family::Ipv6));
+        assert!(!says("sockstat6", "TCP6: inuse 2\nUDP6: inuse 0\n", Family::Ipv6));
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(!has_no_tcp(&folder, Family::Ipv4));
+        let _listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        assert!(!has_no_tcp("/proc/self/net".as_ref(), Family::Ipv4));
     }
 
     proptest! {

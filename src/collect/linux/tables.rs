@@ -202,6 +202,10 @@ impl Tables {
         let lasting = self.text.iter().find(|text| is_there(text)).or(self.text.first());
         let Some(text) = lasting else { return Err(CollectError::SocketTable { protocol, reason: refused }) };
         rows.truncate(before);
+        // To look for listeners, the kernel walks over every connection of the host, whatever space that is of.
+        if protocol == Protocol::Tcp && states & !WITHOUT_PEER == 0 && proc_net::has_no_tcp(text, family) {
+            return Ok(());
+        }
         match proc_net::read(text, protocol, family, rows) {
             Ok(malformed) => {
                 self.malformed += malformed;
@@ -248,6 +252,9 @@ impl Tables {
 fn is_there(text: &Path) -> bool {
     text.join("protocols").exists()
 }
+
+/// The states of TCP sockets that are connected to nothing: listening, closed, bound.
+const WITHOUT_PEER: u32 = 1 << 10 | 1 << 7 | 1 << 13;
 
 /// The kernel's bits for the states: a bit is the state's number in `tcp_states.h`.
 fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
