@@ -15,6 +15,7 @@ pub mod descriptors;
 mod events;
 mod executable;
 mod forwards;
+mod homes;
 pub mod host;
 pub mod kernel_socket;
 mod mountinfo;
@@ -88,12 +89,14 @@ pub mod fuzzing {
     pub fn bpf_records(bytes: &[u8]) {
         super::events::fuzzing::records(bytes);
         super::owners::fuzzing::records(bytes);
+        super::homes::fuzzing::records(bytes);
     }
 
     /// Reads the kernel's description of its types.
     pub fn btf(bytes: &[u8]) {
         super::events::fuzzing::types(bytes);
         super::owners::fuzzing::types(bytes);
+        super::homes::fuzzing::types(bytes);
     }
 
     /// Reads `/proc/net/ip_vs`.

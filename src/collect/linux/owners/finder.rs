@@ -120,8 +120,8 @@ fn in_order(inodes: &BTreeSet<Inode>) -> Vec<u64> {
     inodes.iter().map(|inode| inode.0).collect()
 }
 
-/// Says whether this thread has the capabilities that the iterator takes.
-fn may_load_programs() -> bool {
+/// Says whether this thread has the capabilities that iterators of BPF take.
+pub fn may_load_programs() -> bool {
     use rustix::thread::CapabilitySet as Set;
     let Ok(sets) = rustix::thread::capabilities(None) else { return false };
     sets.effective.contains(Set::SYS_ADMIN) || sets.effective.contains(Set::BPF | Set::PERFMON)

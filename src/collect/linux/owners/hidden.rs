@@ -25,7 +25,7 @@ pub fn reason(coverage: &Coverage) -> HiddenBecause {
 }
 
 /// Says whether processes outside of this one's pid namespace may exist.
-fn is_in_pid_namespace() -> bool {
+pub fn is_in_pid_namespace() -> bool {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata("/proc/self/ns/pid").is_ok_and(|metadata| metadata.ino() != FIRST_PID_NAMESPACE)
 }

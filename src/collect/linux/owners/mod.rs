@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
 use crate::model::{Coverage, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
-pub use finder::Finder;
-pub use hidden::leaves_out;
+pub use finder::{Finder, may_load_programs};
+pub use hidden::{is_in_pid_namespace, leaves_out};
 pub use indirect::in_flight;
 pub use task_iter::Facts;
 

@@ -17,6 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
+use super::homes::Homes;
 use super::{mountinfo, procfs, sysctl};
 use crate::model::{Origin, SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
@@ -99,11 +100,18 @@ fn numbers_the_first() -> bool {
 /// Finds the namespaces that a process lives in or that are mounted, and says how each is called; the one of this
 /// process first. `with_threads` looks for threads with a namespace of their own too.
 pub fn find(with_threads: bool) -> io::Result<Vec<Namespace>> {
+    let pids = pids()?;
+    let homes = Homes::ask(pids.len());
+    found(pids, homes, with_threads)
+}
+
+fn found(pids: Vec<u32>, homes: Option<Homes>, with_threads: bool) -> io::Result<Vec<Namespace>> {
     let mut found: Vec<Namespace> = Vec::new();
     let own = tables_of("self");
     let host = tables_of("1");
     let mut index_of: HashMap<u64, usize> = HashMap::new();
-    for pid in pids()? {
+    let mut lives = Lives { homes, tables: HashMap::new() };
+    for pid in pids {
         let mut lives_in = |pid: u32, tables: u64| {
             let index = *index_of.entry(tables).or_insert_with(|| {
                 found.push(Namespace { tables: Some(tables), ..Namespace::new(0) });
@@ -112,12 +120,12 @@ pub fn find(with_threads: bool) -> io::Result<Vec<Namespace>> {
             found[index].pids.push(pid);
         };
         // One that has ended, or that is dead and waits for its parent, lives nowhere; its threads may live on.
-        let tables = tables_of(&pid.to_string());
+        let tables = lives.tables_of(pid);
         if let Some(tables) = tables {
             lives_in(pid, tables);
         }
         if with_threads || tables.is_none() {
-            for (thread, tables) in threads::elsewhere(pid, tables) {
+            for (thread, tables) in lives.elsewhere(pid, tables) {
                 lives_in(thread, tables);
             }
         }
@@ -140,6 +148,42 @@ pub fn find(with_threads: bool) -> io::Result<Vec<Namespace>> {
     }
     found.sort_by_key(|group| group.tables.is_none() || group.tables != own);
     Ok(found)
+}
+
+/// Where processes live, as the kernel tells it, or else as /proc does.
+struct Lives {
+    homes: Option<Homes>,
+    /// The inode of the tables of each namespace that the kernel named.
+    tables: HashMap<u32, u64>,
+}
+
+impl Lives {
+    /// The inode of a table of the namespace that the process lives in.
+    fn tables_of(&mut self, pid: u32) -> Option<u64> {
+        let home = match self.homes.as_ref().and_then(|homes| homes.of(pid)) {
+            // It may have begun after the kernel was asked, or be one that this system keeps from programs.
+            None => return tables_of(&pid.to_string()),
+            Some(0) => return None,
+            Some(home) => home,
+        };
+        if let Some(tables) = self.tables.get(&home) {
+            return Some(*tables);
+        }
+        let tables = tables_of(&pid.to_string())?;
+        // It may have moved since the kernel was asked, and then these are not the tables of that namespace.
+        if namespace_of(pid) == Some(home.into()) {
+            self.tables.insert(home, tables);
+        }
+        Some(tables)
+    }
+
+    /// One thread for each namespace that threads of the process live in and its main thread does not.
+    fn elsewhere(&self, pid: u32, tables: Option<u64>) -> Vec<(u32, u64)> {
+        match self.homes.as_ref().and_then(|homes| homes.apart(pid)) {
+            Some(threads) => threads::elsewhere(threads, tables),
+            None => threads::elsewhere(&threads::others(pid), tables),
+        }
+    }
 }
 
 /// The number of the namespace that these processes live in. A user without CAP_SYS_PTRACE may follow only the links of
@@ -210,6 +254,39 @@ mod tests {
         let found = find(true).unwrap();
         assert_eq!(found[0].space.id, current().id);
         assert!(found[0].pids.contains(&std::process::id()));
+    }
+
+    #[test]
+    fn the_kernel_and_proc_tell_the_same_of_where_processes_and_threads_live() {
+        let Ok(homes) = Homes::asked() else {
+            eprintln!("skipped: loading a BPF program needs root");
+            return;
+        };
+        drop(homes);
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            #[expect(deprecated, reason = "the safe variant needs a newer rustix")]
+            rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).unwrap();
+            wait.recv().unwrap();
+        });
+        let apart = told.recv().unwrap();
+        let own = [std::process::id(), apart];
+        let where_own_live = |homes: Option<Homes>| -> Vec<(u64, bool, u32)> {
+            let found = found(pids().unwrap(), homes, true).unwrap();
+            let lives = |found: &Namespace| {
+                let pids = found.pids.iter().copied().filter(|pid| own.contains(pid));
+                pids.map(|pid| (found.space.id.0, found.has_own_id, pid)).collect::<Vec<_>>()
+            };
+            found.iter().flat_map(lives).collect()
+        };
+        let by_kernel = where_own_live(Some(Homes::asked().unwrap()));
+        let by_proc = where_own_live(None);
+        end.send(()).unwrap();
+        thread.join().unwrap();
+        assert_eq!(by_kernel.len(), 2);
+        assert_eq!(by_kernel, by_proc);
     }
 
     proptest! {

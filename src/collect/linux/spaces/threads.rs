@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use super::{procfs, tables_of};
 
 /// The threads of a process but for the main one.
-fn others(pid: u32) -> Vec<u32> {
+pub fn others(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task");
     // The kernel counts the threads as links of the folder, which spares reading that of nearly every process.
     if fs::metadata(&path).is_ok_and(|folder| folder.nlink() <= 3) {
@@ -20,11 +20,11 @@ fn others(pid: u32) -> Vec<u32> {
     threads.into_iter().flatten().filter(|thread| *thread != pid).collect()
 }
 
-/// One thread for each namespace that the threads of the process live in and its main thread does not, by the inode of
-/// the namespace's tables. A thread's number serves below /proc as that of a process does.
-pub fn elsewhere(pid: u32, tables_of_main: Option<u64>) -> Vec<(u32, u64)> {
+/// One thread for each namespace that these threads of a process live in and its main thread does not, by the inode of the
+/// namespace's tables. A thread's number serves below /proc as that of a process does.
+pub fn elsewhere(threads: &[u32], tables_of_main: Option<u64>) -> Vec<(u32, u64)> {
     let mut found: Vec<(u32, u64)> = Vec::new();
-    for thread in others(pid) {
+    for &thread in threads {
         let Some(tables) = tables_of(&thread.to_string()) else { continue };
         if Some(tables) != tables_of_main && !found.iter().any(|(_, known)| *known == tables) {
             found.push((thread, tables));
