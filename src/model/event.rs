@@ -175,7 +175,7 @@ pub enum Observation {
     },
     /// Connections that have ended, where that is wanted.
     Ended(Ended),
-    /// A look at the table that was begun then has shown nothing new.
+    /// No table that was begun before then comes any more: a look has shown nothing new, or none goes on.
     Same(SystemTime),
     /// The table of sockets. Everything that happened before the table was read, and is reported at all, has been reported.
     Table(Box<Snapshot>),

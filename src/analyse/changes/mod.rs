@@ -48,7 +48,7 @@ pub struct Ledger {
     processes: BTreeMap<Pid, Process>,
     spaces: BTreeMap<SpaceId, Space>,
     users: BTreeMap<Uid, String>,
-    /// Sockets that were closed since the last table was begun, by cookie: a table may still have them.
+    /// Sockets that were closed and that a table may still have, by cookie.
     closed: HashMap<u64, SystemTime>,
     /// Sockets that the last table no longer had, by cookie: the kernel's record of their end may still come.
     missed: HashSet<u64>,
@@ -94,8 +94,7 @@ impl Ledger {
             // Not an event: a sighting or a table already reports that they have ended.
             Observation::Ended(_) => {}
             Observation::Table(table) => self.compare(*table, &mut page),
-            // No table that is begun before that comes any more.
-            Observation::Same(begun) => self.closed.retain(|_, at| *at >= begun),
+            Observation::Same(begun) => self.forget_closed(begun),
         }
         self.changes(page)
     }
@@ -271,7 +270,7 @@ impl Ledger {
                 page.closed(begun, kind, Seen::Poll, &open.socket, open.since);
             }
         }
-        self.closed.retain(|_, at| *at >= begun);
+        self.forget_closed(begun);
         self.has_lost = false;
         self.table = Some(Snapshot { sockets: Vec::new(), processes: BTreeMap::new(), ..table });
     }
@@ -324,6 +323,15 @@ impl Ledger {
             None => Snapshot { spaces, sockets, processes, users, ..open::nothing(self.host.clone()) },
         };
         Changes { snapshot, events, binds: self.options.binds }
+    }
+
+    /// Forgets the sockets that were closed before a look was begun: its table does not have them, nor do later ones.
+    fn forget_closed(&mut self, begun: SystemTime) {
+        self.closed.retain(|_, at| *at >= begun);
+        if self.closed.is_empty() {
+            // The room of a burst is given back, and need not be gone through again.
+            self.closed = HashMap::new();
+        }
     }
 
     /// Forgets processes that hold nothing that is open.

@@ -273,14 +273,15 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     use super::*;
-    use crate::model::{Need, Port, Protocol, State};
+    use crate::model::{Need, Protocol, State};
 
     fn listener() -> (TcpListener, Socket) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = Port::new(listener.local_addr().unwrap().port());
+        // Another socket may have the same port at another address.
+        let inode = Some(Inode(rustix::fs::fstat(&listener).unwrap().st_ino));
         let need = Need { protocols: vec![Protocol::Tcp], states: Some(vec![State::Listen]), ..Need::default() };
         let sockets = crate::collect::linux::sockets(&need).unwrap();
-        (listener, sockets.into_iter().find(|socket| socket.local.port == port).unwrap())
+        (listener, sockets.into_iter().find(|socket| socket.inode == inode).unwrap())
     }
 
     fn sleeping(stdin: impl Into<Stdio>) -> Child {

@@ -231,7 +231,9 @@ impl Events for Live {
             notices.retain(|notice| notice.socket.protocol != Protocol::Tcp);
             lost.tcp = 0;
         }
+        let idle_since = (look.is_none() && !self.poller.is_busy).then(SystemTime::now);
         let records = self.kernel.as_mut().map(|kernel| kernel.take(MOST_RECORDS)).unwrap_or_default();
+        let has_closed = !records.is_empty() || !notices.is_empty();
         let has_come = look.is_some() || !records.is_empty();
         if self.known.leaves_open(&records) {
             self.restless = Instant::now() + SETTLING;
@@ -244,6 +246,8 @@ impl Events for Live {
         }
         observations.extend(self.known.noticed(notices));
         observations.extend(look.map(|look| self.look(look)));
+        // Between two looks thousands of sockets may be closed, and on a busy host it is long until the next one.
+        observations.extend(idle_since.filter(|_| has_closed).map(Observation::Same));
         Ok(observations)
     }
 
@@ -282,5 +286,42 @@ pub mod fuzzing {
     /// Reads where the kernel keeps things.
     pub fn types(bytes: &[u8]) {
         let _ = super::layout::Layout::of(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::model::Act;
+
+    #[test]
+    fn between_two_looks_it_says_that_no_older_table_comes() {
+        let watching = Watching {
+            connections: false,
+            interval: Some(Duration::from_hours(1)),
+            poll_only: false,
+            drop_privileges: false,
+        };
+        let mut live = Live::start(&Need::default(), watching).unwrap();
+        let patience = Instant::now() + Duration::from_mins(1);
+        let mut until = |is_it: &dyn Fn(&[Observation]) -> bool| {
+            while !is_it(&live.next(Duration::from_millis(100)).unwrap()) {
+                assert!(Instant::now() < patience);
+            }
+        };
+        until(&|seen| seen.iter().any(|observation| matches!(observation, Observation::Table(_))));
+        // The next look is an hour away; what was closed until then would be kept.
+        until(&|seen| {
+            drop(UdpSocket::bind(("127.0.0.1", 0)).unwrap());
+            let is_closed = |observation: &Observation| match observation {
+                Observation::Sightings { sightings, .. } => {
+                    sightings.iter().any(|sighting| sighting.act == Act::Closed)
+                }
+                _ => false,
+            };
+            seen.iter().any(is_closed) && matches!(seen.last(), Some(Observation::Same(_)))
+        });
     }
 }

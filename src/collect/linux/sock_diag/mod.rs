@@ -228,8 +228,10 @@ mod tests {
         rows
     }
 
+    /// Another socket may have the same port at another address.
     fn has_port(rows: &[KernelSocket], port: u16) -> bool {
-        rows.iter().any(|row| row.local.port.get() == port)
+        let address = std::net::IpAddr::from([127, 0, 0, 1]);
+        rows.iter().any(|row| (row.local.address, row.local.port.get()) == (address, port))
     }
 
     #[test]
