@@ -82,7 +82,7 @@ fn process(
     {
         return known;
     }
-    let directory = living(open_process(*pid)?, *pid);
+    let (directory, exe) = living(open_process(*pid)?, *pid);
     let directory = directory.as_fd();
     if !still_holds(directory, held) {
         return None;
@@ -91,13 +91,13 @@ fn process(
         && !need.argv
         && !need.dossier
     {
-        let exe = need.exe.then(|| link(directory, "exe").map(PathBuf::from)).flatten();
+        let exe = exe.filter(|_| need.exe).map(PathBuf::from);
         let executable = executable(directory, need, exe.as_deref(), process.uid);
         return Some(Process { exe, executable, belonging: belonging(directory, need), ..process });
     }
     let stat = Stat::read(directory)?;
     // A process may have blanked its name; the file's is shown then.
-    let exe = if need.exe || stat.name.is_empty() { link(directory, "exe") } else { None };
+    let exe = exe.filter(|_| need.exe || stat.name.is_empty());
     let mut described = Process {
         // Reading the arguments of a process in uninterruptible sleep can block as long as the sleep lasts.
         argv: (need.argv && stat.state != b'D').then(|| arguments(directory)).flatten(),

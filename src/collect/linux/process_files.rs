@@ -23,19 +23,22 @@ pub const PATIENCE: Duration = Duration::from_millis(250);
 /// More of a command line is not read: it may be as long as memory.
 pub const MOST_ARGV: usize = 64 * 1024;
 
-/// Returns the handle of a thread that lives where the main thread has ended: nothing can be read of that any more.
-pub fn living(process: OwnedFd, pid: Pid) -> OwnedFd {
+/// Returns the handle of a thread that lives where the main thread has ended: nothing can be read of that any more; and
+/// the path of what it runs, where that may be read.
+pub fn living(process: OwnedFd, pid: Pid) -> (OwnedFd, Option<OsString>) {
     // The descriptors of a thread that has ended can be opened, and there are none.
-    let has_ended = |handle: &OwnedFd| link(handle.as_fd(), "exe").is_none() && is_dead(handle.as_fd());
-    if !has_ended(&process) {
-        return process;
+    let exe = link(process.as_fd(), "exe");
+    if exe.is_some() || !is_dead(process.as_fd()) {
+        return (process, exe);
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let threads = openat(&process, "task", flags, Mode::empty()).and_then(|tasks| Ok((numbers(tasks.as_fd())?, tasks)));
-    let Ok((threads, tasks)) = threads else { return process };
+    let Ok((threads, tasks)) = threads else { return (process, None) };
     let others = threads.into_iter().filter(|thread| *thread != pid.0);
     let mut living = others.filter_map(|thread| openat(&tasks, thread.to_string(), flags, Mode::empty()).ok());
-    living.find(|thread| !is_dead(thread.as_fd())).unwrap_or(process)
+    let living = living.find(|thread| !is_dead(thread.as_fd())).unwrap_or(process);
+    let exe = link(living.as_fd(), "exe");
+    (living, exe)
 }
 
 /// Says whether the main thread of a process, or another thread, has ended.
@@ -75,7 +78,7 @@ pub fn is_running(pid: Pid, started: u64) -> bool {
     let per_second = u128::from(rustix::param::clock_ticks_per_second());
     let expected = u64::try_from(u128::from(started) * per_second / 1_000_000_000).unwrap_or(u64::MAX);
     let is_it = Stat::read(directory.as_fd()).is_some_and(|stat| stat.started.abs_diff(expected) <= 1);
-    is_it && !is_dead(living(directory, pid).as_fd())
+    is_it && !is_dead(living(directory, pid).0.as_fd())
 }
 
 /// The fields of `/proc/PID/stat` that are of use here. Source: proc_pid_stat(5).

@@ -40,22 +40,27 @@ impl Folders {
 
     /// The project that the process behind the handle of `/proc/PID` works on; absent also where that cannot be known.
     pub fn project_of(&mut self, directory: BorrowedFd<'_>) -> Option<Project> {
+        let (place, top) = (Identity::behind(directory, "cwd")?, Identity::behind(directory, "root")?);
+        if place == top {
+            return None;
+        }
+        let key = (place, top, Rights::of(directory)?);
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
         // Both are opened as they are, without a look at any name of theirs.
         let open = |name| {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             openat(directory, name, flags, Mode::empty()).ok()
         };
         let (cwd, root) = (open("cwd")?, open("root")?);
+        // The process may have moved meanwhile.
         let (place, top) = (Identity::of(cwd.as_fd())?, Identity::of(root.as_fd())?);
-        let rights = Rights::of(directory)?;
         if place == top {
             return None;
         }
-        let key = (place, top, rights);
-        if let Some(known) = self.known.get(&key) {
-            return known.clone();
-        }
-        let rights = key.2.clone();
+        let rights = key.2;
+        let key = (place, top, rights.clone());
         let mounts = &mut self.mounts;
         let search = || {
             let mut search = Search { directory, root: &root, top, owners: vec![0, rights.uid], mounts };

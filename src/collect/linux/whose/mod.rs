@@ -11,9 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::folder::Folders;
@@ -54,8 +53,43 @@ pub struct Looking {
     jobs: Arc<Vec<Job>>,
     next: Arc<AtomicUsize>,
     wants_runs: bool,
-    answers: Receiver<(Pid, Answer)>,
-    sender: Sender<(Pid, Answer)>,
+    answers: Arc<Answers>,
+}
+
+/// What was learned so far. Who waits for it is woken at the end alone: to be woken takes longer than to find an answer.
+struct Answers {
+    found: Mutex<Found>,
+    is_complete: Condvar,
+}
+
+struct Found {
+    answers: Vec<(Pid, Answer)>,
+    /// How many answers are to come.
+    left: usize,
+}
+
+impl Answers {
+    fn of(jobs: &[Job]) -> Answers {
+        let found = Found { answers: Vec::with_capacity(jobs.len()), left: jobs.len() };
+        Answers { found: Mutex::new(found), is_complete: Condvar::new() }
+    }
+
+    fn add(&self, pid: Pid, answer: Answer) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.answers.push((pid, answer));
+        found.left -= 1;
+        if found.left == 0 {
+            self.is_complete.notify_one();
+        }
+    }
+
+    /// What has come after all answers are there, or after a while; and how many are still to come.
+    fn take(&self) -> (Vec<(Pid, Answer)>, usize) {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.is_complete.wait_timeout_while(found, PATIENCE, |found| found.left > 0);
+        let (mut found, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut found.answers), found.left)
+    }
 }
 
 impl Looking {
@@ -84,21 +118,22 @@ impl Looking {
         let wanted = (jobs.len() / WORTH_A_WORKER + 1).min(MOST_WORKERS);
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let workers = if wanted > 1 { wanted.min(cores()) } else { 1 };
-        let (sender, answers) = mpsc::channel();
+        let answers = Arc::new(Answers::of(&jobs));
         let next = Arc::new(AtomicUsize::new(0));
-        let looking = Looking { jobs: Arc::new(jobs), next, wants_runs: need.runs, answers, sender };
+        let looking = Looking { jobs: Arc::new(jobs), next, wants_runs: need.runs, answers };
         (0..workers).for_each(|_| looking.add_worker());
         Some(looking)
     }
 
     /// Starts a worker; where the system gives no thread, what would be read stays unknown.
     fn add_worker(&self) {
-        let (jobs, next, sender) = (Arc::clone(&self.jobs), Arc::clone(&self.next), self.sender.clone());
+        let (jobs, next, answers) = (Arc::clone(&self.jobs), Arc::clone(&self.next), Arc::clone(&self.answers));
         let wants_runs = self.wants_runs;
         let work = move || {
             let mut folders = Folders::default();
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if sender.send((job.pid, answer(job, wants_runs, &mut folders))).is_err() || folders.is_stranded() {
+                answers.add(job.pid, answer(job, wants_runs, &mut folders));
+                if folders.is_stranded() {
                     break;
                 }
             }
@@ -110,25 +145,24 @@ impl Looking {
     pub fn finish(self, processes: &mut BTreeMap<Pid, Process>) {
         let until = Instant::now() + MOST_PATIENCE;
         let mut lost = 0;
-        let mut left = self.jobs.len();
-        while left > 0 && Instant::now() < until {
-            match self.answers.recv_timeout(PATIENCE) {
-                Ok((pid, answer)) => {
-                    left -= 1;
-                    if let Some(process) = processes.get_mut(&pid) {
-                        process.runs = process.runs.take().or(answer.runs);
-                        process.cwd = process.cwd.take().or(answer.cwd);
-                        process.project = answer.project;
-                    }
+        loop {
+            let (answers, left) = self.answers.take();
+            if answers.is_empty() && left > 0 {
+                lost += 1;
+                if self.next.load(Ordering::Relaxed) >= self.jobs.len() || lost > MOST_LOST {
+                    return;
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    lost += 1;
-                    if self.next.load(Ordering::Relaxed) >= self.jobs.len() || lost > MOST_LOST {
-                        return;
-                    }
-                    self.add_worker();
+                self.add_worker();
+            }
+            for (pid, answer) in answers {
+                if let Some(process) = processes.get_mut(&pid) {
+                    process.runs = process.runs.take().or(answer.runs);
+                    process.cwd = process.cwd.take().or(answer.cwd);
+                    process.project = answer.project;
                 }
-                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if left == 0 || Instant::now() >= until {
+                return;
             }
         }
     }

@@ -47,8 +47,12 @@ impl Entry {
     /// Looks at a name in a folder, and follows no link; an empty name is the folder itself. Nothing is found out about
     /// mounts on a kernel that does not number them (before 5.8).
     pub fn at(folder: BorrowedFd<'_>, name: &str) -> Result<Entry, Errno> {
-        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
-        let flags = if name.is_empty() { flags | AtFlags::EMPTY_PATH } else { flags };
+        let flags = if name.is_empty() { AtFlags::EMPTY_PATH } else { AtFlags::empty() };
+        Entry::ask(folder, name, flags | AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    fn ask(folder: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Result<Entry, Errno> {
+        let flags = flags | AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC;
         let wanted = StatxFlags::TYPE | StatxFlags::UID | StatxFlags::INO | StatxFlags::MNT_ID;
         let found = statx(folder, name, flags, wanted)?;
         if found.stx_mask & StatxFlags::MNT_ID.bits() == 0 {
@@ -67,6 +71,12 @@ impl Identity {
     /// That of the file behind the descriptor.
     pub fn of(file: BorrowedFd<'_>) -> Option<Identity> {
         Entry::at(file, "").ok().map(|entry| entry.identity)
+    }
+
+    /// That of the folder that a process works in, or has as its root: the link leads to the folder as it is, without a
+    /// look at any name of it.
+    pub fn behind(process: BorrowedFd<'_>, link: &str) -> Option<Identity> {
+        Entry::ask(process, link, AtFlags::empty()).ok().map(|entry| entry.identity)
     }
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 
 use super::*;
 use crate::model::ProjectSource;
@@ -321,10 +322,10 @@ fn a_file_system_that_a_program_serves_is_not_asked() {
 fn readers_that_wait_for_ever_are_given_up_and_the_others_are_read() {
     let own = Pid(std::process::id());
     let job = |pid| Job { pid, held: Vec::new(), wants_project: true };
-    let (sender, answers) = mpsc::channel();
     // The reader of the first process never comes back.
     let jobs = Arc::new(vec![job(Pid(u32::MAX)), job(own)]);
-    let looking = Looking { jobs, next: Arc::new(AtomicUsize::new(1)), wants_runs: true, answers, sender };
+    let answers = Arc::new(Answers::of(&jobs));
+    let looking = Looking { jobs, next: Arc::new(AtomicUsize::new(1)), wants_runs: true, answers };
     let process = |pid| Process { pid, ..crate::testing::snapshot().processes[&Pid(700)].clone() };
     let mut processes = BTreeMap::from([(own, process(own)), (Pid(u32::MAX), process(Pid(u32::MAX)))]);
     let before = Instant::now();
