@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::model::{Listing, Row};
 use crate::render::document::envelope;
 use crate::render::document::listing::{self, Report, SocketReport};
+use crate::render::document::owner_texts::OwnerTexts;
 use crate::render::table::in_order;
 use crate::render::text::safe::is_deceptive;
 use crate::render::text::time;
@@ -43,12 +44,14 @@ pub fn write_report(
     let start = around.windows(list.len()).position(|part| part == list).map_or(around.len(), |at| at + list.len());
     let after = around.split_off(start);
     out.write_all(&plain(around)?)?;
+    let owners = OwnerTexts::of(listing.snapshot);
     in_order::write(out, &in_order::blocks(&listing.rows), |block, rows: &&[Row<'_>], text| {
         for (index, row) in rows.iter().enumerate() {
             if block + index > 0 {
                 text.push(b',');
             }
-            serde_json::to_writer(&mut *text, &listing::socket(row))?;
+            serde_json::to_writer(&mut *text, &listing::owned(row, (), None))?;
+            owners.fill_in(row, text)?;
         }
         *text = plain(std::mem::take(text))?;
         Ok(())
@@ -88,18 +91,20 @@ struct Line<'a> {
     space_label: &'a str,
     space_kind: &'a str,
     #[serde(flatten)]
-    socket: &'a SocketReport<'a>,
+    socket: &'a SocketReport<'a, ()>,
 }
 
 /// Writes one socket a line, each with its host and time, so that the lines of many hosts and days can be put together.
 pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()> {
     let host = listing.snapshot.host.name.as_deref();
     let captured_at = &time::rfc3339(listing.snapshot.host.captured_at);
+    let owners = OwnerTexts::of(listing.snapshot);
     in_order::write(out, &in_order::blocks(&listing.rows), |_, rows: &&[Row<'_>], text| {
         for row in *rows {
             let (space_label, space_kind) = (row.space.label.as_str(), row.space.kind.name());
-            let line = Line { host, captured_at, space_label, space_kind, socket: &listing::socket(row) };
+            let line = Line { host, captured_at, space_label, space_kind, socket: &listing::owned(row, (), None) };
             serde_json::to_writer(&mut *text, &line)?;
+            owners.fill_in(row, text)?;
             text.push(b'\n');
         }
         *text = plain(std::mem::take(text))?;

@@ -76,7 +76,7 @@ pub struct EndpointReport {
 /// One socket.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Socket")]
-pub struct SocketReport<'a> {
+pub struct SocketReport<'a, Owner = OwnerReport<'a>> {
     /// The ID of its port space.
     pub space: u64,
     /// `tcp` or `udp`.
@@ -130,10 +130,10 @@ pub struct SocketReport<'a> {
     /// The systemd units that a listener of process 1 is held for.
     pub activation: Option<ActivationReport<'a>>,
     /// Its owner.
-    pub owner: OwnerReport<'a>,
+    pub owner: Owner,
     /// Who holds the other end of a connection, where that is on this machine: in the same port space, or in another one
     /// that was listed. Null where it is elsewhere or not known, and in a redacted report.
-    pub peer_owner: Option<OwnerReport<'a>>,
+    pub peer_owner: Option<Owner>,
 }
 
 /// The systemd units that a listener is held for until a client connects.
@@ -189,6 +189,11 @@ pub(super) fn endpoint(end: Endpoint) -> EndpointReport {
 
 /// Turns a row into its object.
 pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
+    owned(row, owner(row), row.peer_row().as_ref().map(owner))
+}
+
+/// The same with these owners.
+pub(super) fn owned<'a, Owner>(row: &'a Row<'a>, owner: Owner, peer_owner: Option<Owner>) -> SocketReport<'a, Owner> {
     let socket = row.socket;
     SocketReport {
         space: socket.space.0,
@@ -213,17 +218,14 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
         timer: socket.timer.map(flow::timer),
         time_left_ms: socket.time_left().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         forward: socket.forward.as_deref().map(forward),
-        reachability: row
-            .snapshot
-            .reachability(socket)
-            .filter(|_| row.is_listener)
+        reachability: (row.is_listener.then(|| row.snapshot.reachability(socket)).flatten())
             .map(|known| reachability(&known, socket.local.port)),
         activation: socket
             .activation
             .as_ref()
             .map(|activation| ActivationReport { socket: &activation.socket, service: activation.service.as_deref() }),
-        owner: owner(row),
-        peer_owner: row.peer_row().as_ref().map(owner),
+        owner,
+        peer_owner,
     }
 }
 
@@ -236,7 +238,7 @@ pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
 mod tests {
     use super::*;
     use crate::catalogue::Catalogue;
-    use crate::model::Snapshot;
+    use crate::model::{Activation, Belonging, Holder, Owner, Snapshot, Socket};
     use crate::render::document::{csv, json};
     use crate::render::words::column::Column;
     use crate::{join, testing};
@@ -245,6 +247,28 @@ mod tests {
         let mut listing = join::listing(snapshot, Some(catalogue));
         crate::select::in_default_order(&mut listing.rows);
         listing
+    }
+
+    #[test]
+    fn a_report_that_is_written_in_blocks_is_the_same_as_in_one_piece() {
+        let (mut snapshot, catalogue) = (testing::snapshot(), Catalogue::default());
+        let unit = Belonging { unit: Some("other.service".to_owned()), ..Belonging::default() };
+        snapshot.cgroups.insert(77, unit);
+        let held = snapshot.sockets.iter().find(|socket| socket.owner.holders().len() == 1).unwrap().clone();
+        for (fd, cgroup) in [(Some(7), held.cgroup), (None, held.cgroup), (Some(8), Some(77))] {
+            let owner = Owner::Processes(vec![Holder { fd, ..held.owner.holders()[0] }].into());
+            snapshot.sockets.push(Socket { cgroup, owner, ..held.clone() });
+        }
+        let activation = Some(Box::new(Activation { socket: "web.socket".to_owned(), service: None }));
+        snapshot.sockets.push(Socket { activation, ..held });
+        let mut listing = listing_of(&snapshot, &catalogue);
+        for (row, peer) in listing.rows.iter_mut().zip(&snapshot.sockets) {
+            row.counterpart = Some(peer);
+        }
+        let (mut blocks, mut whole) = (Vec::new(), Vec::new());
+        json::write_report(&mut blocks, &listing, None, false).unwrap();
+        json::write(&mut whole, &Report::new(&listing, None), false).unwrap();
+        assert_eq!(String::from_utf8(blocks).unwrap(), String::from_utf8(whole).unwrap());
     }
 
     #[test]

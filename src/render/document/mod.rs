@@ -17,6 +17,7 @@ pub mod listing;
 pub mod nagios;
 pub mod openmetrics;
 mod owner;
+mod owner_texts;
 pub mod policy;
 mod process;
 pub mod sarif;

@@ -1,0 +1,85 @@
+//! The owners of many sockets as JSON. A process often holds thousands of them, and only its descriptor differs from one
+//! socket to the next, so that what is known of it becomes text once.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::OnceLock;
+
+use crate::model::{Pid, Row, Snapshot, Socket};
+use crate::render::document::owner::owner;
+
+/// How the object of a socket without owners ends.
+const WITHOUT: &[u8] = b"\"owner\":null,\"peer_owner\":null}";
+
+/// The owners that were made so far.
+pub struct OwnerTexts(HashMap<Pid, OnceLock<OwnerText>>);
+
+/// A process as the only holder of a socket that was made in this cgroup.
+struct OwnerText {
+    cgroup: Option<u64>,
+    before_descriptor: Vec<u8>,
+    after_descriptor: Vec<u8>,
+}
+
+impl OwnerTexts {
+    /// Those of the processes of a snapshot.
+    pub fn of(snapshot: &Snapshot) -> OwnerTexts {
+        OwnerTexts(snapshot.processes.keys().map(|pid| (*pid, OnceLock::new())).collect())
+    }
+
+    /// Puts the row's owners into the text, which ends with the row's object without them.
+    pub fn fill_in(&self, row: &Row<'_>, text: &mut Vec<u8>) -> io::Result<()> {
+        debug_assert!(text.ends_with(WITHOUT), "the owners are the last two fields");
+        text.truncate(text.len() - WITHOUT.len());
+        text.extend(b"\"owner\":");
+        self.add(row.socket, text, |text| Ok(serde_json::to_writer(text, &owner(row))?))?;
+        text.extend(b",\"peer_owner\":");
+        match row.counterpart {
+            Some(peer) => {
+                self.add(peer, text, |text| Ok(serde_json::to_writer(text, &row.peer_row().as_ref().map(owner))?))?;
+            }
+            None => text.extend(b"null"),
+        }
+        text.push(b'}');
+        Ok(())
+    }
+
+    /// Adds the owner of a socket; `write` can write any.
+    fn add(
+        &self,
+        socket: &Socket,
+        text: &mut Vec<u8>,
+        write: impl Fn(&mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let [holder] = socket.owner.holders() else { return write(text) };
+        let Some(known) = self.0.get(&holder.pid).filter(|_| socket.activation.is_none()) else { return write(text) };
+        let known = known.get_or_init(|| {
+            let mut whole = Vec::new();
+            // What cannot be written here cannot be written below either.
+            let _ = write(&mut whole);
+            OwnerText::split(socket.cgroup, whole)
+        });
+        if known.cgroup != socket.cgroup || known.after_descriptor.is_empty() {
+            return write(text);
+        }
+        text.extend(&known.before_descriptor);
+        match holder.fd {
+            Some(fd) => write!(text, "\"fd\":{fd},\"fds\":[{fd}]")?,
+            None => text.extend(b"\"fd\":null,\"fds\":[]"),
+        }
+        text.extend(&known.after_descriptor);
+        Ok(())
+    }
+}
+
+impl OwnerText {
+    /// In front of the descriptors there are only words of this program and a number.
+    fn split(cgroup: Option<u64>, mut whole: Vec<u8>) -> OwnerText {
+        let find = |part: &[u8], from: usize| Some(whole[from..].windows(part.len()).position(|at| at == part)? + from);
+        let place = find(b"\"fd\":", 0).and_then(|start| Some((start, find(b"]", start)? + 1)));
+        let (start, end) = place.unwrap_or((whole.len(), whole.len()));
+        let after_descriptor = whole.split_off(end);
+        whole.truncate(start);
+        OwnerText { cgroup, before_descriptor: whole, after_descriptor }
+    }
+}
