@@ -303,7 +303,7 @@ mod tests {
     fn systemd_holds_a_port_for_a_unit_and_another_pid_1_for_itself() {
         let mut snapshot = testing::snapshot();
         let mut init = snapshot.processes[&Pid(700)].clone();
-        snapshot.sockets[3].owner = crate::model::Owner::Processes(vec![Holder { pid: Pid(1), fd: Some(3) }]);
+        snapshot.sockets[3].owner = crate::model::Owner::Processes(vec![Holder { pid: Pid(1), fd: Some(3) }].into());
         for (name, cause) in [("systemd", Cause::Activation), ("postgres", Cause::Listener)] {
             init.name = Some(name.into());
             snapshot.processes.insert(Pid(1), init.clone());

@@ -108,7 +108,7 @@ mod tests {
             let mut snapshot = testing::snapshot();
             snapshot.sockets.truncate(1);
             snapshot.sockets[0].local.port = Port::new(port);
-            snapshot.sockets[0].owner = Owner::Processes(vec![Holder { pid: Pid(4), fd: None }]);
+            snapshot.sockets[0].owner = Owner::Processes(vec![Holder { pid: Pid(4), fd: None }].into());
             let listing = join::listing(&snapshot, None);
             let found = Squatter::of(&listing.rows[0], Platform::Windows).unwrap();
             assert!(found.what.contains(what), "{port}: {}", found.what);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Answer, Belonging, Category, Exposure, Origin, Owner, Pid, Process, Proved, Service, Snapshot, Socket, Space,
+    Answer, Belonging, Category, Exposure, Few, Origin, Owner, Pid, Process, Proved, Service, Snapshot, Socket, Space,
     SpaceId, State, Tier, Uid,
 };
 
@@ -23,7 +23,7 @@ pub struct Row<'a> {
     /// Whether it waits for others: TCP LISTEN, an unconnected UDP socket outside the ephemeral range, a redirect.
     pub is_listener: bool,
     /// The processes that hold it, the main one first, then by pid. A process that has ended meanwhile has no details.
-    pub processes: Vec<(Pid, Option<&'a Process>)>,
+    pub processes: Few<(Pid, Option<&'a Process>)>,
     /// The user that created it, by name.
     pub user: Option<&'a str>,
     /// The unit and container that made it, where its cgroup says.

@@ -6,6 +6,7 @@ mod bind;
 mod event;
 mod executable;
 mod exposure;
+mod few;
 mod gap;
 mod health;
 mod listing;
@@ -36,6 +37,7 @@ pub use executable::{Executable, Part, Replaceable, Replacer};
 #[allow(unused_imports, reason = "asked on Linux")]
 pub use executable::{is_interpreter, is_loader};
 pub use exposure::Exposure;
+pub use few::Few;
 pub use gap::{Answer, Coverage, Gap, GapReason, Missing, RulesUnread};
 pub use health::Health;
 pub use listing::{Listing, Row};

@@ -1,6 +1,6 @@
 //! Which processes hold a socket, and how well that is known.
 
-use super::{Origin, Proved};
+use super::{Few, Origin, Proved};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +27,7 @@ pub struct Holder {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Owner {
     /// Every descriptor for it that was seen, by pid and descriptor; never empty.
-    Processes(Vec<Holder>),
+    Processes(Few<Holder>),
     /// No process holds it, for a known reason.
     Nobody(Nobody),
     /// A process may hold it, but this run could not see which.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use super::{
-    Answer, Belonging, Endpoint, Family, Gap, Missing, Need, Pid, Port, Process, Protocol, Reachability, Redirects,
-    Service, ServiceSource, Socket, Space, SpaceId, Stages, Uid,
+    Answer, Belonging, Endpoint, Family, Few, Gap, Missing, Need, Pid, Port, Process, Protocol, Reachability,
+    Redirects, Service, ServiceSource, Socket, Space, SpaceId, Stages, Uid,
 };
 
 /// The version of the JSON report; it changes only when a field changes its meaning or leaves.
@@ -239,10 +239,10 @@ impl Snapshot {
     }
 
     /// The distinct processes that hold a socket, the main one first.
-    pub fn processes_of(&self, socket: &Socket) -> Vec<(Pid, Option<&Process>)> {
+    pub fn processes_of(&self, socket: &Socket) -> Few<(Pid, Option<&Process>)> {
         let holders = socket.owner.holders();
         if let [holder] = holders {
-            return vec![(holder.pid, self.processes.get(&holder.pid))];
+            return Few::One((holder.pid, self.processes.get(&holder.pid)));
         }
         let pids: BTreeSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
         let parent_of = |pid: Pid| self.processes.get(&pid).and_then(|process| process.parent);

@@ -57,7 +57,7 @@ impl Host {
             self.snapshot.processes.insert(pid, process);
             held.push(Holder { pid, fd: Some(3) });
         }
-        self.add(protocol, local, Owner::Processes(held), Some(holders[0].1))
+        self.add(protocol, local, Owner::Processes(held.into()), Some(holders[0].1))
     }
 
     /// Adds a TCP listener of which only the user is known.

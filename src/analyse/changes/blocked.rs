@@ -45,7 +45,7 @@ pub(super) fn in_the_way<'a>(
         service: None,
         exposure: Exposure::Any,
         is_listener: matches!(socket.state, None | Some(State::Listen | State::Bound | State::Unconnected)),
-        processes: Vec::new(),
+        processes: Vec::new().into(),
         user: None,
         belonging: None,
         counterpart: None,

@@ -20,7 +20,7 @@ fn socket(local: &str, state: State, cookie: u64, pid: u32) -> Socket {
         cookie: Some(cookie),
         inode: Some(Inode(cookie)),
         uid: Some(Uid(33)),
-        owner: Owner::Processes(vec![Holder { pid: Pid(pid), fd: None }]),
+        owner: Owner::Processes(vec![Holder { pid: Pid(pid), fd: None }].into()),
         ..testing::snapshot().sockets[2].clone()
     }
 }

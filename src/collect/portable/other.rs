@@ -85,7 +85,7 @@ fn missing(_: usize) -> Vec<Gap> {
 fn owner(socket: &Socket, pids: &[Pid]) -> Owner {
     let holders: Vec<Holder> = pids.iter().filter(|pid| pid.0 != 0).map(|pid| Holder { pid: *pid, fd: None }).collect();
     if !holders.is_empty() {
-        return Owner::Processes(holders);
+        return Owner::Processes(holders.into());
     }
     match socket.state {
         Some(State::TimeWait) => Owner::Nobody(crate::model::Nobody::TimeWait),
@@ -97,9 +97,10 @@ fn owner(socket: &Socket, pids: &[Pid]) -> Owner {
 fn join(socket: &mut Socket, owner: Owner) {
     match (&mut socket.owner, owner) {
         (Owner::Processes(holders), Owner::Processes(more)) => {
-            holders.extend(more);
-            holders.sort_unstable();
-            holders.dedup();
+            let mut all = [&holders[..], &more[..]].concat();
+            all.sort_unstable();
+            all.dedup();
+            *holders = all.into();
         }
         (unknown, known @ Owner::Processes(_)) => *unknown = known,
         _ => {}

@@ -296,7 +296,7 @@ fn owner(owner: &saved::Owner) -> Result<Owner, String> {
         };
         let mut holders: Vec<Holder> = owner.processes.iter().flat_map(of).collect();
         holders.sort_unstable();
-        return Ok(Owner::Processes(holders));
+        return Ok(Owner::Processes(holders.into()));
     }
     let reason = owner.reason.as_deref().unwrap_or_default();
     if owner.tier == "none" {

@@ -81,7 +81,7 @@ fn names_of_processes_cannot_steer_the_terminal() {
     let mut process = snapshot.processes.values().next().unwrap().clone();
     (process.pid, process.name) = (pid, Some("\x1b[2J\u{202e}evil\r\n".into()));
     snapshot.processes.insert(pid, process);
-    snapshot.sockets[0].owner = Owner::Processes(vec![Holder { pid, fd: Some(3) }]);
+    snapshot.sockets[0].owner = Owner::Processes(vec![Holder { pid, fd: Some(3) }].into());
     let mut scene = Scene::of(Charset::Unicode, snapshot);
     let frame = scene.frame(200, 50);
     assert!(frame.contains("\\x1b[2J"), "{frame}");

@@ -100,7 +100,7 @@ fn a_connection_whose_row_has_left_by_then_counts_too() {
 #[test]
 fn of_two_listeners_on_one_end_each_has_the_connections_of_its_process() {
     let held_by = |socket: Socket, pid: u32| Socket {
-        owner: Owner::Processes(vec![Holder { pid: Pid(pid), fd: Some(3) }]),
+        owner: Owner::Processes(vec![Holder { pid: Pid(pid), fd: Some(3) }].into()),
         ..socket
     };
     let both = |second: u64, bytes: u64| {

@@ -58,7 +58,7 @@ fn nothing_changes_when_only_process_numbers_do() {
     let mut after = testing::snapshot();
     let holders = |socket: &mut Socket| {
         if let Owner::Processes(holders) = &mut socket.owner {
-            for holder in holders {
+            for holder in holders.iter_mut() {
                 holder.pid = Pid(holder.pid.0 + 5000);
             }
         }

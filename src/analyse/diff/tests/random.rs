@@ -55,7 +55,7 @@ fn happen(snapshot: &mut Snapshot, index: usize, event: Event) {
         Event::MovesAddress => socket.local.address = "127.0.0.9".parse().unwrap(),
         Event::MovesSpace => socket.space = SpaceId(7),
         Event::ChangesHands => {
-            socket.owner = Owner::Processes(vec![crate::model::Holder { pid: Pid(811), fd: None }]);
+            socket.owner = Owner::Processes(vec![crate::model::Holder { pid: Pid(811), fd: None }].into());
         }
         Event::IsForwarded => {
             socket.forward = Some(Box::new(Forward {

@@ -85,7 +85,7 @@ impl Known {
             facts.iter().filter(|(pid, facts)| is_running(**pid, facts.started)).map(|(pid, _)| *pid).collect();
         // The descriptor may be closed by now, which says nothing against the process.
         let as_holder = |pid: &Pid, socket: &Socket| Socket {
-            owner: Owner::Processes(vec![Holder { pid: *pid, fd: None }]),
+            owner: Owner::Processes(vec![Holder { pid: *pid, fd: None }].into()),
             // The process that asks for a port is as interesting as the one that has it.
             state: Some(State::Listen),
             ..socket.clone()
@@ -157,7 +157,7 @@ impl Known {
 
     fn sighting(&mut self, record: &Record, boot: SystemTime) -> Option<Sighting> {
         let holder = Holder { pid: record.pid, fd: record.fd };
-        let owner = Owner::Processes(vec![holder]);
+        let owner = Owner::Processes(vec![holder].into());
         let mut socket = self.socket(record, owner);
         let act = match record.kind {
             Kind::Listening => Act::Listening,
@@ -187,7 +187,7 @@ impl Known {
                 // What runs at that moment is any process at all; a connection that was accepted has none yet.
                 let connecting = record.cookie.and_then(|cookie| self.connecting.remove(&cookie));
                 socket.owner = match connecting {
-                    Some(holder) => Owner::Processes(vec![Holder { fd: None, ..holder }]),
+                    Some(holder) => Owner::Processes(vec![Holder { fd: None, ..holder }].into()),
                     None => Owner::Nobody(Nobody::Unaccepted),
                 };
                 if record.kind == Kind::Connected { Act::Connected } else { Act::Disconnected }

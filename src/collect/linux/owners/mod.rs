@@ -13,7 +13,7 @@ mod task_iter;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
-use crate::model::{Coverage, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
+use crate::model::{Coverage, Few, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
 pub use finder::{Finder, may_load_programs};
 pub use hidden::{is_in_pid_namespace, leaves_out};
 pub use indirect::in_flight;
@@ -132,7 +132,7 @@ fn resolve(sockets: &mut [Socket], scan: Scan) -> ProcessFacts {
     for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
         let Some(inode) = socket.inode else { continue };
         let start = found.partition_point(|(other, _)| *other < inode);
-        let holders: Vec<Holder> =
+        let holders: Few<Holder> =
             found[start..].iter().take_while(|(other, _)| *other == inode).map(|(_, holder)| *holder).collect();
         if !holders.is_empty() {
             socket.owner = Owner::Processes(holders);

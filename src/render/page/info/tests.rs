@@ -79,7 +79,7 @@ fn a_pipe_gets_each_fact_on_one_line_in_plain_characters() {
 fn a_process_is_shown_in_full_once() {
     let mut snapshot = known();
     // Two processes listen, the foremost of them has accepted.
-    snapshot.sockets[1].owner = Owner::Processes(vec![Holder { pid: Pid(811), fd: Some(9) }]);
+    snapshot.sockets[1].owner = Owner::Processes(vec![Holder { pid: Pid(811), fd: Some(9) }].into());
     let text = text(&snapshot, 443, PIPE);
     assert!(text.ends_with("  process   nginx (811, descriptor 9), shown above\n"), "{text}");
     assert_eq!(text.matches("  started   ").count(), 1, "{text}");
@@ -134,7 +134,7 @@ fn many_clients_are_counted_and_the_rest_is_said() {
     for number in 0..9_u32 {
         let mut client = snapshot.sockets[1].clone();
         client.local.port = Port::new(7000);
-        client.owner = Owner::Processes(vec![Holder { pid: Pid(900 + number), fd: Some(3) }]);
+        client.owner = Owner::Processes(vec![Holder { pid: Pid(900 + number), fd: Some(3) }].into());
         snapshot.sockets.extend(std::iter::repeat_n(client, 5));
     }
     let text = text(&snapshot, 7000, PIPE);

@@ -1,0 +1,88 @@
+//! A list that nearly always has one item, which then takes no memory of its own: on a host with a million sockets that
+//! is a million pieces of memory less.
+
+use std::ops::{Deref, DerefMut};
+
+/// Any number of items, mostly one.
+#[derive(Clone, Debug)]
+pub enum Few<T> {
+    /// One.
+    One(T),
+    /// None, or several.
+    Many(Vec<T>),
+}
+
+impl<T> From<Vec<T>> for Few<T> {
+    fn from(mut items: Vec<T>) -> Few<T> {
+        match (items.len(), items.pop()) {
+            (1, Some(only)) => Few::One(only),
+            (_, last) => {
+                items.extend(last);
+                Few::Many(items)
+            }
+        }
+    }
+}
+
+impl<T> FromIterator<T> for Few<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Few<T> {
+        let mut items = items.into_iter();
+        match (items.next(), items.next()) {
+            (Some(only), None) => Few::One(only),
+            (first, second) => Few::Many(first.into_iter().chain(second).chain(items).collect()),
+        }
+    }
+}
+
+impl<T> Deref for Few<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Few::One(only) => std::slice::from_ref(only),
+            Few::Many(items) => items,
+        }
+    }
+}
+
+impl<T> DerefMut for Few<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Few::One(only) => std::slice::from_mut(only),
+            Few::Many(items) => items,
+        }
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Few<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl<T: PartialEq> PartialEq for Few<T> {
+    fn eq(&self, other: &Few<T>) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl<T: Eq> Eq for Few<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_the_items_that_it_was_made_of() {
+        for count in 0..4 {
+            let items: Vec<u32> = (0..count).collect();
+            let collected: Few<u32> = items.iter().copied().collect();
+            assert_eq!(collected[..], items);
+            assert_eq!(collected, Few::from(items));
+            assert_eq!(matches!(collected, Few::One(_)), count == 1);
+        }
+    }
+}
