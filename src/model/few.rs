@@ -1,5 +1,6 @@
 //! A list that nearly always has one item, which then takes no memory of its own: on a host with a million sockets that
-//! is a million pieces of memory less.
+//! is a million pieces of memory less. `smallvec` has the same, but not for what borrows: its lists cannot stand for lists
+//! of a shorter lifetime, which the rows of a listing must.
 
 use std::ops::{Deref, DerefMut};
 
