@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::scene::in_group;
-use support::stream::{Stream, is, json, needs_root, pids};
+use support::stream::{Stream, is, json, listener_at, needs_root, pids};
 use support::{Kept, eventually, portscope, start};
 
 #[test]
@@ -67,16 +67,11 @@ fn a_connection_that_is_accepted_closes_no_port() {
         let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         listener.accept().unwrap();
     }
-    let _other = listener_at_the_end("127.77.3.1");
+    let _other = listener_at("127.77.3.1");
     let is_last = |event: &Value| event["local"]["address"] == "127.77.3.1";
     let next = stream.until("what comes next", |event| is(event, "closed", port) || is_last(event));
     assert_eq!(next["event"], "opened", "{next:#}");
     stream.end();
-}
-
-/// A listener on another address, so that its events are the last ones.
-fn listener_at_the_end(address: &str) -> TcpListener {
-    TcpListener::bind((address, 0)).unwrap()
 }
 
 #[test]
@@ -93,7 +88,7 @@ fn a_port_is_open_until_its_listener_is_closed_however_many_connections_it_takes
         drop((client, listener.accept().unwrap()));
     }
     drop(listener);
-    let _last = listener_at_the_end("127.77.4.1");
+    let _last = listener_at("127.77.4.1");
     let mut closed = 0;
     while let Some(event) = stream.next().filter(|event| event["local"]["address"] != "127.77.4.1") {
         closed += u32::from(is(&event, "closed", port));

@@ -7,7 +7,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
 
-use support::stream::{Stream, json, needs_root, pids};
+use support::stream::{Stream, json, listener_at, needs_root, pids};
 use support::{ReachableBinary, is_root, skip};
 
 /// Opens and closes so many listeners on an address that no other test has.
@@ -15,11 +15,6 @@ fn burst(address: &str, count: usize) {
     for _ in 0..count.div_ceil(100) {
         let _listeners: Vec<TcpListener> = (0..100).map(|_| TcpListener::bind((address, 0)).unwrap()).collect();
     }
-}
-
-/// A listener on another address, so that its events are the last ones.
-fn listener_at_the_end(address: &str) -> TcpListener {
-    TcpListener::bind((address, 0)).unwrap()
 }
 
 #[test]
@@ -31,7 +26,7 @@ fn every_listener_of_a_burst_is_told_to_root_once_with_its_process_or_counted_as
     let _initial = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let mut stream = Stream::start(json());
     burst(address, 5000);
-    let _last = listener_at_the_end(end);
+    let _last = listener_at(end);
     let own = u64::from(std::process::id());
     let (mut counts, mut by_look, mut lost) = (BTreeMap::new(), 0, [0, 0]);
     while let Some(event) = stream.next().filter(|event| event["local"]["address"] != end) {
@@ -67,7 +62,7 @@ fn nobody_is_told_of_every_closing_of_a_burst_by_the_kernels_notices() {
     let mut stream = Stream::start(json().run_by_nobody(&reachable));
     let (address, end) = ("127.77.2.1", "127.77.2.2");
     burst(address, 5000);
-    drop(listener_at_the_end(end));
+    drop(listener_at(end));
     let (mut closed, mut lost) = (BTreeSet::new(), 0);
     while let Some(event) = stream.next().filter(|event| event["local"]["address"] != end) {
         match event["event"].as_str().unwrap() {

@@ -1,6 +1,7 @@
 //! A run of `events` that goes on.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{ChildStdout, Stdio};
 
 use serde_json::Value;
@@ -75,4 +76,9 @@ pub fn needs_root() -> bool {
         skip("BPF programs need root");
     }
     is_root()
+}
+
+/// A listener on an address that nothing else has, so that its events are known from all others.
+pub fn listener_at(address: &str) -> TcpListener {
+    TcpListener::bind((address, 0)).unwrap()
 }

@@ -7,15 +7,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use super::bpf::assembler::{Assembly, FRAME, Instruction, Label, R0, R1, R2, R3, R6, R7, Register, TooFar};
 use super::bpf::btf::{Btf, BtfError, kind};
 use super::bpf::field::{Field, Width, number, parameter, pointer};
 use super::bpf::kernel_btf::KernelBtf;
-use super::bpf::loaded::{Kind, LoadError, Program};
-use super::bpf::sys;
+use super::bpf::loaded::{self, Kind, Program};
+use super::bpf::{pass, sys};
 use super::owners;
 
 /// With fewer processes it takes longer to load the program (2 ms) than to look at each of them.
@@ -35,19 +34,25 @@ impl Homes {
     /// without its answer.
     pub fn ask(processes: usize) -> Option<Homes> {
         // Elsewhere the numbers would be those of other processes.
-        if processes < WORTH_A_PROGRAM || !owners::may_load_programs() || owners::is_in_pid_namespace() {
+        if processes < WORTH_A_PROGRAM || !loaded::may_load_programs() || owners::is_in_pid_namespace() {
             return None;
         }
-        Homes::asked().ok()
+        Homes::asked()
     }
 
     /// The same, however many processes there are.
-    pub fn asked() -> Result<Homes, NoHomes> {
-        let bytes = KernelBtf::open()?;
-        let layout = Layout::of(&bytes)?;
-        let program = Program::load(Kind::Iterator(layout.attach_to), &assemble(&layout)?)?;
-        let link: OwnedFd = program.attach_iterator()?;
-        Homes::of_records(&read(File::from(sys::create_iterator(&link)?))?)
+    pub fn asked() -> Option<Homes> {
+        let bytes = KernelBtf::open().ok()?;
+        let layout = Layout::of(&bytes).ok()?;
+        let program = Program::load(Kind::Iterator(layout.attach_to), &assemble(&layout).ok()?).ok()?;
+        let link: OwnedFd = program.attach_iterator().ok()?;
+        let mut bytes = Vec::new();
+        let add = |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        pass::read(&mut File::from(sys::create_iterator(&link).ok()?), add, |error| error).ok()?;
+        Homes::of_records(&bytes)
     }
 
     /// The number of the namespace that the process lives in, and 0 for one that lives nowhere; absent where the kernel did
@@ -61,16 +66,17 @@ impl Homes {
         self.of.contains_key(&process).then(|| self.apart.get(&process).map_or(&[][..], Vec::as_slice))
     }
 
-    fn of_records(bytes: &[u8]) -> Result<Homes, NoHomes> {
+    /// A pass without its end tells nothing.
+    fn of_records(bytes: &[u8]) -> Option<Homes> {
         let (records, rest) = bytes.as_chunks::<SIZE>();
-        let (Some((&END, records)), []) = (records.split_last(), rest) else { return Err(NoHomes::Incomplete) };
+        let (Some((&END, records)), []) = (records.split_last(), rest) else { return None };
         let fields = |record: &[u8; SIZE]| {
             let (words, _) = record.as_chunks::<4>();
             let word = |index: usize| words.get(index).copied().map_or(0, u32::from_ne_bytes);
             (word(0), word(1), word(2))
         };
         let threads: Vec<_> = records.iter().map(fields).collect();
-        // A first thread that has ended is told of like the others.
+        // A first thread that has ended has a record too.
         let first = threads.iter().filter(|(process, thread, _)| process == thread);
         let mut homes = Homes { of: first.map(|(process, _, home)| (*process, *home)).collect(), ..Homes::default() };
         for (process, thread, home) in threads {
@@ -78,38 +84,7 @@ impl Homes {
                 homes.apart.entry(process).or_default().push(thread);
             }
         }
-        Ok(homes)
-    }
-}
-
-/// Why the kernel did not tell.
-#[derive(Debug)]
-pub enum NoHomes {
-    Refused,
-    Incomplete,
-}
-
-impl From<io::Error> for NoHomes {
-    fn from(_: io::Error) -> NoHomes {
-        NoHomes::Refused
-    }
-}
-
-impl From<BtfError> for NoHomes {
-    fn from(_: BtfError) -> NoHomes {
-        NoHomes::Refused
-    }
-}
-
-impl From<LoadError> for NoHomes {
-    fn from(_: LoadError) -> NoHomes {
-        NoHomes::Refused
-    }
-}
-
-impl From<TooFar> for NoHomes {
-    fn from(TooFar: TooFar) -> NoHomes {
-        NoHomes::Refused
+        Some(homes)
     }
 }
 
@@ -197,19 +172,6 @@ fn assemble(layout: &Layout) -> Result<Vec<Instruction>, TooFar> {
     Ok(code.finish())
 }
 
-/// Reads a pass to its end.
-fn read(mut pass: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // The kernel answers so after a million threads without a record, and goes on.
-    let mut patience = 1000;
-    loop {
-        match pass.read_to_end(&mut bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && patience > 0 => patience -= 1,
-            result => return result.map(|_| bytes),
-        }
-    }
-}
-
 /// The readers of what the program writes and depends on.
 #[cfg(any(feature = "fuzzing", test))]
 pub mod fuzzing {
@@ -221,6 +183,27 @@ pub mod fuzzing {
     /// Reads where the kernel keeps things.
     pub fn types(bytes: &[u8]) {
         let _ = super::Layout::of(bytes);
+    }
+}
+
+#[cfg(test)]
+pub mod testing {
+    use std::sync::mpsc;
+
+    /// Looks while a thread of this process, of which the number is given, lives in a network namespace of its own.
+    pub fn with_a_thread_elsewhere<T>(look: impl FnOnce(u32) -> T) -> T {
+        let (tell, told) = mpsc::channel();
+        let (end, wait) = mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            #[expect(deprecated, reason = "the safe variant needs a newer rustix")]
+            rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
+            tell.send(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).unwrap();
+            wait.recv().unwrap();
+        });
+        let seen = look(told.recv().unwrap());
+        end.send(()).unwrap();
+        thread.join().unwrap();
+        seen
     }
 }
 
@@ -248,28 +231,17 @@ mod tests {
     fn a_pass_that_was_cut_off_tells_nothing() {
         let whole = records(&[[7, 7, 50], [0, 0, 0]]);
         for length in 0..whole.len() {
-            assert!(matches!(Homes::of_records(&whole[..length]), Err(NoHomes::Incomplete)), "{length}");
+            assert_eq!(Homes::of_records(&whole[..length]), None, "{length}");
         }
     }
 
     #[test]
     fn the_kernel_tells_of_every_thread_of_this_process_and_of_none_of_its_own() {
-        if !owners::may_load_programs() {
+        if !loaded::may_load_programs() {
             eprintln!("skipped: loading a BPF program needs root");
             return;
         }
-        let (tell, told) = std::sync::mpsc::channel();
-        let (end, wait) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            #[expect(deprecated, reason = "the safe variant needs a newer rustix")]
-            rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
-            tell.send(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).unwrap();
-            wait.recv().unwrap();
-        });
-        let apart = told.recv().unwrap();
-        let homes = Homes::asked().unwrap();
-        end.send(()).unwrap();
-        thread.join().unwrap();
+        let (apart, homes) = testing::with_a_thread_elsewhere(|thread| (thread, Homes::asked().unwrap()));
         let own = std::fs::metadata("/proc/self/ns/net").unwrap().ino();
         assert_eq!(homes.of(std::process::id()).map(u64::from), Some(own));
         // Other tests do the same meanwhile.

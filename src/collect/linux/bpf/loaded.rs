@@ -103,6 +103,13 @@ fn last_words(log: &[u8]) -> String {
     last.join("; ").chars().map(printable).collect()
 }
 
+/// Says whether this thread has the capabilities that iterators of BPF take.
+pub fn may_load_programs() -> bool {
+    use rustix::thread::CapabilitySet as Set;
+    let Ok(sets) = rustix::thread::capabilities(None) else { return false };
+    sets.effective.contains(Set::SYS_ADMIN) || sets.effective.contains(Set::BPF | Set::PERFMON)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ pub mod btf;
 pub mod field;
 pub mod kernel_btf;
 pub mod loaded;
+pub mod pass;
 pub mod process;
 pub mod ring;
 pub mod sys;

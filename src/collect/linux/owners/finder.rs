@@ -10,6 +10,7 @@ use super::fd_scan::{self, Depth, IO_URING};
 use super::task_iter::{Kind, OpenFile, Options, StreamStates, TaskIter, TaskIterError};
 use super::{Scan, indirect};
 use crate::collect::background::Background;
+use crate::collect::linux::bpf::loaded;
 use crate::collect::linux::descriptors::is_refusal;
 use crate::collect::linux::procfs;
 use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
@@ -36,7 +37,7 @@ impl Finder {
     /// Chooses the fastest way that is open to this user, and starts with what can be done before the sockets are
     /// known.
     pub fn start(need: &Need) -> Finder {
-        if !may_load_programs() || open_files().is_none_or(|files| files < FEW_FILES) {
+        if !loaded::may_load_programs() || open_files().is_none_or(|files| files < FEW_FILES) {
             return Finder::by_fd_scan();
         }
         let options = options(need);
@@ -118,13 +119,6 @@ impl Finder {
 
 fn in_order(inodes: &BTreeSet<Inode>) -> Vec<u64> {
     inodes.iter().map(|inode| inode.0).collect()
-}
-
-/// Says whether this thread has the capabilities that iterators of BPF take.
-pub fn may_load_programs() -> bool {
-    use rustix::thread::CapabilitySet as Set;
-    let Ok(sets) = rustix::thread::capabilities(None) else { return false };
-    sets.effective.contains(Set::SYS_ADMIN) || sets.effective.contains(Set::BPF | Set::PERFMON)
 }
 
 /// How many files are open on the whole host. Source: proc_sys_fs(5), `file-nr`.

@@ -6,7 +6,7 @@ use crate::collect::linux::mountinfo;
 use crate::model::{Coverage, HiddenBecause};
 
 /// The inode of the pid namespace that the machine started with. Source: `PROC_PID_INIT_INO` in `linux/proc_ns.h`.
-const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
+pub const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// Why no holder was found for a socket.
 pub fn reason(coverage: &Coverage) -> HiddenBecause {

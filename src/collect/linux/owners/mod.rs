@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
 use crate::model::{Coverage, Few, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
-pub use finder::{Finder, may_load_programs};
+pub use finder::Finder;
 pub use hidden::{is_in_pid_namespace, leaves_out};
 pub use indirect::in_flight;
 pub use task_iter::Facts;

@@ -238,6 +238,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::collect::linux::homes::testing::with_a_thread_elsewhere;
 
     #[test]
     fn mounted_namespaces_are_read_from_mountinfo() {
@@ -258,33 +259,22 @@ mod tests {
 
     #[test]
     fn the_kernel_and_proc_tell_the_same_of_where_processes_and_threads_live() {
-        let Ok(homes) = Homes::asked() else {
+        if Homes::asked().is_none() {
             eprintln!("skipped: loading a BPF program needs root");
             return;
-        };
-        drop(homes);
-        let (tell, told) = std::sync::mpsc::channel();
-        let (end, wait) = std::sync::mpsc::channel::<()>();
-        let thread = std::thread::spawn(move || {
-            #[expect(deprecated, reason = "the safe variant needs a newer rustix")]
-            rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
-            tell.send(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned()).unwrap();
-            wait.recv().unwrap();
-        });
-        let apart = told.recv().unwrap();
-        let own = [std::process::id(), apart];
-        let where_own_live = |homes: Option<Homes>| -> Vec<(u64, bool, u32)> {
-            let found = found(pids().unwrap(), homes, true).unwrap();
-            let lives = |found: &Namespace| {
-                let pids = found.pids.iter().copied().filter(|pid| own.contains(pid));
-                pids.map(|pid| (found.space.id.0, found.has_own_id, pid)).collect::<Vec<_>>()
+        }
+        let (by_kernel, by_proc) = with_a_thread_elsewhere(|thread| {
+            let own = [std::process::id(), thread];
+            let where_own_live = |homes: Option<Homes>| -> Vec<(u64, bool, u32)> {
+                let found = found(pids().unwrap(), homes, true).unwrap();
+                let lives = |found: &Namespace| {
+                    let pids = found.pids.iter().copied().filter(|pid| own.contains(pid));
+                    pids.map(|pid| (found.space.id.0, found.has_own_id, pid)).collect::<Vec<_>>()
+                };
+                found.iter().flat_map(lives).collect()
             };
-            found.iter().flat_map(lives).collect()
-        };
-        let by_kernel = where_own_live(Some(Homes::asked().unwrap()));
-        let by_proc = where_own_live(None);
-        end.send(()).unwrap();
-        thread.join().unwrap();
+            (where_own_live(Some(Homes::asked().unwrap())), where_own_live(None))
+        });
         assert_eq!(by_kernel.len(), 2);
         assert_eq!(by_kernel, by_proc);
     }

@@ -20,7 +20,7 @@ mod layout;
 mod record;
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -28,8 +28,9 @@ pub use error::TaskIterError;
 use layout::Layout;
 pub use record::{Facts, Kind, OpenFile};
 
+use super::hidden::FIRST_PID_NAMESPACE;
 use crate::collect::linux::bpf::loaded::{Kind as ProgramKind, LoadError, Program};
-use crate::collect::linux::bpf::sys;
+use crate::collect::linux::bpf::{pass, sys};
 use assemble::Recognize;
 use record::Records;
 
@@ -113,41 +114,17 @@ impl TaskIter {
     }
 }
 
-/// How much is asked for at once. The kernel gives at most 8 pages per read, which is 32 KiB with pages of 4 KiB and
-/// 512 KiB with pages of 64 KiB; untouched pages of this buffer cost nothing.
-const CHUNK: usize = 256 << 10;
-
-/// How often the kernel may answer `EAGAIN`: it does so after a million files without a record (a pass is not lost by
-/// it), so this bounds a pass at a billion files.
-const PATIENCE: u32 = 1000;
-
 fn read_pass(pass: &mut impl Read) -> Result<Vec<OpenFile>, TaskIterError> {
-    let mut buffer = vec![0; CHUNK];
     let mut records = Records::default();
-    let mut patience = PATIENCE;
-    loop {
-        match pass.read(&mut buffer) {
-            Ok(0) => return records.finish(),
-            Ok(length) => records.add(buffer.get(..length).unwrap_or_default())?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && patience > 0 => {
-                patience -= 1;
-            }
-            Err(source) => return Err(TaskIterError::Read { source }),
-        }
-    }
+    pass::read(pass, |piece| records.add(piece), |source| TaskIterError::Read { source })?;
+    records.finish()
 }
-
-/// Inode number of the initial pid namespace, the same on every host.
-///
-/// Source: `PROC_PID_INIT_INO` in Linux, include/linux/proc_ns.h.
-const INITIAL_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 
 /// The iterator walks the tasks of the caller's pid namespace, but `task_struct.tgid` is the number in the initial
 /// one, so that elsewhere the numbers would be those of other processes.
 fn require_initial_pid_namespace() -> Result<(), TaskIterError> {
     let own = fs::metadata("/proc/self/ns/pid").map_err(|source| TaskIterError::PidNamespace { source })?.ino();
-    if own == INITIAL_PID_NAMESPACE { Ok(()) } else { Err(TaskIterError::ForeignPidNamespace) }
+    if own == FIRST_PID_NAMESPACE { Ok(()) } else { Err(TaskIterError::ForeignPidNamespace) }
 }
 
 /// The readers of what the iterator writes and depends on.
@@ -170,6 +147,8 @@ pub mod fuzzing {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     const EVERYTHING: Options = Options { stream: Some(StreamStates::Any), datagram: true, keepers: true };
@@ -221,7 +200,7 @@ mod tests {
 
     #[test]
     fn endless_eagain_ends() {
-        let mut pass = Answers((0..=PATIENCE).map(|_| errno(libc::EAGAIN)).collect());
+        let mut pass = Answers((0..=pass::PATIENCE).map(|_| errno(libc::EAGAIN)).collect());
 
         assert!(matches!(read_pass(&mut pass), Err(TaskIterError::Read { .. })));
     }
