@@ -4,6 +4,8 @@ mod counterparts;
 
 pub use counterparts::add_counterparts;
 
+use std::collections::HashMap;
+
 use crate::catalogue::Catalogue;
 use crate::model::{
     Category, Exposure, Listing, Port, PortRange, Protocol, Row, SavedService, Service, Snapshot, Socket, State,
@@ -11,18 +13,11 @@ use crate::model::{
 
 /// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
 pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Listing<'a> {
-    // Many sockets share a port; each is looked up once. As many ports may differ, so they are found by their number: where
-    // each stands among those that were looked up, from 1 on.
-    let mut places = vec![0; Protocol::ALL.len() << 16];
-    let mut known: Vec<Option<Service<'a>>> = vec![None];
+    // Many sockets share a port; each is looked up once.
+    let mut services: HashMap<(Port, Protocol), Option<Service<'a>>> = HashMap::new();
     let mut service = |socket: &Socket| {
         let key = (socket.local.port, socket.protocol);
-        let place = &mut places[(socket.protocol as usize) << 16 | usize::from(socket.local.port.get())];
-        if *place == 0 {
-            *place = known.len();
-            known.push(catalogue.and_then(|catalogue| self::service(key, snapshot, catalogue)));
-        }
-        known[*place]
+        *services.entry(key).or_insert_with(|| catalogue.and_then(|catalogue| self::service(key, snapshot, catalogue)))
     };
     let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect();
     Listing { snapshot, rows, filtered: false }
