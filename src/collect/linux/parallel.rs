@@ -1,7 +1,7 @@
 //! Work shared among the cores: jobs that may leave further jobs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// More threads than this gain nothing: the kernel's own locks become the limit.
 const MOST_WORKERS: usize = 8;
@@ -33,9 +33,7 @@ pub fn share<Job: Send, Part: Default + Send>(
         }
         part
     };
-    // Asking for the number of cores reads a dozen files.
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = if wanted > 1 { cores().min(MOST_WORKERS).min(wanted) } else { 1 };
+    let workers = workers(wanted).min(MOST_WORKERS);
     std::thread::scope(|scope| {
         // Where the system gives fewer threads, fewer share the work.
         let other = |_| std::thread::Builder::new().spawn_scoped(scope, worker).ok();
@@ -44,6 +42,15 @@ pub fn share<Job: Send, Part: Default + Send>(
         parts.extend(others.into_iter().map(|other| other.join().expect("a worker does not panic")));
         parts
     })
+}
+
+/// How many of the wanted workers have a core to run on; at least one.
+///
+/// Asking for the number of cores reads a dozen files of cgroups, so it is asked once, and not at all for one worker.
+pub fn workers(wanted: usize) -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    let cores = || *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if wanted > 1 { wanted.min(cores()) } else { 1 }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,6 +72,14 @@ mod tests {
         done.sort_unstable();
         let expected: Vec<u32> = (1..=100).chain(1001..=1100).chain(2001..=2100).collect();
         assert_eq!(done, expected);
+    }
+
+    #[test]
+    fn there_is_always_a_worker_and_never_more_than_wanted_or_than_cores() {
+        let cores = std::thread::available_parallelism().unwrap().get();
+        for wanted in [0, 1, 2, cores, cores + 1, usize::MAX] {
+            assert_eq!(workers(wanted), wanted.clamp(1, cores), "{wanted}");
+        }
     }
 
     #[test]

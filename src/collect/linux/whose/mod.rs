@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::folder::Folders;
+use super::parallel;
 use super::process_files::{MOST_ARGV, link, open_process, read, split_arguments, still_holds};
 use crate::collect::runs;
 use crate::model::{Holder, Inode, Need, Pid, Process, Project, ProjectSource, Protocol, Socket, State};
@@ -115,9 +116,7 @@ impl Looking {
         if jobs.is_empty() {
             return None;
         }
-        let wanted = (jobs.len() / WORTH_A_WORKER + 1).min(MOST_WORKERS);
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = if wanted > 1 { wanted.min(cores()) } else { 1 };
+        let workers = parallel::workers((jobs.len() / WORTH_A_WORKER + 1).min(MOST_WORKERS));
         let answers = Arc::new(Answers::of(&jobs));
         let next = Arc::new(AtomicUsize::new(0));
         let looking = Looking { jobs: Arc::new(jobs), next, wants_runs: need.runs, answers };
