@@ -47,8 +47,8 @@ pub struct KernelSocket {
 }
 
 impl KernelSocket {
-    /// Turns the row into a socket of the space. `device` names the interface of an index.
-    pub fn socket(&self, space: SpaceId, device: impl FnOnce(u32) -> String) -> Socket {
+    /// Turns the row into a socket of the space. The number of its interface stands for the name.
+    pub fn socket(&self, space: SpaceId) -> Socket {
         let state = self.state();
         Socket {
             space,
@@ -57,7 +57,7 @@ impl KernelSocket {
             local: self.local,
             peer: Some(self.peer).filter(|peer| peer.port.get() != 0 || !peer.address.is_unspecified()),
             state: Some(state),
-            device: Some(self.interface).filter(|index| *index != 0).map(device),
+            device: Some(self.interface).filter(|index| *index != 0).map(|index| index.to_string()),
             v6only: self.v6only,
             queue: (state == State::Listen && self.has_queue())
                 .then_some(Queue { used: self.receive_queue, limit: self.send_queue }),

@@ -14,14 +14,17 @@ use crate::model::{Family, Gap, Need, Port, Protocol, Socket, SocketSource, Spac
 /// The directory of the socket tables of this thread's namespace as text.
 pub const OWN_TABLES: &str = "/proc/thread-self/net";
 
+/// Makes a socket of a row, where it is wanted.
+type Keep<'a> = &'a dyn Fn(&KernelSocket) -> Option<Socket>;
+
 /// The socket tables of one network namespace. Once opened they can be read by any thread, wherever it lives.
 pub struct Tables {
     space: SpaceId,
     netlink: Result<SockDiag, DumpError>,
     /// The directories of its tables as text, one for each process that lives in it.
     text: Vec<PathBuf>,
-    /// The names of interfaces.
-    devices: BTreeMap<u32, String>,
+    /// The names of interfaces by their numbers.
+    devices: BTreeMap<String, String>,
     malformed: usize,
     /// How many sockets of each protocol there are, by the kernel's own count.
     counted: Vec<(String, usize)>,
@@ -72,8 +75,7 @@ impl Tables {
         let ports: BTreeSet<Port> = sockets.iter().map(|socket| socket.local.port).collect();
         // The kernel reports one port much faster than a large table.
         let only = ports.first().copied().filter(|port| ports.len() == 1 && port.get() != 0).map(Only::Port);
-        let rows = self.rows(&need, only, &wants);
-        let sockets = rows.map(|rows| self.described(&need, &rows));
+        let sockets = self.list(&need, only, &wants);
         self.unless_gone(sockets)
     }
 
@@ -86,37 +88,37 @@ impl Tables {
 
     /// Lists the sockets that are needed, each once, those among them that are wanted.
     pub fn sockets(&mut self, need: &Need, wants: &dyn Fn(&KernelSocket) -> bool) -> Result<Vec<Socket>, CollectError> {
-        let rows = self.rows(need, None, wants)?;
-        Ok(self.described(need, &rows))
+        self.list(need, None, wants)
     }
 
     /// Lists the sockets on one port that are needed; the kernel picks them out.
     pub fn sockets_on(&mut self, port: Port, need: &Need) -> Result<Vec<Socket>, CollectError> {
-        let rows = self.rows(need, Some(Only::Port(port)), &|entry| entry.local.port == port)?;
-        Ok(self.described(need, &rows))
+        self.list(need, Some(Only::Port(port)), &|entry| entry.local.port == port)
     }
 
-    fn described(&mut self, need: &Need, rows: &[KernelSocket]) -> Vec<Socket> {
-        let chosen_by_kernel = self.chosen_by_kernel(need, rows);
-        let (space, devices, netlink) = (self.space, &mut self.devices, &self.netlink);
-        let socket = |entry: &KernelSocket| {
-            let mut socket = entry.socket(space, |index| device(devices, netlink, index));
-            if socket.protocol.is_datagram() {
-                socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
-            }
-            socket
-        };
-        rows.iter().map(socket).collect()
+    /// Lists the sockets that are needed and wanted.
+    fn list(
+        &mut self,
+        need: &Need,
+        only: Option<Only>,
+        wants: &dyn Fn(&KernelSocket) -> bool,
+    ) -> Result<Vec<Socket>, CollectError> {
+        let mut sockets = self.rows(need, only, wants)?;
+        self.describe(need, &mut sockets);
+        Ok(sockets)
     }
 
-    /// The same as the kernel states them.
+    /// The same with the numbers of interfaces for their names, and without a word on which ports the kernel chose.
     pub fn rows(
         &mut self,
         need: &Need,
         only: Option<Only>,
         wants: &dyn Fn(&KernelSocket) -> bool,
-    ) -> Result<Vec<KernelSocket>, CollectError> {
-        let mut rows = Vec::new();
+    ) -> Result<Vec<Socket>, CollectError> {
+        let mut sockets = Vec::new();
+        let space = self.space;
+        // On a host with a million sockets there is no room for all rows beside all sockets.
+        let keep = |entry: &KernelSocket| wants(entry).then(|| entry.socket(space));
         let has_udplite = need.protocols.contains(&Protocol::UdpLite) && self.has_udplite();
         for protocol in Protocol::ALL.into_iter().filter(|protocol| need.protocols.contains(protocol)) {
             let states = state_bits(protocol, need.states.as_deref());
@@ -126,46 +128,60 @@ impl Tables {
             let query = Query { protocol, family: None, states, only, traffic: need.traffic };
             if protocol == Protocol::Tcp
                 && need.families.len() == Family::ALL.len()
-                && self.read_both(query, wants, &mut rows)
+                && self.read_both(query, &keep, &mut sockets)
             {
                 continue;
             }
             for family in Family::ALL.into_iter().filter(|family| need.families.contains(family)) {
-                self.read(family, query, wants, &mut rows)?;
+                self.read(family, query, &keep, &mut sockets)?;
             }
         }
-        without_repeats(&mut rows);
-        Ok(rows)
+        without_repeats(&mut sockets);
+        Ok(sockets)
+    }
+
+    /// Names the devices, and says which ports the kernel chose.
+    fn describe(&mut self, need: &Need, sockets: &mut [Socket]) {
+        let chosen_by_kernel = self.chosen_by_kernel(need, sockets);
+        for socket in sockets {
+            if let Some(device) = &mut socket.device {
+                *device = name_of(&mut self.devices, &self.netlink, device);
+            }
+            if socket.protocol.is_datagram() {
+                socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
+            }
+        }
     }
 
     /// Reads the TCP sockets of both families at once, where the kernel does that; says whether it did.
-    fn read_both(&mut self, query: Query, wants: &dyn Fn(&KernelSocket) -> bool, rows: &mut Vec<KernelSocket>) -> bool {
-        let before = rows.len();
-        let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, wants, rows).is_ok());
+    fn read_both(&mut self, query: Query, keep: Keep<'_>, sockets: &mut Vec<Socket>) -> bool {
+        let before = sockets.len();
+        let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, keep, sockets).is_ok());
         if !done {
-            rows.truncate(before);
+            sockets.truncate(before);
         }
         done
     }
 
     /// The cookies of those UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
-    fn chosen_by_kernel(&mut self, need: &Need, rows: &[KernelSocket]) -> BTreeSet<u64> {
+    fn chosen_by_kernel(&mut self, need: &Need, sockets: &[Socket]) -> BTreeSet<u64> {
         let mut chosen = Vec::new();
         let Ok(netlink) = &mut self.netlink else { return BTreeSet::new() };
         for (protocol, family) in
             Protocol::ALL.into_iter().flat_map(|protocol| Family::ALL.map(|family| (protocol, family)))
         {
-            if !protocol.is_datagram() || !rows.iter().any(|row| (row.protocol, row.family) == (protocol, family)) {
+            let is_of_table = |socket: &Socket| (socket.protocol, socket.family) == (protocol, family);
+            if !protocol.is_datagram() || !sockets.iter().any(is_of_table) {
                 continue;
             }
             let states = state_bits(protocol, need.states.as_deref());
             let query = Query { protocol, family: Some(family), states, only: Some(Only::Autobound), traffic: false };
             let before = chosen.len();
-            if netlink.dump(query, &|_| true, &mut chosen).is_err() {
+            if netlink.dump(query, &|entry| entry.cookie, &mut chosen).is_err() {
                 chosen.truncate(before);
             }
         }
-        chosen.iter().filter_map(|entry| entry.cookie).collect()
+        chosen.into_iter().collect()
     }
 
     /// Counts the sockets of every protocol, and says whether some may be of UDP-Lite, which nearly no host has.
@@ -181,17 +197,17 @@ impl Tables {
         &mut self,
         family: Family,
         query: Query,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-        rows: &mut Vec<KernelSocket>,
+        keep: Keep<'_>,
+        sockets: &mut Vec<Socket>,
     ) -> Result<(), CollectError> {
         let Query { protocol, states, .. } = query;
-        let before = rows.len();
+        let before = sockets.len();
         if let Ok(netlink) = &mut self.netlink {
-            match netlink.dump(Query { family: Some(family), ..query }, wants, rows) {
+            match netlink.dump(Query { family: Some(family), ..query }, keep, sockets) {
                 Ok(()) => return Ok(()),
                 // A kernel may list TCP and UDP by netlink and not know UDP-Lite there, or not at all.
                 Err(_) if protocol == Protocol::UdpLite => {
-                    self.read_udplite(family, states, wants, rows);
+                    self.read_udplite(family, states, keep, sockets);
                     return Ok(());
                 }
                 // From here on the text serves for every table, so that all rows are of one kind.
@@ -201,17 +217,16 @@ impl Tables {
         let refused = self.netlink.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let lasting = self.text.iter().find(|text| is_there(text)).or(self.text.first());
         let Some(text) = lasting else { return Err(CollectError::SocketTable { protocol, reason: refused }) };
-        rows.truncate(before);
+        sockets.truncate(before);
         // To look for listeners, the kernel walks over every connection of the host, whatever space that is of.
         if protocol == Protocol::Tcp && states & !WITHOUT_PEER == 0 && proc_net::has_no_tcp(text, family) {
             return Ok(());
         }
-        match proc_net::read(text, protocol, family, rows) {
+        let mut read = Vec::new();
+        match proc_net::read(text, protocol, family, &mut read) {
             Ok(malformed) => {
                 self.malformed += malformed;
-                let mut read = rows.split_off(before);
-                read.retain(|entry| states & (1 << entry.state) != 0 && wants(entry));
-                rows.extend(read);
+                sockets.extend(read.iter().filter(|entry| states & (1 << entry.state) != 0).filter_map(keep));
                 Ok(())
             }
             Err(error) => Err(CollectError::SocketTable { protocol, reason: format!("{refused}; /proc/net: {error}") }),
@@ -219,18 +234,12 @@ impl Tables {
     }
 
     /// Reads the text of UDP-Lite, where the kernel has it.
-    fn read_udplite(
-        &mut self,
-        family: Family,
-        states: u32,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-        rows: &mut Vec<KernelSocket>,
-    ) {
+    fn read_udplite(&mut self, family: Family, states: u32, keep: Keep<'_>, sockets: &mut Vec<Socket>) {
         let mut read = Vec::new();
         for text in self.text.iter().filter(|text| is_there(text)).take(1) {
             self.malformed += proc_net::read(text, Protocol::UdpLite, family, &mut read).unwrap_or_default();
         }
-        rows.extend(read.into_iter().filter(|entry| states & (1 << entry.state) != 0 && wants(entry)));
+        sockets.extend(read.iter().filter(|entry| states & (1 << entry.state) != 0).filter_map(keep));
     }
 
     /// Returns the gaps of the way in which the tables were read; `label` names the space.
@@ -278,21 +287,26 @@ fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
     states.iter().map(bits).fold(0, |all, bit| all | bit)
 }
 
-/// Removes rows that appear twice, as they may in a dump of a table that changes. Cookies are unique; inodes and
+/// Removes sockets that appear twice, as they may in a dump of a table that changes. Cookies are unique; inodes and
 /// addresses are not.
-fn without_repeats(rows: &mut Vec<KernelSocket>) {
-    let mut cookies: Vec<u64> = rows.iter().filter_map(|entry| entry.cookie).collect();
+fn without_repeats(sockets: &mut Vec<Socket>) {
+    let mut cookies: Vec<u64> = sockets.iter().filter_map(|socket| socket.cookie).collect();
     cookies.sort_unstable();
     if cookies.windows(2).any(|pair| pair[0] == pair[1]) {
         let mut seen = BTreeSet::new();
-        rows.retain(|entry| entry.cookie.is_none_or(|cookie| seen.insert(cookie)));
+        sockets.retain(|socket| socket.cookie.is_none_or(|cookie| seen.insert(cookie)));
     }
 }
 
 /// The name of an interface, which is asked for once, or its number if the name is unknown.
 ///
 /// Any socket of a namespace can be asked for the interfaces of that namespace. Source: netdevice(7), `SIOCGIFNAME`.
-fn device(names: &mut BTreeMap<u32, String>, netlink: &Result<SockDiag, DumpError>, index: u32) -> String {
-    let ask = || netdevice::index_to_name(netlink.as_ref().ok()?, index).ok();
-    names.entry(index).or_insert_with(|| ask().unwrap_or_else(|| index.to_string())).clone()
+fn name_of(names: &mut BTreeMap<String, String>, netlink: &Result<SockDiag, DumpError>, number: &str) -> String {
+    if let Some(known) = names.get(number) {
+        return known.clone();
+    }
+    let ask = || netdevice::index_to_name(netlink.as_ref().ok()?, number.parse().ok()?).ok();
+    let name = ask().unwrap_or_else(|| number.to_owned());
+    names.insert(number.to_owned(), name.clone());
+    name
 }

@@ -4,13 +4,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use crate::collect::linux::kernel_socket::KernelSocket;
 use crate::collect::linux::spaces;
 use crate::collect::linux::tables::{OWN_TABLES, Tables};
-use crate::model::Need;
-
-/// The state that the kernel numbers so.
-const LISTEN: u8 = 10;
+use crate::model::{Need, Socket};
 
 /// The table, and what it was like.
 pub struct Glance {
@@ -38,11 +34,10 @@ impl Glance {
     }
 
     /// What would be told of it, as a number.
-    fn mark(&self, row: &KernelSocket) -> u64 {
-        let ends = (row.local.address, row.local.port, row.peer.address, row.peer.port);
-        let which = (row.protocol.name(), row.family.name(), row.cookie, row.inode, row.uid);
-        let queue = if row.state == LISTEN { row.receive_queue } else { 0 };
-        self.key.hash_one((which, ends, row.state, row.interface, row.v6only, queue))
+    fn mark(&self, row: &Socket) -> u64 {
+        let which = (row.protocol, row.family, row.cookie, row.inode, row.uid);
+        let waiting = row.queue.map(|queue| queue.used);
+        self.key.hash_one((which, row.local, row.peer, row.state, &row.device, row.v6only, waiting))
     }
 }
 

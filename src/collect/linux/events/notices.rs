@@ -42,7 +42,7 @@ pub struct Notice {
 impl Notice {
     /// The connection with what it had carried at its end; nothing for other sockets.
     pub fn carried(&self) -> Option<Socket> {
-        let socket = self.socket.socket(self.space, |index| index.to_string());
+        let socket = self.socket.socket(self.space);
         socket.traffic.is_some().then_some(socket)
     }
 }

@@ -124,7 +124,7 @@ impl Known {
     pub fn noticed(&mut self, notices: Vec<Notice>) -> Option<Observation> {
         let sighting = |notice: Notice| {
             let is_connection = notice.socket.peer.port.get() != 0;
-            let mut socket = notice.socket.socket(notice.space, |index| index.to_string());
+            let mut socket = notice.socket.socket(notice.space);
             // What it was before is not said.
             socket.state = None;
             socket.owner = Owner::Nobody(Nobody::Closing);

@@ -19,22 +19,22 @@ pub const FEW: usize = 8;
 const AHEAD: usize = 4;
 
 /// An answer that is being read.
-pub struct Answer<'a> {
+pub struct Answer<'a, T> {
     /// The table that it is of.
     pub protocol: Protocol,
     /// The number of the request.
     pub sequence: u32,
-    /// Which rows are kept.
-    pub wants: &'a dyn Fn(&KernelSocket) -> bool,
-    /// The rows.
-    pub rows: &'a mut Vec<KernelSocket>,
+    /// What is kept of a row; nothing of those that are not wanted.
+    pub keep: &'a dyn Fn(&KernelSocket) -> Option<T>,
+    /// What was kept.
+    pub rows: &'a mut Vec<T>,
     /// How many datagrams are received on this thread.
     pub few: usize,
     /// Whether the kernel has said that the table changed meanwhile.
     pub is_interrupted: bool,
 }
 
-impl Answer<'_> {
+impl<T> Answer<'_, T> {
     /// Reads the whole answer.
     pub fn read(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<(), DumpError> {
         for _ in 0..self.few {
@@ -98,11 +98,7 @@ impl Answer<'_> {
             }
             self.is_interrupted |= framed.interrupted;
             match framed.message {
-                Message::Socket(entry) => {
-                    if (self.wants)(&entry) {
-                        self.rows.push(entry);
-                    }
-                }
+                Message::Socket(entry) => self.rows.extend((self.keep)(&entry)),
                 Message::Done(0) if self.is_interrupted => return Err(DumpError::Incomplete("the table changed")),
                 Message::Done(0) => return Ok(true),
                 Message::Done(code) | Message::Error(code) => {

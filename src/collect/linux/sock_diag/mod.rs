@@ -110,23 +110,23 @@ impl SockDiag {
         // No state at all: an empty answer, whatever it is.
         let nothing =
             Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None, traffic: false };
-        match diag.dump_once(nothing, &|_| true, &mut Vec::new()) {
+        match diag.dump_once(nothing, &|_| Some(()), &mut Vec::new()) {
             Err(error @ DumpError::Refused(_)) => Err(error),
             _ => Ok(diag),
         }
     }
 
-    /// Appends the wanted rows of the table.
-    pub fn dump(
+    /// Appends what `keep` makes of the rows of the table.
+    pub fn dump<T>(
         &mut self,
         query: Query,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-        rows: &mut Vec<KernelSocket>,
+        keep: &dyn Fn(&KernelSocket) -> Option<T>,
+        rows: &mut Vec<T>,
     ) -> Result<(), DumpError> {
         let before = rows.len();
         let mut attempt = 1;
         loop {
-            match self.dump_once(query, wants, rows) {
+            match self.dump_once(query, keep, rows) {
                 Err(DumpError::Incomplete(_)) if attempt < ATTEMPTS => rows.truncate(before),
                 result => return result,
             }
@@ -134,17 +134,17 @@ impl SockDiag {
         }
     }
 
-    fn dump_once(
+    fn dump_once<T>(
         &mut self,
         query: Query,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-        rows: &mut Vec<KernelSocket>,
+        keep: &dyn Fn(&KernelSocket) -> Option<T>,
+        rows: &mut Vec<T>,
     ) -> Result<(), DumpError> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(query, self.sequence);
         rustix::net::send(&self.socket, &request, SendFlags::empty()).map_err(|e| DumpError::Refused(e.into()))?;
         let (protocol, sequence, few) = (query.protocol, self.sequence, answer::FEW);
-        let mut answer = Answer { protocol, sequence, wants, rows, few, is_interrupted: false };
+        let mut answer = Answer { protocol, sequence, keep, rows, few, is_interrupted: false };
         answer.read(&self.socket, &mut self.buffer)
     }
 }
@@ -218,11 +218,14 @@ mod tests {
     use super::decode::Message;
     use super::*;
 
+    /// Keeps a row as it is.
+    const WHOLE: fn(&KernelSocket) -> Option<KernelSocket> = |row| Some(row.clone());
+
     fn dump(protocol: Protocol, states: u32, only: Option<Only>) -> Vec<KernelSocket> {
         let mut rows = Vec::new();
         let mut diag = SockDiag::open().unwrap();
         for family in [Family::Ipv4, Family::Ipv6] {
-            diag.dump(Query { protocol, family: Some(family), states, only, traffic: false }, &|_| true, &mut rows)
+            diag.dump(Query { protocol, family: Some(family), states, only, traffic: false }, &WHOLE, &mut rows)
                 .unwrap();
         }
         rows
@@ -246,7 +249,7 @@ mod tests {
             only: None,
             traffic: false,
         };
-        let error = diag.dump(all, &|_| true, &mut Vec::new()).unwrap_err();
+        let error = diag.dump(all, &WHOLE, &mut Vec::new()).unwrap_err();
         assert!(matches!(error, DumpError::Incomplete("a truncated message")), "{error}");
     }
 
@@ -293,8 +296,8 @@ mod tests {
             sequence += 1;
             rustix::net::send(&socket, &request(query, sequence), SendFlags::empty()).unwrap();
             let mut rows = Vec::new();
-            let (protocol, wants) = (Protocol::Tcp, &|_: &KernelSocket| true);
-            Answer { protocol, sequence, wants, rows: &mut rows, few, is_interrupted }.read(&socket, &mut buffer)?;
+            let (protocol, keep) = (Protocol::Tcp, &WHOLE);
+            Answer { protocol, sequence, keep, rows: &mut rows, few, is_interrupted }.read(&socket, &mut buffer)?;
             Ok::<_, DumpError>(rows.iter().map(|row| row.cookie).collect::<BTreeSet<_>>())
         };
         // Other tests open and close listeners meanwhile.
@@ -332,7 +335,7 @@ mod tests {
             for family in families {
                 let query =
                     Query { protocol: Protocol::Tcp, family: *family, states: listeners, only: None, traffic: false };
-                diag.dump(query, &|_| true, &mut rows).unwrap();
+                diag.dump(query, &WHOLE, &mut rows).unwrap();
             }
             let mut cookies: Vec<_> = rows.iter().map(|row| (row.family, row.cookie)).collect();
             cookies.sort_unstable();
