@@ -15,9 +15,10 @@ unit *ARGS:
     cargo test --locked --lib {{ARGS}}
     cargo test --locked --test layering
 
-# All tests, or those of one file: `just test check` (examples, because the tests start one of them)
+# All tests, or those of one file: `just test check` (with the example that tests start, which only `cargo test` alone builds)
 test FILE="":
-    cargo test --locked --no-fail-fast {{ if FILE == "" { "" } else { "--examples --test " + FILE } }}
+    {{ if FILE == "" { "" } else { "cargo build --locked --examples" } }}
+    cargo test --locked --no-fail-fast {{ if FILE == "" { "" } else { "--test " + FILE } }}
 
 # Everything that must pass before a change lands; installs Debian packages (root)
 gate:

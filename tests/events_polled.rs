@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::stream::{Stream, is, json, needs_root, pids};
-use support::{Kept, ReachableBinary, is_root, portscope, skip, start};
+use support::{Kept, ReachableBinary, eventually, is_root, portscope, skip, start};
 
 /// The port that the child has written.
 fn port_of(child: &mut Kept) -> u16 {
@@ -59,7 +59,8 @@ fn a_port_that_more_can_reach_between_two_looks_is_told_as_such() {
     let port = loopback.local_addr().unwrap().port();
     let mut stream = Stream::start(json().arg(port));
     drop(loopback);
-    let _any = TcpListener::bind(("0.0.0.0", port)).unwrap();
+    // A process that another test starts at this moment has the listener too, until it runs its program.
+    let _any = eventually("the port to be free", || TcpListener::bind(("0.0.0.0", port)).ok());
     let widened = stream.until("the widening", |event| is(event, "exposure-widened", port));
     assert_eq!((widened["local"]["address"].as_str(), widened["exposure"].as_str()), (Some("0.0.0.0"), Some("any")));
     stream.end();
