@@ -10,6 +10,7 @@ use std::process::Output;
 use serde_json::Value;
 use support::apart::Apart;
 use support::refused::Refused;
+use support::stream::{Stream, is, json};
 use support::{Run, eventually, is_root, portscope, skip};
 
 /// A Docker engine that sees no other, and that ends with everything that it has started.
@@ -240,4 +241,41 @@ fn kill_says_the_name_of_a_container_that_shares_the_hosts_port_space() {
     assert!(!output.stderr.contains(&id[..12]), "{}", output.stderr);
     let output = engine.portscope(["kill", "80", "--via-manager", "--dry-run"]).exits_with([0, 1]);
     assert!(output.stdout.contains("would run `docker stop hostnet`"), "{} {}", output.stdout, output.stderr);
+}
+
+/// The next events of this kind on these ports, in the order of the ports, whichever comes first.
+fn events<const N: usize>(stream: &mut Stream, kind: &str, ports: [u16; N]) -> [Value; N] {
+    let mut found = ports.map(|_| None);
+    while let Some(missing) = found.iter().position(Option::is_none) {
+        let event = stream.until(&format!("{kind} {}", ports[missing]), |event| {
+            (0..N).any(|at| found[at].is_none() && is(event, kind, ports[at]))
+        });
+        let at = ports.iter().position(|port| is(&event, kind, *port)).unwrap();
+        found[at] = Some(event);
+    }
+    found.map(Option::unwrap)
+}
+
+#[test]
+fn a_container_that_comes_and_goes_is_told_with_the_port_that_it_publishes() {
+    let Some(engine) = Engine::start("") else { return };
+    // The kernel tells it outside, where the engine's socket cannot be reached; inside it is polled, and has names.
+    let mut outside = Stream::at_once(json());
+    let mut inside = Stream::at_once(json().under(engine.0.inside()));
+    let web = engine.container("web", &["-p", "127.0.0.1:8087:80"]);
+    let [published, listener] = events(&mut outside, "opened", [8087, 80]);
+    assert_eq!(published["owner"]["processes"][0]["name"], "docker-proxy", "{published:#}");
+    assert_eq!((&published["seen"], &listener["seen"]), (&"kernel".into(), &"kernel".into()), "{listener:#}");
+    assert_eq!(listener["owner"]["container"]["id"], web.as_str(), "{listener:#}");
+    assert_ne!(listener["space"], published["space"]);
+    let [named, listener] = events(&mut inside, "opened", [8087, 80]);
+    assert_eq!((&named["cookie"], &named["seen"]), (&published["cookie"], &"poll".into()), "{named:#}");
+    assert_eq!(listener["owner"]["container"]["name"], "web", "{listener:#}");
+    assert!(engine.docker(&["rm", "-f", "web"]).status.success());
+    for stream in [&mut outside, &mut inside] {
+        let [gone, closed] = events(stream, "closed", [8087, 80]);
+        assert_eq!((&gone["cookie"], &closed["cookie"]), (&published["cookie"], &listener["cookie"]), "{closed:#}");
+    }
+    // The one inside ends with its engine: what was started is the program that entered its namespaces.
+    outside.end();
 }

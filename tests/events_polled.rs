@@ -108,6 +108,7 @@ fn where_tracefs_is_refused_failed_binds_are_seen_all_the_same_and_it_says_how()
     TcpListener::bind(("127.0.0.1", port)).unwrap_err();
     let failed = stream.until("the failure", |event| is(event, "bind-failed", port));
     assert_eq!((failed["errno"].as_str(), failed["seen"].as_str()), (Some("EADDRINUSE"), Some("kernel")));
+    assert_eq!(failed["tracepoint"], "sys_exit");
     assert_eq!(pids(&failed["owner"]), [u64::from(std::process::id())]);
     stream.end();
     let told =

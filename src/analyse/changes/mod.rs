@@ -260,11 +260,15 @@ impl Ledger {
                 }
             }
         }
+        // A port space that has ended, with a container say, was in the table before and is in none any more.
+        let before: BTreeSet<SpaceId> =
+            self.table.iter().flat_map(|table| &table.spaces).map(|space| space.id).collect();
         self.missed.clear();
         for open in self.open.missing(begun, is_whole) {
             self.missed.extend(open.socket.cookie);
             // A port that was not reported as open has closed at once, or it is a client's.
-            let is_listed = self.options.every_space || self.spaces.contains_key(&open.socket.space);
+            let space = open.socket.space;
+            let is_listed = self.options.every_space || self.spaces.contains_key(&space) || before.contains(&space);
             if open.phase == Phase::Told && is_listed {
                 let kind = if is_connection(&open.socket) { EventKind::Disconnected } else { EventKind::Closed };
                 page.closed(begun, kind, Seen::Poll, &open.socket, open.since);

@@ -73,6 +73,18 @@ fn two_tables_differ_by_what_was_opened_and_closed_between_them() {
 }
 
 #[test]
+fn what_was_open_in_a_space_that_has_ended_has_closed() {
+    let web = socket("0.0.0.0:80", State::Listen, 1, 811);
+    let inside = Socket { space: SpaceId(77), ..socket("0.0.0.0:80", State::Listen, 2, 812) };
+    let mut with_container = snapshot(0, vec![web.clone(), inside]);
+    with_container.spaces.push(Space::new(SpaceId(77), SpaceKind::Container, "web".into(), SocketSource::Netlink));
+    let mut ledger = Ledger::new(Options::default(), None);
+    assert_eq!(told(&ledger.observe(Observation::Table(Box::new(with_container)))), []);
+    assert_eq!(told(&ledger.observe(table(1000, &[&web]))), [(EventKind::Closed, Seen::Poll, Some(2))]);
+    assert_eq!(told(&ledger.observe(table(2000, &[&web]))), []);
+}
+
+#[test]
 fn an_end_that_a_table_shows_before_the_kernels_record_comes_is_told_once() {
     let web = socket("0.0.0.0:80", State::Listen, 1, 811);
     let mut ledger = ledger(&[&web]);
