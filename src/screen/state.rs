@@ -90,6 +90,8 @@ pub struct State {
     exact: bool,
     /// The table must be laid out again.
     pub is_old: bool,
+    /// No table has come yet that has everything; a record has none, and is not waited for.
+    pub is_looking: bool,
 }
 
 impl State {
@@ -114,6 +116,7 @@ impl State {
             is_filter_new: false,
             exact: false,
             is_old: true,
+            is_looking: true,
         }
     }
 
@@ -127,9 +130,10 @@ impl State {
 
     /// Takes a new table. Returns whether it shows anything new.
     pub fn replace(&mut self, table: Snapshot) -> bool {
-        let differs = self.sockets.replace(table, self.exact) && self.frozen.is_none();
-        self.is_old |= differs;
-        differs
+        let differs = self.sockets.replace(table, self.exact) | std::mem::take(&mut self.is_looking);
+        let shows_it = differs && self.frozen.is_none();
+        self.is_old |= shows_it;
+        shows_it
     }
 
     /// Takes connections that have ended, with what they had carried.
@@ -231,7 +235,8 @@ impl State {
         let strip = self.frozen.as_mut().map_or(&mut self.strip, |(_, strip)| strip);
         strip.lay(&self.choice, lens, is_filter_new);
         self.exact = lens.exact;
-        if !std::mem::take(&mut self.is_old) {
+        // A few sockets that something has happened to are not the listing.
+        if self.is_looking || !std::mem::take(&mut self.is_old) {
             return;
         }
         let width = usize::from(self.size.0).saturating_sub(super::view::GUTTER);

@@ -78,7 +78,7 @@ impl Page<'_> {
             return;
         }
         if state.laid.lines.is_empty() {
-            let what = if state.laid.title.as_str().is_empty() { "looking..." } else { "no open socket matches" };
+            let what = if state.is_looking { "looking..." } else { "no open socket matches" };
             self.line(1, what, self.look(Emphasis::Dim));
         } else {
             let heads: Vec<(Text, Emphasis)> =

@@ -95,6 +95,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
         traffic: args.traffic,
     };
     let mut state = State::new(style, choice);
+    state.is_looking = args.selection.source.from.is_none();
     state.notes.extend(feed.unseen(args.poll, context));
     let mut watch = Watch {
         selection: args.selection.clone(),

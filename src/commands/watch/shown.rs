@@ -111,7 +111,7 @@ impl Watch<'_> {
             state.apply(changes);
         }
         if let Some(table) = came.table {
-            if state.laid.title.as_str().is_empty() {
+            if state.is_looking {
                 // What could not be seen of the first table cannot be seen later.
                 let notes = super::super::gaps(&join::listing(&table, None), context);
                 notes.first().iter().for_each(|note| state.say(&note.line));

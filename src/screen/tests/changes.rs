@@ -70,6 +70,22 @@ fn the_chosen_line_stays_with_its_socket() {
 }
 
 #[test]
+fn before_the_first_table_an_event_is_told_and_no_listing_is_shown() {
+    let mut scene = Scene::new();
+    scene.state = State::new(scene.style, choice());
+    scene.happens(EventKind::BindFailed, listener(9000), at(1));
+    scene.happens(EventKind::Opened, listener(9001), at(1));
+    assert!(scene.frame(80, 24).contains("looking..."));
+    assert_eq!((scene.ports(), scene.strip().len()), (Vec::new(), 2));
+    let mut table = testing::snapshot();
+    table.host.captured_at = at(0);
+    assert!(scene.state.replace(table));
+    scene.lay();
+    let frame = scene.frame(80, 24);
+    assert!(!frame.contains("looking...") && scene.ports().contains(&9001), "{frame}");
+}
+
+#[test]
 fn a_paused_screen_stands_still_and_catches_up() {
     let mut scene = Scene::new();
     let before = scene.ports();

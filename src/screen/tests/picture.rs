@@ -45,6 +45,7 @@ fn replayed() -> Scene {
     let mut record = Recorded::open(&data).unwrap();
     let mut scene = Scene::of(Charset::Unicode, Snapshot { sockets: Vec::new(), ..testing::snapshot() });
     scene.state = State::new(scene.style, choice());
+    scene.state.is_looking = false;
     let mut first = None;
     while let Some(Changes { snapshot, events, binds }) = record.next().unwrap() {
         for event in events {
