@@ -262,18 +262,22 @@ fn a_container_that_comes_and_goes_is_told_with_the_port_that_it_publishes() {
     // The kernel tells it outside, where the engine's socket cannot be reached; inside it is polled, and has names.
     let mut outside = Stream::at_once(json());
     let mut inside = Stream::at_once(json().under(engine.0.inside()));
-    let web = engine.container("web", &["-p", "127.0.0.1:8087:80"]);
-    let [published, listener] = events(&mut outside, "opened", [8087, 80]);
+    // Other tests have containers too, which are seen from outside; none of them has these ports.
+    let words = "run -d --name web -p 127.0.0.1:8087:8086 portscope/httpd /bin/httpd -f -p 8086";
+    let run = engine.docker(&words.split(' ').collect::<Vec<_>>());
+    assert!(run.status.success(), "{run:?}");
+    let web = String::from_utf8(run.stdout).unwrap().trim().to_owned();
+    let [published, listener] = events(&mut outside, "opened", [8087, 8086]);
     assert_eq!(published["owner"]["processes"][0]["name"], "docker-proxy", "{published:#}");
     assert_eq!((&published["seen"], &listener["seen"]), (&"kernel".into(), &"kernel".into()), "{listener:#}");
     assert_eq!(listener["owner"]["container"]["id"], web.as_str(), "{listener:#}");
     assert_ne!(listener["space"], published["space"]);
-    let [named, listener] = events(&mut inside, "opened", [8087, 80]);
+    let [named, listener] = events(&mut inside, "opened", [8087, 8086]);
     assert_eq!((&named["cookie"], &named["seen"]), (&published["cookie"], &"poll".into()), "{named:#}");
     assert_eq!(listener["owner"]["container"]["name"], "web", "{listener:#}");
     assert!(engine.docker(&["rm", "-f", "web"]).status.success());
     for stream in [&mut outside, &mut inside] {
-        let [gone, closed] = events(stream, "closed", [8087, 80]);
+        let [gone, closed] = events(stream, "closed", [8087, 8086]);
         assert_eq!((&gone["cookie"], &closed["cookie"]), (&published["cookie"], &listener["cookie"]), "{closed:#}");
     }
     // The one inside ends with its engine: what was started is the program that entered its namespaces.
