@@ -53,10 +53,16 @@ impl Engine {
         assert!(output.status.success(), "{output:?}");
     }
 
+    /// Starts a container that listens on port 80, and returns its ID.
     #[track_caller]
     fn container(&self, name: &str, flags: &[&str]) -> String {
+        self.container_on("80", name, flags)
+    }
+
+    #[track_caller]
+    fn container_on(&self, port: &str, name: &str, flags: &[&str]) -> String {
         let words =
-            [&["run", "-d", "--name", name], flags, &["portscope/httpd", "/bin/httpd", "-f", "-p", "80"]].concat();
+            [&["run", "-d", "--name", name], flags, &["portscope/httpd", "/bin/httpd", "-f", "-p", port]].concat();
         let output = self.docker(&words);
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -263,10 +269,7 @@ fn a_container_that_comes_and_goes_is_told_with_the_port_that_it_publishes() {
     let mut outside = Stream::at_once(json());
     let mut inside = Stream::at_once(json().under(engine.0.inside()));
     // Other tests have containers too, which are seen from outside; none of them has these ports.
-    let words = "run -d --name web -p 127.0.0.1:8087:8086 portscope/httpd /bin/httpd -f -p 8086";
-    let run = engine.docker(&words.split(' ').collect::<Vec<_>>());
-    assert!(run.status.success(), "{run:?}");
-    let web = String::from_utf8(run.stdout).unwrap().trim().to_owned();
+    let web = engine.container_on("8086", "web", &["-p", "127.0.0.1:8087:8086"]);
     let [published, listener] = events(&mut outside, "opened", [8087, 8086]);
     assert_eq!(published["owner"]["processes"][0]["name"], "docker-proxy", "{published:#}");
     assert_eq!((&published["seen"], &listener["seen"]), (&"kernel".into(), &"kernel".into()), "{listener:#}");
