@@ -236,7 +236,7 @@ impl State {
         strip.lay(&self.choice, lens, is_filter_new);
         self.exact = lens.exact;
         // A few sockets that something has happened to are not the listing.
-        if self.is_looking || !std::mem::take(&mut self.is_old) {
+        if !std::mem::take(&mut self.is_old) || self.is_looking {
             return;
         }
         let width = usize::from(self.size.0).saturating_sub(super::view::GUTTER);
