@@ -76,6 +76,7 @@ fn before_the_first_table_an_event_is_told_and_no_listing_is_shown() {
     scene.happens(EventKind::BindFailed, listener(9000), at(1));
     scene.happens(EventKind::Opened, listener(9001), at(1));
     assert!(scene.frame(80, 24).contains("looking..."));
+    assert!(!scene.state.tick(Duration::ZERO), "nothing new is to be drawn until the table comes");
     assert_eq!((scene.ports(), scene.strip().len()), (Vec::new(), 2));
     let mut table = testing::snapshot();
     table.host.captured_at = at(0);
