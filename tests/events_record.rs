@@ -154,3 +154,15 @@ fn the_memory_for_a_long_record_does_not_grow_with_it() {
     assert!(summary.contains(" 30000 ") && summary.contains("1.0 s"), "{summary}");
     assert!(late < early + 4096, "{early} KiB, then {late} KiB");
 }
+
+#[test]
+fn a_port_that_was_open_for_less_than_a_millisecond_is_not_said_to_have_been_open_for_no_time() {
+    let folder = Folder::new();
+    let path = folder.join("ports.ndjson");
+    let closed = line("closed", 1, 1, "node").replace(r#""open_for_ms":1000"#, r#""open_for_ms":0"#);
+    fs::write(&path, [line("opened", 1, 1, "node"), closed].join("\n") + "\n").unwrap();
+    let run =
+        |flag: &str| portscope(["events", "--from", path.to_str().unwrap(), flag]).env("TZ", "UTC").success().stdout;
+    insta::assert_snapshot!(run("--kind=closed"), @"2026-11-25 00:00:01.000000  - tcp 0.0.0.0:8080     node (1, ada), open for under 1 ms");
+    assert!(run("--summary").contains("under 1 ms"), "{}", run("--summary"));
+}

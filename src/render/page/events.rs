@@ -83,8 +83,9 @@ impl EventLines {
             event.blockers.iter().filter_map(|blocker| row_of(listing, blocker.socket)).collect();
         let protocol = row.socket.protocol.name();
         let (who, outcome) = (who(row, event.gone, charset), outcome(event, &blockers, charset));
-        // A record is read to know from when to when.
-        let since = event.open_for.filter(|_| self.dated).and_then(|span| event.at.checked_sub(span));
+        // A record is read to know from when to when. It does not tell that of what was open for less than a millisecond.
+        let since =
+            event.open_for.filter(|span| self.dated && !span.is_zero()).and_then(|span| event.at.checked_sub(span));
         let since = since.map(|since| format!(" since {}", time::day_and_clock(since).1)).unwrap_or_default();
         writeln!(out, "{time}  {sign} {protocol} {address}{pad}  {space}{who}{outcome}{since}")
     }
@@ -129,7 +130,7 @@ pub fn write_summary(out: &mut dyn Write, history: &History, style: Style) -> io
             number(seen.opened),
             number(seen.closed),
             number(seen.failed),
-            seen.shortest.map_or_else(Text::unknown, |shortest| Text::plain(time::short_span(shortest))),
+            seen.shortest.map_or_else(Text::unknown, |shortest| Text::plain(time::lifetime(shortest))),
             if owners.is_empty() { Text::unknown() } else { Text::of(&owners.join(", "), style.charset) },
         ];
         grid::Row::from(cells)

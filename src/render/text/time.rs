@@ -47,6 +47,11 @@ pub fn short_span(length: Duration) -> String {
     }
 }
 
+/// How long something was open. A record has whole milliseconds, so nothing of them is not no time.
+pub fn lifetime(length: Duration) -> String {
+    if length.is_zero() { "under 1 ms".to_owned() } else { short_span(length) }
+}
+
 /// Writes a span of time in its two largest units: `12 s`, `5 min 3 s`, `3 h 12 min`, `4 d 6 h`.
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();

@@ -55,7 +55,7 @@ pub fn who(row: &Row<'_>, gone: bool, charset: Charset) -> String {
 pub fn outcome(event: &Event, blockers: &[&Row<'_>], charset: Charset) -> String {
     match event.kind {
         EventKind::Closed | EventKind::Disconnected => {
-            event.open_for.map(|span| format!(", open for {}", time::short_span(span))).unwrap_or_default()
+            event.open_for.map(|span| format!(", open for {}", time::lifetime(span))).unwrap_or_default()
         }
         EventKind::BindFailed => {
             let error = event.error.as_ref().map_or("unknown error", BindError::name);

@@ -27,7 +27,7 @@ pub fn closed(ago: Duration, lived: Option<Duration>) -> Vec<String> {
 
 /// How long a socket was open that is closed.
 pub fn lived(span: Duration) -> String {
-    format!("lived {}", time::short_span(span))
+    format!("lived {}", time::lifetime(span))
 }
 
 /// Where a snapshot was saved.
