@@ -28,8 +28,8 @@ fn transfer(from: &mut TcpStream, to: &mut TcpStream, bytes: usize) {
 
 /// What is said of the end with this local port and peer.
 fn traffic_of<'a>(sockets: &'a [Value], end: &TcpStream) -> &'a Value {
-    let is_it =
-        |socket: &&Value| socket["local"]["port"] == end.local_addr().unwrap().port() && socket["state"] != "LISTEN";
+    let (local, peer) = (end.local_addr().unwrap().port(), end.peer_addr().unwrap().port());
+    let is_it = |socket: &&Value| socket["local"]["port"] == local && socket["peer"]["port"] == peer;
     &sockets.iter().find(is_it).unwrap_or_else(|| panic!("{sockets:#?}"))["traffic"]
 }
 
