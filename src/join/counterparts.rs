@@ -1,6 +1,6 @@
 //! The other end of each connection, where it is on this machine.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
@@ -13,13 +13,10 @@ use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Snap
 /// the ports that the firewall redirects. Where several sockets could be it, none is taken.
 pub fn add_counterparts(listing: &mut Listing<'_>) {
     let forwards = forwards(listing.snapshot);
-    let asked = listing.rows.iter().filter(|row| row.is_connection()).filter_map(|row| row.socket.peer);
-    let mut addresses: HashSet<IpAddr> = asked.map(|peer| peer.address.to_canonical()).collect();
-    if addresses.is_empty() {
+    if !listing.rows.iter().any(|row| row.is_connection() && row.socket.peer.is_some()) {
         return;
     }
-    addresses.extend(forwards.iter().map(|forward| forward.to.address.to_canonical()));
-    let ends = Ends::of(listing.snapshot, &addresses);
+    let ends = Ends::of(&listing.snapshot.sockets);
     let redirected = redirected(listing.snapshot, &ends, &forwards);
     for row in listing.rows.iter_mut().filter(|row| row.is_connection()) {
         row.counterpart =
@@ -27,35 +24,70 @@ pub fn add_counterparts(listing: &mut Listing<'_>) {
     }
 }
 
-/// A connection as one of its ends has it.
-type Pair = (Protocol, Endpoint, Endpoint);
+/// A connection as one of its ends has it: the protocol, then the addresses and ports of this end and the other one. An
+/// IPv4 address is the same whether an IPv4 or an IPv6 socket has it.
+type Pair = (Protocol, [(u128, u16); 2]);
 
-/// The connections in the order of the hashes of their pairs, which takes a tenth of the memory of a table by pair.
+fn pair(protocol: Protocol, local: Endpoint, peer: Endpoint) -> Pair {
+    let bits = |end: Endpoint| match end.address {
+        IpAddr::V4(address) => (address.to_ipv6_mapped().to_bits(), end.port.get()),
+        IpAddr::V6(address) => (address.to_bits(), end.port.get()),
+    };
+    (protocol, [bits(local), bits(peer)])
+}
+
+fn pair_of(socket: &Socket) -> Option<Pair> {
+    Some(pair(socket.protocol, socket.local, socket.peer?))
+}
+
+/// The connections by their pairs: a hash table whose lists go through the sockets, since on a host with a million
+/// sockets a table of pairs would take as much memory as these.
 struct Ends<'a> {
-    by_hash: Vec<(u64, &'a Socket)>,
-    hasher: RandomState,
+    sockets: &'a [Socket],
+    /// The last socket with each hash, counted from 1; 0 for none.
+    last: Vec<u32>,
+    /// The socket before each socket with the same hash.
+    before: Vec<u32>,
+    seed: u64,
 }
 
 impl<'a> Ends<'a> {
-    /// The connections whose own address is one of these.
-    fn of(snapshot: &'a Snapshot, addresses: &HashSet<IpAddr>) -> Ends<'a> {
-        let hasher = RandomState::new();
-        let end = |socket: &'a Socket| {
-            let pair = pair(socket).filter(|(_, local, _)| addresses.contains(&local.address))?;
-            Some((hasher.hash_one(pair), socket))
-        };
-        let mut by_hash: Vec<(u64, &Socket)> = snapshot.sockets.iter().filter_map(end).collect();
-        by_hash.sort_unstable_by_key(|(hash, _)| *hash);
-        Ends { by_hash, hasher }
+    fn of(sockets: &'a [Socket]) -> Ends<'a> {
+        let last = vec![0; (2 * sockets.len()).next_power_of_two()];
+        // Nobody who chooses ports can foresee which of them come together.
+        let seed = RandomState::new().hash_one(sockets.len());
+        let mut ends = Ends { sockets, last, before: vec![0; sockets.len()], seed };
+        for (index, number) in (0..sockets.len()).zip(1..) {
+            let Some(pair) = pair_of(&sockets[index]) else { continue };
+            let place = ends.place(pair);
+            ends.before[index] = std::mem::replace(&mut ends.last[place], number);
+        }
+        ends
+    }
+
+    /// Where the list of a pair begins.
+    #[expect(clippy::cast_possible_truncation, reason = "what is cut off is in no need of being kept")]
+    fn place(&self, (protocol, [local, peer]): Pair) -> usize {
+        const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
+        let ports = u64::from(local.1) << 32 | u64::from(peer.1) << 8 | protocol as u64;
+        let words = [local.0 as u64, (local.0 >> 64) as u64, peer.0 as u64, (peer.0 >> 64) as u64, ports];
+        let hash = words.into_iter().fold(self.seed, |hash, word| {
+            let product = u128::from(hash ^ word) * FACTOR;
+            product as u64 ^ (product >> 64) as u64
+        });
+        hash as usize & (self.last.len() - 1)
     }
 
     /// The sockets with these two ends: several in different spaces, or on different interfaces.
     fn with(&self, protocol: Protocol, local: Endpoint, peer: Endpoint) -> impl Iterator<Item = &'a Socket> + Clone {
-        let wanted = (protocol, canonical(local), canonical(peer));
-        let hash = self.hasher.hash_one(wanted);
-        let start = self.by_hash.partition_point(|(other, _)| *other < hash);
-        let alike = self.by_hash[start..].iter().take_while(move |(other, _)| *other == hash);
-        alike.map(|(_, socket)| *socket).filter(move |socket| pair(socket) == Some(wanted))
+        let wanted = pair(protocol, local, peer);
+        let mut number = self.last[self.place(wanted)];
+        let alike = std::iter::from_fn(move || {
+            let index = (number as usize).checked_sub(1)?;
+            number = self.before[index];
+            Some(&self.sockets[index])
+        });
+        alike.filter(move |socket| pair_of(socket) == Some(wanted))
     }
 
     /// The socket that has the same ends, exchanged.
@@ -71,10 +103,6 @@ impl<'a> Ends<'a> {
         }
         .filter(|other| !peer.is_of_a_link() || other.device == socket.device)
     }
-}
-
-fn pair(socket: &Socket) -> Option<Pair> {
-    Some((socket.protocol, canonical(socket.local), canonical(socket.peer?)))
 }
 
 struct Ambiguous;
