@@ -72,15 +72,9 @@ fn entered(found: &Namespace, moved: io::Result<()>, need: &Need, end: Instant) 
     match moved {
         Ok(()) => {
             let tables = Tables::open(found.space.id, text.map(|(_, text)| text).take(MOST_TRIED).collect());
-            let space = Space {
-                source: tables.source(),
-                ephemeral: sysctl::ephemeral_range(),
-                reserved: sysctl::reserved_ports(),
-                unprivileged_start: sysctl::unprivileged_start(),
-                time_wait_reuse: sysctl::time_wait_reuse(),
-                listen_overflows: overflows(Path::new("/proc/thread-self/net")),
-                ..found.space.clone()
-            };
+            let listen_overflows = overflows(Path::new("/proc/thread-self/net"));
+            let space = Space { source: tables.source(), listen_overflows, ..found.space.clone() };
+            let space = sysctl::with_settings(space);
             let redirects = wants_redirects.then(|| redirects::read_entered(&space.label, need, end));
             Entered::Open(Box::new(space), tables, redirects)
         }

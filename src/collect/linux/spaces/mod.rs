@@ -69,15 +69,11 @@ pub fn current() -> Space {
         let name = mounts.get(&id).and_then(|mounts| label::name_of_mount(mounts));
         (SpaceKind::Netns, name.unwrap_or_else(|| "netns".to_owned()))
     };
-    Space {
+    sysctl::with_settings(Space {
         // It is the one that this program was started in, whatever it is called.
         named_by: Origin::Kernel,
-        ephemeral: sysctl::ephemeral_range(),
-        reserved: sysctl::reserved_ports(),
-        unprivileged_start: sysctl::unprivileged_start(),
-        time_wait_reuse: sysctl::time_wait_reuse(),
         ..Space::new(SpaceId(id), kind, label, SocketSource::Netlink)
-    }
+    })
 }
 
 /// Returns whether that is the namespace that the machine started with. Only kernels since 6.18 give it a fixed number;
