@@ -5,6 +5,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::sockopt::{self, Timeout};
@@ -60,11 +61,15 @@ pub enum ReceiveError {
     Kernel(Errno),
 }
 
-/// Receives one datagram into the buffer and returns its length; nothing when a process sent it, not the kernel.
-pub fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, ReceiveError> {
-    let room = buffer.len();
+/// Receives one datagram in the place of what the buffer has; says whether the kernel sent it, and not a process.
+///
+/// Only what is received of the buffer is written to: to have the kernel give and clear the memory of a whole one takes
+/// longer than most answers.
+pub fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>) -> Result<bool, ReceiveError> {
+    buffer.clear();
+    let room = buffer.capacity();
     let (_, length, sender) = loop {
-        match rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::TRUNC) {
+        match rustix::net::recvfrom(socket, spare_capacity(buffer), RecvFlags::TRUNC) {
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Err(ReceiveError::Incomplete("timed out")),
             Err(Errno::NOBUFS) => return Err(ReceiveError::Incomplete("no buffer space")),
@@ -77,7 +82,7 @@ pub fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, Rec
         _ if length > room => Err(ReceiveError::Incomplete("a truncated message")),
         _ => {
             let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
-            Ok(sender.is_some_and(|sender| sender.pid() == 0).then_some(length))
+            Ok(sender.is_some_and(|sender| sender.pid() == 0))
         }
     }
 }

@@ -20,15 +20,15 @@ const KIND: u16 = 0x3fff;
 pub fn dump(protocol: Option<Protocol>, kind: u16, payload: &[u8], mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
     let socket = netlink::open(protocol, PATIENCE)?;
     rustix::net::send(&socket, &netlink::request(kind, DUMP, 1, payload), SendFlags::empty())?;
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = Vec::with_capacity(64 * 1024);
     loop {
-        let length = match netlink::receive(&socket, &mut buffer) {
-            Ok(Some(length)) => length,
-            Ok(None) => continue,
+        match netlink::receive(&socket, &mut buffer) {
+            Ok(true) => {}
+            Ok(false) => continue,
             Err(ReceiveError::Incomplete(what)) => return Err(io::Error::other(what)),
             Err(ReceiveError::Kernel(error)) => return Err(error.into()),
-        };
-        if let Some(code) = answers(&buffer[..length], &mut each).map_err(|Malformed| io::ErrorKind::InvalidData)? {
+        }
+        if let Some(code) = answers(&buffer, &mut each).map_err(|Malformed| io::ErrorKind::InvalidData)? {
             return if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code.saturating_neg())) };
         }
     }

@@ -36,11 +36,9 @@ pub struct Answer<'a, T> {
 
 impl<T> Answer<'_, T> {
     /// Reads the whole answer.
-    pub fn read(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<(), DumpError> {
+    pub fn read(&mut self, socket: &OwnedFd, buffer: &mut Vec<u8>) -> Result<(), DumpError> {
         for _ in 0..self.few {
-            if let Some(length) = receive(socket, buffer)?
-                && self.add(&buffer[..length])?
-            {
+            if receive(socket, buffer)? && self.add(buffer)? {
                 return Ok(());
             }
         }
@@ -48,19 +46,19 @@ impl<T> Answer<'_, T> {
     }
 
     /// Decodes on this thread what another one receives.
-    fn read_beside(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> Result<(), DumpError> {
+    fn read_beside(&mut self, socket: &OwnedFd, buffer: &mut Vec<u8>) -> Result<(), DumpError> {
         let sequence = self.sequence;
         let (sender, received) = sync_channel(AHEAD);
         let (emptied, spare) = mpsc::channel::<Vec<u8>>();
         let work = move || {
             loop {
-                let mut buffer = spare.try_recv().unwrap_or_else(|_| vec![0; BUFFER]);
+                let mut buffer = spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(BUFFER));
                 let datagram = match receive(socket, &mut buffer) {
-                    Ok(None) => continue,
-                    Ok(Some(length)) => Ok((buffer, length)),
+                    Ok(false) => continue,
+                    Ok(true) => Ok(buffer),
                     Err(error) => Err(error),
                 };
-                let is_last = datagram.as_ref().map_or(true, |(buffer, length)| ends(&buffer[..*length], sequence));
+                let is_last = datagram.as_ref().map_or(true, |datagram| ends(datagram, sequence));
                 // Nobody takes more once a datagram could not be decoded.
                 if sender.send(datagram).is_err() || is_last {
                     return;
@@ -71,19 +69,17 @@ impl<T> Answer<'_, T> {
             if Builder::new().spawn_scoped(scope, work).is_err() {
                 // The system gives no further thread.
                 loop {
-                    if let Some(length) = receive(socket, buffer)?
-                        && self.add(&buffer[..length])?
-                    {
+                    if receive(socket, buffer)? && self.add(buffer)? {
                         return Ok(());
                     }
                 }
             }
             for datagram in received {
-                let (buffer, length) = datagram?;
-                if self.add(&buffer[..length])? {
+                let datagram = datagram?;
+                if self.add(&datagram)? {
                     return Ok(());
                 }
-                let _ = emptied.send(buffer);
+                let _ = emptied.send(datagram);
             }
             Err(DumpError::Incomplete("no end"))
         })

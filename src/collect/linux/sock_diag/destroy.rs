@@ -48,10 +48,10 @@ fn ask(diag: &mut SockDiag, socket: &Socket, peer: Endpoint, interface: u32, coo
     let request = request(socket, peer, interface, cookie, diag.sequence);
     rustix::net::send(&diag.socket, &request, SendFlags::empty()).map_err(answered)?;
     loop {
-        let Some(length) = super::receive(&diag.socket, &mut diag.buffer).map_err(|error| unasked(&error))? else {
+        if !super::receive(&diag.socket, &mut diag.buffer).map_err(|error| unasked(&error))? {
             continue;
-        };
-        for framed in decode::messages(&diag.buffer[..length], socket.protocol) {
+        }
+        for framed in decode::messages(&diag.buffer, socket.protocol) {
             let framed = framed.map_err(|_| ControlError::Failed("the kernel's answer is malformed".to_owned()))?;
             match framed.message {
                 _ if framed.sequence != diag.sequence => {}

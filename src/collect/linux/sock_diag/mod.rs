@@ -106,7 +106,7 @@ impl SockDiag {
     pub fn open() -> Result<SockDiag, DumpError> {
         let refused = |error: Errno| DumpError::Refused(error.into());
         let socket = netlink::open(Some(SOCK_DIAG), PATIENCE).map_err(refused)?;
-        let mut diag = SockDiag { socket, sequence: 0, buffer: vec![0; BUFFER] };
+        let mut diag = SockDiag { socket, sequence: 0, buffer: Vec::with_capacity(BUFFER) };
         // No state at all: an empty answer, whatever it is.
         let nothing =
             Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None, traffic: false };
@@ -149,8 +149,8 @@ impl SockDiag {
     }
 }
 
-/// Receives one datagram of the kernel; `None` when a process sent it.
-fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Result<Option<usize>, DumpError> {
+/// Receives one datagram; says whether the kernel sent it, and not a process.
+fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>) -> Result<bool, DumpError> {
     netlink::receive(socket, buffer).map_err(|error| match error {
         ReceiveError::Incomplete(why) => DumpError::Incomplete(why),
         ReceiveError::Kernel(error) => DumpError::Kernel(error.into()),
@@ -241,7 +241,7 @@ mod tests {
     fn a_message_that_did_not_fit_is_not_a_short_table() {
         let _listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let mut diag = SockDiag::open().unwrap();
-        diag.buffer.truncate(64);
+        diag.buffer = Vec::with_capacity(64);
         let all = Query {
             protocol: Protocol::Tcp,
             family: Some(Family::Ipv4),
@@ -320,8 +320,8 @@ mod tests {
         bytes[16] = 77;
         diag.sequence = 9;
         rustix::net::send(&diag.socket, &bytes, SendFlags::empty()).unwrap();
-        let length = receive(&diag.socket, &mut diag.buffer).unwrap().unwrap();
-        let answer: Vec<_> = decode::messages(&diag.buffer[..length], Protocol::Tcp).collect();
+        assert!(receive(&diag.socket, &mut diag.buffer).unwrap());
+        let answer: Vec<_> = decode::messages(&diag.buffer, Protocol::Tcp).collect();
         assert!(matches!(answer[0].as_ref().unwrap().message, Message::Error(code) | Message::Done(code) if code < 0));
     }
 
