@@ -4,9 +4,12 @@
 //! `net/ipv4/netfilter/ip_tables.c`.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::sync::LazyLock;
+
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::io::Errno;
 
 use super::dump::{self, attribute};
 use crate::collect::linux::procfs;
@@ -50,12 +53,13 @@ pub enum Packets {
 /// Looks for rules in the network namespace of the calling thread. It takes CAP_NET_ADMIN.
 pub fn look(packets: Packets) -> io::Result<Present> {
     // Without it there would seem to be no such files.
-    procfs::open()?;
-    let read = |file: &str| match fs::read_to_string(format!("/proc/thread-self/net/{file}")) {
-        Ok(text) => Ok(text),
+    let proc = procfs::open()?;
+    let folder = openat(&proc, "thread-self/net", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let read = |file: &str| match openat(&folder, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(file) => io::read_to_string(File::from(file)),
         // Without the module there is no such file.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(error),
+        Err(Errno::NOENT) => Ok(String::new()),
+        Err(error) => Err(error.into()),
     };
     let has_tables = |text: String| text.lines().any(|name| !name.is_empty());
     let (older_ipv4, older_ipv6) = (has_tables(read("ip_tables_names")?), has_tables(read("ip6_tables_names")?));
