@@ -4,17 +4,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
+use rustix::path::DecInt;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use super::{Namespace, number_of_link, pids, threads};
-use crate::collect::linux::descriptors::{self, is_shortage};
+use crate::collect::linux::descriptors::{self, is_refusal, is_shortage};
 use crate::collect::linux::owners;
 use crate::collect::linux::parallel;
-use crate::collect::linux::procfs::socket_inode;
+use crate::collect::linux::procfs::{self, socket_inode};
 use crate::model::{Inode, SpaceKind};
 
 /// How many sockets are asked for their namespace at most; each takes some ten microseconds.
@@ -53,6 +56,24 @@ impl Links {
         self.in_flight
     }
 
+    /// Adds the descriptors of a process, or of a thread, as far as they may be read.
+    fn read(&mut self, pid: u32) -> Result<(), Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?;
+        for fd in procfs::numbers(folder.as_fd())? {
+            let mut link = [MaybeUninit::uninit(); 64];
+            let link = match readlinkat_raw(&folder, DecInt::new(fd), &mut link) {
+                Ok((link, _)) => link,
+                // The right is about the process: its other links would be refused too.
+                Err(error) if is_refusal(error) => return Ok(()),
+                Err(_) => continue,
+            };
+            self.namespaces.extend(number_of_link(link).map(|id| ((pid, fd), id)));
+            self.sockets.extend(socket_inode(link).map(|inode| ((pid, fd), Inode(inode))));
+        }
+        Ok(())
+    }
+
     /// Notes that a file could not be opened for lack of descriptors. A file that no longer exists or may not be opened
     /// is ignored.
     fn note(&mut self, error: Errno) {
@@ -72,16 +93,8 @@ pub fn links() -> Links {
     pids.retain(|pid| *pid != std::process::id());
     let workers = pids.len() / 64 + 1;
     let parts = parallel::share(pids, workers, |pid, part: &mut Links| {
-        let entries = fs::read_dir(format!("/proc/{pid}/fd"));
-        if let Some(error) = entries.as_ref().err().and_then(Errno::from_io_error) {
+        if let Err(error) = part.read(pid) {
             part.note(error);
-        }
-        for entry in entries.into_iter().flatten().flatten() {
-            let fd = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let link = fs::read_link(entry.path()).ok();
-            let (Some(fd), Some(link)) = (fd, link.as_ref().and_then(|link| link.to_str())) else { continue };
-            part.namespaces.extend(number_of_link(link.as_bytes()).map(|id| ((pid, fd), id)));
-            part.sockets.extend(socket_inode(link.as_bytes()).map(|inode| ((pid, fd), Inode(inode))));
         }
         Vec::new()
     });
