@@ -83,7 +83,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
         Leftovers::new()
     };
     match args.output.sort {
-        Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
+        Some(sorting) => sorting.sort(&mut listing.rows),
         None => select::in_default_order(&mut listing.rows),
     }
     stopwatch.end(Stage::Join);

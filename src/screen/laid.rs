@@ -1,7 +1,5 @@
 //! The listing as the screen has it: what is shown of the sockets, in which order.
 
-use std::collections::BTreeSet;
-
 use super::sockets::{Id, Sockets, id};
 use crate::analyse::kill;
 use crate::catalogue::Catalogue;
@@ -118,23 +116,16 @@ pub fn lay(sockets: &Sockets, choice: &Choice, lens: &Lens<'_>, width: usize) ->
     let problem = (lens.keep)(&mut listing).err();
     let mut options = (lens.options)(&listing, width, choice.traffic);
     options.leftovers = if choice.leftovers { Leftovers::new() } else { leftovers::take(&mut listing, lens.lists) };
+    let is_closed = |row: &Row<'_>| sockets.mark(&id(row.socket)).is_some_and(super::sockets::Mark::is_closed);
+    // What is closed is shown and not counted.
+    let closed: Vec<Row<'_>> = listing.rows.extract_if(.., |row| is_closed(row)).collect();
+    let charset = options.style.charset;
+    let title = summary::title_of_listing(&listing, &options.leftovers, options.verbose, charset);
+    listing.rows.extend(closed);
     match choice.sort {
-        Some(sorting) => listing.rows.sort_unstable_by(|a, b| sorting.compare(a, b)),
+        Some(sorting) => sorting.sort(&mut listing.rows),
         None => select::in_default_order(&mut listing.rows),
     }
-    let is_closed = |row: &Row<'_>| sockets.mark(&id(row.socket)).is_some_and(super::sockets::Mark::is_closed);
-    let closed: BTreeSet<Id> = listing.rows.iter().filter(|row| is_closed(row)).map(|row| id(row.socket)).collect();
-    let charset = options.style.charset;
-    let title =
-        |listing: &Listing<'_>| summary::title_of_listing(listing, &options.leftovers, options.verbose, charset);
-    let title = if closed.is_empty() {
-        title(&listing)
-    } else {
-        // What is closed is shown and not counted.
-        let mut open = listing.clone();
-        open.rows.retain(|row| !closed.contains(&id(row.socket)));
-        title(&open)
-    };
     let title = match sockets.total().filter(|_| choice.traffic) {
         Some(total) => summary::with_traffic(&title, total, charset),
         None => title,

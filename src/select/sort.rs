@@ -1,9 +1,11 @@
 //! The order of rows. It is the same in every output format and in every run over the same sockets.
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::time::SystemTime;
 
-use crate::model::{Pid, Row};
+use crate::model::{Endpoint, Exposure, Pid, Process, Protocol, Row, State};
 
 /// What rows can be ordered by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,44 +47,47 @@ pub enum SortKey {
 }
 
 impl SortKey {
-    fn compare(self, a: &Row<'_>, b: &Row<'_>) -> Ordering {
-        match self {
-            SortKey::Protocol => a.socket.protocol.cmp(&b.socket.protocol),
-            SortKey::Address => a.socket.local.address.cmp(&b.socket.local.address),
-            SortKey::Port => a.socket.local.port.cmp(&b.socket.local.port),
-            SortKey::Service => known_first(service(a), service(b)),
-            SortKey::State => known_first(a.socket.state, b.socket.state),
-            SortKey::Peer => known_first(a.socket.peer, b.socket.peer),
-            SortKey::Pid => known_first(pid(a), pid(b)),
-            SortKey::Process => known_first(process_name(a), process_name(b)),
-            SortKey::User => known_first(a.user, b.user),
-            SortKey::Space => a.space.label.cmp(&b.space.label),
-            SortKey::Exposure => a.exposure.cmp(&b.exposure),
-            SortKey::Started => known_first(started(a), started(b)),
-            SortKey::Rx | SortKey::Tx | SortKey::Rtt | SortKey::Retransmits | SortKey::Idle => {
-                known_first(self.of_traffic(a), self.of_traffic(b))
-            }
-        }
-    }
-}
-
-impl SortKey {
     /// Says whether it must be collected what connections have carried.
     pub fn is_about_traffic(self) -> bool {
         matches!(self, SortKey::Rx | SortKey::Tx | SortKey::Rtt | SortKey::Retransmits | SortKey::Idle)
     }
 
-    fn of_traffic(self, row: &Row<'_>) -> Option<u64> {
-        let traffic = row.socket.traffic.as_deref()?;
+    fn value<'a>(self, row: &Row<'a>) -> Option<Value<'a>> {
+        let (socket, traffic) = (row.socket, row.socket.traffic.as_deref());
+        let text = |text: &'a str| Value::Text(OsStr::new(text));
         match self {
-            SortKey::Rx => Some(traffic.receives()),
-            SortKey::Tx => Some(traffic.sends()),
-            SortKey::Rtt => traffic.rtt_us.map(u64::from),
-            SortKey::Retransmits => Some(traffic.retransmits.into()),
-            SortKey::Idle => traffic.idle_ms.map(u64::from),
-            _ => None,
+            SortKey::Protocol => Some(Value::Protocol(socket.protocol)),
+            SortKey::Address => Some(Value::Address(socket.local.address)),
+            SortKey::Port => Some(Value::Number(socket.local.port.get().into())),
+            SortKey::Service => row.service.map(|service| text(service.name)),
+            SortKey::State => socket.state.map(Value::State),
+            SortKey::Peer => socket.peer.map(Value::Peer),
+            SortKey::Pid => pid(row).map(|pid| Value::Number(pid.0.into())),
+            SortKey::Process => process(row)?.name.as_deref().map(Value::Text),
+            SortKey::User => row.user.map(text),
+            SortKey::Space => Some(text(&row.space.label)),
+            SortKey::Exposure => Some(Value::Exposure(row.exposure)),
+            SortKey::Started => process(row)?.started_at.map(Value::Time),
+            SortKey::Rx => traffic.map(|traffic| Value::Number(traffic.receives())),
+            SortKey::Tx => traffic.map(|traffic| Value::Number(traffic.sends())),
+            SortKey::Rtt => traffic?.rtt_us.map(|rtt| Value::Number(rtt.into())),
+            SortKey::Retransmits => traffic.map(|traffic| Value::Number(traffic.retransmits.into())),
+            SortKey::Idle => traffic?.idle_ms.map(|idle| Value::Number(idle.into())),
         }
     }
+}
+
+/// What a row is ordered by. The values of one key are all of one kind.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+enum Value<'a> {
+    Number(u64),
+    Text(&'a OsStr),
+    Address(IpAddr),
+    Peer(Endpoint),
+    Protocol(Protocol),
+    State(State),
+    Exposure(Exposure),
+    Time(SystemTime),
 }
 
 /// A key and its direction.
@@ -95,24 +100,16 @@ pub struct Sorting {
 }
 
 impl Sorting {
-    /// Compares two rows; equal ones are in the default order.
-    pub fn compare(self, a: &Row<'_>, b: &Row<'_>) -> Ordering {
-        let order = self.key.compare(a, b);
-        let has_value = |row: &Row<'_>| match self.key {
-            SortKey::Service => row.service.is_some(),
-            SortKey::State => row.socket.state.is_some(),
-            SortKey::Peer => row.socket.peer.is_some(),
-            SortKey::Pid => pid(row).is_some(),
-            SortKey::Process => process_name(row).is_some(),
-            SortKey::User => row.user.is_some(),
-            SortKey::Started => started(row).is_some(),
-            SortKey::Rx | SortKey::Tx | SortKey::Rtt | SortKey::Retransmits | SortKey::Idle => {
-                self.key.of_traffic(row).is_some()
-            }
-            SortKey::Protocol | SortKey::Address | SortKey::Port | SortKey::Space | SortKey::Exposure => true,
-        };
-        let reversed = self.descending && has_value(a) && has_value(b);
-        if reversed { order.reverse() } else { order }.then_with(|| by_default_order(a, b))
+    /// Puts rows into this order; those that are equal in it are in the default order.
+    pub fn sort<'a>(self, rows: &mut [Row<'a>]) {
+        in_default_order(rows);
+        // What is compared is found once for each row. Both sorts are stable.
+        let value = |row: &Row<'a>| self.key.value(row);
+        if self.descending {
+            rows.sort_by_cached_key(|row| (value(row).is_none(), Reverse(value(row))));
+        } else {
+            rows.sort_by_cached_key(|row| (value(row).is_none(), value(row)));
+        }
     }
 }
 
@@ -143,25 +140,38 @@ fn front(row: &Row<'_>) -> u32 {
     u32::from(!row.is_listener) << 24 | u32::from(socket.local.port.get()) << 8 | socket.protocol as u32
 }
 
-fn known_first<T: Ord>(a: Option<T>, b: Option<T>) -> Ordering {
-    match (a, b) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (a, b) => b.is_some().cmp(&a.is_some()),
-    }
-}
-
-fn service<'a>(row: &Row<'a>) -> Option<&'a str> {
-    row.service.map(|service| service.name)
-}
-
 fn pid(row: &Row<'_>) -> Option<Pid> {
     row.processes.first().map(|(pid, _)| *pid)
 }
 
-fn process_name<'a>(row: &Row<'a>) -> Option<&'a OsStr> {
-    row.processes.first().and_then(|(_, process)| process.as_ref()?.name.as_deref())
+fn process<'a>(row: &Row<'a>) -> Option<&'a Process> {
+    row.processes.first().and_then(|(_, process)| *process)
 }
 
-fn started(row: &Row<'_>) -> Option<std::time::SystemTime> {
-    row.processes.first().and_then(|(_, process)| process.as_ref()?.started_at)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{join, testing};
+
+    fn sorted(key: SortKey, descending: bool) -> Vec<String> {
+        let snapshot = testing::snapshot();
+        let mut listing = join::listing(&snapshot, None);
+        Sorting { key, descending }.sort(&mut listing.rows);
+        listing.rows.iter().map(|row| format!("{} {}", row.socket.local.address, row.socket.local.port)).collect()
+    }
+
+    #[test]
+    fn rows_without_a_value_stay_last_and_equal_ones_stay_in_the_default_order() {
+        let (database, web) = (["127.0.0.1 5432", "::1 5432"], ["0.0.0.0 443", "192.0.2.7 443"]);
+        let unknown = [":: 5353", "192.0.2.7 40000"];
+        assert_eq!(sorted(SortKey::Process, false), [web, database, unknown].concat());
+        assert_eq!(sorted(SortKey::Process, true), [database, web, unknown].concat());
+    }
+
+    #[test]
+    fn peers_are_in_the_order_of_their_numbers() {
+        let without = ["0.0.0.0 443", ":: 5353", "127.0.0.1 5432", "::1 5432"];
+        assert_eq!(sorted(SortKey::Peer, false), [&["192.0.2.7 443", "192.0.2.7 40000"][..], &without].concat());
+        assert_eq!(sorted(SortKey::Peer, true), [&["192.0.2.7 40000", "192.0.2.7 443"][..], &without].concat());
+    }
 }
