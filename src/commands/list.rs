@@ -141,6 +141,7 @@ fn show(listing: &Listing<'_>, leftovers: &Leftovers, output: &OutputArgs, conte
         bare: output.header.no_header,
         fitted,
         names_peers,
+        least_state: 0,
         frame,
         style,
     };

@@ -1,6 +1,6 @@
 //! The listing as the screen has it: what is shown of the sockets, in which order.
 
-use super::sockets::{Id, Sockets, id};
+use super::sockets::{FADE, Id, Sockets, id};
 use crate::analyse::kill;
 use crate::catalogue::Catalogue;
 use crate::join;
@@ -9,7 +9,7 @@ use crate::render::page;
 use crate::render::page::listing::{self, Sheet, TableOptions};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::column::Column;
-use crate::render::words::{socket, summary};
+use crate::render::words::{screen as words, socket, summary};
 use crate::select::group::{self, Group};
 use crate::select::leftovers::{self, Leftovers};
 use crate::select::{self, Filter, Sorting, TargetList, Wanted};
@@ -121,6 +121,9 @@ pub fn lay(sockets: &Sockets, choice: &Choice, lens: &Lens<'_>, width: usize) ->
     let closed: Vec<Row<'_>> = listing.rows.extract_if(.., |row| is_closed(row)).collect();
     let charset = options.style.charset;
     let title = summary::title_of_listing(&listing, &options.leftovers, options.verbose, charset);
+    if !closed.is_empty() {
+        options.least_state = words::closed(FADE, None).first().map_or(0, String::len);
+    }
     listing.rows.extend(closed);
     match choice.sort {
         Some(sorting) => sorting.sort(&mut listing.rows),

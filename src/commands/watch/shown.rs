@@ -166,6 +166,7 @@ impl Watch<'_> {
                 bare: false,
                 fitted: true,
                 names_peers: true,
+                least_state: 0,
                 frame: Frame::Plain,
                 style: Style { width: Some(width), ..self.style },
             }

@@ -94,6 +94,7 @@ impl Scene {
             leftovers: Leftovers::new(),
             verbose: false,
             names_peers: false,
+            least_state: 0,
             frame: Frame::Plain,
             style: Style { width: Some(width), ..style },
         };

@@ -37,6 +37,8 @@ pub struct TableOptions {
     pub verbose: bool,
     /// Whether PEER names the process at the other end of a connection, where its address adds nothing.
     pub names_peers: bool,
+    /// How wide STATE is at least, where more is drawn there than the listing knows.
+    pub least_state: usize,
     /// The lines around the cells.
     pub frame: Frame,
     /// The look.
@@ -245,9 +247,10 @@ fn wishes(blocks: &[Block<'_>], options: &TableOptions, width: Option<usize>) ->
             return None;
         }
         let head = |title: String| if options.bare { 1 } else { title.len() };
-        let natural = cells().map(|cells| cells.widest).max().unwrap_or(0).max(head(column.header()));
+        let least = if *column == Column::State { options.least_state } else { 0 };
+        let natural = cells().map(|cells| cells.widest).max().unwrap_or(0).max(head(column.header())).max(least);
         let short = cells().filter_map(|cells| cells.short).max();
-        let short = short.map(|short| short.max(head(columns::short_title(*column))));
+        let short = short.map(|short| short.max(head(columns::short_title(*column))).max(least));
         Some((index, Wish { natural, short, word: 0, yields: columns::yields(*column, width, is_named) }))
     };
     options.columns.iter().enumerate().filter_map(wish).collect()
@@ -300,6 +303,7 @@ mod tests {
             leftovers: Leftovers::new(),
             verbose: false,
             names_peers: false,
+            least_state: 0,
             frame,
             style,
         };
