@@ -2,10 +2,8 @@
 //!
 //! The code that shows them, one a line or on a screen, asks for the next ones and sets how long it waits.
 
-use std::time::Duration;
-
 use crate::analyse::changes::{Ledger, Options};
-use crate::collect::{CollectError, Events, Source};
+use crate::collect::{CollectError, Events, Source, Wait};
 use crate::join;
 use crate::model::{Changes, Ended, Need, Observation, Snapshot, SpaceChoice, State, Watching, Ways};
 
@@ -61,8 +59,8 @@ impl Follow {
         std::mem::take(&mut self.ended)
     }
 
-    /// Waits for something to happen, at most that long, and returns what has; perhaps nothing.
-    pub fn next(&mut self, wait: Duration) -> Result<Vec<Changes>, CollectError> {
+    /// Waits for something to happen, and returns what has; perhaps nothing.
+    pub fn next(&mut self, wait: Wait<'_>) -> Result<Vec<Changes>, CollectError> {
         let mut changes = Vec::new();
         for observation in self.events.next(wait)? {
             match observation {

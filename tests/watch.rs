@@ -285,6 +285,31 @@ fn nobody_sees_a_port_close_at_once_by_the_kernels_notice() {
 }
 
 #[test]
+fn ends_of_connections_that_the_kernel_could_not_tell_are_said_to_be_missing() {
+    if !is_root() {
+        return skip("only root can become somebody else");
+    }
+    let reachable = ReachableBinary::new();
+    let (listener, port) = listener();
+    let screen = watch([&port.to_string(), "--traffic"]).run_by_nobody(&reachable);
+    let mut screen = screen.on_screen(160, 24);
+    screen.shows(&port.to_string());
+    // Nobody reads meanwhile, and nobody may have more room than the system gives to everybody.
+    screen.signal(Signal::STOP);
+    screen.stops();
+    for _ in 0..2000 {
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        // Without TIME_WAIT the end is told at once, and no port is kept.
+        rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+        drop((client, server));
+    }
+    screen.signal(Signal::CONT);
+    screen.shows("events lost");
+    screen.shows("rates are too low: the last bytes of up to ");
+}
+
+#[test]
 fn a_record_is_replayed() {
     let folder = Folder::new();
     let (_listener, port) = listener();

@@ -2,16 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::{CollectError, Source};
+use super::{CollectError, Source, Wait};
 use crate::model::{Host, Need, Observation, Seen, Watching, Ways};
 
 /// A stream of observations. Dropping it ends what was started for it.
 pub trait Events {
-    /// Waits until something was observed, at most that long, and returns what was; perhaps nothing.
+    /// Waits until something was observed or the wait is over, and returns what was; perhaps nothing.
     ///
     /// # Errors
     /// When the table of sockets cannot be read any more. What is lost is an observation.
-    fn next(&mut self, wait: Duration) -> Result<Vec<Observation>, CollectError>;
+    fn next(&mut self, wait: Wait<'_>) -> Result<Vec<Observation>, CollectError>;
 
     /// How it sees what happens.
     fn ways(&self) -> &Ways;
@@ -49,13 +49,12 @@ impl<S: Source> Polling<S> {
 }
 
 impl<S: Source> Events for Polling<S> {
-    fn next(&mut self, wait: Duration) -> Result<Vec<Observation>, CollectError> {
+    fn next(&mut self, wait: Wait<'_>) -> Result<Vec<Observation>, CollectError> {
         let left = self.due.saturating_duration_since(Instant::now());
-        if left > wait {
-            std::thread::sleep(wait);
+        let is_due = left <= wait.most;
+        if !wait.at_most(left).sleep() || !is_due {
             return Ok(Vec::new());
         }
-        std::thread::sleep(left);
         let started = Instant::now();
         let snapshot = self.source.snapshot(&self.need)?;
         self.due = Instant::now() + pause(self.interval, INTERVAL, started.elapsed());

@@ -12,6 +12,7 @@ mod portable;
 pub mod probe;
 mod runs;
 mod saved;
+mod wait;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 pub use events::Events;
 use events::Polling;
 pub use saved::{Recorded, Saved};
+pub use wait::Wait;
 
 use crate::model::{
     BackendChoice, Coverage, Gap, HiddenBecause, Host, Names, Need, Owner, Pid, Protocol, Snapshot, Socket, Watching,

@@ -130,8 +130,13 @@ impl State {
 
     /// Takes a new table. Returns whether it shows anything new.
     pub fn replace(&mut self, table: Snapshot) -> bool {
-        let differs = self.sockets.replace(table, self.exact) | std::mem::take(&mut self.is_looking);
-        let shows_it = differs && self.frozen.is_none();
+        let is_first = std::mem::take(&mut self.is_looking);
+        let differs = self.sockets.replace(table, self.exact) | is_first;
+        if is_first && self.is_paused() {
+            // What was paused before there was anything to show stands still with the first table.
+            self.freeze();
+        }
+        let shows_it = differs && (is_first || !self.is_paused());
         self.is_old |= shows_it;
         shows_it
     }
@@ -154,6 +159,14 @@ impl State {
         }
         // How long ago something was closed is a number of seconds.
         self.is_old || is_message_over || (is_new_second && self.sockets.has_marks())
+    }
+
+    /// For how long nothing of what is shown changes by time alone; a second at most.
+    pub fn rest(&self) -> Duration {
+        let second = Duration::from_secs(1);
+        let until_next = second - Duration::from_nanos(self.now.subsec_nanos().into());
+        let ages = if self.sockets.has_marks() { until_next } else { second };
+        self.message.as_ref().map_or(ages, |(_, until)| ages.min(until.saturating_sub(self.now)))
     }
 
     /// Takes the size of the terminal.

@@ -1,11 +1,18 @@
 //! Signals that ask the program to end.
 
 use std::io;
+#[cfg(unix)]
+use std::io::Read;
+#[cfg(unix)]
+use std::os::{fd::AsFd, unix::net::UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+use crate::collect::Wait;
 
 /// From now on a file that may not grow further (RLIMIT_FSIZE) is an error of the write, and does not end the program.
 #[cfg(unix)]
@@ -105,6 +112,54 @@ impl Stopped {
     }
 }
 
+/// Ends a wait as soon as something is typed, the terminal changes its size, or a signal comes that is noted above.
+#[derive(Debug)]
+pub struct Alarm {
+    #[cfg(unix)]
+    signals: UnixStream,
+    #[cfg(unix)]
+    input: io::Stdin,
+}
+
+impl Alarm {
+    /// Sets it, after what notes the signals: a wait ends when they are noted.
+    #[cfg(unix)]
+    pub fn set() -> io::Result<Alarm> {
+        use signal_hook::consts::{SIGCONT, SIGHUP, SIGTSTP, SIGWINCH};
+        let (signals, ring) = UnixStream::pair()?;
+        signals.set_nonblocking(true)?;
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGCONT, SIGWINCH] {
+            signal_hook::low_level::pipe::register(signal, ring.try_clone()?)?;
+        }
+        Ok(Alarm { signals, input: io::stdin() })
+    }
+
+    /// The same, where a console cannot be waited for together with other things: waits are short there.
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "the other systems may refuse")]
+    pub fn set() -> io::Result<Alarm> {
+        Ok(Alarm {})
+    }
+
+    /// A wait that it ends.
+    #[cfg(unix)]
+    pub fn wait(&self, most: Duration) -> Wait<'_> {
+        Wait { most, others: vec![self.signals.as_fd(), self.input.as_fd()] }
+    }
+
+    /// A wait that is short.
+    #[cfg(not(unix))]
+    pub fn wait(&self, most: Duration) -> Wait<'_> {
+        Wait::from(most.min(Duration::from_millis(30)))
+    }
+
+    /// Makes it ready for the next signal: before it is looked at which ones have come.
+    pub fn rearm(&self) {
+        #[cfg(unix)]
+        while matches!((&self.signals).read(&mut [0; 64]), Ok(1..)) {}
+    }
+}
+
 /// Stops the program until it is resumed. The terminal must have been restored before.
 #[cfg(unix)]
 pub fn stop() -> io::Result<()> {
@@ -116,4 +171,21 @@ pub fn stop() -> io::Result<()> {
 #[expect(clippy::unnecessary_wraps, reason = "the other systems may refuse")]
 pub fn stop() -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_ends_a_wait_once() {
+        let alarm = Alarm::set().unwrap();
+        // What is typed at these tests is another matter.
+        let waits = |most| Wait { most, others: vec![alarm.signals.as_fd()] }.sleep();
+        assert!(waits(Duration::from_millis(1)));
+        signal_hook::low_level::raise(signal_hook::consts::SIGWINCH).unwrap();
+        assert!(!waits(Duration::from_mins(1)));
+        alarm.rearm();
+        assert!(waits(Duration::from_millis(1)));
+    }
 }

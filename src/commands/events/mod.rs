@@ -189,7 +189,7 @@ fn live(shown: &mut Shown<'_>, context: &mut Context) -> Result<ExitStatus, Erro
     let mut is_begun = false;
     while !asked.is_so() && !shown.is_full() {
         let Some(wait) = left(args.duration, started, context.now()) else { break };
-        for changes in follow.next(wait.min(TICK))? {
+        for changes in follow.next(wait.min(TICK).into())? {
             shown.show(&changes, context)?;
         }
         context.stdout.flush()?;

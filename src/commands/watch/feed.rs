@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::redirects::Redirects;
 use super::{Args, since};
-use crate::collect::Recorded;
+use crate::collect::{Recorded, Wait};
 use crate::context::Context;
 use crate::error::Error;
 use crate::follow::Follow;
@@ -99,8 +99,8 @@ impl Feed {
         }
     }
 
-    /// Waits for something to come, at most that long.
-    pub fn next(&mut self, wait: Duration) -> Result<Came, Error> {
+    /// Waits for something to come.
+    pub fn next(&mut self, wait: Wait<'_>) -> Result<Came, Error> {
         match self {
             Feed::Live(live) => live.next(wait),
             Feed::Record(replay) => replay.next(wait),
@@ -109,7 +109,7 @@ impl Feed {
 }
 
 impl Live {
-    fn next(&mut self, wait: Duration) -> Result<Came, Error> {
+    fn next(&mut self, wait: Wait<'_>) -> Result<Came, Error> {
         let changes = self.follow.next(wait)?;
         let has_new_rules = self.redirects.as_mut().is_some_and(|redirects| redirects.look(Instant::now()));
         let is_new = |table: &&Snapshot| has_new_rules || Some(table.host.captured_at) != self.last;
@@ -125,9 +125,9 @@ impl Live {
 }
 
 impl Replay {
-    fn next(&mut self, wait: Duration) -> Result<Came, Error> {
+    fn next(&mut self, wait: Wait<'_>) -> Result<Came, Error> {
         let mut came = Came::default();
-        let mut is_read = false;
+        let (mut is_read, mut until_next) = (false, Duration::MAX);
         while self.read.is_empty()
             && let Some(record) = &mut self.record
         {
@@ -145,14 +145,16 @@ impl Replay {
             };
             let first = *self.first.get_or_insert(at);
             let due = at.duration_since(first).unwrap_or_default().div_f64(self.speed);
-            if due > since(self.started) {
+            let left = due.saturating_sub(since(self.started));
+            if !left.is_zero() {
+                until_next = left;
                 break;
             }
             came.changes.extend(self.read.pop_front());
         }
         came.has_ended = is_read;
         if came.changes.is_empty() && !is_read {
-            std::thread::sleep(wait);
+            wait.at_most(until_next).sleep();
         }
         Ok(came)
     }

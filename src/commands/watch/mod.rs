@@ -24,7 +24,7 @@ use crate::screen::laid::Choice;
 use crate::screen::state::State;
 use crate::screen::terminal::{self, Session};
 use crate::select::Sorting;
-use crate::system::signals::{AskedAtTerminal, Stopped};
+use crate::system::signals::{Alarm, AskedAtTerminal, Stopped};
 use crate::system::stdout::standard_output;
 
 /// Show the listing live and full-screen, with each change marked
@@ -81,6 +81,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
     let wait = |error| Error::Unable(mistake::cannot_wait(&error));
     let asked = AskedAtTerminal::watch().map_err(wait)?;
     let stopped = Stopped::watch().map_err(wait)?;
+    let alarm = Alarm::set().map_err(wait)?;
     let feed = Feed::start(args, context)?;
     let filter = args.selection.filter(|word| catalogue.ports_named(word));
     let style = args.style.style(context);
@@ -108,6 +109,7 @@ pub fn run(args: &Args, defaults: &Defaults, context: &mut Context) -> Result<Ex
         others: Others::new(&args.selection.source, style),
         asked: asked.clone(),
         stopped,
+        alarm,
         feed,
         has_said_unknown: false,
         has_said_lost: false,

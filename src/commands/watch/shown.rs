@@ -1,6 +1,6 @@
 //! The screen while it is shown: what comes, what is typed, and what that leads to.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::feed::Feed;
 use super::others::Others;
@@ -21,17 +21,10 @@ use crate::screen::terminal::{self, Session};
 use crate::screen::view;
 use crate::select::Filter;
 use crate::select::leftovers::Leftovers;
-use crate::system::signals::{self, AskedAtTerminal, Stopped};
+use crate::system::signals::{self, Alarm, AskedAtTerminal, Stopped};
 
-/// The longest wait until keys, signals and the clock are looked at again: while somebody types or something changes, and
-/// after `QUIET` without either. What the kernel reports ends the wait at once.
-const TICKS: [Duration; 2] = [Duration::from_millis(30), Duration::from_millis(90)];
-const QUIET: Duration = Duration::from_secs(2);
-
-/// How long to wait, so long after the last change.
-fn tick(calm: Duration) -> Duration {
-    TICKS[usize::from(calm > QUIET)]
-}
+/// The time between two frames where things happen fast. What is typed is shown at once.
+const FRAME: Duration = Duration::from_millis(40);
 
 /// The columns of what connections carry.
 const TRAFFIC: [Column; 4] = [Column::Rx, Column::Tx, Column::Rtt, Column::Retransmits];
@@ -49,6 +42,7 @@ pub struct Watch<'a> {
     pub others: Others,
     pub asked: AskedAtTerminal,
     pub stopped: Stopped,
+    pub alarm: Alarm,
     pub feed: Feed,
     /// It was said what of the traffic is not known.
     pub has_said_unknown: bool,
@@ -60,15 +54,20 @@ impl Watch<'_> {
     /// Shows the screen until somebody ends it.
     pub fn show(&mut self, state: &mut State, session: &mut Session, context: &mut Context) -> Result<(), Error> {
         let started = context.now();
-        let mut changed = started;
+        let mut drawn = None;
         let mut must_draw = true;
         while !self.asked.is_so() {
-            must_draw |= self.take_news(state, tick(context.now().duration_since(changed)), context)?;
+            let until_next = |drawn: Instant| FRAME.saturating_sub(context.now().duration_since(drawn));
+            let until_next = drawn.map_or(Duration::ZERO, until_next);
+            let wait = if must_draw { until_next } else { state.rest() };
+            must_draw |= self.take_news(state, wait, context)?;
+            self.alarm.rearm();
+            let mut is_asked_for = false;
             if !terminal::is_there() {
                 return Ok(());
             }
             for key in session.keys()? {
-                must_draw = true;
+                is_asked_for = true;
                 match state.press(key) {
                     None => {}
                     Some(Act::Quit) => return Ok(()),
@@ -80,20 +79,21 @@ impl Watch<'_> {
             }
             if self.stopped.is_asked() {
                 suspend(session)?;
-                must_draw = true;
+                is_asked_for = true;
             } else if self.stopped.has_gone_on() {
                 // It was stopped by force, and the shell may have changed the modes of the terminal.
                 session.take()?;
-                must_draw = true;
+                is_asked_for = true;
             }
             let size = self.size(state);
             if size != state.size() {
                 state.resize(size.0, size.1);
-                must_draw = true;
+                is_asked_for = true;
             }
             must_draw |= state.tick(context.now().duration_since(started));
-            if std::mem::take(&mut must_draw) {
-                changed = context.now();
+            let is_time = drawn.is_none_or(|drawn| context.now().duration_since(drawn) >= FRAME);
+            if is_asked_for || must_draw && is_time {
+                (must_draw, drawn) = (false, Some(context.now()));
                 self.lay(state);
                 session.draw(state.size(), |buffer| view::draw(buffer, state, self.style))?;
             }
@@ -101,9 +101,9 @@ impl Watch<'_> {
         Ok(())
     }
 
-    /// Waits for something to happen, for a moment; says whether something new is to be seen.
+    /// Waits for something to happen, at most that long; says whether something new is to be seen.
     fn take_news(&mut self, state: &mut State, wait: Duration, context: &Context) -> Result<bool, Error> {
-        let came = self.feed.next(wait)?;
+        let came = self.feed.next(self.alarm.wait(wait))?;
         let mut is_new = !came.changes.is_empty() || came.has_ended;
         state.end(&came.ended.connections);
         is_new |= self.say_what_is_lost(came.ended.lost, state);

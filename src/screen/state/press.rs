@@ -116,9 +116,14 @@ impl State {
     }
 
     fn pause(&mut self) {
-        let frozen = || (self.sockets.clone(), self.strip.frozen());
-        self.frozen = if self.frozen.is_some() { None } else { Some(frozen()) };
+        if self.frozen.take().is_none() {
+            self.freeze();
+        }
         self.choose_again();
+    }
+
+    pub(super) fn freeze(&mut self) {
+        self.frozen = Some((self.sockets.clone(), self.strip.frozen()));
     }
 
     fn choose_again(&mut self) {

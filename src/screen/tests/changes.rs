@@ -99,6 +99,38 @@ fn a_paused_screen_stands_still_and_catches_up() {
 }
 
 #[test]
+fn a_pause_before_the_first_table_begins_with_it() {
+    let mut scene = Scene::new();
+    scene.state = State::new(scene.style, choice());
+    scene.press(&[Key::Char(' ')]);
+    let frame = scene.frame(80, 24);
+    assert!(frame.contains("looking...") && frame.contains("PAUSED"), "{frame}");
+    assert!(scene.state.replace(testing::snapshot()));
+    scene.lay();
+    let ports = scene.ports();
+    assert!(!ports.is_empty() && scene.frame(80, 24).contains("PAUSED"));
+    scene.happens(EventKind::Opened, listener(9000), at(1));
+    assert_eq!(scene.ports(), ports);
+}
+
+#[test]
+fn nothing_wakes_the_screen_but_ages_and_the_end_of_a_message() {
+    let mut scene = Scene::new();
+    let second = Duration::from_secs(1);
+    scene.passes(Duration::from_millis(2300));
+    assert_eq!(scene.state.rest(), second);
+    scene.state.say("what was asked for");
+    scene.passes(Duration::from_millis(4500));
+    assert_eq!(scene.state.rest(), second / 2);
+    scene.happens(EventKind::Opened, listener(9000), at(1));
+    assert_eq!(scene.state.rest(), second / 5);
+    scene.passes(second / 5);
+    assert_eq!(scene.state.rest(), second * 3 / 10);
+    scene.passes(second / 2);
+    assert_eq!((scene.state.message(), scene.state.rest()), (None, second / 2));
+}
+
+#[test]
 fn memory_of_events_is_bounded() {
     let mut scene = Scene::new();
     for port in 10_000..10_700 {

@@ -13,15 +13,15 @@ mod record;
 mod sightings;
 mod tracefs;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{EventfdFlags, eventfd};
 
 use super::{host, spaces};
 use crate::collect::events::{Events, pause};
-use crate::collect::{CollectError, Polling, System};
+use crate::collect::{CollectError, Polling, System, Wait};
 use crate::model::{
     Ended, Host, Lost, Need, Observation, Protocol, Seen, Socket, SpaceChoice, SpaceId, Watching, Ways,
 };
@@ -137,16 +137,14 @@ impl Live {
         })
     }
 
-    fn wait(&self, wait: Duration) {
+    fn wait(&self, wait: Wait<'_>) {
         let until_due = self.due.saturating_duration_since(Instant::now());
-        let wait = if self.poller.is_busy { wait } else { wait.min(until_due) };
-        let mut ready = vec![PollFd::new(&*self.wake, PollFlags::IN)];
-        ready.extend(self.kernel.as_ref().map(|kernel| PollFd::from_borrowed_fd(kernel.as_fd(), PollFlags::IN)));
-        let timeout =
-            Timespec { tv_sec: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX), tv_nsec: wait.subsec_nanos().into() };
-        // A signal ends the wait as well; the caller decides what to do then.
-        let _ = poll(&mut ready, Some(&timeout));
-        calm_down(&self.wake);
+        let wait = if self.poller.is_busy { wait } else { wait.at_most(until_due) };
+        let own: Vec<BorrowedFd<'_>> =
+            std::iter::once(self.wake.as_fd()).chain(self.kernel.as_ref().map(|kernel| kernel.as_fd())).collect();
+        if wait.until_any(&own) {
+            calm_down(&self.wake);
+        }
     }
 
     /// What was lost since this was last asked; the table is read again then. The kernel's counters take a call each, and
@@ -214,7 +212,7 @@ impl Live {
 }
 
 impl Events for Live {
-    fn next(&mut self, wait: Duration) -> Result<Vec<Observation>, CollectError> {
+    fn next(&mut self, wait: Wait<'_>) -> Result<Vec<Observation>, CollectError> {
         let now = Instant::now();
         if now >= self.due {
             let joined = self.reader.as_ref().map(|reader| reader.joined.clone()).unwrap_or_default();
@@ -307,7 +305,7 @@ mod tests {
         let mut live = Live::start(&Need::default(), watching).unwrap();
         let patience = Instant::now() + Duration::from_mins(1);
         let mut until = |is_it: &dyn Fn(&[Observation]) -> bool| {
-            while !is_it(&live.next(Duration::from_millis(100)).unwrap()) {
+            while !is_it(&live.next(Duration::from_millis(100).into()).unwrap()) {
                 assert!(Instant::now() < patience);
             }
         };
