@@ -306,6 +306,12 @@ fn ends_of_connections_that_the_kernel_could_not_tell_are_said_to_be_missing() {
         rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
         drop((client, server));
     }
+    // The kernel tells of them a little later, in its own time: columns are sk, Eth, Pid, Groups and, after four more, Drops.
+    eventually("notices of TCP are dropped", || {
+        let table = std::fs::read_to_string("/proc/self/net/netlink").unwrap();
+        let columns = |line: &str| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        table.lines().map(columns).any(|row| row[3] == "00000005" && row[8] != "0").then_some(())
+    });
     screen.signal(Signal::CONT);
     screen.shows("events lost");
     screen.shows("rates are too low: the last bytes of up to ");

@@ -23,7 +23,11 @@ pub struct Wait<'w> {
 
 impl From<Duration> for Wait<'_> {
     fn from(most: Duration) -> Self {
-        Wait { most, others: Default::default() }
+        #[cfg(unix)]
+        let others = Vec::new();
+        #[cfg(not(unix))]
+        let others = std::marker::PhantomData;
+        Wait { most, others }
     }
 }
 

@@ -164,7 +164,7 @@ impl State {
     /// For how long nothing of what is shown changes by time alone; a second at most.
     pub fn rest(&self) -> Duration {
         let second = Duration::from_secs(1);
-        let until_next = second - Duration::from_nanos(self.now.subsec_nanos().into());
+        let until_next = second.saturating_sub(Duration::from_nanos(self.now.subsec_nanos().into()));
         let ages = if self.sockets.has_marks() { until_next } else { second };
         self.message.as_ref().map_or(ages, |(_, until)| ages.min(until.saturating_sub(self.now)))
     }

@@ -200,6 +200,8 @@ impl Ledger {
             }
             // A source that sees every bind knows that the kernel chose this port for a client.
             None if self.options.binds.is_some() && seen == Seen::Netlink && !self.has_lost => {}
+            // Of an aborted connection the kernel has forgotten the addresses by then.
+            None if socket.peer.is_some_and(|peer| peer.port.get() == 0) => {}
             // A table that was read between the end and its record has reported it.
             None if socket.cookie.is_some_and(|cookie| self.missed.remove(&cookie)) => {}
             None => {

@@ -93,6 +93,22 @@ fn an_end_that_a_table_shows_before_the_kernels_record_comes_is_told_once() {
 }
 
 #[test]
+fn an_aborted_connection_is_told_by_its_cookie_and_never_by_what_is_left_of_its_addresses() {
+    let known = connection(State::Established, 1, 50_000);
+    let mut ledger = Ledger::new(Options { connections: true, ..Options::default() }, None);
+    ledger.observe(table(0, &[&known]));
+    let ends = |cookie| {
+        let peer = Some(Endpoint::new([198, 51, 100, 23].into(), 0));
+        let left = Socket { peer, ..socket("0.0.0.0:80", State::Close, cookie, 811) };
+        sighted(1, Seen::Netlink, Act::Disconnected, &left)
+    };
+    assert_eq!(told(&ledger.observe(ends(2))), []);
+    let changes = ledger.observe(ends(1));
+    assert_eq!(told(&changes), [(EventKind::Disconnected, Seen::Netlink, Some(1))]);
+    assert_eq!(changes.snapshot.sockets[0].local, known.local);
+}
+
+#[test]
 fn of_a_table_that_is_not_whole_nothing_is_missing() {
     let web = socket("0.0.0.0:80", State::Listen, 1, 811);
     let mut ledger = ledger(&[&web]);

@@ -55,7 +55,7 @@ impl KernelSocket {
             protocol: self.protocol,
             family: self.family,
             local: self.local,
-            peer: Some(self.peer).filter(|peer| peer.port.get() != 0 || !peer.address.is_unspecified()),
+            peer: Some(self.peer).filter(|_| self.has_peer()),
             state: Some(state),
             device: Some(self.interface).filter(|index| *index != 0).map(|index| index.to_string()),
             v6only: self.v6only,
@@ -120,6 +120,12 @@ impl KernelSocket {
             State::FinWait2 => self.inode != 0,
             _ => true,
         }
+    }
+
+    /// Whether it is one end of a connection. One that was aborted (RST) has lost its own address and the port of its peer
+    /// by the time that the kernel tells of its end.
+    pub fn has_peer(&self) -> bool {
+        self.peer.port.get() != 0 || !self.peer.address.is_unspecified()
     }
 
     /// Only a connection carries anything; the state of one that has just ended does not tell it from others.

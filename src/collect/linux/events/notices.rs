@@ -237,8 +237,7 @@ impl Group {
             let at = SystemTime::now();
             for framed in decode::messages(&buffer[..length], self.protocol).flatten() {
                 let Message::Socket(socket) = framed.message else { continue };
-                let is_connection = socket.peer.port.get() != 0;
-                if socket.local.port.get() != 0 && (connections || !is_connection) {
+                if socket.local.port.get() != 0 && (connections || !socket.has_peer()) {
                     notices.push(Notice { at, space: self.space, socket });
                 }
             }
@@ -270,7 +269,7 @@ fn dropped(inode: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -290,5 +289,23 @@ mod tests {
         }
         assert_eq!(noticed.len(), 1);
         assert!(noticed[0].socket.cookie.is_some_and(|cookie| cookie != 0));
+    }
+
+    #[test]
+    fn a_connection_that_was_aborted_is_still_told_from_what_has_none() {
+        let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
+        let reader = Reader::start(vec![Group::join(Protocol::Tcp, SpaceId(1)).unwrap()], true, wake).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let port = client.local_addr().unwrap().port();
+        sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+        drop(client);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let is_client = |notice: &Notice| notice.socket.local.port.get() == port;
+        let notice = std::iter::repeat_with(|| reader.take().0.into_iter().find(is_client))
+            .take_while(|_| Instant::now() < deadline)
+            .flatten()
+            .next();
+        assert!(notice.unwrap().socket.has_peer());
     }
 }

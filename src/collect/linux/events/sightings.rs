@@ -123,7 +123,7 @@ impl Known {
     /// Turns notices into an observation.
     pub fn noticed(&mut self, notices: Vec<Notice>) -> Option<Observation> {
         let sighting = |notice: Notice| {
-            let is_connection = notice.socket.peer.port.get() != 0;
+            let is_connection = notice.socket.has_peer();
             let mut socket = notice.socket.socket(notice.space);
             // What it was before is not said.
             socket.state = None;
