@@ -23,8 +23,8 @@ const FEW_FILES: u64 = 300;
 
 /// The way that holders are found.
 pub enum Finder {
-    /// The kernel's iterator, which is being loaded.
-    Loading(Background<Result<TaskIter, TaskIterError>>),
+    /// The kernel's iterator, which is being loaded and makes its first pass.
+    Starting(Background<Result<(TaskIter, Vec<OpenFile>), TaskIterError>>),
     /// The kernel's iterator, and the files that its last pass reported, until a deeper look has used them.
     TaskIter(TaskIter, Option<Vec<OpenFile>>),
     /// Reading `/proc/PID/fd`, which is going on.
@@ -34,14 +34,19 @@ pub enum Finder {
 }
 
 impl Finder {
-    /// Chooses the fastest way that is open to this user, and starts with what can be done before the sockets are
-    /// known.
+    /// Chooses the fastest way that is open to this user, and starts with it before the sockets are known: on a host with
+    /// many of them to find the holders takes as long as to list the sockets. Those that are opened meanwhile are left to
+    /// a deeper look.
     pub fn start(need: &Need) -> Finder {
         if !loaded::may_load_programs() || open_files().is_none_or(|files| files < FEW_FILES) {
             return Finder::by_fd_scan();
         }
         let options = options(need);
-        Finder::Loading(Background::start(move || TaskIter::load(options)))
+        Finder::Starting(Background::start(move || {
+            let iterator = TaskIter::load(options)?;
+            let files = iterator.read()?;
+            Ok((iterator, files))
+        }))
     }
 
     /// Reads `/proc/PID/fd`, whatever else there is.
@@ -56,54 +61,36 @@ impl Finder {
         {
             return scan.result();
         }
-        self.finish_loading();
-        match self.pass() {
-            Some(files) => Ok(holders(files, &in_order(wanted))),
-            None => fd_scan::scan(Some(wanted), Depth::Processes),
+        if matches!(self, Finder::Starting(_))
+            && let Finder::Starting(pass) = std::mem::replace(self, Finder::FdScan(None))
+        {
+            *self = match pass.result() {
+                Ok((iterator, files)) => Finder::TaskIter(iterator, Some(files)),
+                Err(error) => Finder::FdScan(Some(error)),
+            };
+        }
+        match self {
+            Finder::TaskIter(_, Some(files)) => Ok(holders(files, &in_order(wanted))),
+            _ => fd_scan::scan(Some(wanted), Depth::Processes),
         }
     }
 
     /// Finds them also in the tables of single threads, among the files of an io_uring, and counts descriptors that are
     /// on their way from one process to another. Each call after the first one looks at everything anew.
     pub fn find_deeper(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
-        if matches!(self, Finder::TaskIter(_, None)) {
-            self.pass();
+        if let Finder::TaskIter(iterator, files) = self {
+            match files.take().map_or_else(|| iterator.read(), Ok) {
+                Ok(files) => return deeper(&files, wanted),
+                Err(error) => *self = Finder::FdScan(Some(error)),
+            }
         }
-        match self {
-            Finder::TaskIter(_, files) => deeper(&files.take().unwrap_or_default(), wanted),
-            _ => fd_scan::scan(Some(wanted), Depth::Threads),
-        }
-    }
-
-    fn finish_loading(&mut self) {
-        if matches!(self, Finder::Loading(_))
-            && let Finder::Loading(iterator) = std::mem::replace(self, Finder::FdScan(None))
-        {
-            *self = match iterator.result() {
-                Ok(iterator) => Finder::TaskIter(iterator, None),
-                Err(error) => Finder::FdScan(Some(error)),
-            };
-        }
-    }
-
-    /// Makes a pass of the iterator and keeps the files that it reports. If the pass fails, the iterator is not used
-    /// any more.
-    fn pass(&mut self) -> Option<&[OpenFile]> {
-        let Finder::TaskIter(iterator, files) = self else { return None };
-        match iterator.read() {
-            Ok(read) => *files = Some(read),
-            Err(error) => *self = Finder::FdScan(Some(error)),
-        }
-        match self {
-            Finder::TaskIter(_, files) => files.as_deref(),
-            _ => None,
-        }
+        fd_scan::scan(Some(wanted), Depth::Threads)
     }
 
     /// Which way it was.
     pub fn source(&self) -> OwnerSource {
         match self {
-            Finder::Loading(_) | Finder::TaskIter(..) => OwnerSource::TaskIter,
+            Finder::Starting(_) | Finder::TaskIter(..) => OwnerSource::TaskIter,
             Finder::Scanning(_) | Finder::FdScan(_) => OwnerSource::FdScan,
         }
     }
@@ -112,7 +99,7 @@ impl Finder {
     pub fn failure(&self) -> Option<&TaskIterError> {
         match self {
             Finder::FdScan(error) => error.as_ref(),
-            Finder::Loading(_) | Finder::TaskIter(..) | Finder::Scanning(_) => None,
+            Finder::Starting(_) | Finder::TaskIter(..) | Finder::Scanning(_) => None,
         }
     }
 }
