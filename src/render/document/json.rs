@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::model::{Listing, Row};
 use crate::render::document::envelope;
 use crate::render::document::listing::{self, Report, SocketReport};
-use crate::render::document::owner_texts::OwnerTexts;
+use crate::render::document::owner_texts::{HiddenOwner, OwnerTexts};
 use crate::render::table::in_order;
 use crate::render::text::safe::is_deceptive;
 use crate::render::text::time;
@@ -46,12 +46,14 @@ pub fn write_report(
     out.write_all(&plain(around)?)?;
     let owners = OwnerTexts::of(listing.snapshot);
     in_order::write(out, &in_order::blocks(&listing.rows), |block, rows: &&[Row<'_>], text| {
+        Listing::load(rows);
+        let mut hidden = HiddenOwner::default();
         for (index, row) in rows.iter().enumerate() {
             if block + index > 0 {
                 text.push(b',');
             }
             serde_json::to_writer(&mut *text, &listing::owned(row, (), None))?;
-            owners.fill_in(row, text)?;
+            owners.fill_in(row, &mut hidden, text)?;
         }
         *text = plain(std::mem::take(text))?;
         Ok(())
@@ -100,11 +102,13 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
     let captured_at = &time::rfc3339(listing.snapshot.host.captured_at);
     let owners = OwnerTexts::of(listing.snapshot);
     in_order::write(out, &in_order::blocks(&listing.rows), |_, rows: &&[Row<'_>], text| {
+        Listing::load(rows);
+        let mut hidden = HiddenOwner::default();
         for row in *rows {
             let (space_label, space_kind) = (row.space.label.as_str(), row.space.kind.name());
             let line = Line { host, captured_at, space_label, space_kind, socket: &listing::owned(row, (), None) };
             serde_json::to_writer(&mut *text, &line)?;
-            owners.fill_in(row, text)?;
+            owners.fill_in(row, &mut hidden, text)?;
             text.push(b'\n');
         }
         *text = plain(std::mem::take(text))?;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use crate::model::{Pid, Row, Snapshot, Socket};
+use crate::model::{Owner, Pid, Row, Snapshot, Socket};
 use crate::render::document::owner::owner;
 
 /// How the object of a socket without owners ends.
@@ -27,16 +27,18 @@ impl OwnerTexts {
         OwnerTexts(snapshot.processes.keys().map(|pid| (*pid, OnceLock::new())).collect())
     }
 
-    /// Puts the row's owners into the text, which ends with the row's object without them.
-    pub fn fill_in(&self, row: &Row<'_>, text: &mut Vec<u8>) -> io::Result<()> {
+    /// Puts the row's owners into the text, which ends with the row's object without them. `hidden` is the same for the
+    /// rows of a block.
+    pub fn fill_in(&self, row: &Row<'_>, hidden: &mut HiddenOwner, text: &mut Vec<u8>) -> io::Result<()> {
         debug_assert!(text.ends_with(WITHOUT), "the owners are the last two fields");
         text.truncate(text.len() - WITHOUT.len());
         text.extend(b"\"owner\":");
-        self.add(row.socket, text, |text| Ok(serde_json::to_writer(text, &owner(row))?))?;
+        self.add(row.socket, hidden, text, |text| Ok(serde_json::to_writer(text, &owner(row))?))?;
         text.extend(b",\"peer_owner\":");
         match row.counterpart {
             Some(peer) => {
-                self.add(peer, text, |text| Ok(serde_json::to_writer(text, &row.peer_row().as_ref().map(owner))?))?;
+                let write = |text: &mut Vec<u8>| Ok(serde_json::to_writer(text, &row.peer_row().as_ref().map(owner))?);
+                self.add(peer, hidden, text, write)?;
             }
             None => text.extend(b"null"),
         }
@@ -48,11 +50,19 @@ impl OwnerTexts {
     fn add(
         &self,
         socket: &Socket,
+        hidden: &mut HiddenOwner,
         text: &mut Vec<u8>,
         write: impl Fn(&mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let [holder] = socket.owner.holders() else { return write(text) };
-        let Some(known) = self.0.get(&holder.pid).filter(|_| socket.activation.is_none()) else { return write(text) };
+        if socket.activation.is_some() {
+            return write(text);
+        }
+        let holder = match socket.owner.holders() {
+            [] => return hidden.add(socket, text, write),
+            [holder] => holder,
+            _ => return write(text),
+        };
+        let Some(known) = self.0.get(&holder.pid) else { return write(text) };
         let known = known.get_or_init(|| {
             let mut whole = Vec::new();
             // What cannot be written here cannot be written below either.
@@ -68,6 +78,32 @@ impl OwnerTexts {
             None => text.extend(b"\"fd\":null,\"fds\":[]"),
         }
         text.extend(&known.after_descriptor);
+        Ok(())
+    }
+}
+
+/// The last owner that is no process. To a user who may look into no process, thousands of sockets in a row have the same.
+#[derive(Default)]
+pub struct HiddenOwner {
+    of: Option<(Owner, Option<u64>, bool)>,
+    text: Vec<u8>,
+}
+
+impl HiddenOwner {
+    fn add(
+        &mut self,
+        socket: &Socket,
+        text: &mut Vec<u8>,
+        write: impl Fn(&mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        // Nothing else of a socket is told of such an owner, and of its user only whether it is known.
+        let of = Some((socket.owner.clone(), socket.cgroup, socket.uid.is_some()));
+        if self.of != of {
+            self.text.clear();
+            write(&mut self.text)?;
+            self.of = of;
+        }
+        text.extend(&self.text);
         Ok(())
     }
 }

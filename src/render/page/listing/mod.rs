@@ -209,6 +209,7 @@ pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
 fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
     let mut columns = vec![Cells::default(); options.columns.len()];
     let mut texts: Vec<Text> = Vec::with_capacity(rows.len() * columns.len());
+    Listing::load(rows);
     for row in rows {
         for (index, (column, cells)) in options.columns.iter().zip(&mut columns).enumerate() {
             let named = if options.names_peers && *column == Column::Peer { peer_name(row, options) } else { None };
