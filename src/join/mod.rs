@@ -48,7 +48,6 @@ fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'
         service,
         exposure: Exposure::of(socket.local.address, socket.device.as_deref()),
         is_listener: is_listener(socket, space.ephemeral),
-        user: snapshot.user(socket.uid),
         belonging: snapshot.belonging_of(socket, &processes),
         processes,
         counterpart: None,

@@ -10,7 +10,8 @@ pub enum Few<T> {
     /// One.
     One(T),
     /// None, or several.
-    Many(Vec<T>),
+    #[expect(clippy::box_collection, reason = "a list itself would make each of a million sockets larger")]
+    Many(Box<Vec<T>>),
 }
 
 impl<T> From<Vec<T>> for Few<T> {
@@ -19,7 +20,7 @@ impl<T> From<Vec<T>> for Few<T> {
             (1, Some(only)) => Few::One(only),
             (_, last) => {
                 items.extend(last);
-                Few::Many(items)
+                Few::Many(Box::new(items))
             }
         }
     }
@@ -30,7 +31,7 @@ impl<T> FromIterator<T> for Few<T> {
         let mut items = items.into_iter();
         match (items.next(), items.next()) {
             (Some(only), None) => Few::One(only),
-            (first, second) => Few::Many(first.into_iter().chain(second).chain(items).collect()),
+            (first, second) => Few::Many(Box::new(first.into_iter().chain(second).chain(items).collect())),
         }
     }
 }

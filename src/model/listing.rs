@@ -24,8 +24,6 @@ pub struct Row<'a> {
     pub is_listener: bool,
     /// The processes that hold it, the main one first, then by pid. A process that has ended meanwhile has no details.
     pub processes: Few<(Pid, Option<&'a Process>)>,
-    /// The user that created it, by name.
-    pub user: Option<&'a str>,
     /// The unit and container that made it, where its cgroup says.
     pub belonging: Option<&'a Belonging>,
     /// The socket at the other end of its connection, where that is on this machine and was looked for.
@@ -47,7 +45,6 @@ impl<'a> Row<'a> {
             service: None,
             exposure: Exposure::of(socket.local.address, socket.device.as_deref()),
             is_listener: false,
-            user: self.snapshot.user(socket.uid),
             belonging: self.snapshot.belonging_of(socket, &processes),
             processes,
             counterpart: Some(self.socket),
@@ -59,6 +56,11 @@ impl<'a> Row<'a> {
     pub fn peer_process(&self) -> Option<&'a Process> {
         let processes = self.snapshot.processes_of(self.counterpart?);
         processes.first().and_then(|(_, process)| *process)
+    }
+
+    /// The user that created it, by name.
+    pub fn user(&self) -> Option<&'a str> {
+        self.snapshot.user(self.socket.uid)
     }
 
     /// The name of the user that the process runs as, or the account on Windows.

@@ -64,7 +64,7 @@ impl SortKey {
             SortKey::Peer => socket.peer.map(Value::Peer),
             SortKey::Pid => pid(row).map(|pid| Value::Number(pid.0.into())),
             SortKey::Process => process(row)?.name.as_deref().map(Value::Text),
-            SortKey::User => row.user.map(text),
+            SortKey::User => row.user().map(text),
             SortKey::Space => Some(text(&row.space.label)),
             SortKey::Exposure => Some(Value::Exposure(row.exposure)),
             SortKey::Started => process(row)?.started_at.map(Value::Time),

@@ -46,7 +46,6 @@ pub(super) fn in_the_way<'a>(
         exposure: Exposure::Any,
         is_listener: matches!(socket.state, None | Some(State::Listen | State::Bound | State::Unconnected)),
         processes: Vec::new().into(),
-        user: None,
         belonging: None,
         counterpart: None,
         snapshot: table,

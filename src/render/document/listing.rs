@@ -211,7 +211,7 @@ pub(super) fn owned<'a, Owner>(row: &'a Row<'a>, owner: Owner, peer_owner: Optio
         pending: socket.pending.map(flow::pending),
         inode: socket.inode.map(|inode| inode.0),
         uid: socket.uid.map(|Uid(uid)| uid),
-        user: row.user,
+        user: row.user(),
         cookie: socket.cookie,
         autobound: socket.autobound,
         traffic: socket.traffic.as_deref().map(flow::traffic),

@@ -99,7 +99,7 @@ pub fn container(container: &Container, charset: Charset) -> Text {
 pub(super) fn user(row: &Row<'_>, charset: Charset) -> Option<Text> {
     let made_by = || {
         let Uid(uid) = row.socket.uid?;
-        Some(row.user.map_or_else(|| number(uid), |name| Text::of(name, charset)))
+        Some(row.user().map_or_else(|| number(uid), |name| Text::of(name, charset)))
     };
     if let Some(account) = foremost(row).and_then(|process| process.account.as_deref()) {
         return Some(Text::of(account, charset));
