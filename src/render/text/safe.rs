@@ -147,6 +147,39 @@ impl Text {
     }
 }
 
+/// Safe texts, one behind the other: the cells of a million rows take half as much memory as they would one by one.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    joined: String,
+    /// Where each text ends. Nobody puts 4 GiB of text together.
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    /// Room for so many texts.
+    pub fn with_capacity(count: usize) -> Texts {
+        Texts { joined: String::with_capacity(8 * count), ends: Vec::with_capacity(count) }
+    }
+
+    /// Adds a text.
+    pub fn push(&mut self, text: &Text) {
+        self.joined.push_str(text.as_str());
+        self.ends.push(u32::try_from(self.joined.len()).expect("a few rows have less text"));
+    }
+
+    /// The text that was added at that place, counted from 0.
+    pub fn get(&self, index: usize) -> Option<Text> {
+        let end = *self.ends.get(index)? as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        Some(Text(self.joined[start..end].into()))
+    }
+
+    /// Gives back memory that is not needed when no text is added any more.
+    pub fn shrink(&mut self) {
+        self.joined.shrink_to_fit();
+    }
+}
+
 /// How many columns of a terminal a safe text takes.
 pub fn width(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
@@ -250,6 +283,18 @@ mod tests {
         assert_eq!(shortened("中文名", 4), "中…");
         assert_eq!(shortened("abc", 1), "…");
         assert_eq!(shortened("abc", 0), "");
+    }
+
+    #[test]
+    fn texts_that_were_put_together_are_the_same_apart() {
+        let all = ["", "tcp", "中文", "", "a text that is longer than what is kept in place"]
+            .map(|text| Text::of(text, Charset::Unicode));
+        let mut texts = Texts::with_capacity(all.len());
+        for text in &all {
+            texts.push(text);
+        }
+        let apart: Vec<Text> = (0..).map_while(|index| texts.get(index)).collect();
+        assert_eq!(apart, all);
     }
 
     proptest! {

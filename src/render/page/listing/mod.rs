@@ -2,7 +2,6 @@
 
 mod columns;
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use crate::model::{Exposure, Listing, Owner, Row, ServiceSource, State};
@@ -10,7 +9,7 @@ use crate::render::table::draw::{self, Emphasis, Frame, Head};
 use crate::render::table::fit::{self, Fitted, Wish};
 use crate::render::table::in_order;
 use crate::render::text::paragraph;
-use crate::render::text::safe::Text;
+use crate::render::text::safe::{Text, Texts};
 use crate::render::text::style::Style;
 use crate::render::words::cell;
 use crate::render::words::column::Column;
@@ -92,9 +91,16 @@ fn write_further(out: &mut dyn Write, listing: &Listing<'_>, width: Option<usize
 struct Block<'a> {
     rows: &'a [Row<'a>],
     /// The cells of each row, one row after the other.
-    texts: Vec<Text>,
+    texts: Texts,
     /// The cells of each column.
     columns: Vec<Cells>,
+}
+
+impl Block<'_> {
+    /// The text of a cell; there is one for each row and column.
+    fn text(&self, row: usize, column: usize) -> Text {
+        self.texts.get(row * self.columns.len() + column).unwrap_or_default()
+    }
 }
 
 /// What is known of the cells of one column.
@@ -145,19 +151,21 @@ fn lay_out<'a>(listing: &'a Listing<'a>, options: &TableOptions) -> Laid<'a> {
 /// The cells of a row in the columns that stay, none wider than its column.
 fn cells<'t>(
     fitted: &'t Fitted,
-    texts: &'t [Text],
-    row: &'t Row<'_>,
+    block: &'t Block<'_>,
+    number: usize,
     options: &'t TableOptions,
     stands_out: bool,
-) -> impl Iterator<Item = (Cow<'t, Text>, Emphasis)> {
+) -> impl Iterator<Item = (Text, Emphasis)> {
+    let row = &block.rows[number];
     fitted.placed.iter().map(move |placed| {
         let column = options.columns[placed.index];
-        let mut text = Cow::Borrowed(&texts[placed.index]);
-        if placed.is_short {
-            text = Cow::Owned(columns::in_short(column, row).map_or_else(Text::unknown, Text::plain));
-        } else if text.width() > placed.width {
-            text.to_mut().shorten(placed.width, options.style.charset);
-        }
+        let text = if placed.is_short {
+            columns::in_short(column, row).map_or_else(Text::unknown, Text::plain)
+        } else {
+            let mut text = block.text(number, placed.index);
+            text.shorten(placed.width, options.style.charset);
+            text
+        };
         (text, if stands_out { emphasis(column, row) } else { Emphasis::None })
     })
 }
@@ -167,10 +175,9 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
     let width = options.style.width.filter(|_| options.fitted);
     let heads = (!options.bare).then_some(&shape[..]);
     in_order::write(out, &blocks, |number, block, text| {
-        let texts = block.texts.chunks(options.columns.len());
-        let mut rows = block.rows.iter().zip(texts).map(|(row, texts)| {
-            let below = fitted.below.iter().flat_map(|index| draw::below(texts[*index].as_str(), width));
-            (cells(&fitted, texts, row, options, options.style.color), below.collect())
+        let mut rows = (0..block.rows.len()).map(|row| {
+            let below = fitted.below.iter().flat_map(|index| draw::below(block.text(row, *index).as_str(), width));
+            (cells(&fitted, block, row, options, options.style.color), below.collect())
         });
         draw::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
     })?;
@@ -194,10 +201,7 @@ pub struct Sheet {
 pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
     let Laid { blocks, fitted, shape, mut left } = lay_out(listing, options);
     let of_block = |block: &Block<'_>| -> Vec<_> {
-        let texts = block.texts.chunks(options.columns.len());
-        let owned =
-            |(row, texts)| cells(&fitted, texts, row, options, true).map(|(text, look)| (text.into_owned(), look));
-        block.rows.iter().zip(texts).map(|row| owned(row).collect()).collect()
+        (0..block.rows.len()).map(|row| cells(&fitted, block, row, options, true).collect()).collect()
     };
     let rows: Vec<Vec<(Text, Emphasis)>> = in_order::map(&blocks, of_block).into_iter().flatten().collect();
     left.extend(fitted.below.iter().map(|index| options.columns[*index]));
@@ -208,7 +212,8 @@ pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
 
 fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
     let mut columns = vec![Cells::default(); options.columns.len()];
-    let mut texts: Vec<Text> = Vec::with_capacity(rows.len() * columns.len());
+    let mut texts = Texts::with_capacity(rows.len() * columns.len());
+    let mut first: Vec<Text> = Vec::with_capacity(columns.len());
     Listing::load(rows);
     for row in rows {
         for (index, (column, cells)) in options.columns.iter().zip(&mut columns).enumerate() {
@@ -220,11 +225,14 @@ fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
             cells.widest = text.width().max(cells.widest);
             cells.short = columns::in_short(*column, row).map(|short| short.len().max(cells.short.unwrap_or(0)));
             cells.has_known |= text.as_str() != "-";
-            // The first row has the first texts.
-            cells.differ |= texts.get(index).is_some_and(|first| *first != text);
-            texts.push(text);
+            cells.differ |= first.get(index).is_some_and(|first| *first != text);
+            texts.push(&text);
+            if first.len() == index {
+                first.push(text);
+            }
         }
     }
+    texts.shrink();
     Block { rows, texts, columns }
 }
 
@@ -239,7 +247,7 @@ fn wishes(blocks: &[Block<'_>], options: &TableOptions, width: Option<usize>) ->
     let rows = blocks.iter().map(|block| block.rows.len()).sum();
     let wish = |(index, column): (usize, &Column)| {
         let cells = || blocks.iter().map(|block| &block.columns[index]);
-        let first = |block: &Block<'_>| block.texts.get(index).cloned();
+        let first = |block: &Block<'_>| block.text(0, index);
         let is_alike =
             !cells().any(|cells| cells.differ) && blocks.windows(2).all(|two| first(&two[0]) == first(&two[1]));
         let is_empty = !cells().any(|cells| cells.has_known);
