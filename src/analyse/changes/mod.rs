@@ -214,7 +214,9 @@ impl Ledger {
     /// The sockets that were in the way of a bind, by the bind rule: of those that are known to be open, and of those that
     /// were found on the port right afterwards.
     fn blockers(&self, asked: Asked<'_>, on_port: &[Socket], page: &mut Page) -> Vec<Blocking> {
-        let Some(table) = &self.table else { return Vec::new() };
+        // A busy host's first table takes a while, and what fails until then has its reason too.
+        let no_table = if self.table.is_none() { Some(open::nothing(self.host.clone())) } else { None };
+        let Some(table) = self.table.as_ref().or(no_table.as_ref()) else { return Vec::new() };
         let unknown = self.space(asked.socket.space);
         let space = self.spaces.get(&asked.socket.space).unwrap_or(&unknown);
         let known = self.open.of_port(asked.socket).map(|open| (&open.socket, open.since));
@@ -227,7 +229,8 @@ impl Ledger {
             };
             let is_known = known.iter().any(|(known, _)| is_same(known));
             // Every listen is seen here, so a listener that is not known yet came after the bind that failed.
-            let is_later = self.options.binds.is_some() && !self.has_lost && socket.state == Some(State::Listen);
+            let knows_all = self.options.binds.is_some() && self.table.is_some() && !self.has_lost;
+            let is_later = knows_all && socket.state == Some(State::Listen);
             !is_known && !is_later
         };
         let new = on_port.iter().filter(is_new).map(|socket| (socket, None));

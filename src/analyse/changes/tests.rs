@@ -303,3 +303,11 @@ fn a_socket_of_both_families_is_in_the_way_of_ipv4_and_one_of_ipv6_alone_is_not(
     let only = Socket { v6only: Some(true), ..dual };
     assert!(blockers(&mut ledger(&[&only]), &asked, true, Vec::new()).is_empty());
 }
+
+#[test]
+fn what_is_in_the_way_is_named_before_the_first_table_too() {
+    let mut ledger = Ledger::new(Options { binds: Some(BindWay::OfItself), ..Options::default() }, None);
+    let asked = Socket { cookie: None, ..socket("0.0.0.0:80", State::Bound, 0, 700) };
+    assert_eq!(blockers(&mut ledger, &asked, true, vec![socket("0.0.0.0:80", State::Listen, 1, 811)]), [1]);
+    assert_eq!(blockers(&mut ledger, &asked, false, vec![connection(State::TimeWait, 3, 40000)]), [3]);
+}

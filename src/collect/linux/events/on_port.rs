@@ -27,9 +27,15 @@ impl OnPort {
         OnPort { own, need: Need { states: None, ports: None, ..need.clone() }, tables: None }
     }
 
-    /// Adds what is on the ports to each bind that failed because its port was in use. Where no listener takes the
-    /// address that was asked for, the owners of connections are looked for too; listeners are known.
-    pub fn look(&mut self, sightings: &mut [Sighting], processes: &mut BTreeMap<Pid, Process>) {
+    /// Adds what is on the ports to each bind that failed because its port was in use. In spaces that a table has had
+    /// listeners are known with their owners; where none of them takes the address that was asked for, owners are looked
+    /// for.
+    pub fn look(
+        &mut self,
+        sightings: &mut [Sighting],
+        known: &BTreeSet<SpaceId>,
+        processes: &mut BTreeMap<Pid, Process>,
+    ) {
         let places: BTreeSet<Place> = sightings.iter().filter_map(place).collect();
         if places.is_empty() {
             return;
@@ -37,7 +43,8 @@ impl OnPort {
         let mut found = self.all_on(&places);
         let is_explained = |sighting: &Sighting| {
             let on_port = place(sighting).and_then(|place| found.get(&place));
-            on_port.into_iter().flatten().any(|socket| is_open(socket) && meets(&sighting.socket, socket))
+            let is_known = |socket: &&Socket| known.contains(&socket.space) && is_open(socket);
+            on_port.into_iter().flatten().filter(is_known).any(|socket| meets(&sighting.socket, socket))
         };
         let unexplained: BTreeSet<Place> =
             sightings.iter().filter(|sighting| !is_explained(sighting)).filter_map(place).collect();

@@ -116,7 +116,7 @@ impl Known {
                 processes.extend(facts.map(|facts| (holder.pid, process::of_facts(holder.pid, facts))));
             }
         }
-        self.on_port.look(&mut sightings, &mut processes);
+        self.on_port.look(&mut sightings, &self.spaces, &mut processes);
         Some(self.sightings(sightings, processes))
     }
 
