@@ -147,6 +147,7 @@ fn try_bind(bind: &Bind) -> io::Result<Socket> {
         system::bind_to_device(&socket, device)?;
     }
     socket.bind(&address.into())?;
+    system::remember(&socket);
     Ok(socket)
 }
 

@@ -13,6 +13,7 @@ use crate::render::table::draw::{Emphasis, Head};
 use crate::render::table::fit::GAP;
 use crate::render::text::number::thousands;
 use crate::render::text::palette::Tone;
+use crate::render::text::paragraph;
 use crate::render::text::safe::{Charset, Text, width as width_of};
 use crate::render::text::style::Style;
 use crate::render::words::event::{self, sign};
@@ -193,7 +194,12 @@ impl Page<'_> {
             return;
         }
         if let Some(message) = state.message() {
-            self.line(y, message, self.look(Emphasis::Attention));
+            // A long one covers what is above.
+            let lines = paragraph::hanging(message, 0, Some(self.width));
+            for (y, line) in (0..=y).rev().zip(lines.iter().rev()) {
+                self.text(0, y, &" ".repeat(self.width), Look::new());
+                self.line(y, line, self.look(Emphasis::Attention));
+            }
             return;
         }
         let mut x = 0;

@@ -1,6 +1,8 @@
 //! Binds that only Linux supports: as another user, or to one device.
 
+use std::collections::BTreeSet;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::net::{AddressFamily, SocketType, netdevice};
 use rustix::process::geteuid;
@@ -44,6 +46,23 @@ pub fn as_user<T: Send>(Uid(user): Uid, work: impl FnOnce() -> T + Send) -> Resu
         let done = thread.join().expect("the thread does not panic");
         done.map_err(|error| refused(error.into()))
     })
+}
+
+/// The sockets of this run that took a port for a moment, by cookie.
+static OWN: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+fn own() -> MutexGuard<'static, BTreeSet<u64>> {
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Remembers a socket, whose end is no news to this run.
+pub fn remember(socket: &Socket) {
+    own().extend(socket.cookie().ok());
+}
+
+/// Says whether this run has had the socket with this cookie.
+pub fn is_own(cookie: u64) -> bool {
+    own().contains(&cookie)
 }
 
 /// `SO_BINDTODEVICE`.

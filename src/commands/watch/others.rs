@@ -52,10 +52,11 @@ impl Others {
         Others { source: words, charset: style.charset }
     }
 
-    /// Everything about the port, as `info` prints it.
+    /// Everything about the port, as `info` prints it. The port is not tried out: that would itself be a change.
     pub fn info(&self, port: Port, width: usize, context: &mut Context) -> Vec<String> {
-        let words = ["info", &port.to_string(), "--color", "never", "--no-pager", "--width", &width.max(1).to_string()]
-            .map(OsString::from);
+        let (port, width) = (port.to_string(), width.max(1).to_string());
+        let words = ["info", &port, "--no-probe", "--color", "never", "--no-pager", "--width", &width];
+        let words = words.map(OsString::from);
         let (mut lines, notes, _) = self.captured(&words, context);
         if !notes.is_empty() {
             lines.push(String::new());

@@ -22,6 +22,8 @@ const SORTS: [(SortKey, &str); 10] = [
 impl State {
     /// Takes a key. Returns what is to be done that the screen cannot do itself.
     pub fn press(&mut self, key: Key) -> Option<Act> {
+        // What was said of the key before is over.
+        self.message = None;
         match (key, &self.prompt, &self.over) {
             (Key::Ctrl('c'), ..) => return Some(Act::Quit),
             (Key::Ctrl('z'), ..) => return Some(Act::Suspend),
@@ -175,7 +177,6 @@ impl State {
         }
         if prompt == Prompt::Filter {
             let text = text.clone();
-            self.message = None;
             if text.is_empty() {
                 self.prompt = None;
                 self.set_filter("");

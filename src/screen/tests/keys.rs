@@ -153,6 +153,17 @@ fn only_a_listener_of_this_port_space_that_is_open_can_be_stopped() {
 }
 
 #[test]
+fn a_message_is_said_whole_and_until_the_next_key() {
+    let mut scene = Scene::new();
+    scene.state.say("a message that is longer than the screen is wide goes on in the line below");
+    let frame = scene.frame(40, 8);
+    let lines: Vec<&str> = frame.lines().collect();
+    assert_eq!(lines[6..], ["a message that is longer than the screen", "is wide goes on in the line below"]);
+    scene.press(&[Key::Down]);
+    assert!(scene.frame(40, 8).contains("? help"));
+}
+
+#[test]
 fn a_condition_that_has_no_answer_is_said_and_hides_nothing() {
     let mut scene = Scene::new();
     let every = scene.ports();

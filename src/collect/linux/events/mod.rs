@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::{host, spaces};
+use super::{host, probe, spaces};
 use crate::collect::events::{Events, pause};
 use crate::collect::{CollectError, Polling, System, Wait};
 use crate::model::{
@@ -222,6 +222,7 @@ impl Events for Live {
         // In this order: what was opened before a notice or a table was made is taken after it, and told before it.
         let look = self.poller.take().transpose()?;
         let (mut notices, mut lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
+        notices.retain(|notice| !notice.socket.cookie.is_some_and(probe::is_own));
         let connections: Vec<Socket> = notices.iter().filter(|_| self.traffic).filter_map(Notice::carried).collect();
         let ended = Ended { connections, lost: if self.traffic { lost.tcp } else { 0 } };
         if self.kernel.is_some() {
@@ -289,10 +290,11 @@ pub mod fuzzing {
 
 #[cfg(test)]
 mod tests {
-    use std::net::UdpSocket;
+    use std::net::{Ipv4Addr, UdpSocket};
 
     use super::*;
-    use crate::model::Act;
+    use crate::collect;
+    use crate::model::{Act, Bind, Port, Sighting};
 
     #[test]
     fn between_two_looks_it_says_that_no_older_table_comes() {
@@ -310,12 +312,18 @@ mod tests {
             }
         };
         until(&|seen| seen.iter().any(|observation| matches!(observation, Observation::Table(_))));
+        // What it has bound itself, to try it out, is no news.
+        collect::probe::probe(&Bind::plain(Protocol::Udp, Ipv4Addr::LOCALHOST.into(), Port::new(0))).unwrap();
         // The next look is an hour away; what was closed until then would be kept.
         until(&|seen| {
             drop(UdpSocket::bind(("127.0.0.1", 0)).unwrap());
             let is_closed = |observation: &Observation| match observation {
                 Observation::Sightings { sightings, .. } => {
-                    sightings.iter().any(|sighting| sighting.act == Act::Closed)
+                    let closed = |sighting: &&Sighting| sighting.act == Act::Closed && sighting.seen == Seen::Netlink;
+                    let cookies: Vec<_> =
+                        sightings.iter().filter(closed).map(|sighting| sighting.socket.cookie).collect();
+                    assert!(!cookies.iter().flatten().any(|cookie| probe::is_own(*cookie)));
+                    !cookies.is_empty()
                 }
                 _ => false,
             };
