@@ -194,8 +194,11 @@ impl Page<'_> {
             return;
         }
         if let Some(message) = state.message() {
-            // A long one covers what is above.
-            let lines = paragraph::hanging(message, 0, Some(self.width));
+            // A long one covers what is above, unless that were too much.
+            let mut lines = paragraph::hanging(message, 0, Some(self.width));
+            if lines.len() > usize::from(self.buffer.area.height / 3) {
+                lines = vec![message.to_owned()];
+            }
             for (y, line) in (0..=y).rev().zip(lines.iter().rev()) {
                 self.text(0, y, &" ".repeat(self.width), Look::new());
                 self.line(y, line, self.look(Emphasis::Attention));

@@ -159,6 +159,7 @@ fn a_message_is_said_whole_and_until_the_next_key() {
     let frame = scene.frame(40, 8);
     let lines: Vec<&str> = frame.lines().collect();
     assert_eq!(lines[6..], ["a message that is longer than the screen", "is wide goes on in the line below"]);
+    assert!(scene.frame(20, 8).ends_with("a message that is l…\n"));
     scene.press(&[Key::Down]);
     assert!(scene.frame(40, 8).contains("? help"));
 }
