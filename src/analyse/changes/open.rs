@@ -1,11 +1,11 @@
 //! The sockets that are open, found again by cookie, inode or addresses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use crate::model::{
-    Backend, Host, Inode, OwnerSource, Pid, Port, Protocol, Scope, Seen, Snapshot, Socket, SocketSource, SpaceId,
-    Stages,
+    Backend, Endpoint, Host, Inode, OwnerSource, Pid, Port, Protocol, Scope, Seen, Snapshot, Socket, SocketSource,
+    SpaceId, Stages,
 };
 
 /// How much of it has been reported.
@@ -39,13 +39,16 @@ impl Open {
 /// What tells sockets apart where the system gives neither cookie nor inode: the port, which several may share.
 type OfPort = (SpaceId, Protocol, Port);
 
+/// Both ends of a socket, and its number: a busy server has thousands of connections on its port.
+type Ends = (Endpoint, Option<Endpoint>, u64);
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct OpenSockets {
     all: HashMap<u64, Open>,
     cookies: HashMap<u64, u64>,
     inodes: HashMap<Inode, u64>,
-    ports: HashMap<OfPort, Vec<u64>>,
+    ports: HashMap<OfPort, BTreeSet<Ends>>,
     next: u64,
     generation: u64,
 }
@@ -73,12 +76,13 @@ impl OpenSockets {
     fn alike(&self, socket: &Socket) -> impl Iterator<Item = u64> {
         let is_alike = |open: &Open| {
             let known = &open.socket;
-            (known.local, known.peer, known.family) == (socket.local, socket.peer, socket.family)
+            known.family == socket.family
                 && (known.cookie.is_none() || socket.cookie.is_none())
                 && (known.inode.is_none() || socket.inode.is_none())
         };
-        let numbers = self.ports.get(&of_port(socket)).into_iter().flatten().copied();
-        numbers.filter(move |number| self.all.get(number).is_some_and(is_alike))
+        let of_port = self.ports.get(&of_port(socket));
+        let numbers = of_port.into_iter().flat_map(|ends| ends.range(ends_of(socket, 0)..=ends_of(socket, u64::MAX)));
+        numbers.map(|(.., number)| *number).filter(move |number| self.all.get(number).is_some_and(is_alike))
     }
 
     pub fn get(&self, number: u64) -> Option<&Open> {
@@ -87,7 +91,7 @@ impl OpenSockets {
 
     /// The others on its port.
     pub fn of_port(&self, socket: &Socket) -> impl Iterator<Item = &Open> {
-        self.ports.get(&of_port(socket)).into_iter().flatten().filter_map(|number| self.all.get(number))
+        self.ports.get(&of_port(socket)).into_iter().flatten().filter_map(|(.., number)| self.all.get(number))
     }
 
     pub fn add(&mut self, open: Open) {
@@ -98,10 +102,7 @@ impl OpenSockets {
     fn insert(&mut self, number: u64, open: Open) {
         self.cookies.extend(open.socket.cookie.map(|cookie| (cookie, number)));
         self.inodes.extend(open.socket.inode.map(|inode| (inode, number)));
-        let of_port = self.ports.entry(of_port(&open.socket)).or_default();
-        if !of_port.contains(&number) {
-            of_port.push(number);
-        }
+        self.ports.entry(of_port(&open.socket)).or_default().insert(ends_of(&open.socket, number));
         self.all.insert(number, Open { generation: self.generation, ..open });
     }
 
@@ -128,9 +129,9 @@ impl OpenSockets {
             self.inodes.remove(&inode);
         }
         let key = of_port(&open.socket);
-        if let Some(numbers) = self.ports.get_mut(&key) {
-            numbers.retain(|other| *other != number);
-            if numbers.is_empty() {
+        if let Some(ends) = self.ports.get_mut(&key) {
+            ends.remove(&ends_of(&open.socket, number));
+            if ends.is_empty() {
                 self.ports.remove(&key);
             }
         }
@@ -159,6 +160,10 @@ impl OpenSockets {
     pub fn holders(&self) -> impl Iterator<Item = Pid> {
         self.all.values().flat_map(|open| open.socket.owner.holders()).map(|holder| holder.pid)
     }
+}
+
+fn ends_of(socket: &Socket, number: u64) -> Ends {
+    (socket.local, socket.peer, number)
 }
 
 fn of_port(socket: &Socket) -> OfPort {
