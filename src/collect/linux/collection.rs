@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::owners;
 use super::reading::Reading;
 use super::redirects::Redirects;
 use super::spaces::Namespace;
@@ -78,7 +77,7 @@ impl Collection {
     pub fn count_processes(&mut self, found: &[Namespace], own: &Space) {
         let known = found.iter().find(|found| found.space.id == own.id);
         if let (Some(known), Some(space)) = (known, self.spaces.first_mut()) {
-            space.processes = known.space.processes.filter(|_| !owners::leaves_out());
+            space.processes = known.space.processes;
         }
     }
 

@@ -91,7 +91,10 @@ pub fn read_all(
     }
     let mut labels = Labels::new(own);
     labels.name(&mut found, own, names);
-    collection.count_processes(&found, own);
+    let hides_some = owners::leaves_out();
+    if !hides_some {
+        collection.count_processes(&found, own);
+    }
     let mut left = usize::from(!need.wants_own(own));
     left += list(choose(&found, own, need), need, &mut collection);
     // Sockets of processes that are not listed by now may belong to a space that is not known yet.
@@ -108,7 +111,7 @@ pub fn read_all(
         }
     }
     collection.further = Some(left);
-    if owners::leaves_out() {
+    if hides_some {
         collection.gap(Gap::SpacesOfHiddenProcesses);
         collection.further = None;
     }

@@ -41,12 +41,12 @@ pub fn holds_deeper(pid: Pid, inode: Inode) -> bool {
 }
 
 /// How much of the processes the search could read.
-fn coverage_of(scan: &Scan) -> Coverage {
+fn coverage_of(scan: &Scan, hidden_by_mount: Option<&String>) -> Coverage {
     Coverage {
         read: scan.read,
         refused: scan.refused,
         uid: Some(Uid(rustix::process::geteuid().as_raw())),
-        hidden_by_mount: hidden::hidden_by_mount(),
+        hidden_by_mount: hidden_by_mount.cloned(),
         problem: None,
     }
 }
@@ -70,7 +70,8 @@ pub fn assign(
             return Ok((Coverage { problem: Some(error.to_string()), ..Coverage::default() }, ProcessFacts::new()));
         }
     };
-    let mut coverage = coverage_of(&scan);
+    let hidden_by_mount = hidden::hidden_by_mount();
+    let mut coverage = coverage_of(&scan, hidden_by_mount.as_ref());
     let mut facts = resolve(sockets, scan);
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
@@ -86,7 +87,7 @@ pub fn assign(
                 break;
             }
         };
-        coverage = coverage_of(&scan);
+        coverage = coverage_of(&scan, hidden_by_mount.as_ref());
         in_flight = scan.in_flight;
         facts.extend(resolve(sockets, scan));
         if sockets.iter().any(may_resolve(&coverage)) {
