@@ -27,7 +27,7 @@ pub mod probe;
 mod proc_net;
 mod process;
 mod process_files;
-mod procfs;
+pub mod procfs;
 mod reading;
 mod redirects;
 mod sock_diag;

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 use super::container_names::ContainerNames;
+use super::control::can_destroy;
 use super::owners::ProcessFacts;
 use super::reading::{self, Search};
 use super::redirects::{self, Redirects};
 use super::tables::{OWN_TABLES, Tables};
-use super::{activation, cgroup, counters, forwards, host, owners, process, spaces, users, whose};
+use super::{activation, cgroup, counters, forwards, host, owners, process, procfs, spaces, users, whose};
 use crate::collect::background::Background;
 use crate::collect::{CollectError, hidden_owners, unknown_traffic};
 use crate::model::{
@@ -23,9 +24,10 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let mut stopwatch = Stopwatch::since(Instant::now());
     let captured_at = SystemTime::now();
     // What takes longest on a host with few sockets comes first.
-    let search = Search::start(need);
+    let processes = procfs::Processes::default();
+    let search = Search::start(need, &processes);
     let own = own_space(need);
-    let mut finder = owners::Finder::start(need);
+    let mut finder = owners::Finder::start(need, &processes);
     let redirects = redirects_of(&own, need);
     let mut names = ContainerNames::new(need.helpers);
 
@@ -85,7 +87,9 @@ fn redirects_of(own: &Space, need: &Need) -> Option<Background<Redirects>> {
     let is_needed = need.wants_state(State::Redirect) && need.wants_own(own);
     is_needed.then(|| {
         let need = need.clone();
-        Background::start(move || redirects::read(&need))
+        let work = move || redirects::read(&need);
+        // Without the right to read them, which is the same one, the kernel refuses at once.
+        if can_destroy().is_ok() { Background::start(work) } else { Background::later(work) }
     })
 }
 

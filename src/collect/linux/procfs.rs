@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, RawDir, fstatfs, openat, readlinkat};
 use rustix::io::Errno;
@@ -24,9 +25,21 @@ pub fn open() -> io::Result<OwnedFd> {
     }
 }
 
+/// The processes that there were at the first look. Searches that begin at the same time share it: to list them takes as
+/// long as to look at each.
+#[derive(Clone, Default)]
+pub struct Processes(Arc<OnceLock<Result<Vec<u32>, Errno>>>);
+
+impl Processes {
+    /// Looks, unless that is done or being done.
+    pub fn pids(&self, proc: BorrowedFd<'_>) -> Result<&[u32], Errno> {
+        self.0.get_or_init(|| processes(proc)).as_deref().map_err(|error| *error)
+    }
+}
+
 /// The processes, without the threads of the kernel, which hold no descriptors and live in the namespace that the
 /// machine started with.
-pub fn processes(proc: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
+fn processes(proc: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
     let mut pids = numbers(proc)?;
     let kernel = kernel_threads(proc);
     pids.retain(|pid| !kernel.contains(pid));

@@ -5,6 +5,7 @@ use std::io;
 use super::choose::{Choice, Labels, check_names, choose};
 use super::collection::Collection;
 use super::container_names::ContainerNames;
+use super::procfs::Processes;
 use super::redirects::Redirects;
 use super::spaces::{self, Entered, Namespace};
 use super::tables::{OWN_TABLES, Tables};
@@ -52,10 +53,10 @@ pub struct Search(Option<Background<io::Result<Vec<Namespace>>>>);
 
 impl Search {
     /// Starts it, where other spaces are asked for.
-    pub fn start(need: &Need) -> Search {
+    pub fn start(need: &Need, processes: &Processes) -> Search {
         Search((need.spaces != SpaceChoice::Own).then(|| {
-            let with_threads = need.wants_every_space();
-            Background::start(move || spaces::find(with_threads))
+            let (with_threads, processes) = (need.wants_every_space(), processes.clone());
+            Background::start(move || spaces::find(with_threads, &processes))
         }))
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::CollectError;
 use super::super::hidden_owners;
+use super::super::linux::procfs::Processes;
 use super::super::linux::{host, kernel_socket, owners, spaces, users};
 use super::sockets;
 use crate::model::{Gap, Need, Owner, OwnerSource, Protocol, Socket, SocketSource, Space, SpaceId, Uid};
@@ -31,7 +32,7 @@ pub fn user_names(uids: &BTreeSet<Uid>, gaps: &mut Vec<Gap>) -> BTreeMap<Uid, St
 /// Lists the sockets and finds their holders.
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut sockets = list(need, space.id)?;
-    let mut finder = owners::Finder::by_fd_scan();
+    let mut finder = owners::Finder::by_fd_scan(&Processes::default());
     let (coverage, _) = owners::assign(&mut sockets, &mut finder, |_| list(need, space.id))?;
     for socket in &mut sockets {
         if let (None, Some(state)) = (socket.inode, socket.state) {

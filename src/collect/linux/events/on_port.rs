@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
+use crate::collect::linux::procfs::Processes;
 use crate::collect::linux::tables::{OWN_TABLES, Tables};
 use crate::collect::linux::{owners, process, spaces};
 use crate::model::{Act, BindError, Need, Pid, Port, Process, Protocol, Reach, Sighting, Socket, SpaceId, State};
@@ -88,7 +89,7 @@ impl OnPort {
     ) {
         let mut sockets: Vec<Socket> = places.iter().filter_map(|place| found.remove(place)).flatten().collect();
         if sockets.iter().any(|socket| socket.inode.is_some()) {
-            let mut finder = owners::Finder::start(&self.need);
+            let mut finder = owners::Finder::start(&self.need, &Processes::default());
             // Nothing is listed again: what has gone by now was in the way all the same.
             let list_again = |in_doubt: &[Socket]| Ok(in_doubt.to_vec());
             if let Ok((_, facts)) = owners::assign(&mut sockets, &mut finder, list_again) {
@@ -139,7 +140,7 @@ fn list_elsewhere(
     ports: &BTreeSet<(Protocol, Port)>,
     need: &Need,
 ) -> Result<Vec<Socket>, CollectError> {
-    let found = spaces::find(false).unwrap_or_default();
+    let found = spaces::find(false, &Processes::default()).unwrap_or_default();
     let namespace = found.iter().find(|namespace| namespace.space.id == space);
     let opened = namespace.and_then(|namespace| spaces::within(namespace, || Tables::open(space, Vec::new())).ok());
     opened.map_or_else(|| Ok(Vec::new()), |mut tables| list(&mut tables, ports, need))

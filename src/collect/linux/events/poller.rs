@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::glance::Glance;
 use super::notices::{Group, wake_up};
 use crate::collect::CollectError;
+use crate::collect::linux::procfs::Processes;
 use crate::collect::linux::{native, spaces};
 use crate::model::{Need, Protocol, Snapshot, SpaceId};
 
@@ -94,7 +95,7 @@ fn look(need: &Need, joins: bool, joined: &BTreeSet<(Protocol, SpaceId)>) -> Res
     let spaces: BTreeSet<SpaceId> = joined.iter().map(|(_, space)| *space).collect();
     let has_others = snapshot.spaces.len() > 1 || spaces.len() > 1;
     let protocols: &[Protocol] = if need.traffic { &[Protocol::Udp, Protocol::Tcp] } else { &[Protocol::Udp] };
-    let found = if joins && has_others { spaces::find(false).ok() } else { None };
+    let found = if joins && has_others { spaces::find(false, &Processes::default()).ok() } else { None };
     let mut alive = None;
     let mut groups = Vec::new();
     if let Some(found) = found {

@@ -15,7 +15,7 @@ use rustix::path::DecInt;
 use super::{Scan, indirect};
 use crate::collect::linux::descriptors::{is_refusal, is_shortage};
 use crate::collect::linux::parallel;
-use crate::collect::linux::procfs::{self, numbers, socket_inode};
+use crate::collect::linux::procfs::{self, Processes, numbers, socket_inode};
 use crate::model::{Holder, Inode, Pid};
 
 /// Descriptors of one process that are one piece of work; a process with more of them is shared among the cores.
@@ -93,10 +93,24 @@ pub fn scan(wanted: Option<&BTreeSet<Inode>>, depth: Depth) -> io::Result<Scan> 
     scan_some(wanted, depth, |_| true)
 }
 
-/// The same for some processes only; every process is counted.
+/// Reads the descriptors of every one of these processes, not deeply, and reports those of all sockets.
+pub fn scan_all(processes: &Processes) -> io::Result<Scan> {
+    scan_these(processes, None, Depth::Processes, |_| true)
+}
+
+/// Reads those of some processes only; every process is counted.
 pub fn scan_some(wanted: Option<&BTreeSet<Inode>>, depth: Depth, is_meant: impl Fn(u32) -> bool) -> io::Result<Scan> {
+    scan_these(&Processes::default(), wanted, depth, is_meant)
+}
+
+fn scan_these(
+    processes: &Processes,
+    wanted: Option<&BTreeSet<Inode>>,
+    depth: Depth,
+    is_meant: impl Fn(u32) -> bool,
+) -> io::Result<Scan> {
     let proc = procfs::open()?;
-    let pids = procfs::processes(proc.as_fd())?;
+    let pids = processes.pids(proc.as_fd())?;
     let search = Search {
         wanted: wanted.map(|wanted| wanted.iter().map(|inode| inode.0).collect()),
         unix: if depth == Depth::Threads { indirect::unix_inodes() } else { Vec::new() },

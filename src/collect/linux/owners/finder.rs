@@ -12,7 +12,7 @@ use super::{Scan, indirect};
 use crate::collect::background::Background;
 use crate::collect::linux::bpf::loaded;
 use crate::collect::linux::descriptors::is_refusal;
-use crate::collect::linux::procfs;
+use crate::collect::linux::procfs::{self, Processes};
 use crate::model::{Holder, Inode, Need, OwnerSource, Pid, Protocol, State};
 
 /// Below this many open files on the whole host the walk through /proc is as fast as loading a program (0.7 ms).
@@ -37,9 +37,9 @@ impl Finder {
     /// Chooses the fastest way that is open to this user, and starts with it before the sockets are known: on a host with
     /// many of them to find the holders takes as long as to list the sockets. Those that are opened meanwhile are left to
     /// a deeper look.
-    pub fn start(need: &Need) -> Finder {
+    pub fn start(need: &Need, processes: &Processes) -> Finder {
         if !loaded::may_load_programs() || open_files().is_none_or(|files| files < FEW_FILES) {
-            return Finder::by_fd_scan();
+            return Finder::by_fd_scan(processes);
         }
         let options = options(need);
         Finder::Starting(Background::start(move || {
@@ -50,8 +50,9 @@ impl Finder {
     }
 
     /// Reads `/proc/PID/fd`, whatever else there is.
-    pub fn by_fd_scan() -> Finder {
-        Finder::Scanning(Background::start(|| fd_scan::scan(None, Depth::Processes)))
+    pub fn by_fd_scan(processes: &Processes) -> Finder {
+        let processes = processes.clone();
+        Finder::Scanning(Background::start(move || fd_scan::scan_all(&processes)))
     }
 
     /// Finds the holders of these sockets among the descriptors of processes.

@@ -18,6 +18,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::homes::Homes;
+use super::procfs::Processes;
 use super::{mountinfo, procfs, sysctl};
 use crate::model::{Origin, SocketSource, Space, SpaceId, SpaceKind};
 pub use address::addresses;
@@ -95,8 +96,8 @@ fn numbers_the_first() -> bool {
 
 /// Finds the namespaces that a process lives in or that are mounted, and says how each is called; the one of this
 /// process first. `with_threads` looks for threads with a namespace of their own too.
-pub fn find(with_threads: bool) -> io::Result<Vec<Namespace>> {
-    let pids = pids()?;
+pub fn find(with_threads: bool, processes: &Processes) -> io::Result<Vec<Namespace>> {
+    let pids = pids(processes)?;
     let homes = Homes::ask(pids.len());
     found(pids, homes, with_threads)
 }
@@ -196,8 +197,8 @@ fn namespace_of_any(pids: &[u32]) -> Option<u64> {
 }
 
 /// The processes, the lowest first.
-fn pids() -> io::Result<Vec<u32>> {
-    let mut pids = procfs::processes(procfs::open()?.as_fd())?;
+fn pids(processes: &Processes) -> io::Result<Vec<u32>> {
+    let mut pids = processes.pids(procfs::open()?.as_fd())?.to_vec();
     pids.sort_unstable();
     Ok(pids)
 }
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn this_process_lives_in_the_first_space_that_is_found() {
-        let found = find(true).unwrap();
+        let found = find(true, &Processes::default()).unwrap();
         assert_eq!(found[0].space.id, current().id);
         assert!(found[0].pids.contains(&std::process::id()));
     }
@@ -262,7 +263,7 @@ mod tests {
         let (by_kernel, by_proc) = with_a_thread_elsewhere(|thread| {
             let own = [std::process::id(), thread];
             let where_own_live = |homes: Option<Homes>| -> Vec<(u64, bool, u32)> {
-                let found = found(pids().unwrap(), homes, true).unwrap();
+                let found = found(pids(&Processes::default()).unwrap(), homes, true).unwrap();
                 let lives = |found: &Namespace| {
                     let pids = found.pids.iter().copied().filter(|pid| own.contains(pid));
                     pids.map(|pid| (found.space.id.0, found.has_own_id, pid)).collect::<Vec<_>>()

@@ -17,7 +17,7 @@ use super::{Namespace, number_of_link, pids, threads};
 use crate::collect::linux::descriptors::{self, is_refusal, is_shortage};
 use crate::collect::linux::owners;
 use crate::collect::linux::parallel;
-use crate::collect::linux::procfs::{self, socket_inode};
+use crate::collect::linux::procfs::{self, Processes, socket_inode};
 use crate::model::{Inode, SpaceKind};
 
 /// How many sockets are asked for their namespace at most; each takes some ten microseconds.
@@ -86,7 +86,8 @@ impl Links {
 /// Reads the descriptors of every process that this user may read.
 pub fn links() -> Links {
     let mut all = Links::default();
-    let mut pids = pids().inspect_err(|error| all.problem = Some(error.to_string())).unwrap_or_default();
+    let mut pids =
+        pids(&Processes::default()).inspect_err(|error| all.problem = Some(error.to_string())).unwrap_or_default();
     let with_own_table: Vec<u32> = pids.iter().flat_map(|pid| threads::with_own_descriptors(*pid)).collect();
     pids.extend(with_own_table);
     // What this process keeps open, it has opened to look: nobody else may be there.
