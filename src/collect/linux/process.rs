@@ -14,13 +14,10 @@ use super::ancestry::ancestors;
 use super::deadline::within;
 use super::owners::{Facts, ProcessFacts};
 use super::parallel;
-use super::process_files::{PATIENCE, Stat, arguments, link, living, open_process, read, still_holds};
+use super::process_files::{MOST_CGROUP, PATIENCE, Stat, arguments, link, living, open_process, read, still_holds};
 use super::{cgroup_names, executable};
 use crate::collect::runs;
 use crate::model::{Belonging, Executable, Holder, Inode, Need, Pid, Process, Socket, Uid};
-
-/// More of the list of a process's cgroups is not read.
-const MOST_CGROUP: usize = 64 * 1024;
 
 /// Descriptors that are kept to prove later that the process is the one that was seen; some may be closed by then.
 const MOST_PROOFS: usize = 16;

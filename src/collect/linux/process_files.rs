@@ -20,6 +20,9 @@ use crate::model::{Inode, Pid, Process, Uid};
 /// How long reading the arguments of one process may take.
 pub const PATIENCE: Duration = Duration::from_millis(250);
 
+/// More of the list of a process's cgroups is not read.
+pub const MOST_CGROUP: usize = 64 * 1024;
+
 /// More of a command line is not read: it may be as long as memory.
 pub const MOST_ARGV: usize = 64 * 1024;
 

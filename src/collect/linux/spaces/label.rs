@@ -2,10 +2,12 @@
 //! mount points are root's choice, the others decide nothing.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::CWD;
+
 use super::{Namespace, is_host};
+use crate::collect::linux::process_files::{MOST_CGROUP, read};
 use crate::collect::linux::{cgroup, cgroup_names};
 use crate::model::{Belonging, Container, Origin, SpaceKind};
 
@@ -80,7 +82,7 @@ pub fn container_of(pid: &str) -> Option<Container> {
 }
 
 fn belonging_of(pid: impl std::fmt::Display) -> Option<Belonging> {
-    cgroup::of_process(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)
+    cgroup::of_process(&cgroups(pid)?)
 }
 
 /// The name that `ip netns` gave it; without one, the name of any mount point.
@@ -92,11 +94,16 @@ pub fn name_of_mount(mounts: &[PathBuf]) -> Option<String> {
 
 /// The same with who vouches for each name, which takes longer to find out.
 fn judged(pid: u32) -> Option<Belonging> {
-    cgroup_names::judged(&fs::read(format!("/proc/{pid}/cgroup")).ok()?)
+    cgroup_names::judged(&cgroups(pid)?)
+}
+
+/// The text of its `/proc/PID/cgroup`.
+fn cgroups(pid: impl std::fmt::Display) -> Option<Vec<u8>> {
+    read(CWD, &format!("/proc/{pid}/cgroup"), MOST_CGROUP).ok()
 }
 
 fn name_of_process(pids: &[u32]) -> Option<String> {
-    let name = fs::read(format!("/proc/{}/comm", pids.first()?)).ok()?;
+    let name = read(CWD, &format!("/proc/{}/comm", pids.first()?), 64).ok()?;
     let name = String::from_utf8_lossy(name.trim_ascii_end()).into_owned();
     (!name.is_empty()).then_some(name)
 }

@@ -2,7 +2,6 @@
 //! sockets.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -17,11 +16,15 @@ use super::{Namespace, number_of_link, pids, threads};
 use crate::collect::linux::descriptors::{self, is_refusal, is_shortage};
 use crate::collect::linux::owners;
 use crate::collect::linux::parallel;
+use crate::collect::linux::process_files::read;
 use crate::collect::linux::procfs::{self, Processes, socket_inode};
 use crate::model::{Inode, SpaceKind};
 
 /// How many sockets are asked for their namespace at most; each takes some ten microseconds.
 const MOST_ASKED: usize = 20_000;
+
+/// More of what is known of a descriptor is not read; of a socket it is a few lines.
+const MOST_INFO: usize = 64 * 1024;
 
 /// Answers with a new descriptor of the network namespace of a socket. Source: `linux/sockios.h`.
 const SIOCGSKNS: u16 = 0x894C;
@@ -111,12 +114,14 @@ pub fn links() -> Links {
 pub fn by_files(links: &mut Links, known: &[Namespace]) -> Vec<Namespace> {
     let mut known: BTreeSet<u64> = known.iter().map(|found| found.space.id.0).collect();
     let mut found = Vec::new();
+    let mut handles = Handles::default();
     let room = room();
     for ((pid, fd), id) in std::mem::take(&mut links.namespaces) {
         if known.contains(&id) {
             continue;
         }
-        match taken(pid, fd).and_then(|handle| if found.len() < room { Ok(handle) } else { Err(Errno::MFILE) }) {
+        match handles.taken(pid, fd).and_then(|handle| if found.len() < room { Ok(handle) } else { Err(Errno::MFILE) })
+        {
             Ok(handle) => {
                 known.insert(id);
                 found.push(kept(id, pid, handle));
@@ -132,6 +137,7 @@ pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Namespac
     let mut known: BTreeSet<u64> = known.iter().map(|found| found.space.id.0).collect();
     let mut asked: BTreeSet<Inode> = listed.clone();
     let mut found = Vec::new();
+    let mut handles = Handles::default();
     let room = room();
     for ((pid, fd), inode) in std::mem::take(&mut links.sockets) {
         if asked.contains(&inode) {
@@ -143,7 +149,7 @@ pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Namespac
         }
         asked.insert(inode);
         links.in_flight += in_flight(pid, fd);
-        let namespace = match taken(pid, fd).and_then(|socket| namespace_of_socket(&socket)) {
+        let namespace = match handles.taken(pid, fd).and_then(|socket| namespace_of_socket(&socket)) {
             Ok(namespace) => namespace,
             Err(error) => {
                 links.note(error);
@@ -165,7 +171,7 @@ pub fn by_sockets(links: &mut Links, listed: &BTreeSet<Inode>, known: &[Namespac
 
 /// The kernel's count of descriptors that wait in a socket; only a unix socket has one.
 fn in_flight(pid: u32, fd: u32) -> usize {
-    fs::read(format!("/proc/{pid}/fdinfo/{fd}")).map_or(0, |info| owners::in_flight(&info))
+    read(CWD, &format!("/proc/{pid}/fdinfo/{fd}"), MOST_INFO).map_or(0, |info| owners::in_flight(&info))
 }
 
 /// How many namespaces may be kept: each takes one descriptor, and its tables another.
@@ -174,7 +180,7 @@ fn room() -> usize {
 }
 
 fn kept(id: u64, pid: u32, handle: OwnedFd) -> Namespace {
-    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name = read(CWD, &format!("/proc/{pid}/comm"), 64).unwrap_or_default();
     let mut found = Namespace { handle: Some(handle), ..Namespace::new(id) };
     // No process lives in it, so its label is the name of the process that keeps it open.
     (found.space.kind, found.space.processes) = (SpaceKind::Netns, Some(0));
@@ -182,15 +188,29 @@ fn kept(id: u64, pid: u32, handle: OwnedFd) -> Namespace {
     found
 }
 
-/// The open file behind a descriptor of another process. Source: pidfd_getfd(2), which takes the right to trace it.
-fn taken(pid: u32, fd: u32) -> Result<OwnedFd, Errno> {
+/// The handle of the process that was asked last, or of a thread with a table of its own: its descriptors follow each other.
+#[derive(Default)]
+struct Handles(Option<(u32, OwnedFd)>);
+
+impl Handles {
+    /// The open file behind a descriptor of another process. Source: pidfd_getfd(2), which takes the right to trace it.
+    fn taken(&mut self, pid: u32, fd: u32) -> Result<OwnedFd, Errno> {
+        let process = match self.0.take() {
+            Some((of, process)) if of == pid => process,
+            _ => handle_of(pid)?,
+        };
+        let (_, process) = self.0.insert((pid, process));
+        pidfd_getfd(process, fd.try_into().map_err(|_| Errno::BADF)?, PidfdGetfdFlags::empty())
+    }
+}
+
+fn handle_of(pid: u32) -> Result<OwnedFd, Errno> {
     let pid = pid.try_into().ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
     // A thread may have descriptors of its own. Kernels before 6.9 know handles of whole processes only.
-    let process = match pidfd_open(pid, PIDFD_THREAD) {
-        Err(Errno::INVAL) => pidfd_open(pid, PidfdFlags::empty())?,
-        process => process?,
-    };
-    pidfd_getfd(process, fd.try_into().map_err(|_| Errno::BADF)?, PidfdGetfdFlags::empty())
+    match pidfd_open(pid, PIDFD_THREAD) {
+        Err(Errno::INVAL) => pidfd_open(pid, PidfdFlags::empty()),
+        process => process,
+    }
 }
 
 /// Returns the number of this thread's namespace without /proc, if this user may ask a socket for it.
@@ -212,6 +232,7 @@ fn namespace_of_socket(socket: &OwnedFd) -> Result<OwnedFd, Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::TcpListener;
     use std::os::unix::fs::MetadataExt;
 
