@@ -2,8 +2,10 @@
 //! socket to the next, so that what is known of it becomes text once.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::io;
 use std::sync::OnceLock;
+
+use compact_str::ToCompactString;
 
 use crate::model::{Owner, Pid, Row, Snapshot, Socket};
 use crate::render::document::owner::owner;
@@ -74,7 +76,12 @@ impl OwnerTexts {
         }
         text.extend(&known.before_descriptor);
         match holder.fd {
-            Some(fd) => write!(text, "\"fd\":{fd},\"fds\":[{fd}]")?,
+            Some(fd) => {
+                let fd = fd.to_compact_string();
+                for part in ["\"fd\":", &fd, ",\"fds\":[", &fd, "]"] {
+                    text.extend(part.as_bytes());
+                }
+            }
             None => text.extend(b"\"fd\":null,\"fds\":[]"),
         }
         text.extend(&known.after_descriptor);
