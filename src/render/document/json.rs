@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::model::{Listing, Row};
 use crate::render::document::envelope;
-use crate::render::document::listing::{self, Report, SocketReport};
+use crate::render::document::listing::{self, Report};
 use crate::render::document::owner_texts::{HiddenOwner, OwnerTexts};
 use crate::render::table::in_order;
 use crate::render::text::safe::is_deceptive;
@@ -49,11 +49,8 @@ pub fn write_report(
         Listing::load(rows);
         let mut hidden = HiddenOwner::default();
         for (index, row) in rows.iter().enumerate() {
-            if block + index > 0 {
-                text.push(b',');
-            }
-            serde_json::to_writer(&mut *text, &listing::owned(row, (), None))?;
-            owners.fill_in(row, &mut hidden, text)?;
+            text.extend(if block + index > 0 { ",{" } else { "{" }.as_bytes());
+            owners.write_row(row, &mut hidden, text)?;
         }
         *text = plain(std::mem::take(text))?;
         Ok(())
@@ -85,15 +82,13 @@ fn plain(json: Vec<u8>) -> io::Result<Vec<u8>> {
     Ok(escaped)
 }
 
-/// One line of NDJSON: a socket, and on which host and when it was seen.
+/// What a line of NDJSON has before its socket: on which host and when it was seen.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Place<'a> {
     host: Option<&'a str>,
     captured_at: &'a str,
     space_label: &'a str,
     space_kind: &'a str,
-    #[serde(flatten)]
-    socket: &'a SocketReport<'a, ()>,
 }
 
 /// Writes one socket a line, each with its host and time, so that the lines of many hosts and days can be put together.
@@ -106,9 +101,11 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
         let mut hidden = HiddenOwner::default();
         for row in *rows {
             let (space_label, space_kind) = (row.space.label.as_str(), row.space.kind.name());
-            let line = Line { host, captured_at, space_label, space_kind, socket: &listing::owned(row, (), None) };
-            serde_json::to_writer(&mut *text, &line)?;
-            owners.fill_in(row, &mut hidden, text)?;
+            serde_json::to_writer(&mut *text, &Place { host, captured_at, space_label, space_kind })?;
+            // The object goes on.
+            text.pop();
+            text.push(b',');
+            owners.write_row(row, &mut hidden, text)?;
             text.push(b'\n');
         }
         *text = plain(std::mem::take(text))?;

@@ -8,10 +8,8 @@ use std::sync::OnceLock;
 use compact_str::ToCompactString;
 
 use crate::model::{Owner, Pid, Row, Snapshot, Socket};
+use crate::render::document::listing;
 use crate::render::document::owner::owner;
-
-/// How the object of a socket without owners ends.
-const WITHOUT: &[u8] = b"\"owner\":null,\"peer_owner\":null}";
 
 /// The owners that were made so far.
 pub struct OwnerTexts(HashMap<Pid, OnceLock<OwnerText>>);
@@ -29,11 +27,9 @@ impl OwnerTexts {
         OwnerTexts(snapshot.processes.keys().map(|pid| (*pid, OnceLock::new())).collect())
     }
 
-    /// Puts the row's owners into the text, which ends with the row's object without them. `hidden` is the same for the
-    /// rows of a block.
-    pub fn fill_in(&self, row: &Row<'_>, hidden: &mut HiddenOwner, text: &mut Vec<u8>) -> io::Result<()> {
-        debug_assert!(text.ends_with(WITHOUT), "the owners are the last two fields");
-        text.truncate(text.len() - WITHOUT.len());
+    /// Writes the fields of the row's object and its end. `hidden` is the same for the rows of a block.
+    pub fn write_row(&self, row: &Row<'_>, hidden: &mut HiddenOwner, text: &mut Vec<u8>) -> io::Result<()> {
+        listing::write_fields(row, text)?;
         text.extend(b"\"owner\":");
         self.add(row.socket, hidden, text, |text| Ok(serde_json::to_writer(text, &owner(row))?))?;
         text.extend(b",\"peer_owner\":");
