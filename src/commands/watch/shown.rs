@@ -1,6 +1,6 @@
 //! The screen while it is shown: what comes, what is typed, and what that leads to.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::feed::Feed;
 use super::others::Others;
@@ -23,8 +23,10 @@ use crate::select::Filter;
 use crate::select::leftovers::Leftovers;
 use crate::system::signals::{self, Alarm, AskedAtTerminal, Stopped};
 
-/// The time between two frames where things happen fast. What is typed is shown at once.
+/// The least time between two frames where things happen fast, and how many times as long as a frame takes it is, where
+/// that is longer. What is typed is shown at once.
 const FRAME: Duration = Duration::from_millis(40);
+const SHARE: u32 = 4;
 
 /// The columns of what connections carry.
 const TRAFFIC: [Column; 4] = [Column::Rx, Column::Tx, Column::Rtt, Column::Retransmits];
@@ -54,11 +56,10 @@ impl Watch<'_> {
     /// Shows the screen until somebody ends it.
     pub fn show(&mut self, state: &mut State, session: &mut Session, context: &mut Context) -> Result<(), Error> {
         let started = context.now();
-        let mut drawn = None;
+        let mut next_frame = started;
         let mut must_draw = true;
         while !self.asked.is_so() {
-            let until_next = |drawn: Instant| FRAME.saturating_sub(context.now().duration_since(drawn));
-            let until_next = drawn.map_or(Duration::ZERO, until_next);
+            let until_next = next_frame.saturating_duration_since(context.now());
             let wait = if must_draw { until_next } else { state.rest() };
             must_draw |= self.take_news(state, wait, context)?;
             self.alarm.rearm();
@@ -91,11 +92,13 @@ impl Watch<'_> {
                 is_asked_for = true;
             }
             must_draw |= state.tick(context.now().duration_since(started));
-            let is_time = drawn.is_none_or(|drawn| context.now().duration_since(drawn) >= FRAME);
-            if is_asked_for || must_draw && is_time {
-                (must_draw, drawn) = (false, Some(context.now()));
+            let now = context.now();
+            if is_asked_for || must_draw && now >= next_frame {
                 self.lay(state);
                 session.draw(state.size(), |buffer| view::draw(buffer, state, self.style))?;
+                let end = context.now();
+                must_draw = false;
+                next_frame = end + FRAME.max(end.duration_since(now) * SHARE);
             }
         }
         Ok(())
