@@ -120,7 +120,7 @@ pub fn lay(sockets: &Sockets, choice: &Choice, lens: &Lens<'_>, width: usize) ->
     // What is closed is shown and not counted.
     let closed: Vec<Row<'_>> = listing.rows.extract_if(.., |row| is_closed(row)).collect();
     let charset = options.style.charset;
-    let title = summary::title_of_listing(&listing, &options.leftovers, options.verbose, charset);
+    let title = summary::title_of_listing(&listing, &options.leftovers, "a", options.verbose, charset);
     if !closed.is_empty() {
         options.least_state = words::closed(FADE, None).first().map_or(0, String::len);
     }

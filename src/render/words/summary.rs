@@ -43,8 +43,15 @@ pub fn title(snapshot: &Snapshot, charset: Charset) -> Text {
     joined(&whose(snapshot, charset), charset)
 }
 
-/// The same with what a listing counts: `web-1 · 6 listening · 3 established · 2,500 TIME_WAIT (list them with -a)`.
-pub fn title_of_listing(listing: &Listing<'_>, leftovers: &Leftovers, verbose: bool, charset: Charset) -> Text {
+/// The same with what a listing counts: `web-1 · 6 listening · 3 established · 2,500 TIME_WAIT (list them with -a)`. The
+/// flag or key that lists the leftovers is named.
+pub fn title_of_listing(
+    listing: &Listing<'_>,
+    leftovers: &Leftovers,
+    listed_with: &str,
+    verbose: bool,
+    charset: Charset,
+) -> Text {
     let mut parts = whose(listing.snapshot, charset);
     if let [space] = &listing.snapshot.spaces[..]
         && verbose
@@ -56,7 +63,7 @@ pub fn title_of_listing(listing: &Listing<'_>, leftovers: &Leftovers, verbose: b
     let folded: Vec<String> =
         leftovers.iter().map(|(state, count)| format!("{} {}", thousands(*count), state.name())).collect();
     if !folded.is_empty() {
-        parts.push(Text::plain(format!("{} (list them with -a)", folded.join(", "))));
+        parts.push(Text::plain(format!("{} (list them with {listed_with})", folded.join(", "))));
     }
     joined(&parts, charset)
 }

@@ -102,6 +102,8 @@ fn letters_choose_what_is_shown() {
     assert!(scene.state.laid.lines.iter().all(|line| line.waits));
     scene.press(&[Key::Char('l'), Key::Char('a')]);
     assert!(scene.ports().len() < every.len());
+    let title = scene.state.laid.title.as_str();
+    assert!(title.ends_with(" TIME_WAIT (list them with a)"), "{title}");
 }
 
 #[test]

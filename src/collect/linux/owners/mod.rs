@@ -1,8 +1,8 @@
 //! Which processes hold each socket.
 //!
-//! The socket table and the processes are read one after the other while the system keeps running, so a socket without
-//! a holder may just have been closed in between. Such sockets are listed again, and their holders searched for more
-//! thoroughly, before they are reported as having none.
+//! The socket table and the processes are read side by side while the system keeps running, so a socket without a holder
+//! may have been opened after its process was looked at, or closed in between. Such sockets are listed again, and their
+//! holders searched for more thoroughly, before they are reported as having none.
 
 mod fd_scan;
 mod finder;

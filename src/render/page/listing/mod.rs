@@ -72,7 +72,7 @@ pub fn write(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions)
 
 /// Writes the line above the table: the host, and how many sockets there are in each state.
 pub fn write_title(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions) -> io::Result<()> {
-    let title = summary::title_of_listing(listing, &options.leftovers, options.verbose, options.style.charset);
+    let title = summary::title_of_listing(listing, &options.leftovers, "-a", options.verbose, options.style.charset);
     paragraph::sentence(out, title.as_str(), options.style.width)
 }
 
