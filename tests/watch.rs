@@ -302,7 +302,7 @@ fn ends_of_connections_that_the_kernel_could_not_tell_are_said_to_be_missing() {
     for _ in 0..connections {
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let (server, _) = listener.accept().unwrap();
-        // Without TIME_WAIT the end is told at once, and no port is kept.
+        // Without TIME_WAIT the kernel reports the end at once, and no port is kept.
         rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
         drop((client, server));
     }

@@ -7,6 +7,7 @@ mod blocked;
 mod compared;
 mod open;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
@@ -215,8 +216,7 @@ impl Ledger {
     /// were found on the port right afterwards.
     fn blockers(&self, asked: Asked<'_>, on_port: &[Socket], page: &mut Page) -> Vec<Blocking> {
         // A busy host's first table takes a while, and what fails until then has its reason too.
-        let no_table = if self.table.is_none() { Some(open::nothing(self.host.clone())) } else { None };
-        let Some(table) = self.table.as_ref().or(no_table.as_ref()) else { return Vec::new() };
+        let table = self.last_table();
         let unknown = self.space(asked.socket.space);
         let space = self.spaces.get(&asked.socket.space).unwrap_or(&unknown);
         let known = self.open.of_port(asked.socket).map(|open| (&open.socket, open.since));
@@ -235,7 +235,7 @@ impl Ledger {
         };
         let new = on_port.iter().filter(is_new).map(|socket| (socket, None));
         let others: Vec<_> = known.iter().copied().chain(new).collect();
-        let found = blocked::in_the_way(asked, &others, space, table);
+        let found = blocked::in_the_way(asked, &others, space, &table);
         let blocking = |(socket, since): (&Socket, _)| Blocking { socket: page.add(socket.clone()), since };
         found.into_iter().map(blocking).collect()
     }
@@ -327,11 +327,14 @@ impl Ledger {
         }
         let spaces = spaces.into_values().collect();
         let users = if sockets.is_empty() { BTreeMap::new() } else { self.users.clone() };
-        let snapshot = match &self.table {
-            Some(table) => Snapshot { spaces, sockets, processes, users, gaps: Vec::new(), ..table.clone() },
-            None => Snapshot { spaces, sockets, processes, users, ..open::nothing(self.host.clone()) },
-        };
+        let snapshot =
+            Snapshot { spaces, sockets, processes, users, gaps: Vec::new(), ..self.last_table().into_owned() };
         Changes { snapshot, events, binds: self.options.binds }
+    }
+
+    /// The last table, without its sockets; before the first one, that of nothing.
+    fn last_table(&self) -> Cow<'_, Snapshot> {
+        self.table.as_ref().map_or_else(|| Cow::Owned(open::nothing(self.host.clone())), Cow::Borrowed)
     }
 
     /// Forgets the sockets that were closed before a look was begun: its table does not have them, nor do later ones.

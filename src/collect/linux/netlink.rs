@@ -61,9 +61,9 @@ pub enum ReceiveError {
     Kernel(Errno),
 }
 
-/// Receives one datagram in the place of what the buffer has; says whether the kernel sent it, and not a process.
+/// Receives one datagram, which replaces what the buffer has; says whether the kernel sent it, and not a process.
 ///
-/// Only what is received of the buffer is written to: to have the kernel give and clear the memory of a whole one takes
+/// Only as much of the buffer is written to as is received: having the kernel give and clear the memory of all of it takes
 /// longer than most answers.
 pub fn receive(socket: &OwnedFd, buffer: &mut Vec<u8>) -> Result<bool, ReceiveError> {
     buffer.clear();

@@ -25,8 +25,8 @@ pub fn open() -> io::Result<OwnedFd> {
     }
 }
 
-/// The processes that there were at the first look. Searches that begin at the same time share it: to list them takes as
-/// long as to look at each.
+/// The processes that there were at the first look. Searches that begin at the same time share it: listing them takes as
+/// long as looking at each.
 #[derive(Clone, Default)]
 pub struct Processes(Arc<OnceLock<Result<Vec<u32>, Errno>>>);
 

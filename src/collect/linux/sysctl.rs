@@ -15,7 +15,7 @@ const MOST: usize = 256 * 1024;
 /// themselves, the lowest port that may be bound without CAP_NET_BIND_SERVICE (0 to 65536), and which connections in
 /// TIME_WAIT leave their port to a new one.
 pub fn with_settings(space: Space) -> Space {
-    // To find the folder takes the longer the more namespaces there are, all of which have theirs under this name.
+    // Finding the folder takes longer the more namespaces there are: each has one of this name.
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = openat(CWD, "/proc/sys/net/ipv4", flags, Mode::empty()) else { return space };
     let read = |name: &str| read(folder.as_fd(), name);

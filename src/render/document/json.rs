@@ -133,6 +133,32 @@ pub fn write_schema<T: schemars::JsonSchema>(out: &mut dyn Write) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Nobody, Owner, Socket};
+    use crate::{join, testing};
+
+    #[test]
+    fn a_row_that_is_written_in_pieces_is_the_same_as_when_it_is_written_whole() {
+        let mut snapshot = testing::snapshot();
+        snapshot.sockets[1].owner = Owner::Nobody(Nobody::Unaccepted);
+        // Owners that are no processes one behind the other, alike and not.
+        for owner in [Owner::Nobody(Nobody::TimeWait), Owner::Nobody(Nobody::TimeWait), Owner::Nobody(Nobody::Closing)]
+        {
+            for uid in [None, snapshot.sockets[0].uid] {
+                let socket = snapshot.sockets[0].clone();
+                snapshot.sockets.push(Socket { owner: owner.clone(), uid, ..socket });
+            }
+        }
+        let mut listing = join::listing(&snapshot, None);
+        join::add_counterparts(&mut listing);
+        let mut written = Vec::new();
+        write_lines(&mut written, &listing).unwrap();
+        let written = String::from_utf8(written).unwrap();
+        assert_eq!(written.lines().count(), listing.rows.len());
+        for (line, row) in written.lines().zip(&listing.rows) {
+            let whole = serde_json::to_string(&listing::socket(row)).unwrap();
+            assert!(line.ends_with(&whole[1..]), "{line}\n{whole}");
+        }
+    }
 
     #[test]
     fn text_that_would_steer_a_terminal_is_escaped_and_reads_back_the_same() {

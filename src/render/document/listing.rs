@@ -194,8 +194,8 @@ pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
     owned(row, owner(row), row.peer_row().as_ref().map(owner))
 }
 
-/// Writes the fields of a row's object up to its owners, a comma behind each. serde_json would look for characters to escape in
-/// the names, which are half of the text.
+/// Writes the fields of a row's object up to its owners, a comma behind each. serde_json would look for characters to
+/// escape in the names, which are half of the text.
 pub(super) fn write_fields(row: &Row<'_>, text: &mut Vec<u8>) -> io::Result<()> {
     macro_rules! write_in_order {
         ($($name:ident)*) => {

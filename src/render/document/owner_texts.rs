@@ -99,7 +99,7 @@ impl HiddenOwner {
         text: &mut Vec<u8>,
         write: impl Fn(&mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<()> {
-        // Nothing else of a socket is told of such an owner, and of its user only whether it is known.
+        // The text of such an owner depends on nothing else of its socket, and on the user only by whether it is known.
         let of = Some((socket.owner.clone(), socket.cgroup, socket.uid.is_some()));
         if self.of != of {
             self.text.clear();

@@ -34,9 +34,9 @@ pub enum Finder {
 }
 
 impl Finder {
-    /// Chooses the fastest way that is open to this user, and starts with it before the sockets are known: on a host with
-    /// many of them to find the holders takes as long as to list the sockets. Those that are opened meanwhile are left to
-    /// a deeper look.
+    /// Chooses the fastest way that is open to this user, and starts with it before the sockets are known: where there
+    /// are many, finding their holders takes as long as listing them. Those that are opened meanwhile are left to a deeper
+    /// look.
     pub fn start(need: &Need, processes: &Processes) -> Finder {
         if !loaded::may_load_programs() || open_files().is_none_or(|files| files < FEW_FILES) {
             return Finder::by_fd_scan(processes);
