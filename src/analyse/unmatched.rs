@@ -137,7 +137,7 @@ impl Here<'_, '_> {
                     offer(unit, &Near::Unit);
                     offer(unit.rsplit_once('.').map_or(unit, |(name, _)| name), &|_| Near::Unit(unit.to_owned()));
                 }
-                if let Some(container) = row.belonging.and_then(|belonging| belonging.container.as_ref()) {
+                if let Some(container) = row.belonging().and_then(|belonging| belonging.container.as_ref()) {
                     offer(container.short_name(), &Near::Container);
                 }
                 offer(&row.space.label, &Near::Space);

@@ -5,6 +5,7 @@ mod counterparts;
 pub use counterparts::add_counterparts;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::catalogue::Catalogue;
 use crate::model::{
@@ -14,12 +15,13 @@ use crate::model::{
 /// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
 pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Listing<'a> {
     // Many sockets share a port; each is looked up once.
-    let mut services: HashMap<(Port, Protocol), Option<Service<'a>>> = HashMap::new();
-    let mut service = |socket: &Socket| {
+    let mut services: HashMap<(Port, Protocol), Option<Arc<Service<'a>>>> = HashMap::new();
+    let mut assigned = |socket: &Socket| {
         let key = (socket.local.port, socket.protocol);
-        *services.entry(key).or_insert_with(|| catalogue.and_then(|catalogue| self::service(key, snapshot, catalogue)))
+        let look_up = || catalogue.and_then(|catalogue| service(key, snapshot, catalogue)).map(Arc::new);
+        services.entry(key).or_insert_with(look_up).clone()
     };
-    let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect();
+    let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, assigned(socket))).collect();
     Listing { snapshot, rows, filtered: false }
 }
 
@@ -38,18 +40,16 @@ fn service<'a>(
     }
 }
 
-fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, service: Option<Service<'a>>) -> Option<Row<'a>> {
+fn row<'a>(socket: &'a Socket, snapshot: &'a Snapshot, assigned: Option<Arc<Service<'a>>>) -> Option<Row<'a>> {
     let space = snapshot.space(socket.space)?;
-    let processes = snapshot.processes_of(socket);
     Some(Row {
         socket,
         space,
         category: Category::of(socket.local.port),
-        service,
+        assigned,
         exposure: Exposure::of(socket.local.address, socket.device.as_deref()),
         is_listener: is_listener(socket, space.ephemeral),
-        belonging: snapshot.belonging_of(socket, &processes),
-        processes,
+        processes: snapshot.processes_of(socket),
         counterpart: None,
         snapshot,
     })

@@ -1,6 +1,7 @@
 //! Sockets with meaning added: what commands filter and print.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::{
     Answer, Belonging, Category, Exposure, Few, Origin, Owner, Pid, Process, Proved, Service, Snapshot, Socket, Space,
@@ -16,16 +17,15 @@ pub struct Row<'a> {
     pub space: &'a Space,
     /// The category of its local port.
     pub category: Category,
-    /// What its local port is assigned to.
-    pub service: Option<Service<'a>>,
+    /// What its local port is assigned to: one for all rows of that port, since on a host with a million sockets a copy in
+    /// each would be much memory.
+    pub assigned: Option<Arc<Service<'a>>>,
     /// From where it can be reached.
     pub exposure: Exposure,
     /// Whether it waits for others: TCP LISTEN, an unconnected UDP socket outside the ephemeral range, a redirect.
     pub is_listener: bool,
     /// The processes that hold it, the main one first, then by pid. A process that has ended meanwhile has no details.
     pub processes: Few<(Pid, Option<&'a Process>)>,
-    /// The unit and container that made it, where its cgroup says.
-    pub belonging: Option<&'a Belonging>,
     /// The socket at the other end of its connection, where that is on this machine and was looked for.
     pub counterpart: Option<&'a Socket>,
     /// Where the row comes from.
@@ -37,19 +37,27 @@ impl<'a> Row<'a> {
     /// is not looked up.
     pub fn peer_row(&self) -> Option<Row<'a>> {
         let socket = self.counterpart?;
-        let processes = self.snapshot.processes_of(socket);
         Some(Row {
             socket,
             space: self.snapshot.space(socket.space)?,
             category: Category::of(socket.local.port),
-            service: None,
+            assigned: None,
             exposure: Exposure::of(socket.local.address, socket.device.as_deref()),
             is_listener: false,
-            belonging: self.snapshot.belonging_of(socket, &processes),
-            processes,
+            processes: self.snapshot.processes_of(socket),
             counterpart: Some(self.socket),
             snapshot: self.snapshot,
         })
+    }
+
+    /// What its local port is assigned to.
+    pub fn service(&self) -> Option<Service<'a>> {
+        self.assigned.as_deref().copied()
+    }
+
+    /// The unit and container that made it, where its cgroup says.
+    pub fn belonging(&self) -> Option<&'a Belonging> {
+        self.snapshot.belonging_of(self.socket, &self.processes)
     }
 
     /// The foremost process at the other end of its connection.
@@ -79,7 +87,7 @@ impl<'a> Row<'a> {
             Owner::Processes(_) if self.socket.activation.is_some() => Tier::Unit,
             Owner::Processes(_) => Tier::Process,
             Owner::Nobody(_) => Tier::None,
-            Owner::Hidden(_) => match self.belonging {
+            Owner::Hidden(_) => match self.belonging() {
                 Some(belonging) if belonging.container.is_some() => Tier::Container,
                 Some(belonging) if belonging.unit.is_some() => Tier::Unit,
                 _ if self.socket.uid.is_some() => Tier::User,
@@ -90,14 +98,14 @@ impl<'a> Row<'a> {
 
     /// The systemd unit that it belongs to: where it waits to be activated, the one that will be started.
     pub fn unit(&self) -> Option<&'a str> {
-        self.activated().or_else(|| self.belonging.and_then(|belonging| belonging.unit.as_deref()))
+        self.activated().or_else(|| self.belonging().and_then(|belonging| belonging.unit.as_deref()))
     }
 
     /// The same, where more than its user says so: systemd itself tells what it activates.
     pub fn proved_unit(&self) -> Option<Proved<'a, str>> {
         match self.activated() {
             Some(unit) => Origin::Manager.vouched(unit),
-            None => self.belonging.and_then(Belonging::proved_unit),
+            None => self.belonging().and_then(Belonging::proved_unit),
         }
     }
 

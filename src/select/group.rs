@@ -63,7 +63,7 @@ enum Key {
 fn key(row: &Row<'_>) -> Key {
     let space = row.space.id;
     let bytes = |text: &std::ffi::OsStr| text.as_encoded_bytes().to_vec();
-    let container = row.belonging.and_then(|belonging| belonging.container.as_ref()).map(|known| known.id.clone());
+    let container = row.belonging().and_then(|belonging| belonging.container.as_ref()).map(|known| known.id.clone());
     if let Some((pid, process)) = row.processes.first() {
         let Some(process) = process else {
             return Key::Program(space, pid.0.to_string().into_bytes(), Vec::new(), None, Vec::new(), String::new());

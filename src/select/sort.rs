@@ -59,7 +59,7 @@ impl SortKey {
             SortKey::Protocol => Some(Value::Protocol(socket.protocol)),
             SortKey::Address => Some(Value::Address(socket.local.address)),
             SortKey::Port => Some(Value::Number(socket.local.port.get().into())),
-            SortKey::Service => row.service.map(|service| text(service.name)),
+            SortKey::Service => row.service().map(|service| text(service.name)),
             SortKey::State => socket.state.map(Value::State),
             SortKey::Peer => socket.peer.map(Value::Peer),
             SortKey::Pid => pid(row).map(|pid| Value::Number(pid.0.into())),

@@ -172,7 +172,7 @@ impl Holding {
 }
 
 fn without_process(row: &Row<'_>) -> Holders {
-    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let container = row.belonging().and_then(|belonging| belonging.container.as_ref());
     let user = row.user().map(str::to_owned);
     match (container, row.unit()) {
         (Some(container), _) => Holders::Container(container.short_name().to_owned(), user),

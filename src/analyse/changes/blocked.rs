@@ -42,11 +42,10 @@ pub(super) fn in_the_way<'a>(
         socket,
         space,
         category: Category::of(socket.local.port),
-        service: None,
+        assigned: None,
         exposure: Exposure::Any,
         is_listener: matches!(socket.state, None | Some(State::Listen | State::Bound | State::Unconnected)),
         processes: Vec::new().into(),
-        belonging: None,
         counterpart: None,
         snapshot: table,
     };

@@ -154,7 +154,7 @@ fn holders(row: &Row<'_>) -> Option<BTreeSet<Holder>> {
     if row.is_hidden() {
         return None;
     }
-    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let container = row.belonging().and_then(|belonging| belonging.container.as_ref());
     let shared = Holder {
         unit: row.unit().map(str::to_owned),
         container: container.map(|c| c.short_name().to_owned()),

@@ -82,7 +82,7 @@ impl Conditions {
         let socket = row.socket;
         let (port, protocol) = (socket.local.port, socket.protocol);
         let is_service = |(name, ports): &(Wildcard, Vec<(Port, Protocol)>)| {
-            ports.contains(&(port, protocol)) || row.service.is_some_and(|service| name.matches(service.name))
+            ports.contains(&(port, protocol)) || row.service().is_some_and(|service| name.matches(service.name))
         };
         // The cheapest first: of many rules nearly all fail on their port.
         let is_it = asks(&self.ports, |ports| ports.contains(port))
@@ -167,7 +167,7 @@ fn asks<T>(wanted: &[T], fits: impl FnMut(&T) -> bool) -> bool {
 
 /// Whether a container is called so, and if one is, whether that is more than a claim.
 fn is_container(wanted: &Wildcard, row: &Row<'_>) -> Option<bool> {
-    let own = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let own = row.belonging().and_then(|belonging| belonging.container.as_ref());
     let served = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
     let fits =
         |container: &&crate::model::Container| wanted.matches(container.short_name()) || wanted.matches(&container.id);

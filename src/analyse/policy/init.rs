@@ -114,7 +114,7 @@ fn entry<'a>(row: &Row<'_>, found: &[&'a Finding<'a>]) -> Entry<'a> {
         is_space_proved: row.space.named_by.decides(),
         protocol: socket.protocol,
         ports: PortRange::single(socket.local.port),
-        service: row.service.map(|service| service.name.to_owned()),
+        service: row.service().map(|service| service.name.to_owned()),
         exposures: BTreeSet::from([row.exposure]),
         exes: all_known(exes_here(row)),
         users: all_known(users(row).into_iter().map(|user| user.map(User::shown)).collect()),

@@ -93,7 +93,7 @@ fn finding<'a>(finding: &'a Finding<'a>, audit: &Audit<'_>) -> FindingReport<'a>
                 address: row.socket.local.address,
                 port: row.socket.local.port.get(),
                 device: row.socket.device.as_deref(),
-                service: row.service.map(|service| service.name),
+                service: row.service().map(|service| service.name),
                 exposure: row.exposure.name(),
                 owner: words::holding(&Holding::of(row)),
             }),

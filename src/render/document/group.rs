@@ -8,7 +8,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::model::Listing;
+use crate::model::{Listing, Row};
 use crate::render::document::csv;
 use crate::render::document::envelope::Envelope;
 use crate::render::document::flow::{self, TrafficReport};
@@ -101,7 +101,7 @@ fn report<'a>(group: &'a Group<'a, 'a>) -> Option<GroupReport<'a>> {
     let service = |protocol, port| {
         let mut rows = group.open();
         rows.find(|row| (row.socket.protocol, row.socket.local.port) == (protocol, port))
-            .and_then(|row| row.service)
+            .and_then(Row::service)
             .map(|service| service.name)
     };
     let mut addresses: Vec<IpAddr> = group.open().map(|row| row.socket.local.address).collect();

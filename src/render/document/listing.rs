@@ -225,7 +225,7 @@ fn owned<'a, Owner>(row: &'a Row<'a>, owner: Owner, peer_owner: Option<Owner>) -
         peer: socket.peer.map(endpoint),
         state: socket.state.map(crate::model::State::name),
         category: row.category.name(),
-        service: row.service.map(service),
+        service: row.service().map(service),
         exposure: row.exposure.name(),
         device: socket.device.as_deref(),
         v6only: socket.v6only,

@@ -65,8 +65,8 @@ pub(super) fn owner<'a>(row: &Row<'a>) -> OwnerReport<'a> {
         reason,
         processes: row.processes.iter().map(process).collect(),
         unit: row.unit(),
-        container: row.belonging.and_then(|belonging| belonging.container.as_ref()).map(container),
-        outer_container: row.belonging.and_then(|belonging| belonging.outer.as_ref()).map(container),
+        container: row.belonging().and_then(|belonging| belonging.container.as_ref()).map(container),
+        outer_container: row.belonging().and_then(|belonging| belonging.outer.as_ref()).map(container),
         claims: claims(row),
     }
 }
@@ -74,8 +74,8 @@ pub(super) fn owner<'a>(row: &Row<'a>) -> OwnerReport<'a> {
 fn claims(row: &Row<'_>) -> Vec<&'static str> {
     let claims_unit = row.unit().is_some() && row.proved_unit().is_none();
     let claimed = |container: Option<&Container>| container.is_some_and(|container| container.proved().is_none());
-    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
-    let outer = row.belonging.and_then(|belonging| belonging.outer.as_ref());
+    let container = row.belonging().and_then(|belonging| belonging.container.as_ref());
+    let outer = row.belonging().and_then(|belonging| belonging.outer.as_ref());
     let mut processes =
         row.processes.iter().filter_map(|(_, process)| process.and_then(|process| process.executable.as_ref()));
     let claims = [

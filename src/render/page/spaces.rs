@@ -96,7 +96,7 @@ fn write_shared(out: &mut dyn Write, overview: &Overview<'_>, style: Style) -> i
         paragraph::sentence(out, "no port is open in more than one of these port spaces", width)?;
     }
     for open in shared {
-        let service = open.in_spaces.values().flatten().find_map(|row| row.service);
+        let service = open.in_spaces.values().flatten().find_map(|row| row.service());
         let service = service.map(|service| format!(" ({})", Text::of(service.name, charset).as_str()));
         let (port, protocol) = (open.port, open.protocol.name());
         let (service, count) = (service.unwrap_or_default(), open.in_spaces.len());

@@ -32,7 +32,7 @@ fn own_name(process: &Process) -> &OsStr {
 /// `shop@feature-x`, or `compose: shop/db`: the project of the foremost process, or of the container that it leads to.
 pub fn project_cell(row: &Row<'_>, charset: Charset) -> Option<Text> {
     let of_process = foremost(row).and_then(|process| process.project.as_ref()).map(|known| project(known, charset));
-    let of_cgroup = || row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let of_cgroup = || row.belonging().and_then(|belonging| belonging.container.as_ref());
     let of_forward = || row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
     let composed = || {
         let service = of_forward().or_else(of_cgroup)?.compose.as_ref()?;
@@ -111,7 +111,7 @@ fn forward_cell(forward: &Forward, charset: Charset) -> Text {
 
 /// What is known of a holder that is hidden, the best first.
 fn hidden_cell(row: &Row<'_>, because: HiddenBecause, charset: Charset) -> Text {
-    let made_by = row.belonging.and_then(|belonging| {
+    let made_by = row.belonging().and_then(|belonging| {
         let unit = || belonging.unit.as_deref().map(|unit| Text::of(unit, charset));
         belonging.container.as_ref().map(|made_by| container(made_by, charset)).or_else(unit)
     });

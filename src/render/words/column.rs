@@ -264,7 +264,7 @@ impl Column {
                 row.socket.owner.holders().first().and_then(|holder| holder.fd).map_or_else(Text::unknown, number)
             }
             Column::Container => {
-                let made_by = row.belonging.and_then(|belonging| belonging.container.as_ref());
+                let made_by = row.belonging().and_then(|belonging| belonging.container.as_ref());
                 made_by.map_or_else(Text::unknown, |made_by| container(made_by, charset))
             }
             column if Column::TRAFFIC.contains(&column) => {
@@ -284,7 +284,7 @@ impl Column {
             Column::Address => Some(address(row, charset)),
             Column::Port => Some(number(u32::from(socket.local.port.get()))),
             Column::Category => plain(row.category.name()),
-            Column::Service => row.service.map(|service| Text::of(service.name, charset)),
+            Column::Service => row.service().map(|service| Text::of(service.name, charset)),
             Column::State => socket.state.and_then(|state| plain(state.name())),
             Column::Peer => peer(row, charset),
             Column::PeerProcess => running(row.peer_process(), charset),
@@ -292,7 +292,7 @@ impl Column {
             Column::Process => list(row.processes.iter().map(|(_, process)| name(process.as_ref().copied(), charset))),
             Column::User => user(row, charset),
             Column::Unit => row.unit().map(|unit| Text::of(unit, charset)),
-            Column::Container => row.belonging?.container.as_ref().map(|made_by| {
+            Column::Container => row.belonging()?.container.as_ref().map(|made_by| {
                 let name = made_by.name.as_ref().unwrap_or(&made_by.id);
                 Text::join(&[Text::plain(made_by.runtime.name()), Text::of(name, charset)], " ")
             }),
@@ -318,8 +318,8 @@ impl Column {
             Column::Runs => foremost(row)?.runs.as_deref().map(|runs| Text::of_os(runs, charset)),
             Column::Project => project_cell(row, charset),
             Column::Cwd => foremost(row)?.cwd.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
-            Column::Description => row.service?.description.map(|text| Text::of(text, charset)),
-            Column::Source => row.service.and_then(|service| plain(service.source.name())),
+            Column::Description => row.service()?.description.map(|text| Text::of(text, charset)),
+            Column::Source => row.service().and_then(|service| plain(service.source.name())),
             Column::V6only => socket.v6only.and_then(|v6only| plain(if v6only { "true" } else { "false" })),
             Column::Rx | Column::Tx | Column::Rtt | Column::Retransmits | Column::Idle => {
                 traffic::value(self, socket.traffic.as_deref())

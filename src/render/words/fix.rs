@@ -184,7 +184,7 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
         };
         return services.iter().all(is_plain).then(|| format!("{what}: sc.exe stop {}", services.join(", ")));
     }
-    let container = row.belonging.and_then(Belonging::to_stop);
+    let container = row.belonging().and_then(Belonging::to_stop);
     // The unit around a container of systemd-nspawn runs nothing else; that around another may run all of them.
     if let Some(container) = container
         .and_then(Container::proved)
@@ -198,14 +198,14 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
             name.as_str()
         ));
     }
-    let service = Managed::service(row.belonging?)?;
+    let service = Managed::service(row.belonging()?)?;
     Some(format!("stop its unit: {}", service.stop_line()))
 }
 
 /// The container that a socket leads to, by its runtime's word, or belongs to.
 fn container_of(row: &Row<'_>) -> Option<Managed> {
     let forwarded = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
-    let own = || row.belonging.and_then(Belonging::to_stop);
+    let own = || row.belonging().and_then(Belonging::to_stop);
     Managed::container(&forwarded.or_else(own)?.proved()?)
 }
 

@@ -85,7 +85,7 @@ fn in_full(row: &Row<'_>, process: Option<&Process>, listing: &Listing<'_>, char
     let mut facts: Vec<Fact> = Vec::new();
     facts.extend(process.map(|process| ("ancestry", process::ancestry(process, listing.snapshot, charset))));
     facts.extend(row.unit().map(|unit| ("unit", Text::of(unit, charset))));
-    let container = row.belonging.and_then(|belonging| belonging.container.as_ref());
+    let container = row.belonging().and_then(|belonging| belonging.container.as_ref());
     facts.extend(container.map(|container| ("container", column::container(container, charset))));
     facts.extend(users(row, process, charset).map(|users| ("user", users)));
     let now = listing.snapshot.host.captured_at;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::model::{Port, Protocol};
+use crate::model::{Port, Protocol, Row};
 use crate::render::text::safe::{Charset, Text};
 use crate::render::words::cell;
 use crate::render::words::column::Column;
@@ -43,7 +43,7 @@ pub fn addresses(group: &Group<'_, '_>, all: bool) -> String {
 /// The services that its ports are assigned to.
 pub fn services(group: &Group<'_, '_>, all: bool, charset: Charset) -> String {
     let mut names: Vec<String> = Vec::new();
-    for service in group.open().filter_map(|row| row.service) {
+    for service in group.open().filter_map(Row::service) {
         let name = Text::of(service.name, charset).into_string();
         if !names.contains(&name) {
             names.push(name);

@@ -280,7 +280,7 @@ fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
             Emphasis::Attention
         }
         // That a name is registered for a port is no fact about what uses it.
-        Column::Service if row.service.is_some_and(|service| service.source == ServiceSource::Iana) => Emphasis::Dim,
+        Column::Service if row.service().is_some_and(|service| service.source == ServiceSource::Iana) => Emphasis::Dim,
         Column::Category | Column::Source => Emphasis::Dim,
         _ => Emphasis::None,
     }
