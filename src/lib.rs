@@ -34,6 +34,7 @@ mod follow;
 pub mod fuzzing;
 mod join;
 mod model;
+mod parallel;
 mod render;
 mod screen;
 mod select;

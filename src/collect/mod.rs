@@ -186,13 +186,14 @@ pub enum CollectError {
 
 /// Returns what is not known of the traffic that was asked for; `is_reported` says whether the system tells any.
 fn unknown_traffic(sockets: &[Socket], need: &Need, is_reported: bool) -> Vec<Gap> {
-    let udp = sockets.iter().filter(|socket| socket.protocol.is_datagram()).count();
-    match (need.traffic, is_reported) {
-        (false, _) => Vec::new(),
-        (true, false) => vec![Gap::Traffic],
-        (true, true) if udp > 0 => vec![Gap::UdpTraffic { count: udp }],
-        (true, true) => Vec::new(),
+    if !need.traffic {
+        return Vec::new();
     }
+    if !is_reported {
+        return vec![Gap::Traffic];
+    }
+    let udp = sockets.iter().filter(|socket| socket.protocol.is_datagram()).count();
+    if udp > 0 { vec![Gap::UdpTraffic { count: udp }] } else { Vec::new() }
 }
 
 /// Returns one gap for each reason that hides owners of sockets.

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Snapshot, Socket, SpaceId};
+use crate::parallel;
 
 /// Finds the socket at the other end of each connection of the listing, among all sockets of its snapshot.
 ///
@@ -18,10 +20,11 @@ pub fn add_counterparts(listing: &mut Listing<'_>) {
     }
     let ends = Ends::of(&listing.snapshot.sockets);
     let redirected = redirected(listing.snapshot, &ends, &forwards);
-    for row in listing.rows.iter_mut().filter(|row| row.is_connection()) {
-        row.counterpart =
-            ends.other_end(row.socket).or_else(|| redirected.get(&std::ptr::from_ref(row.socket)).copied());
-    }
+    parallel::each(&mut listing.rows, |_, rows| {
+        for row in rows.iter_mut().filter(|row| row.is_connection()) {
+            row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&place(row.socket)).copied());
+        }
+    });
 }
 
 /// A connection as one of its ends has it: the protocol, then the addresses and ports of this end and the other one. An
@@ -45,7 +48,7 @@ fn pair_of(socket: &Socket) -> Option<Pair> {
 struct Ends<'a> {
     sockets: &'a [Socket],
     /// The last socket with each hash, counted from 1; 0 for none.
-    last: Vec<u32>,
+    last: Vec<AtomicU32>,
     /// The socket before each socket with the same hash.
     before: Vec<u32>,
     seed: u64,
@@ -53,16 +56,20 @@ struct Ends<'a> {
 
 impl<'a> Ends<'a> {
     fn of(sockets: &'a [Socket]) -> Ends<'a> {
-        let last = vec![0; (2 * sockets.len()).next_power_of_two()];
+        let last = (0..(2 * sockets.len()).next_power_of_two()).map(|_| AtomicU32::new(0)).collect();
         // Nobody who chooses ports can foresee which of them come together.
         let seed = RandomState::new().hash_one(sockets.len());
-        let mut ends = Ends { sockets, last, before: vec![0; sockets.len()], seed };
-        for (index, number) in (0..sockets.len()).zip(1..) {
-            let Some(pair) = pair_of(&sockets[index]) else { continue };
-            let place = ends.place(pair);
-            ends.before[index] = std::mem::replace(&mut ends.last[place], number);
-        }
-        ends
+        let mut before = vec![0; sockets.len()];
+        let ends = Ends { sockets, last, before: Vec::new(), seed };
+        parallel::each(&mut before, |first, before| {
+            for ((socket, number), before) in sockets[first..].iter().zip(first + 1..).zip(before) {
+                let Some(pair) = pair_of(socket) else { continue };
+                // Nobody lists four billion sockets.
+                let number = u32::try_from(number).unwrap_or_default();
+                *before = ends.last[ends.place(pair)].swap(number, Ordering::Relaxed);
+            }
+        });
+        Ends { before, ..ends }
     }
 
     /// Where the list of a pair begins.
@@ -81,7 +88,7 @@ impl<'a> Ends<'a> {
     /// The sockets with these two ends: several in different spaces, or on different interfaces.
     fn with(&self, protocol: Protocol, local: Endpoint, peer: Endpoint) -> impl Iterator<Item = &'a Socket> + Clone {
         let wanted = pair(protocol, local, peer);
-        let mut number = self.last[self.place(wanted)];
+        let mut number = self.last[self.place(wanted)].load(Ordering::Relaxed);
         let alike = std::iter::from_fn(move || {
             let index = (number as usize).checked_sub(1)?;
             number = self.before[index];
@@ -141,13 +148,14 @@ fn forwards(snapshot: &Snapshot) -> Vec<Redirected> {
     snapshot.sockets.iter().filter_map(forward).collect()
 }
 
+/// Where a socket is in memory, which tells it from every other one.
+fn place(socket: &Socket) -> usize {
+    std::ptr::from_ref(socket).addr()
+}
+
 /// Both ends of the connections that come through a redirect: a client has the address before it as its peer, and the
 /// process that answers has the address behind it as its own.
-fn redirected<'a>(
-    snapshot: &'a Snapshot,
-    ends: &Ends<'a>,
-    forwards: &[Redirected],
-) -> HashMap<*const Socket, &'a Socket> {
+fn redirected<'a>(snapshot: &'a Snapshot, ends: &Ends<'a>, forwards: &[Redirected]) -> HashMap<usize, &'a Socket> {
     let mut found = HashMap::new();
     if forwards.is_empty() {
         return found;
@@ -173,8 +181,8 @@ fn redirected<'a>(
             .flat_map(|end| ends.with(client.protocol, end, client.local))
             .collect();
         if let [server] = servers[..] {
-            found.insert(std::ptr::from_ref(client), server);
-            found.insert(std::ptr::from_ref(server), client);
+            found.insert(place(client), server);
+            found.insert(place(server), client);
         }
     }
     found

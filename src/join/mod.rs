@@ -11,18 +11,29 @@ use crate::catalogue::Catalogue;
 use crate::model::{
     Category, Exposure, Listing, Port, PortRange, Protocol, Row, SavedService, Service, Snapshot, Socket, State,
 };
+use crate::parallel::in_order;
 
 /// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
 pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Listing<'a> {
-    // Many sockets share a port; each is looked up once.
-    let mut services: HashMap<(Port, Protocol), Option<Arc<Service<'a>>>> = HashMap::new();
-    let mut assigned = |socket: &Socket| {
-        let key = (socket.local.port, socket.protocol);
-        let look_up = || catalogue.and_then(|catalogue| service(key, snapshot, catalogue)).map(Arc::new);
-        services.entry(key).or_insert_with(look_up).clone()
-    };
-    let rows = snapshot.sockets.iter().filter_map(|socket| row(socket, snapshot, assigned(socket))).collect();
+    let services = catalogue.map(|catalogue| services(snapshot, catalogue)).unwrap_or_default();
+    let service = |socket: &Socket| services.get(&(socket.local.port, socket.protocol)).cloned();
+    let rows = in_order::flat_map(&in_order::blocks(&snapshot.sockets), |sockets| {
+        sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect()
+    });
     Listing { snapshot, rows, filtered: false }
+}
+
+/// What the ports of the sockets are assigned to. Many sockets share a port; each is looked up once.
+fn services<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> HashMap<(Port, Protocol), Arc<Service<'a>>> {
+    let mut services = HashMap::new();
+    let mut is_done = Protocol::ALL.map(|_| vec![false; 1 << 16]);
+    for Socket { local, protocol, .. } in &snapshot.sockets {
+        let key = (local.port, *protocol);
+        if !std::mem::replace(&mut is_done[*protocol as usize][usize::from(local.port.get())], true) {
+            services.extend(service(key, snapshot, catalogue).map(|service| (key, Arc::new(service))));
+        }
+    }
+    services
 }
 
 /// What the port is assigned to. A saved report has the names of its own host; labels given here come before them.

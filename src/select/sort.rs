@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use crate::model::{Endpoint, Exposure, Pid, Process, Protocol, Row, State};
+use crate::parallel;
 
 /// What rows can be ordered by.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -117,9 +118,26 @@ impl Sorting {
 pub fn in_default_order(rows: &mut [Row<'_>]) {
     // On a host with many connections nearly all rows differ in what is compared first. That is kept at hand.
     rows.sort_by_cached_key(front);
-    for alike in rows.chunk_by_mut(|a, b| front(a) == front(b)) {
-        alike.sort_unstable_by(by_default_order);
+    let wanted = rows.len() / parallel::PIECE;
+    parallel::each_piece(pieces(rows), wanted, |piece| {
+        for alike in piece.chunk_by_mut(|a, b| front(a) == front(b)) {
+            alike.sort_unstable_by(by_default_order);
+        }
+    });
+}
+
+/// Rows that were put in order by their fronts, in pieces; those with the same front are in one.
+fn pieces<'r, 'a>(mut rows: &'r mut [Row<'a>]) -> Vec<&'r mut [Row<'a>]> {
+    let mut pieces = Vec::new();
+    while !rows.is_empty() {
+        let least = rows.len().min(parallel::PIECE);
+        let same = front(&rows[least - 1]);
+        let more = rows[least..].iter().take_while(|row| front(row) == same).count();
+        let (piece, others) = rows.split_at_mut(least + more);
+        pieces.push(piece);
+        rows = others;
     }
+    pieces
 }
 
 fn by_default_order(a: &Row<'_>, b: &Row<'_>) -> Ordering {

@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use super::container_names::ContainerNames;
 use super::control::can_destroy;
+use super::holdings::Holdings;
 use super::owners::ProcessFacts;
 use super::reading::{self, Search};
 use super::redirects::{self, Redirects};
@@ -35,7 +36,9 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     stopwatch.end(Stage::Sockets);
     // Sockets on other ports were needed until here, because the search for further spaces skips sockets that are
     // listed.
-    collection.sockets.retain(|socket| need.wants_ends(socket.local, socket.peer));
+    if need.ports.is_some() {
+        collection.sockets.retain(|socket| need.wants_ends(socket.local, socket.peer));
+    }
     let (coverage, facts) =
         owners::assign(&mut collection.sockets, &mut finder, |in_doubt| collection.tables.again(in_doubt, need))?;
     stopwatch.end(Stage::Owners);
@@ -44,7 +47,8 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     forwards::add(&mut collection, &owners.processes, &own, &namespaces, &mut names, need)?;
     owners.annotate(&mut collection.sockets, &mut names, need);
 
-    let (users, unknown_users) = users::names(&uids(&collection.sockets, &owners.processes));
+    let run_as = owners.processes.values().filter_map(|process| process.uid);
+    let (users, unknown_users) = users::names(&owners.made_by.iter().copied().chain(run_as).collect());
     let mut gaps = hidden_owners(&collection.sockets, Some(&coverage));
     gaps.extend(unknown_traffic(&collection.sockets, need, collection.source() == SocketSource::Netlink));
     gaps.extend(collection.all_gaps());
@@ -97,16 +101,19 @@ fn redirects_of(own: &Space, need: &Need) -> Option<Background<Redirects>> {
 struct Owners {
     processes: BTreeMap<Pid, Process>,
     cgroups: BTreeMap<u64, Belonging>,
+    /// The users that made the sockets.
+    made_by: BTreeSet<Uid>,
     /// What is read in the background until the end.
     whose: Option<whose::Looking>,
 }
 
 impl Owners {
     fn describe(sockets: &[Socket], facts: &ProcessFacts, need: &Need) -> Owners {
-        let whose = whose::Looking::start(sockets, need);
-        let processes = process::describe(sockets, need, facts);
-        let cgroups = cgroup::belongings(&sockets.iter().filter_map(|socket| socket.cgroup).collect());
-        Owners { processes, cgroups, whose }
+        let holdings = Holdings::of(sockets);
+        let whose = whose::Looking::start(&holdings, need);
+        let processes = process::describe(&holdings, need, facts);
+        let cgroups = cgroup::belongings(&holdings.cgroups);
+        Owners { processes, cgroups, made_by: holdings.users, whose }
     }
 
     /// Adds what other programs know, and what was read in the background.
@@ -122,12 +129,6 @@ impl Owners {
             whose::prefer_compose(&mut self.processes);
         }
     }
-}
-
-/// Every user whose name may be shown.
-fn uids(sockets: &[Socket], processes: &BTreeMap<Pid, Process>) -> BTreeSet<Uid> {
-    let made_by = sockets.iter().filter_map(|socket| socket.uid);
-    made_by.chain(processes.values().filter_map(|process| process.uid)).collect()
 }
 
 /// Lists the sockets of this network namespace alone, their holders not looked for.

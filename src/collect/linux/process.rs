@@ -1,6 +1,6 @@
 //! Describes the processes that hold sockets.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -12,18 +12,16 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::ancestry::ancestors;
 use super::deadline::within;
+use super::holdings::Holdings;
 use super::owners::{Facts, ProcessFacts};
-use super::parallel;
 use super::process_files::{MOST_CGROUP, PATIENCE, Stat, arguments, link, living, open_process, read, still_holds};
 use super::{cgroup_names, executable};
 use crate::collect::runs;
-use crate::model::{Belonging, Executable, Holder, Inode, Need, Pid, Process, Socket, Uid};
-
-/// Descriptors that are kept to prove later that the process is the one that was seen; some may be closed by then.
-const MOST_PROOFS: usize = 16;
+use crate::model::{Belonging, Executable, Inode, Need, Pid, Process, Uid};
+use crate::parallel;
 
 /// A process, and what it was seen to hold.
-type Observed = (Pid, Vec<(u32, Inode)>);
+type Observed<'a> = (Pid, &'a [(u32, Inode)]);
 
 /// What one worker has put together.
 #[derive(Default)]
@@ -32,22 +30,13 @@ struct Described {
     ancestors: Vec<Process>,
 }
 
-/// Describes every process that holds one of the sockets, and where that is needed those that they descend from; those
+/// Describes every process that holds something, and where that is needed those that they descend from; those
 /// that have ended are left out.
 ///
 /// A process of which the search for holders has found out enough is not read again.
-pub fn describe(sockets: &[Socket], need: &Need, facts: &ProcessFacts) -> BTreeMap<Pid, Process> {
-    let mut held: HashMap<Pid, Vec<(u32, Inode)>> = HashMap::new();
-    for socket in sockets {
-        for Holder { pid, fd } in socket.owner.holders() {
-            let descriptors = held.entry(*pid).or_default();
-            if descriptors.len() < MOST_PROOFS {
-                descriptors.extend(fd.zip(socket.inode));
-            }
-        }
-    }
+pub fn describe(holdings: &Holdings, need: &Need, facts: &ProcessFacts) -> BTreeMap<Pid, Process> {
     let boot = boot_time();
-    let jobs: Vec<Observed> = held.into_iter().collect();
+    let jobs: Vec<Observed<'_>> = holdings.processes.iter().map(|(pid, held)| (*pid, &held.proofs[..])).collect();
     let workers = jobs.len() / 64 + 1;
     let parts = parallel::share(jobs, workers, |held, described: &mut Described| {
         let holder = process(&held, need, facts.get(&held.0), boot, &mut described.ancestors);
@@ -63,7 +52,7 @@ pub fn describe(sockets: &[Socket], need: &Need, facts: &ProcessFacts) -> BTreeM
 }
 
 fn process(
-    (pid, held): &Observed,
+    (pid, held): &Observed<'_>,
     need: &Need,
     facts: Option<&Facts>,
     boot: Option<Duration>,

@@ -5,14 +5,15 @@ use std::io;
 use super::choose::{Choice, Labels, check_names, choose};
 use super::collection::Collection;
 use super::container_names::ContainerNames;
+use super::owners;
 use super::procfs::Processes;
 use super::redirects::Redirects;
 use super::spaces::{self, Entered, Namespace};
 use super::tables::{OWN_TABLES, Tables};
-use super::{owners, parallel};
 use crate::collect::CollectError;
 use crate::collect::background::Background;
 use crate::model::{Gap, Need, Socket, Space, SpaceChoice, SpaceId};
+use crate::parallel;
 
 /// A space whose sockets were listed.
 pub struct Reading {

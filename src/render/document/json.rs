@@ -6,10 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::model::{Listing, Row};
+use crate::parallel::in_order;
 use crate::render::document::envelope;
 use crate::render::document::listing::{self, Report};
 use crate::render::document::owner_texts::{HiddenOwner, OwnerTexts};
-use crate::render::table::in_order;
 use crate::render::text::safe::is_deceptive;
 use crate::render::text::time;
 

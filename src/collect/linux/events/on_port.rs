@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
+use crate::collect::linux::holdings::Holdings;
 use crate::collect::linux::procfs::Processes;
 use crate::collect::linux::tables::{OWN_TABLES, Tables};
 use crate::collect::linux::{owners, process, spaces};
@@ -93,7 +94,7 @@ impl OnPort {
             // Nothing is listed again: what has gone by now was in the way all the same.
             let list_again = |in_doubt: &[Socket]| Ok(in_doubt.to_vec());
             if let Ok((_, facts)) = owners::assign(&mut sockets, &mut finder, list_again) {
-                for (pid, process) in process::describe(&sockets, &self.need, &facts) {
+                for (pid, process) in process::describe(&Holdings::of(&sockets), &self.need, &facts) {
                     processes.entry(pid).or_insert(process);
                 }
             }

@@ -9,6 +9,7 @@ use super::layout::Masks;
 use super::notices::Notice;
 use super::on_port::OnPort;
 use super::record::{Kind, Record};
+use crate::collect::linux::holdings::Holdings;
 use crate::collect::linux::owners::ProcessFacts;
 use crate::collect::linux::process_files::is_running;
 use crate::collect::linux::{process, users, whose};
@@ -99,8 +100,9 @@ impl Known {
             }
         }
         let holders: Vec<Socket> = of_each.into_values().collect();
-        let looking = whose::Looking::start(&holders, &self.need);
-        let mut processes = process::describe(&holders, &self.need, &facts);
+        let holdings = Holdings::of(&holders);
+        let looking = whose::Looking::start(&holdings, &self.need);
+        let mut processes = process::describe(&holdings, &self.need, &facts);
         if let Some(looking) = looking {
             looking.finish(&mut processes);
         }

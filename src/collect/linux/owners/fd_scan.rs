@@ -14,9 +14,9 @@ use rustix::path::DecInt;
 
 use super::{Scan, indirect};
 use crate::collect::linux::descriptors::{is_refusal, is_shortage};
-use crate::collect::linux::parallel;
 use crate::collect::linux::procfs::{self, Processes, numbers, socket_inode};
 use crate::model::{Holder, Inode, Pid};
+use crate::parallel;
 
 /// Descriptors of one process that are one piece of work; a process with more of them is shared among the cores.
 const PIECE: usize = 2048;

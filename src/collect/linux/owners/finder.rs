@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use rustix::fs::readlinkat;
 
 use super::fd_scan::{self, Depth, IO_URING};
-use super::task_iter::{Kind, OpenFile, Options, StreamStates, TaskIter, TaskIterError};
+use super::task_iter::{Kind, Options, Pass, StreamStates, TaskIter, TaskIterError};
 use super::{Scan, indirect};
 use crate::collect::background::Background;
 use crate::collect::linux::bpf::loaded;
@@ -24,9 +24,9 @@ const FEW_FILES: u64 = 300;
 /// The way that holders are found.
 pub enum Finder {
     /// The kernel's iterator, which is being loaded and makes its first pass.
-    Starting(Background<Result<(TaskIter, Vec<OpenFile>), TaskIterError>>),
-    /// The kernel's iterator, and the files that its last pass reported, until a deeper look has used them.
-    TaskIter(TaskIter, Option<Vec<OpenFile>>),
+    Starting(Background<Result<(TaskIter, Pass), TaskIterError>>),
+    /// The kernel's iterator, and what its last pass reported, until a deeper look has used that.
+    TaskIter(TaskIter, Option<Pass>),
     /// Reading `/proc/PID/fd`, which is going on.
     Scanning(Background<io::Result<Scan>>),
     /// Reading `/proc/PID/fd`; why not the iterator, where that could have been used.
@@ -44,8 +44,8 @@ impl Finder {
         let options = options(need);
         Finder::Starting(Background::start(move || {
             let iterator = TaskIter::load(options)?;
-            let files = iterator.read()?;
-            Ok((iterator, files))
+            let pass = iterator.read()?;
+            Ok((iterator, pass))
         }))
     }
 
@@ -55,8 +55,8 @@ impl Finder {
         Finder::Scanning(Background::start(move || fd_scan::scan_all(&processes)))
     }
 
-    /// Finds the holders of these sockets among the descriptors of processes.
-    pub fn find(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
+    /// Finds the holders of these sockets, and perhaps of others, among the descriptors of processes.
+    pub fn find(&mut self, wanted: impl FnOnce() -> BTreeSet<Inode>) -> io::Result<Scan> {
         if matches!(self, Finder::Scanning(_))
             && let Finder::Scanning(scan) = std::mem::replace(self, Finder::FdScan(None))
         {
@@ -66,22 +66,22 @@ impl Finder {
             && let Finder::Starting(pass) = std::mem::replace(self, Finder::FdScan(None))
         {
             *self = match pass.result() {
-                Ok((iterator, files)) => Finder::TaskIter(iterator, Some(files)),
+                Ok((iterator, pass)) => Finder::TaskIter(iterator, Some(pass)),
                 Err(error) => Finder::FdScan(Some(error)),
             };
         }
         match self {
-            Finder::TaskIter(_, Some(files)) => Ok(holders(files, &in_order(wanted))),
-            _ => fd_scan::scan(Some(wanted), Depth::Processes),
+            Finder::TaskIter(_, Some(pass)) => Ok(holders(pass, |_| true)),
+            _ => fd_scan::scan(Some(&wanted()), Depth::Processes),
         }
     }
 
     /// Finds them also in the tables of single threads, among the files of an io_uring, and counts descriptors that are
     /// on their way from one process to another. Each call after the first one looks at everything anew.
     pub fn find_deeper(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
-        if let Finder::TaskIter(iterator, files) = self {
-            match files.take().map_or_else(|| iterator.read(), Ok) {
-                Ok(files) => return deeper(&files, wanted),
+        if let Finder::TaskIter(iterator, pass) = self {
+            match pass.take().map_or_else(|| iterator.read(), Ok) {
+                Ok(pass) => return deeper(&pass, wanted),
                 Err(error) => *self = Finder::FdScan(Some(error)),
             }
         }
@@ -103,10 +103,6 @@ impl Finder {
             Finder::Starting(_) | Finder::TaskIter(..) | Finder::Scanning(_) => None,
         }
     }
-}
-
-fn in_order(inodes: &BTreeSet<Inode>) -> Vec<u64> {
-    inodes.iter().map(|inode| inode.0).collect()
 }
 
 /// How many files are open on the whole host. Source: proc_sys_fs(5), `file-nr`.
@@ -135,17 +131,17 @@ fn options(need: &Need) -> Options {
     }
 }
 
-/// The descriptors of wanted sockets; `wanted` in order.
-fn holders(files: &[OpenFile], wanted: &[u64]) -> Scan {
+/// The descriptors of wanted sockets.
+fn holders(pass: &Pass, wants: impl Fn(u64) -> bool) -> Scan {
     let mut scan = Scan::default();
-    let is_wanted = |file: &&OpenFile| file.kind != Kind::Anonymous && wanted.binary_search(&file.inode).is_ok();
-    let mut last = None;
-    for file in files.iter().filter(is_wanted) {
-        let pid = Pid(file.tgid);
-        scan.found.push((Inode(file.inode), Holder { pid, fd: Some(file.fd) }));
-        // The files of a process follow each other.
-        if last.replace(pid) != Some(pid) {
-            scan.processes.insert(pid, file.process);
+    for of_process in pass.files.chunk_by(|a, b| a.tgid == b.tgid) {
+        let is_socket = |kind| !matches!(kind, Kind::Anonymous | Kind::Unix);
+        let wanted = of_process.iter().filter(|file| is_socket(file.kind) && wants(file.inode));
+        let before = scan.found.len();
+        scan.found.extend(wanted.map(|file| (Inode(file.inode), Holder { pid: Pid(file.tgid), fd: Some(file.fd) })));
+        let tgid = of_process[0].tgid;
+        if scan.found.len() > before {
+            scan.processes.extend(pass.processes.get(&tgid).map(|process| (Pid(tgid), *process)));
         }
     }
     scan
@@ -153,14 +149,12 @@ fn holders(files: &[OpenFile], wanted: &[u64]) -> Scan {
 
 /// Looks into the files that may keep wanted sockets open, and into processes of which the iterator reports nothing:
 /// there are systems that keep it out of some.
-fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> {
-    let wanted = in_order(unresolved);
-    let wants = |inode: u64| wanted.binary_search(&inode).is_ok();
+fn deeper(pass: &Pass, unresolved: &BTreeSet<Inode>) -> io::Result<Scan> {
+    let wants = |inode: u64| unresolved.contains(&Inode(inode));
     let proc = procfs::open()?;
-    let mut scan = holders(files, &wanted);
+    let mut scan = holders(pass, wants);
     let mut refused = BTreeSet::new();
-    let reported: BTreeSet<u32> = files.iter().map(|file| file.tgid).collect();
-    for file in files.iter().filter(|file| file.kind != Kind::Internet && !wants(file.inode)) {
+    for file in pass.files.iter().filter(|file| file.kind != Kind::Internet && !wants(file.inode)) {
         let table = match file.tgid {
             tgid if tgid == file.pid => format!("{tgid}/fd"),
             tgid => format!("{tgid}/task/{}/fd", file.pid),
@@ -180,7 +174,7 @@ fn deeper(files: &[OpenFile], unresolved: &BTreeSet<Inode>) -> io::Result<Scan> 
             result => result?,
         }
     }
-    let others = fd_scan::scan_some(Some(unresolved), Depth::Processes, |pid| !reported.contains(&pid))?;
+    let others = fd_scan::scan_some(Some(unresolved), Depth::Processes, |pid| !pass.processes.contains_key(&pid))?;
     scan.found.extend(others.found);
     scan.refused = others.refused + refused.len();
     scan.read = others.read.saturating_sub(refused.len());

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::collect::CollectError;
 use crate::model::{Coverage, Few, HiddenBecause, Holder, Inode, Nobody, Owner, Pid, Socket, Uid};
+use crate::parallel;
 pub use finder::Finder;
 pub use hidden::{is_in_pid_namespace, leaves_out};
 pub use indirect::in_flight;
@@ -62,25 +63,32 @@ pub fn assign(
     finder: &mut Finder,
     mut list_again: impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
 ) -> Result<(Coverage, ProcessFacts), CollectError> {
-    let wanted: BTreeSet<Inode> = sockets.iter().filter_map(|socket| socket.inode).collect();
-    let scan = match finder.find(&wanted) {
+    let scan = match finder.find(|| sockets.iter().filter_map(|socket| socket.inode).collect()) {
         Ok(scan) => scan,
         Err(error) => {
-            hide_unresolved(sockets, HiddenBecause::NoProcesses);
+            for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
+                socket.owner = Owner::Hidden(HiddenBecause::NoProcesses);
+            }
             return Ok((Coverage { problem: Some(error.to_string()), ..Coverage::default() }, ProcessFacts::new()));
         }
     };
     let hidden_by_mount = hidden::hidden_by_mount();
     let mut coverage = coverage_of(&scan, hidden_by_mount.as_ref());
-    let mut facts = resolve(sockets, scan);
+    let found = by_inode(scan.found);
+    parallel::each(sockets, |_, sockets| sockets.iter_mut().for_each(|socket| resolve(socket, &found)));
+    let mut facts = scan.processes;
+    // On a host with a million sockets each look at all of them takes as long as everything does elsewhere.
+    let mut left = unresolved(sockets);
     let mut in_flight = 0;
     for look in 0..DEEPER_LOOKS {
-        let unresolved = unresolved(sockets, &coverage);
+        let may_resolve = may_resolve(&coverage);
+        let in_doubt = left.iter().map(|index| &sockets[*index]).filter(|socket| may_resolve(socket));
+        let inodes: BTreeSet<Inode> = in_doubt.filter_map(|socket| socket.inode).collect();
         // The hidden processes explain the sockets that are left; another search would not change that.
-        if unresolved.is_empty() || (look > 0 && coverage.is_partial()) {
+        if inodes.is_empty() || (look > 0 && coverage.is_partial()) {
             break;
         }
-        let scan = match finder.find_deeper(&unresolved) {
+        let scan = match finder.find_deeper(&inodes) {
             Ok(scan) => scan,
             Err(error) => {
                 coverage.problem = Some(error.to_string());
@@ -89,14 +97,22 @@ pub fn assign(
         };
         coverage = coverage_of(&scan, hidden_by_mount.as_ref());
         in_flight = scan.in_flight;
-        facts.extend(resolve(sockets, scan));
-        if sockets.iter().any(may_resolve(&coverage)) {
-            refresh(sockets, &mut list_again, &coverage)?;
+        facts.extend(scan.processes);
+        let found = by_inode(scan.found);
+        for index in &left {
+            resolve(&mut sockets[*index], &found);
         }
+        left.retain(|index| is_unresolved(&sockets[*index]));
+        refresh(sockets, &mut left, &mut list_again, &coverage)?;
     }
-    name_in_flight(sockets, in_flight, &coverage);
-    hide_unresolved(sockets, hidden::reason(&coverage));
-    hide_ambiguous(sockets, wanted.len());
+    // Where everything could be read and some descriptors are on their way through unix sockets, that is where an
+    // otherwise unheld socket is. With processes that could not be read it would be a guess.
+    let is_in_flight = in_flight > 0 && !coverage.is_partial();
+    let owner = if is_in_flight { Owner::Nobody(Nobody::InFlight) } else { Owner::Hidden(hidden::reason(&coverage)) };
+    for index in left {
+        sockets[index].owner = owner.clone();
+    }
+    hide_ambiguous(sockets);
     Ok((coverage, facts))
 }
 
@@ -107,10 +123,9 @@ fn is_unresolved(socket: &Socket) -> bool {
     socket.inode.is_some() && !matches!(socket.owner, Owner::Processes(_))
 }
 
-/// The sockets without a holder for which a deeper look may help.
-fn unresolved(sockets: &[Socket], coverage: &Coverage) -> BTreeSet<Inode> {
-    let may_resolve = may_resolve(coverage);
-    sockets.iter().filter(|socket| may_resolve(socket)).filter_map(|socket| socket.inode).collect()
+/// The places of the sockets without a holder.
+fn unresolved(sockets: &[Socket]) -> Vec<usize> {
+    (0..sockets.len()).filter(|index| is_unresolved(&sockets[*index])).collect()
 }
 
 /// Returns whether a more thorough search could find the holder: not when it belongs to another user and this user
@@ -124,65 +139,64 @@ fn may_resolve(coverage: &Coverage) -> impl Fn(&Socket) -> bool + use<> {
     }
 }
 
-/// Sockets can share an inode (all subflows of an MPTCP connection have the same one), so a holder may be used for
-/// several sockets.
-fn resolve(sockets: &mut [Socket], scan: Scan) -> ProcessFacts {
-    let mut found = scan.found;
-    found.sort_unstable();
+/// The descriptors by the sockets that they are of, each once.
+fn by_inode(mut found: Vec<(Inode, Holder)>) -> Vec<(Inode, Holder)> {
+    parallel::sort(&mut found);
     found.dedup();
-    for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
-        let Some(inode) = socket.inode else { continue };
-        let start = found.partition_point(|(other, _)| *other < inode);
-        let holders: Few<Holder> =
-            found[start..].iter().take_while(|(other, _)| *other == inode).map(|(_, holder)| *holder).collect();
-        if !holders.is_empty() {
-            socket.owner = Owner::Processes(holders);
-        }
-    }
-    scan.processes
+    found
 }
 
-/// Looks at the unresolved sockets again: those that have closed meanwhile are dropped, those that have gone on to
-/// another state are taken as they are now.
+/// Sockets can share an inode (all subflows of an MPTCP connection have the same one), so a holder may be used for
+/// several sockets.
+fn resolve(socket: &mut Socket, found: &[(Inode, Holder)]) {
+    let Some(inode) = socket.inode.filter(|_| is_unresolved(socket)) else { return };
+    let start = found.partition_point(|(other, _)| *other < inode);
+    let holders: Few<Holder> =
+        found[start..].iter().take_while(|(other, _)| *other == inode).map(|(_, holder)| *holder).collect();
+    if !holders.is_empty() {
+        socket.owner = Owner::Processes(holders);
+    }
+}
+
+/// Looks at those of the sockets again that a more thorough search could resolve: those that have closed meanwhile are
+/// dropped, those that have gone on to another state are taken as they are now.
 fn refresh(
     sockets: &mut Vec<Socket>,
+    left: &mut Vec<usize>,
     list_again: &mut impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
     coverage: &Coverage,
 ) -> Result<(), CollectError> {
     let may_resolve = may_resolve(coverage);
-    let in_doubt: Vec<Socket> = sockets.iter().filter(|socket| may_resolve(socket)).cloned().collect();
+    let in_doubt: Vec<usize> = left.iter().copied().filter(|index| may_resolve(&sockets[*index])).collect();
+    if in_doubt.is_empty() {
+        return Ok(());
+    }
+    let before: Vec<Socket> = in_doubt.iter().map(|index| sockets[*index].clone()).collect();
     let mut now: BTreeMap<_, Socket> =
-        list_again(&in_doubt)?.into_iter().map(|socket| (socket.identity(), socket)).collect();
-    sockets.retain_mut(|socket| {
-        if !may_resolve(socket) {
-            return true;
+        list_again(&before)?.into_iter().map(|socket| (socket.identity(), socket)).collect();
+    let mut closed = BTreeSet::new();
+    for index in in_doubt {
+        match now.remove(&sockets[index].identity()) {
+            Some(fresh) => sockets[index] = fresh,
+            None => drop(closed.insert(index)),
         }
-        match now.remove(&socket.identity()) {
-            Some(fresh) => {
-                *socket = fresh;
-                true
-            }
-            None => false,
-        }
-    });
+    }
+    if closed.is_empty() {
+        left.retain(|index| is_unresolved(&sockets[*index]));
+    } else {
+        let mut index = 0..;
+        sockets.retain(|_| index.next().is_none_or(|index| !closed.contains(&index)));
+        *left = unresolved(sockets);
+    }
     Ok(())
-}
-
-/// Where everything could be read and some descriptors are on their way through unix sockets, that is where an
-/// otherwise unheld socket is. With processes that could not be read it would be a guess.
-fn name_in_flight(sockets: &mut [Socket], in_flight: usize, coverage: &Coverage) {
-    if in_flight == 0 || coverage.is_partial() {
-        return;
-    }
-    for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
-        socket.owner = Owner::Nobody(Nobody::InFlight);
-    }
 }
 
 /// Hides the owners of different sockets that have the same inode: its 32 bits wrap around on a host that has been up
 /// for a long time. Subflows of MPTCP share an inode legitimately: they have the same protocol, space and user.
-fn hide_ambiguous(sockets: &mut [Socket], different: usize) {
-    if sockets.iter().filter(|socket| socket.inode.is_some()).count() == different {
+fn hide_ambiguous(sockets: &mut [Socket]) {
+    let mut inodes: Vec<Inode> = sockets.iter().filter_map(|socket| socket.inode).collect();
+    parallel::sort(&mut inodes);
+    if inodes.windows(2).all(|pair| pair[0] != pair[1]) {
         return;
     }
     let is_one = |a: &Socket, b: &Socket| (a.protocol, a.space, a.uid) == (b.protocol, b.space, b.uid);
@@ -196,14 +210,6 @@ fn hide_ambiguous(sockets: &mut [Socket], different: usize) {
     }
     for socket in sockets.iter_mut().filter(|socket| socket.inode.is_some_and(|inode| ambiguous.contains(&inode))) {
         socket.owner = Owner::Hidden(HiddenBecause::Ambiguous);
-    }
-}
-
-fn hide_unresolved(sockets: &mut [Socket], because: HiddenBecause) {
-    for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
-        if !matches!(socket.owner, Owner::Nobody(_)) {
-            socket.owner = Owner::Hidden(because);
-        }
     }
 }
 
@@ -222,14 +228,14 @@ mod tests {
             testing::snapshot().sockets.into_iter().find(|socket| !socket.owner.holders().is_empty()).unwrap();
         let subflow = Socket { cookie: Some(2), ..listener.clone() };
         let mut mptcp = vec![listener.clone(), subflow];
-        hide_ambiguous(&mut mptcp, 1);
+        hide_ambiguous(&mut mptcp);
         assert!(mptcp.iter().all(|socket| !socket.owner.holders().is_empty()));
         for twin in [
             Socket { protocol: Protocol::Udp, ..listener.clone() },
             Socket { uid: Some(Uid(4_000_000)), ..listener.clone() },
         ] {
             let mut both = vec![listener.clone(), twin];
-            hide_ambiguous(&mut both, 1);
+            hide_ambiguous(&mut both);
             assert!(both.iter().all(|socket| socket.owner == Owner::Hidden(HiddenBecause::Ambiguous)));
         }
     }

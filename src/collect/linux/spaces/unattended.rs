@@ -15,10 +15,10 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 use super::{Namespace, number_of_link, pids, threads};
 use crate::collect::linux::descriptors::{self, is_refusal, is_shortage};
 use crate::collect::linux::owners;
-use crate::collect::linux::parallel;
 use crate::collect::linux::process_files::read;
 use crate::collect::linux::procfs::{self, Processes, socket_inode};
 use crate::model::{Inode, SpaceKind};
+use crate::parallel;
 
 /// How many sockets are asked for their namespace at most; each takes some ten microseconds.
 const MOST_ASKED: usize = 20_000;

@@ -7,7 +7,7 @@ mod folder;
 mod mounts;
 mod rights;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -16,10 +16,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::folder::Folders;
-use super::parallel;
+use super::holdings::{Held, Holdings};
 use super::process_files::{MOST_ARGV, link, open_process, read, split_arguments, still_holds};
 use crate::collect::runs;
-use crate::model::{Holder, Inode, Need, Pid, Process, Project, ProjectSource, Protocol, Socket, State};
+use crate::model::{Inode, Need, Pid, Process, Project, ProjectSource};
+use crate::parallel;
 
 /// How long may pass without any answer before the workers are taken to wait for a file system that does not answer.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -31,8 +32,6 @@ const MOST_LOST: usize = 4;
 const WORTH_A_WORKER: usize = 128;
 /// More workers gain nothing.
 const MOST_WORKERS: usize = 4;
-/// How many descriptors are kept to prove later that the process is the one that was seen.
-const MOST_PROOFS: usize = 16;
 
 /// One process to be asked.
 struct Job {
@@ -94,25 +93,14 @@ impl Answers {
 }
 
 impl Looking {
-    /// Starts reading about the owners of these sockets, if that is needed. Projects are read only for processes that
+    /// Starts reading about the processes that hold something, if that is needed. Projects are read only for those that
     /// listen.
-    pub fn start(sockets: &[Socket], need: &Need) -> Option<Looking> {
-        if !need.runs && !need.project {
-            return None;
-        }
-        let mut jobs: HashMap<Pid, Job> = HashMap::new();
-        for socket in sockets {
-            let listens = listens(socket);
-            for Holder { pid, fd } in socket.owner.holders() {
-                let empty = || Job { pid: *pid, held: Vec::new(), wants_project: false };
-                let job = jobs.entry(*pid).or_insert_with(empty);
-                job.wants_project |= need.project && (listens || need.dossier);
-                if job.held.len() < MOST_PROOFS {
-                    job.held.extend(fd.zip(socket.inode));
-                }
-            }
-        }
-        let jobs: Vec<Job> = jobs.into_values().filter(|job| need.runs || job.wants_project).collect();
+    pub fn start(holdings: &Holdings, need: &Need) -> Option<Looking> {
+        let job = |(pid, held): (&Pid, &Held)| {
+            let wants_project = need.project && (held.listens || need.dossier);
+            (need.runs || wants_project).then(|| Job { pid: *pid, held: held.proofs.clone(), wants_project })
+        };
+        let jobs: Vec<Job> = holdings.processes.iter().filter_map(job).collect();
         if jobs.is_empty() {
             return None;
         }
@@ -174,16 +162,6 @@ pub fn prefer_compose(processes: &mut BTreeMap<Pid, Process>) {
         if let Some(name) = container.and_then(|container| container.compose.as_ref()) {
             let source = ProjectSource::Compose;
             process.project = Some(Project { name: name.into(), branch: None, folder: None, source });
-        }
-    }
-}
-
-/// Returns whether other programs can start a conversation with the socket.
-fn listens(socket: &Socket) -> bool {
-    match socket.protocol {
-        Protocol::Tcp => socket.state == Some(State::Listen),
-        Protocol::Udp | Protocol::UdpLite => {
-            matches!(socket.state, None | Some(State::Unconnected)) && socket.autobound != Some(true)
         }
     }
 }

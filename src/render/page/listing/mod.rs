@@ -5,9 +5,9 @@ mod columns;
 use std::io::{self, Write};
 
 use crate::model::{Exposure, Listing, Owner, Row, ServiceSource, State};
+use crate::parallel::in_order;
 use crate::render::table::draw::{self, Emphasis, Frame, Head};
 use crate::render::table::fit::{self, Fitted, Wish};
-use crate::render::table::in_order;
 use crate::render::text::paragraph;
 use crate::render::text::safe::{Text, Texts};
 use crate::render::text::style::Style;

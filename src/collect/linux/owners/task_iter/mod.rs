@@ -26,7 +26,7 @@ use std::os::unix::fs::MetadataExt;
 
 pub use error::TaskIterError;
 use layout::Layout;
-pub use record::{Facts, Kind, OpenFile};
+pub use record::{Facts, Kind, Pass};
 
 use super::hidden::FIRST_PID_NAMESPACE;
 use crate::collect::linux::bpf::loaded::{Kind as ProgramKind, LoadError, Program};
@@ -108,13 +108,13 @@ impl TaskIter {
     ///
     /// # Errors
     /// Never returns a part: the program closes each pass with a mark, and a pass without it is `Incomplete`.
-    pub fn read(&self) -> Result<Vec<OpenFile>, TaskIterError> {
+    pub fn read(&self) -> Result<Pass, TaskIterError> {
         let pass = sys::create_iterator(&self.link).map_err(|source| TaskIterError::Open { source })?;
         read_pass(&mut File::from(pass))
     }
 }
 
-fn read_pass(pass: &mut impl Read) -> Result<Vec<OpenFile>, TaskIterError> {
+fn read_pass(pass: &mut impl Read) -> Result<Pass, TaskIterError> {
     let mut records = Records::default();
     pass::read(pass, |piece| records.add(piece), |source| TaskIterError::Read { source })?;
     records.finish()
@@ -182,7 +182,7 @@ mod tests {
             Ok(bytes[30..].to_vec()),
         ]);
 
-        let files = read_pass(&mut pass).unwrap();
+        let files = read_pass(&mut pass).unwrap().files;
 
         assert_eq!(files.len(), 1);
         assert_eq!((files[0].inode, files[0].tgid), (7, 1));
@@ -215,9 +215,9 @@ mod tests {
         let layout = Layout::of_this_kernel().unwrap();
         let pass = |recognize| {
             let link = attach(&load_one(&layout, EVERYTHING, recognize).unwrap()).unwrap();
-            let files = TaskIter { link }.read().unwrap();
+            let files = TaskIter { link }.read().unwrap().files;
             let fd = u32::try_from(std::os::fd::AsRawFd::as_raw_fd(&listener)).unwrap();
-            let is_ours = |file: &&OpenFile| file.tgid == std::process::id() && file.fd == fd;
+            let is_ours = |file: &&record::OpenFile| file.tgid == std::process::id() && file.fd == fd;
             let ours: Vec<_> = files.iter().filter(is_ours).copied().collect();
             assert_eq!(ours.len(), 1, "{recognize:?}");
             ours[0]

@@ -1,5 +1,7 @@
 //! What the program writes for each socket, and how it is read back.
 
+use std::collections::HashMap;
+
 use super::TaskIterError;
 
 /// One descriptor, as the kernel's `task_file` iterator reports it.
@@ -18,8 +20,15 @@ pub struct OpenFile {
     pub fd: u32,
     /// What it is.
     pub kind: Kind,
-    /// The process.
-    pub process: Facts,
+}
+
+/// What one pass reports.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// The descriptors; those of a process follow each other.
+    pub files: Vec<OpenFile>,
+    /// Their processes by number.
+    pub processes: HashMap<u32, Facts>,
 }
 
 /// What the pass tells of a process besides its number.
@@ -83,7 +92,7 @@ pub const END: [u8; SIZE] = [0; SIZE];
 /// The records of one pass, collected from reads of any size.
 #[derive(Debug, Default)]
 pub struct Records {
-    files: Vec<OpenFile>,
+    pass: Pass,
     /// Start of a record whose rest comes with the next read. The kernel cuts records when its buffer is larger than
     /// ours.
     cut: Vec<u8>,
@@ -104,7 +113,7 @@ impl Records {
             }
         }
         let (records, cut) = bytes.as_chunks::<SIZE>();
-        self.files.reserve(records.len());
+        self.pass.files.reserve(records.len());
         for record in records {
             self.push(record)?;
         }
@@ -119,39 +128,44 @@ impl Records {
         if *record == END {
             self.ended = true;
         } else {
-            self.files.push(decoded(record));
+            let (file, process) = decoded(record);
+            if self.pass.files.last().is_none_or(|last| last.tgid != file.tgid) {
+                self.pass.processes.insert(file.tgid, process);
+            }
+            self.pass.files.push(file);
         }
         Ok(())
     }
 
-    /// Returns the files, if the program has said that these are all.
-    pub fn finish(self) -> Result<Vec<OpenFile>, TaskIterError> {
-        if self.ended && self.cut.is_empty() { Ok(self.files) } else { Err(self.incomplete()) }
+    /// Returns what was reported, if the program has said that this is all.
+    pub fn finish(self) -> Result<Pass, TaskIterError> {
+        if self.ended && self.cut.is_empty() { Ok(self.pass) } else { Err(self.incomplete()) }
     }
 
     fn incomplete(&self) -> TaskIterError {
-        TaskIterError::Incomplete { records: self.files.len() }
+        TaskIterError::Incomplete { records: self.pass.files.len() }
     }
 }
 
 /// Reads the fields in the order of [`at`].
-fn decoded(record: &[u8; SIZE]) -> OpenFile {
+fn decoded(record: &[u8; SIZE]) -> (OpenFile, Facts) {
     let (words, _) = record.as_chunks::<4>();
     let word = |index: usize| words.get(index).copied().unwrap_or_default();
     let two = |index| u64::from_ne_bytes([word(index), word(index + 1)].concat().try_into().unwrap_or_default());
-    OpenFile {
+    let file = OpenFile {
         inode: two(0),
         tgid: u32::from_ne_bytes(word(2)),
         pid: u32::from_ne_bytes(word(3)),
         fd: u32::from_ne_bytes(word(4)),
         kind: Kind::of(u32::from_ne_bytes(word(5))),
-        process: Facts {
-            started: two(6),
-            parent: u32::from_ne_bytes(word(8)),
-            effective_uid: u32::from_ne_bytes(word(9)),
-            name: record.last_chunk().copied().unwrap_or_default(),
-        },
-    }
+    };
+    let process = Facts {
+        started: two(6),
+        parent: u32::from_ne_bytes(word(8)),
+        effective_uid: u32::from_ne_bytes(word(9)),
+        name: record.last_chunk().copied().unwrap_or_default(),
+    };
+    (file, process)
 }
 
 /// A record as the program would write it.
@@ -201,8 +215,8 @@ mod tests {
             for part in bytes.chunks(size) {
                 records.add(part).unwrap();
             }
-            let files = records.finish().unwrap();
-            assert_eq!(files.len(), 2, "{size}");
+            let Pass { files, processes } = records.finish().unwrap();
+            assert_eq!((files.len(), processes.len()), (2, 2), "{size}");
             assert_eq!((files[1].inode, files[1].fd), (1 << 40, 3), "{size}");
         }
     }

@@ -1,10 +1,15 @@
-//! Work shared among the cores: jobs that may leave further jobs.
+//! Work shared among the cores.
+
+pub mod in_order;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// More threads than this gain nothing: the kernel's own locks become the limit.
 const MOST_WORKERS: usize = 8;
+/// Items that are one piece of work, where there are many: with fewer of them than two pieces, to start a thread takes longer
+/// than it saves.
+pub const PIECE: usize = 4096;
 
 /// Does every job, the last one first, and returns what each worker has put together.
 ///
@@ -44,6 +49,34 @@ pub fn share<Job: Send, Part: Default + Send>(
     })
 }
 
+/// Does the work on all items, some of them at a time; it is given the place of the first of these.
+pub fn each<T: Send>(items: &mut [T], work: impl Fn(usize, &mut [T]) + Sync) {
+    let wanted = items.len() / PIECE;
+    share(items.chunks_mut(PIECE).enumerate().collect(), wanted, |(index, piece), (): &mut ()| {
+        work(index * PIECE, piece);
+        Vec::new()
+    });
+}
+
+/// Does the work on pieces of items that are to stay together.
+pub fn each_piece<T: Send>(pieces: Vec<&mut [T]>, wanted: usize, work: impl Fn(&mut [T]) + Sync) {
+    share(pieces, wanted, |piece, (): &mut ()| {
+        work(piece);
+        Vec::new()
+    });
+}
+
+/// Puts the items in order; those that are equal keep theirs.
+pub fn sort<T: Ord + Send>(items: &mut [T]) {
+    let workers = workers(items.len() / PIECE);
+    if workers > 1 {
+        let part = items.len().div_ceil(workers);
+        each_piece(items.chunks_mut(part).collect(), workers, <[T]>::sort);
+    }
+    // The sort of the standard library recognizes parts that are in order already, and only merges them.
+    items.sort();
+}
+
 /// How many of the wanted workers have a core to run on; at least one.
 ///
 /// Asking for the number of cores reads a dozen files of cgroups, so it is asked once, and not at all for one worker.
@@ -79,6 +112,38 @@ mod tests {
         let cores = std::thread::available_parallelism().unwrap().get();
         for wanted in [0, 1, 2, cores, cores + 1, usize::MAX] {
             assert_eq!(workers(wanted), wanted.clamp(1, cores), "{wanted}");
+        }
+    }
+
+    #[test]
+    fn what_is_sorted_on_several_cores_is_in_order_and_equal_items_keep_theirs() {
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        struct Item(usize, usize);
+        impl PartialOrd for Item {
+            fn partial_cmp(&self, other: &Item) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+        impl Ord for Item {
+            fn cmp(&self, other: &Item) -> std::cmp::Ordering {
+                self.0.cmp(&other.0)
+            }
+        }
+        for count in [0, 1, PIECE, 2 * PIECE + 1, 50_001] {
+            let mut items: Vec<Item> = (0..count).map(|number| Item(number * 7919 % 1009, number)).collect();
+            let mut expected = items.clone();
+            expected.sort_by_key(|item| (item.0, item.1));
+            sort(&mut items);
+            assert!(items == expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn each_item_is_worked_on_once_at_its_place() {
+        for count in [0, 1, PIECE + 1, 50_001] {
+            let mut items = vec![0; count];
+            each(&mut items, |first, some| some.iter_mut().zip(first..).for_each(|(item, place)| *item += place));
+            assert!(items.into_iter().eq(0..count), "{count}");
         }
     }
 

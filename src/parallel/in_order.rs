@@ -6,6 +6,8 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
 
+use super::workers;
+
 /// Rows that are one piece of work: few enough that their text stays in a core's cache, and that a host with 100,000
 /// sockets takes little memory.
 const BLOCK: usize = 512;
@@ -53,14 +55,27 @@ pub fn map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec
     results
 }
 
+/// The same where a block has many results, all of them behind each other.
+pub fn flat_map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> Vec<R> + Sync) -> Vec<R> {
+    let mut results = Vec::new();
+    let Ok(()) = in_order(
+        blocks,
+        |_, block| work(block),
+        |some| {
+            results.extend(some);
+            Ok::<(), Infallible>(())
+        },
+    );
+    results
+}
+
 /// Worker w of n does the blocks w, w+n, w+2n, and so on, and is at most two blocks ahead of the one that is taken.
 fn in_order<T: Sync, R: Send, E>(
     blocks: &[T],
     work: impl Fn(usize, &T) -> R + Sync,
     mut take: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
-    let cores = if blocks.len() < 2 { 1 } else { std::thread::available_parallelism().map_or(1, usize::from) };
-    let workers = cores.min(MOST_WORKERS).min(blocks.len());
+    let workers = workers(blocks.len().min(MOST_WORKERS));
     let work = &work;
     std::thread::scope(|scope| {
         let of_others: Vec<_> = (1..workers)
