@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 use super::free::{self, Reason};
 use crate::catalogue::Catalogue;
@@ -208,7 +209,7 @@ fn is_open(row: &Row<'_>) -> bool {
 }
 
 /// What tells owners apart.
-type OwnerKey = (SpaceId, Vec<u32>, &'static str, Option<Uid>, Option<u64>);
+type OwnerKey = (SpaceId, Vec<u32>, &'static str, Option<Uid>, Option<NonZeroU64>);
 
 fn owner_key(row: &Row<'_>) -> OwnerKey {
     let space = row.socket.space;

@@ -49,13 +49,13 @@ pub fn of_usage<'u, 'a>(
 mod tests {
     use super::*;
     use crate::analyse::usage::usage;
-    use crate::model::Queue;
+    use crate::model::{Queue, Waiting};
     use crate::{join, testing};
 
     #[test]
     fn a_limit_is_passed_above_it_and_not_at_it() {
         let mut snapshot = testing::snapshot();
-        snapshot.sockets[2].queue = Some(Queue { used: 9, limit: 10 });
+        snapshot.sockets[2].waiting = Some(Waiting::Connections(Queue { used: 9, limit: 10 }));
         let listing = join::listing(&snapshot, None);
         let spaces = usage(&listing);
         for (warning, critical, expected) in [

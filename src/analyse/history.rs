@@ -1,6 +1,7 @@
 //! What a record of events says of each port: how often it was opened, by whom, and for how long.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use crate::model::{Changes, EventKind, Listing, Lost, Port, Protocol, Row};
@@ -77,7 +78,7 @@ impl History {
 pub struct StillOpen<T>(HashMap<Key, (SystemTime, T)>);
 
 /// What tells the sockets of a record apart.
-type Key = (Option<String>, u64, Protocol, std::net::IpAddr, Port, Option<u64>);
+type Key = (Option<String>, u64, Protocol, std::net::IpAddr, Port, Option<NonZeroU64>);
 
 impl<T> StillOpen<T> {
     /// Adds the events that are wanted; `what` is kept of each port that was opened.

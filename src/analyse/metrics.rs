@@ -103,7 +103,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::analyse::usage::usage;
-    use crate::model::{Gap, Queue, Snapshot};
+    use crate::model::{Gap, Queue, Snapshot, Waiting};
     use crate::{join, testing};
 
     fn counted(snapshot: &Snapshot) -> Metrics {
@@ -139,7 +139,7 @@ mod tests {
     fn a_full_queue_shows_beside_an_empty_one_of_the_same_port() {
         let mut snapshot = testing::snapshot();
         for (index, used, limit) in [(3, 5, 5), (4, 0, 4096)] {
-            snapshot.sockets[index].queue = Some(Queue { used, limit });
+            snapshot.sockets[index].waiting = Some(Waiting::Connections(Queue { used, limit }));
         }
         let metrics = counted(&snapshot);
         let expected = Queues { used: 5, limit: 4101, fullest: 1.0 };

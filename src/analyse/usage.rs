@@ -165,7 +165,7 @@ fn of_space<'a>(space: &'a Space, rows: &[&'a Row<'a>]) -> SpaceUsage<'a> {
         }
     }
     let mut queues: Vec<QueueUse<'a>> =
-        rows.iter().filter_map(|row| Some(QueueUse { row, queue: row.socket.queue? })).collect();
+        rows.iter().filter_map(|row| Some(QueueUse { row, queue: row.socket.queue()? })).collect();
     queues.sort_by(|a, b| {
         let fullest = b.share().part().total_cmp(&a.share().part());
         fullest.then_with(|| b.queue.used.cmp(&a.queue.used)).then_with(|| end(a.row).cmp(&end(b.row)))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::num::NonZeroU64;
 
 use super::choose;
 use super::confirm::{self, charset, confirm};
@@ -117,7 +118,7 @@ fn destroy_all(chosen: &[&Row<'_>], typed: &str, charset: Charset, context: &mut
         }
     }
     let now = context.source.sockets(&PortTargets::need(false))?;
-    let now: BTreeMap<Option<u64>, &Socket> = now.iter().map(|socket| (socket.cookie, socket)).collect();
+    let now: BTreeMap<Option<NonZeroU64>, &Socket> = now.iter().map(|socket| (socket.cookie, socket)).collect();
     for row in destroyed {
         // A connection that was destroyed leaves nothing; what was bound by number stays bound.
         let kept = now.get(&row.socket.cookie).filter(|socket| is_bound(&socket.local));

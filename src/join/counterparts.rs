@@ -283,9 +283,9 @@ mod tests {
         connection(&mut snapshot, own(), "[fe80::1]:50000", "[fe80::2]:5432", 900);
         connection(&mut snapshot, own(), "[fe80::2]:5432", "[fe80::1]:50000", 901);
         let last = snapshot.sockets.len() - 1;
-        snapshot.sockets[last].device = Some("v0".to_owned());
+        snapshot.sockets[last].device = Some("v0".into());
         assert_eq!(peers_of(&snapshot, 900), [None]);
-        snapshot.sockets[last - 1].device = Some("v0".to_owned());
+        snapshot.sockets[last - 1].device = Some("v0".into());
         assert_eq!(peers_of(&snapshot, 900), [Some(901)]);
     }
 

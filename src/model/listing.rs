@@ -179,3 +179,16 @@ impl<'a> Listing<'a> {
         ids.any(|id| Some(id) != first)
     }
 }
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use std::mem::size_of;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_and_its_row_take_no_more_than_232_bytes() {
+        assert!(size_of::<Socket>() <= 160, "{}", size_of::<Socket>());
+        assert!(size_of::<Row<'_>>() <= 72, "{}", size_of::<Row<'_>>());
+    }
+}

@@ -3,6 +3,7 @@
 //! An unknown is an absent value here, never `-`, 0 or an empty text.
 
 mod bind;
+mod device;
 mod event;
 mod executable;
 mod exposure;
@@ -29,6 +30,7 @@ mod traffic;
 mod trust;
 
 pub use bind::{Bind, BindError, Caller, Platform, Reach};
+pub use device::Device;
 pub use event::{
     Act, BindWay, Blocking, Changes, EVENT_SCHEMA, Ended, Event, EventKind, Lost, Observation, Seen, Sighting,
     Watching, Ways,
@@ -59,7 +61,7 @@ pub use shell::shell_word;
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{
     Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Pending, Protocol, Queue, Socket,
-    SocketIdentity, State, Timer, TimerKind,
+    SocketIdentity, State, Timer, TimerKind, Waiting,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
 pub use stages::{Stage, Stages, Stopwatch};

@@ -265,7 +265,7 @@ impl Snapshot {
     ) -> Option<&'a Belonging> {
         // A process may be in another cgroup than the one in which its socket was made (socket activation).
         let of_process = processes.first().and_then(|(_, process)| process.as_ref()?.belonging.as_ref());
-        of_process.or_else(|| self.cgroups.get(&socket.cgroup?))
+        of_process.or_else(|| self.cgroups.get(&socket.cgroup?.get()))
     }
 
     /// Returns the user's name.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Container, Owner, Port, PortRange, Reach, SpaceId, Traffic, Uid};
+use super::{Container, Device, Owner, Port, PortRange, Reach, SpaceId, Traffic, Uid};
 
 /// A transport protocol with port numbers.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
@@ -178,9 +179,24 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// The number of a socket's file in the kernel's sockfs; unique over all namespaces, never 0.
+/// The number of a socket's file in the kernel's sockfs; unique over all namespaces.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Inode(pub u64);
+pub struct Inode(NonZeroU64);
+
+impl Inode {
+    /// Makes an inode of a number; 0 stands for none.
+    pub const fn new(number: u64) -> Option<Inode> {
+        match NonZeroU64::new(number) {
+            Some(number) => Some(Inode(number)),
+            None => None,
+        }
+    }
+
+    /// Returns the number.
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+}
 
 /// A listener's accept queue, in connections.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -198,6 +214,15 @@ pub struct Pending {
     pub unread: u32,
     /// Bytes that were written and that the peer has not acknowledged yet. For UDP the memory that they take up.
     pub unacknowledged: u32,
+}
+
+/// What waits at a socket.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Waiting {
+    /// Connections, at a listener.
+    Connections(Queue),
+    /// Bytes, in the buffers of any other socket.
+    Bytes(Pending),
 }
 
 /// What a timer of TCP waits for.
@@ -333,19 +358,17 @@ pub struct Socket {
     /// Its state; absent if the system does not report it (UDP through the portable backend).
     pub state: Option<State>,
     /// The interface it is bound to, or the scope of a link-local address.
-    pub device: Option<String>,
+    pub device: Option<Device>,
     /// Whether an IPv6 socket refuses IPv4; absent if the system does not report it.
     pub v6only: Option<bool>,
-    /// The accept queue of a listener.
-    pub queue: Option<Queue>,
-    /// What waits in the buffers of any other socket; absent if the system does not report it.
-    pub pending: Option<Pending>,
+    /// What waits at it; absent if nothing can, or the system does not report it.
+    pub waiting: Option<Waiting>,
     /// The inode of its file; absent when the socket has no file, or not any more, and on systems without sockfs.
     pub inode: Option<Inode>,
     /// The user that created it; absent where the kernel does not know (`TIME_WAIT`, `SYN_RECV`).
     pub uid: Option<Uid>,
     /// The kernel's unique number for it since boot.
-    pub cookie: Option<u64>,
+    pub cookie: Option<NonZeroU64>,
     /// Whether the kernel chose its port; absent if the system does not report it.
     pub autobound: Option<bool>,
     /// The timer that runs for a connection of TCP.
@@ -354,7 +377,7 @@ pub struct Socket {
     /// because few ask.
     pub traffic: Option<Box<Traffic>>,
     /// The inode of its cgroup-v2 directory.
-    pub cgroup: Option<u64>,
+    pub cgroup: Option<NonZeroU64>,
     /// Where it leads, for a published port. It is boxed because it is rare.
     pub forward: Option<Box<Forward>>,
     /// The units of systemd that a listener of process 1 is held for.
@@ -364,7 +387,7 @@ pub struct Socket {
 }
 
 /// What stays the same as long as a socket lives: its cookie; where that is not known, its inode and ends, which come near.
-pub type SocketIdentity = (Option<u64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>);
+pub type SocketIdentity = (Option<NonZeroU64>, Option<Inode>, Option<Endpoint>, Option<Endpoint>);
 
 impl Socket {
     /// Identifies the socket, also in a later listing.
@@ -372,6 +395,22 @@ impl Socket {
         match self.cookie {
             Some(cookie) => (Some(cookie), None, None, None),
             None => (None, self.inode, Some(self.local), self.peer),
+        }
+    }
+
+    /// The accept queue of a listener.
+    pub fn queue(&self) -> Option<Queue> {
+        match self.waiting? {
+            Waiting::Connections(queue) => Some(queue),
+            Waiting::Bytes(_) => None,
+        }
+    }
+
+    /// What waits in the buffers of any other socket.
+    pub fn pending(&self) -> Option<Pending> {
+        match self.waiting? {
+            Waiting::Connections(_) => None,
+            Waiting::Bytes(pending) => Some(pending),
         }
     }
 

@@ -228,7 +228,7 @@ mod tests {
     fn a_peer_with_an_interface_is_one_that_is_reached_through_it() {
         let mut socket = crate::testing::snapshot().sockets[1].clone();
         socket.peer = Some(Endpoint::new("fe80::1".parse().unwrap(), 80));
-        socket.device = Some("v0".to_owned());
+        socket.device = Some("v0".into());
         for (peer, matches) in [
             ("fe80::1%v0", true),
             ("[fe80::1%v0]:80", true),

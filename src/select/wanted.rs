@@ -190,7 +190,7 @@ mod tests {
     fn an_interface_narrows_an_address_to_what_is_bound_to_it() {
         let mut snapshot = testing::snapshot();
         let socket = &mut snapshot.sockets[4];
-        (socket.local.address, socket.device) = ("fe80::1".parse().unwrap(), Some("v0".to_owned()));
+        (socket.local.address, socket.device) = ("fe80::1".parse().unwrap(), Some("v0".into()));
         let listing = join::listing(&snapshot, None);
         for (text, is_meant) in [
             ("fe80::1%v0", true),
@@ -212,7 +212,7 @@ mod tests {
             let socket = &mut snapshot.sockets[2];
             socket.local.address = address.parse().unwrap();
             socket.family = if socket.local.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-            (socket.v6only, socket.device) = (Some(v6only), device.map(str::to_owned));
+            (socket.v6only, socket.device) = (Some(v6only), device.map(Into::into));
             let listing = join::listing(&snapshot, None);
             Wanted::new(&target.parse().unwrap(), |_| BTreeSet::new()).falls_to(&listing.rows[2])
         };

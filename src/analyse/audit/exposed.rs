@@ -65,6 +65,8 @@ fn known_as_another(row: &Row<'_>, service: &Service) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::super::testing::Host;
     use super::*;
     use crate::model::{Space, SpaceId, SpaceKind};
@@ -124,7 +126,7 @@ mod tests {
             ..crate::model::Belonging::default()
         };
         let mut host = Host::new().listens("0.0.0.0:6379", "/usr/bin/redis-server", 999);
-        host.last().cgroup = Some(7);
+        host.last().cgroup = NonZeroU64::new(7);
         host.snapshot.cgroups.insert(7, belonging);
         host.is_found_by("exposed-service", "high tcp 0.0.0.0:6379");
     }

@@ -69,7 +69,7 @@ fn joined(mut ranges: Vec<PortRange>) -> Vec<PortRange> {
 pub fn queue<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'a>> {
     let mut findings = Vec::new();
     for row in open.iter().filter(|row| row.socket.state == Some(State::Listen)) {
-        let Some(queue) = row.socket.queue else { continue };
+        let Some(queue) = row.socket.queue() else { continue };
         if u64::from(queue.used) * 5 <= u64::from(queue.limit) * 4 {
             continue;
         }
@@ -97,7 +97,7 @@ pub fn published<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
 #[cfg(test)]
 mod tests {
     use super::super::testing::Host;
-    use crate::model::{Container, Endpoint, Forward, ForwardedBy, Queue, SpaceId};
+    use crate::model::{Container, Endpoint, Forward, ForwardedBy, Queue, SpaceId, Waiting};
 
     #[test]
     fn a_listener_in_the_ephemeral_range_is_found_unless_it_is_reserved() {
@@ -161,7 +161,7 @@ mod tests {
             [(5, 5, true), (4, 5, false), (0, 0, false), (1, 0, true), (103, 128, true), (102, 128, false)]
         {
             let mut host = Host::new().listens("127.0.0.1:8080", "/opt/a", 33);
-            host.last().queue = Some(Queue { used, limit });
+            host.last().waiting = Some(Waiting::Connections(Queue { used, limit }));
             assert_eq!(host.found_by("accept-queue").len(), usize::from(is_found), "{used} of {limit}");
         }
         Host::new().listens("127.0.0.1:8080", "/opt/a", 33).is_clean_for("accept-queue");

@@ -96,7 +96,7 @@ mod tests {
         let apart = Host::new().listens("127.0.0.1:8080", "/opt/a", 33).listens("127.0.0.2:8080", "/opt/b", 33);
         apart.is_clean_for("shared-port");
         let mut devices = Host::new().listens("0.0.0.0:8080", "/opt/a", 33).listens("0.0.0.0:8080", "/opt/b", 33);
-        devices.last().device = Some("eth0".to_owned());
+        devices.last().device = Some("eth0".into());
         devices.is_clean_for("shared-port");
     }
 

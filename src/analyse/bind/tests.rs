@@ -182,7 +182,7 @@ fn what_depends_on_options_that_nobody_tells_is_said_to() {
 #[test]
 fn sockets_of_two_devices_do_not_meet_and_one_without_meets_both() {
     let mut snapshot = testing::snapshot();
-    snapshot.sockets[3].device = Some("lo".to_owned());
+    snapshot.sockets[3].device = Some("lo".into());
     let on = |device: &str| Bind { device: Some(device.to_owned()), ..bind("127.0.0.1", 5432) };
     assert_eq!(judged(&snapshot, &on("tt0"), CALLER, None).0, Answer::Bindable);
     assert_eq!(judged(&snapshot, &on("lo"), CALLER, None).0, Answer::Refused(BindError::InUse));

@@ -34,7 +34,7 @@ pub(super) fn in_the_way<'a>(
         v6only: socket.v6only == Some(true),
         reuseaddr: asked.reuseaddr,
         reuseport: asked.reuseport,
-        device: socket.device.clone(),
+        device: socket.device.as_deref().map(str::to_owned),
         user: asked.user,
         ..Bind::plain(socket.protocol, socket.local.address, socket.local.port)
     };

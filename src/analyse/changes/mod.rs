@@ -9,6 +9,7 @@ mod open;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use crate::model::{
@@ -50,9 +51,9 @@ pub struct Ledger {
     spaces: BTreeMap<SpaceId, Space>,
     users: BTreeMap<Uid, String>,
     /// Sockets that were closed and that a table may still have, by cookie.
-    closed: HashMap<u64, SystemTime>,
+    closed: HashMap<NonZeroU64, SystemTime>,
     /// Sockets that the last table no longer had, by cookie: the kernel's record of their end may still come.
-    missed: HashSet<u64>,
+    missed: HashSet<NonZeroU64>,
     /// Something was lost since the last table.
     has_lost: bool,
 }

@@ -1,6 +1,7 @@
 //! The sockets that are open, found again by cookie, inode or addresses.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::time::SystemTime;
 
 use crate::model::{
@@ -46,7 +47,7 @@ type Ends = (Endpoint, Option<Endpoint>, u64);
 #[derive(Debug, Default)]
 pub(super) struct OpenSockets {
     all: HashMap<u64, Open>,
-    cookies: HashMap<u64, u64>,
+    cookies: HashMap<NonZeroU64, u64>,
     inodes: HashMap<Inode, u64>,
     ports: HashMap<OfPort, BTreeSet<Ends>>,
     next: u64,

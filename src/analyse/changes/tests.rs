@@ -17,8 +17,8 @@ fn socket(local: &str, state: State, cookie: u64, pid: u32) -> Socket {
         family: if local.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 },
         protocol: if state == State::Unconnected { Protocol::Udp } else { Protocol::Tcp },
         state: Some(state),
-        cookie: Some(cookie),
-        inode: Some(Inode(cookie)),
+        cookie: NonZeroU64::new(cookie),
+        inode: Inode::new(cookie),
         uid: Some(Uid(33)),
         owner: Owner::Processes(vec![Holder { pid: Pid(pid), fd: None }].into()),
         ..testing::snapshot().sockets[2].clone()
@@ -51,7 +51,7 @@ fn ledger(sockets: &[&Socket]) -> Ledger {
 
 /// The events in short: what, how it was seen, which socket by its cookie.
 fn told(changes: &Changes) -> Vec<(EventKind, Seen, Option<u64>)> {
-    let cookie = |event: &Event| changes.snapshot.sockets[event.socket?].cookie;
+    let cookie = |event: &Event| Some(changes.snapshot.sockets[event.socket?].cookie?.get());
     changes.events.iter().map(|event| (event.kind, event.seen, cookie(event))).collect()
 }
 
@@ -202,7 +202,7 @@ fn what_was_lost_is_told_by_the_table_that_is_read_again() {
         [(EventKind::Opened, Seen::Poll, Some(3)), (EventKind::Closed, Seen::Poll, Some(2))]
     );
     // A source that sees every bind knows from here on that the kernel chose such a port for a client.
-    let client = Socket { cookie: Some(5), ..unknown };
+    let client = Socket { cookie: NonZeroU64::new(5), ..unknown };
     assert_eq!(told(&ledger.observe(sighted(1100, Seen::Netlink, Act::Closed, &client))), []);
 }
 
@@ -236,7 +236,7 @@ fn more_or_fewer_who_can_reach_a_port_and_another_owner_are_told_by_two_tables()
     let (loopback, any) = (socket("127.0.0.1:80", State::Listen, 1, 811), socket("0.0.0.0:80", State::Listen, 2, 811));
     assert_eq!(compared(&loopback, &any), [EventKind::ExposureWidened]);
     assert_eq!(compared(&any, &loopback), [EventKind::ExposureNarrowed]);
-    let other = Socket { cookie: Some(3), ..socket("0.0.0.0:80", State::Listen, 3, 700) };
+    let other = Socket { cookie: NonZeroU64::new(3), ..socket("0.0.0.0:80", State::Listen, 3, 700) };
     assert_eq!(compared(&any, &other), [EventKind::OwnerChanged]);
     assert_eq!(compared(&any, &any), []);
 }
@@ -249,7 +249,7 @@ fn failed(ledger: &mut Ledger, asked: &Socket, reuseaddr: bool, on_port: Vec<Soc
 /// The sockets that are named where this one could not be bound, by their cookies.
 fn blockers(ledger: &mut Ledger, asked: &Socket, reuseaddr: bool, on_port: Vec<Socket>) -> Vec<u64> {
     let changes = failed(ledger, asked, reuseaddr, on_port);
-    let cookie = |blocking: &Blocking| changes.snapshot.sockets[blocking.socket].cookie.unwrap();
+    let cookie = |blocking: &Blocking| changes.snapshot.sockets[blocking.socket].cookie.unwrap().get();
     changes.events[0].blockers.iter().map(cookie).collect()
 }
 
@@ -276,7 +276,9 @@ fn a_listener_stands_for_its_connections_and_one_that_came_later_was_not_in_the_
     ledger.observe(sighted(900, Seen::Kernel, Act::Bound, &bound));
     let wanted = Socket { cookie: None, ..socket("0.0.0.0:82", State::Bound, 0, 700) };
     assert_eq!(
-        failed(&mut ledger, &wanted, false, vec![Socket { cookie: Some(5), ..bound }]).events[0].blockers.len(),
+        failed(&mut ledger, &wanted, false, vec![Socket { cookie: NonZeroU64::new(5), ..bound }]).events[0]
+            .blockers
+            .len(),
         1
     );
     let elsewhere = Socket { cookie: None, ..socket("0.0.0.0:81", State::Bound, 0, 700) };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::analyse::audit::holders::exe;
-use crate::model::{Exposure, Family, Nobody, Owner, Pid, Process, Row, SocketSource};
+use crate::model::{Device, Exposure, Family, Nobody, Owner, Pid, Process, Row, SocketSource};
 
 /// Who holds a listener, as far as a restart leaves it the same. What is not known is absent.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -28,7 +28,7 @@ pub(super) struct Door {
     /// Over which family; absent for loopback, since a peer that has one of them there has the other.
     family: Option<Family>,
     /// The only interface through which they come.
-    device: Option<String>,
+    device: Option<Device>,
 }
 
 impl Door {

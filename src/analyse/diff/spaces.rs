@@ -289,7 +289,7 @@ mod tests {
 
     /// The same with a socket in this space.
     fn with_socket(mut snapshot: Snapshot, space: u64, inode: u64) -> Snapshot {
-        let socket = Socket { space: SpaceId(space), inode: Some(Inode(inode)), ..snapshot.sockets[3].clone() };
+        let socket = Socket { space: SpaceId(space), inode: Inode::new(inode), ..snapshot.sockets[3].clone() };
         assert_eq!((socket.state, &socket.owner), (Some(State::Listen), &snapshot.sockets[3].owner));
         snapshot.sockets.push(Socket { owner: Owner::Processes(Vec::new().into()), ..socket });
         snapshot

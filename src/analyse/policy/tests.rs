@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 use super::*;
 use crate::analyse::audit::testing::Host;
@@ -57,7 +58,7 @@ fn what_no_rule_names_is_a_violation_only_where_the_default_denies() {
 #[test]
 fn each_key_decides_by_its_own_fact() {
     let mut host = nginx();
-    host.last().cgroup = Some(7);
+    host.last().cgroup = NonZeroU64::new(7);
     let container = Container {
         name: Some("web".to_owned()),
         origin: crate::model::Origin::Kernel,
@@ -108,7 +109,7 @@ fn a_unit_container_or_space_that_only_its_process_names_allows_nothing_and_may_
     for origin in [crate::model::Origin::Claim, crate::model::Origin::Manager] {
         let is_proved = origin.decides();
         let mut host = nginx();
-        host.last().cgroup = Some(7);
+        host.last().cgroup = NonZeroU64::new(7);
         let container = Container { origin, ..Container::of_id(crate::model::Runtime::Docker, "web".to_owned()) };
         let unit = Some("nginx.service".to_owned());
         let belonging = Belonging { unit, container: Some(container), origin, ..Belonging::default() };

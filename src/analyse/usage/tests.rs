@@ -1,7 +1,7 @@
 //! What is counted of a port space, and which shares are above a limit.
 
 use super::*;
-use crate::model::{Endpoint, Owner, Snapshot, Socket, Timer, TimerKind};
+use crate::model::{Endpoint, Owner, Snapshot, Socket, Timer, TimerKind, Waiting};
 use crate::{join, testing};
 
 fn client(snapshot: &Snapshot, local: &str, peer: &str, state: State) -> Socket {
@@ -10,7 +10,7 @@ fn client(snapshot: &Snapshot, local: &str, peer: &str, state: State) -> Socket 
         Endpoint::new(end.ip(), end.port())
     };
     let (local, peer) = (end(local), Some(end(peer)));
-    Socket { local, peer, state: Some(state), queue: None, ..snapshot.sockets[1].clone() }
+    Socket { local, peer, state: Some(state), waiting: None, ..snapshot.sockets[1].clone() }
 }
 
 fn measured(snapshot: &Snapshot, check: impl Fn(&SpaceUsage<'_>)) {
@@ -121,11 +121,11 @@ fn the_same_address_of_two_links_is_two_destinations() {
     for (number, device) in [(41002, "v0"), (41003, "v0"), (41002, "v1")] {
         let local = format!("[fe80::1]:{number}");
         let mut socket = client(&snapshot, &local, "[fe80::9]:443", State::Established);
-        socket.device = Some(device.to_owned());
+        socket.device = Some(device.into());
         snapshot.sockets.push(socket);
     }
     let mut bound = client(&snapshot, "192.0.2.7:41004", "203.0.113.9:443", State::Established);
-    bound.device = Some("v0".to_owned());
+    bound.device = Some("v0".into());
     snapshot.sockets.push(bound);
     measured(&snapshot, |space| {
         let of = |peer: &str| -> Vec<(Option<&str>, usize)> {
@@ -154,7 +154,7 @@ fn without_a_known_range_nothing_is_called_full() {
 fn the_fullest_queue_comes_first_and_an_impossible_limit_is_full() {
     let mut snapshot = testing::snapshot();
     for (index, used, limit) in [(2, 3, 4), (3, 0, 128), (4, 1, 0)] {
-        snapshot.sockets[index].queue = Some(Queue { used, limit });
+        snapshot.sockets[index].waiting = Some(Waiting::Connections(Queue { used, limit }));
     }
     measured(&snapshot, |space| {
         let used: Vec<u32> = space.queues.iter().map(|queue| queue.queue.used).collect();

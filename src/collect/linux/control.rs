@@ -69,7 +69,7 @@ impl ProcessHandle {
         };
         for name in names(table.as_fd())? {
             let Ok(link) = readlinkat(&table, name.as_str(), Vec::new()) else { continue };
-            if socket_inode(link.to_bytes()) == Some(inode.0) {
+            if socket_inode(link.to_bytes()) == Some(inode.get()) {
                 return Ok(true);
             }
         }
@@ -278,7 +278,7 @@ mod tests {
     fn listener() -> (TcpListener, Socket) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         // Another socket may have the same port at another address.
-        let inode = Some(Inode(rustix::fs::fstat(&listener).unwrap().st_ino));
+        let inode = Inode::new(rustix::fs::fstat(&listener).unwrap().st_ino);
         let need = Need { protocols: vec![Protocol::Tcp], states: Some(vec![State::Listen]), ..Need::default() };
         let sockets = crate::collect::linux::sockets(&need).unwrap();
         (listener, sockets.into_iter().find(|socket| socket.inode == inode).unwrap())

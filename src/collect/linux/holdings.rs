@@ -1,6 +1,7 @@
 //! What sockets name: the processes that hold them, and the cgroups and users that made them.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroU64;
 
 use crate::model::{Holder, Inode, Pid, Protocol, Socket, State, Uid};
 use crate::parallel;
@@ -51,7 +52,7 @@ impl Holdings {
                 held.proofs.extend(fd.zip(socket.inode));
             }
         }
-        self.cgroups.extend(socket.cgroup);
+        self.cgroups.extend(socket.cgroup.map(NonZeroU64::get));
         self.users.extend(socket.uid);
     }
 

@@ -1,10 +1,11 @@
 //! One row of the kernel's socket tables, however it was read, and what it means.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 use crate::model::{
     Endpoint, Family, HiddenBecause, Inode, Nobody, Owner, Pending, Protocol, Queue, Socket, SpaceId, State, Timer,
-    TimerKind, Traffic, Uid,
+    TimerKind, Traffic, Uid, Waiting,
 };
 
 /// A row as the kernel states it.
@@ -23,7 +24,7 @@ pub struct KernelSocket {
     /// The index of the interface that it is bound to; 0 for none.
     pub interface: u32,
     /// The kernel's unique number for it; `/proc/net` does not have it.
-    pub cookie: Option<u64>,
+    pub cookie: Option<NonZeroU64>,
     /// The user that made it; 0 where the kernel has none.
     pub uid: u32,
     /// The number of its file; 0 without one.
@@ -41,7 +42,7 @@ pub struct KernelSocket {
     /// Whether it refuses IPv4; known for IPv6 listeners and unconnected sockets, and through netlink only.
     pub v6only: Option<bool>,
     /// The inode of its cgroup-v2 directory.
-    pub cgroup: Option<u64>,
+    pub cgroup: Option<NonZeroU64>,
     /// What it has carried, where that was asked for.
     pub traffic: Option<Box<Traffic>>,
 }
@@ -57,14 +58,10 @@ impl KernelSocket {
             local: self.local,
             peer: Some(self.peer).filter(|_| self.has_peer()),
             state: Some(state),
-            device: Some(self.interface).filter(|index| *index != 0).map(|index| index.to_string()),
+            device: Some(self.interface).filter(|index| *index != 0).map(|index| index.to_string().into()),
             v6only: self.v6only,
-            queue: (state == State::Listen && self.has_queue())
-                .then_some(Queue { used: self.receive_queue, limit: self.send_queue }),
-            pending: self
-                .has_buffers(state)
-                .then_some(Pending { unread: self.receive_queue, unacknowledged: self.send_queue }),
-            inode: Some(Inode(self.inode)).filter(|inode| inode.0 != 0),
+            waiting: self.waiting(state),
+            inode: Inode::new(self.inode),
             uid: Some(Uid(self.uid)).filter(|_| self.knows_uid(state)),
             cookie: self.cookie,
             autobound: None,
@@ -113,6 +110,16 @@ impl KernelSocket {
         (self.protocol == Protocol::Tcp).then_some(Timer { kind, retries: self.retries, left_ms: self.expires })
     }
 
+    /// Only netlink reports a listener's queue; `/proc/net` does not have its limit.
+    fn waiting(&self, state: State) -> Option<Waiting> {
+        let (received, sent) = (self.receive_queue, self.send_queue);
+        match state {
+            State::Listen if self.cookie.is_some() => Some(Waiting::Connections(Queue { used: received, limit: sent })),
+            _ if self.has_buffers(state) => Some(Waiting::Bytes(Pending { unread: received, unacknowledged: sent })),
+            _ => None,
+        }
+    }
+
     /// What is over, and what is not established yet, has no buffers.
     fn has_buffers(&self, state: State) -> bool {
         match state {
@@ -131,11 +138,6 @@ impl KernelSocket {
     /// Only a connection carries anything; the state of one that has just ended does not tell it from others.
     fn carries(&self) -> bool {
         self.protocol == Protocol::Tcp && self.peer.port.get() != 0
-    }
-
-    /// Only netlink reports a listener's queue; `/proc/net` does not have its limit.
-    fn has_queue(&self) -> bool {
-        self.cookie.is_some()
     }
 
     /// A connection that is being established or has ended belongs to no socket, and its uid reads as 0.

@@ -62,7 +62,7 @@ pub fn still_holds(directory: BorrowedFd<'_>, held: &[(u32, Inode)]) -> bool {
     let mut compared = false;
     for (fd, inode) in held {
         let Some(link) = link(directory, &format!("fd/{fd}")) else { continue };
-        if socket_inode(link.as_bytes()) == Some(inode.0) {
+        if socket_inode(link.as_bytes()) == Some(inode.get()) {
             return true;
         }
         compared = true;
@@ -223,8 +223,8 @@ mod tests {
         let fd = u32::try_from(listener.as_raw_fd()).unwrap();
         let inode = std::fs::metadata(format!("/proc/self/fd/{fd}")).unwrap().ino();
         let own = open_process(Pid(std::process::id())).unwrap();
-        assert!(still_holds(own.as_fd(), &[(fd, Inode(inode))]));
-        assert!(!still_holds(own.as_fd(), &[(fd, Inode(inode + 1))]), "another socket in its place");
+        assert!(still_holds(own.as_fd(), &[(fd, Inode::new(inode).unwrap())]));
+        assert!(!still_holds(own.as_fd(), &[(fd, Inode::new(inode + 1).unwrap())]), "another socket in its place");
         let mut ended = std::process::Command::new("true").spawn().unwrap();
         let handle = open_process(Pid(ended.id())).unwrap();
         ended.wait().unwrap();

@@ -1,6 +1,7 @@
 //! The socket tables of one port space, by netlink where that is possible.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
 use rustix::net::netdevice;
@@ -70,7 +71,7 @@ impl Tables {
     /// Lists these sockets as they are now; none if the namespace no longer exists.
     pub fn again(&mut self, sockets: &[Socket], need: &Need) -> Result<Vec<Socket>, CollectError> {
         let need = need.narrowed_to(sockets);
-        let cookies: BTreeSet<Option<u64>> = sockets.iter().map(|socket| socket.cookie).collect();
+        let cookies: BTreeSet<Option<NonZeroU64>> = sockets.iter().map(|socket| socket.cookie).collect();
         let wants = |entry: &KernelSocket| cookies.contains(&entry.cookie);
         let ports: BTreeSet<Port> = sockets.iter().map(|socket| socket.local.port).collect();
         // The kernel reports one port much faster than a large table.
@@ -145,7 +146,7 @@ impl Tables {
         let chosen_by_kernel = self.chosen_by_kernel(need, sockets);
         for socket in sockets {
             if let Some(device) = &mut socket.device {
-                *device = name_of(&mut self.devices, &self.netlink, device);
+                *device = name_of(&mut self.devices, &self.netlink, device).into();
             }
             if socket.protocol.is_datagram() {
                 socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
@@ -164,7 +165,7 @@ impl Tables {
     }
 
     /// The cookies of those UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
-    fn chosen_by_kernel(&mut self, need: &Need, sockets: &[Socket]) -> BTreeSet<u64> {
+    fn chosen_by_kernel(&mut self, need: &Need, sockets: &[Socket]) -> BTreeSet<NonZeroU64> {
         let mut chosen = Vec::new();
         let Ok(netlink) = &mut self.netlink else { return BTreeSet::new() };
         for (protocol, family) in
@@ -290,7 +291,7 @@ fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
 /// Removes sockets that appear twice, as they may in a dump of a table that changes. Cookies are unique; inodes and
 /// addresses are not.
 fn without_repeats(sockets: &mut Vec<Socket>) {
-    let mut cookies: Vec<u64> = sockets.iter().filter_map(|socket| socket.cookie).collect();
+    let mut cookies: Vec<NonZeroU64> = sockets.iter().filter_map(|socket| socket.cookie).collect();
     cookies.sort_unstable();
     if cookies.windows(2).any(|pair| pair[0] == pair[1]) {
         let mut seen = BTreeSet::new();

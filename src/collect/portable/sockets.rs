@@ -75,10 +75,9 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Found {
         state,
         device: None,
         v6only: None,
-        queue: None,
-        pending: None,
+        waiting: None,
         traffic: None,
-        inode: inode.map(Inode),
+        inode,
         uid: uid.filter(|_| kernel_knows_uid).map(Uid),
         cookie: None,
         autobound: None,
@@ -94,14 +93,14 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Found {
     Found { socket, pids }
 }
 
-/// The uid, and the inode unless it is 0: a socket without a file.
+/// The uid and the inode.
 #[cfg(target_os = "linux")]
-fn of_linux(info: &SocketInfo) -> (Option<u32>, Option<u64>) {
-    (Some(info.uid), Some(u64::from(info.inode)).filter(|inode| *inode != 0))
+fn of_linux(info: &SocketInfo) -> (Option<u32>, Option<Inode>) {
+    (Some(info.uid), Inode::new(u64::from(info.inode)))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn of_linux(_: &SocketInfo) -> (Option<u32>, Option<u64>) {
+fn of_linux(_: &SocketInfo) -> (Option<u32>, Option<Inode>) {
     (None, None)
 }
 

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use super::document as saved;
 use super::reachability::reachability;
 use crate::model::{
-    Activation, Backend, Belonging, Container, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, HiddenBecause,
-    Holder, Host, Inode, Nobody, Origin, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process, Project,
-    ProjectSource, Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket, SocketSource, Space,
-    SpaceId, SpaceKind, Stages, State, TimeWaitReuse, Timer, TimerKind, Traffic, Uid,
+    Activation, Backend, Belonging, Container, Device, Endpoint, Family, Forward, ForwardTarget, ForwardedBy,
+    HiddenBecause, Holder, Host, Inode, Nobody, Origin, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process,
+    Project, ProjectSource, Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket,
+    SocketSource, Space, SpaceId, SpaceKind, Stages, State, TimeWaitReuse, Timer, TimerKind, Traffic, Uid, Waiting,
 };
 
 /// Finds the value with that name; otherwise returns what was expected.
@@ -129,20 +130,20 @@ type Vouched = (String, Origin);
 /// Makes up numbers for cgroups, because a report names what a socket belongs to without the number of the cgroup.
 #[derive(Default)]
 struct Cgroups {
-    known: HashMap<(Option<Vouched>, Option<Vouched>), u64>,
+    known: HashMap<(Option<Vouched>, Option<Vouched>), NonZeroU64>,
     found: BTreeMap<u64, Belonging>,
 }
 
 impl Cgroups {
-    fn number_of(&mut self, belonging: Belonging) -> Option<u64> {
+    fn number_of(&mut self, belonging: Belonging) -> Option<NonZeroU64> {
         let container = belonging.container.as_ref().map(|container| (container.id.clone(), container.origin));
         let key = (belonging.unit.clone().map(|unit| (unit, belonging.origin)), container);
         if key == (None, None) {
             return None;
         }
-        let next = self.known.len() as u64 + 1;
+        let next = NonZeroU64::MIN.saturating_add(self.known.len() as u64);
         let number = *self.known.entry(key).or_insert(next);
-        self.found.entry(number).or_insert(belonging);
+        self.found.entry(number.get()).or_insert(belonging);
         Some(number)
     }
 }
@@ -213,6 +214,9 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         retries: 0,
         left_ms: u32::try_from(left).unwrap_or(u32::MAX),
     });
+    let queue = socket.queue.map(|queue| Queue { used: queue.used, limit: queue.limit });
+    let pending =
+        socket.pending.map(|pending| Pending { unread: pending.unread, unacknowledged: pending.unacknowledged });
     let timer = socket.timer.as_ref().map(timer).transpose()?.or(older);
     Ok(Socket {
         space: SpaceId(socket.space),
@@ -221,15 +225,12 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         local: endpoint(&socket.local),
         peer: socket.peer.as_ref().map(endpoint),
         state: socket.state.map(|state| named(&State::ALL, State::name, &state, "state")).transpose()?,
-        device: socket.device,
+        device: socket.device.map(Device::from),
         v6only: socket.v6only,
-        queue: socket.queue.map(|queue| Queue { used: queue.used, limit: queue.limit }),
-        pending: socket
-            .pending
-            .map(|pending| Pending { unread: pending.unread, unacknowledged: pending.unacknowledged }),
-        inode: socket.inode.map(Inode),
+        waiting: queue.map(Waiting::Connections).or(pending.map(Waiting::Bytes)),
+        inode: socket.inode.and_then(Inode::new),
         uid: socket.uid.map(Uid),
-        cookie: socket.cookie,
+        cookie: socket.cookie.and_then(NonZeroU64::new),
         autobound: socket.autobound,
         traffic: socket.traffic.as_ref().map(traffic).map(Box::new),
         timer,

@@ -178,6 +178,16 @@ mod tests {
     }
 
     #[test]
+    fn a_zero_which_no_socket_has_as_its_number_is_read_as_unknown() {
+        let mut report: serde_json::Value = serde_json::from_str(&written(&testing::snapshot())).unwrap();
+        for socket in report["sockets"].as_array_mut().unwrap() {
+            (socket["inode"], socket["cookie"]) = (0.into(), 0.into());
+        }
+        let read = parse(report.to_string().as_bytes()).unwrap();
+        assert!(read.sockets.iter().all(|socket| (socket.inode, socket.cookie) == (None, None)));
+    }
+
+    #[test]
     fn fields_of_a_later_version_are_passed_over() {
         let text = written(&testing::snapshot()).replacen("{\"schema\"", "{\"later\":[1,{}],\"schema\"", 1);
         assert!(parse(text.as_bytes()).is_ok());

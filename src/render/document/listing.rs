@@ -3,11 +3,12 @@
 //! `portscope schema` prints its JSON Schema; the doc comments below are its descriptions.
 
 use std::io;
+use std::num::NonZeroU64;
 
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::model::{Endpoint, Listing, Row, Service, Uid};
+use crate::model::{Endpoint, Inode, Listing, Row, Service, Uid};
 use crate::render::document::envelope::Envelope;
 use crate::render::document::flow::{self, PendingReport, QueueReport, TimerReport, TrafficReport};
 use crate::render::document::forward::{ForwardReport, ReachabilityReport, forward, reachability};
@@ -229,12 +230,12 @@ fn owned<'a, Owner>(row: &'a Row<'a>, owner: Owner, peer_owner: Option<Owner>) -
         exposure: row.exposure.name(),
         device: socket.device.as_deref(),
         v6only: socket.v6only,
-        queue: socket.queue.map(flow::queue),
-        pending: socket.pending.map(flow::pending),
-        inode: socket.inode.map(|inode| inode.0),
+        queue: socket.queue().map(flow::queue),
+        pending: socket.pending().map(flow::pending),
+        inode: socket.inode.map(Inode::get),
         uid: socket.uid.map(|Uid(uid)| uid),
         user: row.user(),
-        cookie: socket.cookie,
+        cookie: socket.cookie.map(NonZeroU64::get),
         autobound: socket.autobound,
         traffic: socket.traffic.as_deref().map(flow::traffic),
         timer: socket.timer.map(flow::timer),
@@ -277,7 +278,7 @@ mod tests {
         let unit = Belonging { unit: Some("other.service".to_owned()), ..Belonging::default() };
         snapshot.cgroups.insert(77, unit);
         let held = snapshot.sockets.iter().find(|socket| socket.owner.holders().len() == 1).unwrap().clone();
-        for (fd, cgroup) in [(Some(7), held.cgroup), (None, held.cgroup), (Some(8), Some(77))] {
+        for (fd, cgroup) in [(Some(7), held.cgroup), (None, held.cgroup), (Some(8), NonZeroU64::new(77))] {
             let owner = Owner::Processes(vec![Holder { fd, ..held.owner.holders()[0] }].into());
             snapshot.sockets.push(Socket { cgroup, owner, ..held.clone() });
         }

@@ -139,13 +139,13 @@ mod tests {
     use super::*;
     use crate::analyse::health::of_usage;
     use crate::analyse::usage::usage;
-    use crate::model::Queue;
+    use crate::model::{Queue, Waiting};
     use crate::{join, testing};
 
     #[test]
     fn the_line_of_a_full_queue_has_the_numbers_and_their_limits() {
         let mut snapshot = testing::snapshot();
-        snapshot.sockets[2].queue = Some(Queue { used: 9, limit: 10 });
+        snapshot.sockets[2].waiting = Some(Waiting::Connections(Queue { used: 9, limit: 10 }));
         let listing = join::listing(&snapshot, None);
         let spaces = usage(&listing);
         let limits = Limits { warning: 0.8, critical: 0.95 };

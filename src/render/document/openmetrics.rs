@@ -176,7 +176,7 @@ mod tests {
     use super::*;
     use crate::analyse::metrics::metrics;
     use crate::analyse::usage::usage;
-    use crate::model::Queue;
+    use crate::model::{Queue, Waiting};
     use crate::{join, testing};
 
     fn text_of(snapshot: &Snapshot, took: Option<Duration>) -> String {
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn families_and_samples_stand_in_one_order() {
         let mut snapshot = testing::snapshot();
-        snapshot.sockets[3].queue = Some(Queue { used: 1, limit: 4 });
+        snapshot.sockets[3].waiting = Some(Waiting::Connections(Queue { used: 1, limit: 4 }));
         let text = text_of(&snapshot, Some(Duration::from_millis(1500)));
         let samples: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         insta::assert_snapshot!(samples.join("\n"), @r#"

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::OnceLock;
 
 use compact_str::ToCompactString;
@@ -16,7 +17,7 @@ pub struct OwnerTexts(HashMap<Pid, OnceLock<OwnerText>>);
 
 /// A process as the only holder of a socket that was made in this cgroup.
 struct OwnerText {
-    cgroup: Option<u64>,
+    cgroup: Option<NonZeroU64>,
     before_descriptor: Vec<u8>,
     after_descriptor: Vec<u8>,
 }
@@ -88,7 +89,7 @@ impl OwnerTexts {
 /// The last owner that is no process. To a user who may look into no process, thousands of sockets in a row have the same.
 #[derive(Default)]
 pub struct HiddenOwner {
-    of: Option<(Owner, Option<u64>, bool)>,
+    of: Option<(Owner, Option<NonZeroU64>, bool)>,
     text: Vec<u8>,
 }
 
@@ -113,7 +114,7 @@ impl HiddenOwner {
 
 impl OwnerText {
     /// In front of the descriptors there are only words of this program and a number.
-    fn split(cgroup: Option<u64>, mut whole: Vec<u8>) -> OwnerText {
+    fn split(cgroup: Option<NonZeroU64>, mut whole: Vec<u8>) -> OwnerText {
         let find = |part: &[u8], from: usize| Some(whole[from..].windows(part.len()).position(|at| at == part)? + from);
         let place = find(b"\"fd\":", 0).and_then(|start| Some((start, find(b"]", start)? + 1)));
         let (start, end) = place.unwrap_or((whole.len(), whole.len()));

@@ -283,7 +283,7 @@ fn write_queues(out: &mut dyn Write, space: &SpaceUsage<'_>, options: UsageOptio
 mod tests {
     use super::*;
     use crate::analyse::usage::usage;
-    use crate::model::{Queue, State};
+    use crate::model::{Queue, State, Waiting};
     use crate::render::words::usage::MARKED_ABOVE;
     use crate::{join, testing};
 
@@ -293,8 +293,8 @@ mod tests {
         snapshot.spaces[0].listen_overflows = Some(7);
         snapshot.sockets[1].local.port = crate::model::Port::new(40_001);
         snapshot.sockets[1].state = Some(State::Established);
-        snapshot.sockets[3].queue = Some(Queue { used: 120, limit: 128 });
-        snapshot.sockets[4].queue = Some(Queue { used: 0, limit: 128 });
+        snapshot.sockets[3].waiting = Some(Waiting::Connections(Queue { used: 120, limit: 128 }));
+        snapshot.sockets[4].waiting = Some(Waiting::Connections(Queue { used: 0, limit: 128 }));
         let listing = join::listing(&snapshot, None);
         let style = Style { color: false, charset, width };
         let mut text = Vec::new();

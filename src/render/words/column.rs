@@ -299,18 +299,18 @@ impl Column {
             Column::Exposure => plain(row.exposure.name()),
             Column::Family => plain(socket.family.name()),
             Column::Device => socket.device.as_deref().map(|device| Text::of(device, charset)),
-            Column::Queue => socket.queue.map(|queue| Text::plain(format_compact!("{}/{}", queue.used, queue.limit))),
+            Column::Queue => socket.queue().map(|queue| Text::plain(format_compact!("{}/{}", queue.used, queue.limit))),
             Column::RecvQueue => {
-                let of_listener = || socket.queue.map(|queue| queue.used);
-                socket.pending.map(|pending| pending.unread).or_else(of_listener).map(number)
+                let of_listener = || socket.queue().map(|queue| queue.used);
+                socket.pending().map(|pending| pending.unread).or_else(of_listener).map(number)
             }
             Column::SendQueue => {
-                let of_listener = || socket.queue.map(|queue| queue.limit);
-                socket.pending.map(|pending| pending.unacknowledged).or_else(of_listener).map(number)
+                let of_listener = || socket.queue().map(|queue| queue.limit);
+                socket.pending().map(|pending| pending.unacknowledged).or_else(of_listener).map(number)
             }
             Column::Timer => socket.timer.map(|timer| Text::plain(value::timer(timer))),
             Column::Fd => list(socket.owner.holders().iter().map(descriptor)),
-            Column::Inode => socket.inode.map(|inode| Text::plain(inode.0.to_compact_string())),
+            Column::Inode => socket.inode.map(|inode| Text::plain(inode.get().to_compact_string())),
             Column::Uid => socket.uid.map(|Uid(uid)| number(uid)),
             Column::Exe => foremost(row)?.exe.as_deref().map(|path: &Path| Text::of_os(path.as_os_str(), charset)),
             Column::Started => foremost(row)?.started_at.map(|time| Text::plain(time::rfc3339(time))),

@@ -97,7 +97,7 @@ fn in_full(row: &Row<'_>, process: Option<&Process>, listing: &Listing<'_>, char
 fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
     let mut facts: Vec<Fact> = Vec::new();
     for open in &holding.open {
-        facts.extend(open.socket.queue.map(|queue| {
+        facts.extend(open.socket.queue().map(|queue| {
             let is_one_of_many = holding.open.len() > 1;
             let place =
                 if is_one_of_many { format!(" at {}", socket::answering(open, charset)) } else { String::new() };

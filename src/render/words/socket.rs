@@ -111,7 +111,7 @@ mod tests {
         let mut snapshot = testing::snapshot();
         for (index, address) in [(1, "fe80::1"), (2, "0.0.0.0"), (4, "fe80::1")] {
             let socket = &mut snapshot.sockets[index];
-            (socket.local.address, socket.device) = (address.parse().unwrap(), Some("v0".to_owned()));
+            (socket.local.address, socket.device) = (address.parse().unwrap(), Some("v0".into()));
         }
         snapshot.sockets[1].peer = Some(Endpoint::new("fe80::2".parse().unwrap(), 4000));
         let listing = join::listing(&snapshot, None);

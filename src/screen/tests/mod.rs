@@ -6,6 +6,7 @@ mod keys;
 mod picture;
 mod traffic;
 
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ratatui::Terminal;
@@ -182,6 +183,6 @@ fn listener(port: u16) -> Socket {
     let is_listener = |socket: &Socket| socket.state == Some(SocketState::Listen);
     let mut socket = testing::snapshot().sockets.into_iter().find(is_listener).unwrap();
     socket.local.port = Port::new(port);
-    socket.cookie = Some(u64::from(port));
+    socket.cookie = NonZeroU64::new(u64::from(port));
     socket
 }

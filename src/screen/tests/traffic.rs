@@ -1,5 +1,7 @@
 //! What connections carry: rates as differences, their sums, and connections that end between two tables.
 
+use std::num::NonZeroU64;
+
 use super::*;
 use crate::model::{Endpoint, Holder, Owner, Pid, Rate, Traffic};
 
@@ -14,7 +16,7 @@ fn connection(cookie: u64, received: u64, sent: u64) -> Socket {
         local: Endpoint::new(address, SERVER),
         peer,
         state: Some(SocketState::Established),
-        cookie: Some(cookie),
+        cookie: NonZeroU64::new(cookie),
         traffic: Some(Box::new(traffic)),
         ..listener(SERVER)
     }
@@ -107,7 +109,7 @@ fn of_two_listeners_on_one_end_each_has_the_connections_of_its_process() {
         let mut table =
             table(second, &[held_by(connection(1, bytes, 0), 811), held_by(connection(2, 2 * bytes, 0), 700)]);
         table.sockets[0] = held_by(listener(SERVER), 811);
-        table.sockets.push(Socket { cookie: Some(9), ..held_by(listener(SERVER), 700) });
+        table.sockets.push(Socket { cookie: NonZeroU64::new(9), ..held_by(listener(SERVER), 700) });
         for socket in &mut table.sockets {
             socket.local.address = "127.0.0.1".parse().unwrap();
         }
@@ -131,12 +133,12 @@ fn the_busiest_come_first_and_without_traffic_nothing_is_left_of_it() {
     while scene.state.message().is_none() || !is_by_traffic(&scene) {
         scene.press(&[Key::Char('s')]);
     }
-    let busiest: Vec<u64> = scene.state.laid.lines.iter().filter_map(|line| line.id.2.0).collect();
+    let busiest: Vec<u64> = scene.state.laid.lines.iter().filter_map(|line| line.id.2.0).map(NonZeroU64::get).collect();
     assert_eq!(busiest, [u64::from(SERVER), 2, 1]);
     assert_eq!(scene.press(&[Key::Char('b')]), Some(Act::Traffic(false)));
     let frame = scene.frame(200, 24);
     assert!(!frame.contains("/s") && !frame.contains(" RX"), "{frame}");
-    assert_eq!(scene.state.laid.lines[0].id.2.0, Some(u64::from(SERVER)));
+    assert_eq!(scene.state.laid.lines[0].id.2.0, NonZeroU64::new(u64::from(SERVER)));
 }
 
 #[test]

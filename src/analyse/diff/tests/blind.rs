@@ -85,7 +85,7 @@ fn a_device_that_one_side_cannot_tell_widens_and_narrows_nothing() {
     let further = |address: &str, device: Option<&str>| {
         let mut snapshot = with_further();
         let socket = snapshot.sockets.iter_mut().find(|socket| socket.space == SpaceId(7)).unwrap();
-        (socket.local.address, socket.device) = (address.parse().unwrap(), device.map(str::to_owned));
+        (socket.local.address, socket.device) = (address.parse().unwrap(), device.map(Into::into));
         snapshot
     };
     let for_lo = further("0.0.0.0", Some("lo"));
@@ -161,7 +161,7 @@ fn sockets_of_spaces_that_cannot_be_told_apart_are_left_out_and_said() {
     let mut after = as_text(before.clone());
     (after.spaces[1].id, after.spaces[1].label) = (SpaceId(107), "red".to_owned());
     after.sockets.retain(|socket| socket.space != SpaceId(7));
-    let socket = Socket { space: SpaceId(107), inode: Some(crate::model::Inode(9)), ..before.sockets[3].clone() };
+    let socket = Socket { space: SpaceId(107), inode: crate::model::Inode::new(9), ..before.sockets[3].clone() };
     after.sockets.push(socket);
     let diff = diff_of(&before, &after);
     let unsure = [Doubt::SpacesUnsure(Which::Before, 1), Doubt::SpacesUnsure(Which::After, 1)];

@@ -3,6 +3,8 @@
 mod blind;
 mod random;
 
+use std::num::NonZeroU64;
+
 use super::*;
 use crate::join;
 use crate::model::{
@@ -123,7 +125,7 @@ fn a_service_that_systemd_starts_on_demand_has_the_same_owner_before_and_after()
     let unit = |name: &str| {
         let mut started = with(5432, |socket| {
             held(socket, &[1, 700]);
-            socket.cgroup = Some(9);
+            socket.cgroup = NonZeroU64::new(9);
         });
         started.processes.insert(Pid(1), Process { pid: Pid(1), ..systemd() });
         started.cgroups.insert(9, Belonging { unit: Some(name.to_owned()), ..Belonging::default() });
@@ -174,7 +176,7 @@ fn whoever_can_reach_a_listener_by_more_or_fewer_ways_is_a_change_of_exposure() 
         with(443, |socket| {
             socket.local.address = address.parse().unwrap();
             socket.family = if socket.local.address.is_ipv4() { Family::Ipv4 } else { Family::Ipv6 };
-            (socket.v6only, socket.device) = (v6only, device.map(str::to_owned));
+            (socket.v6only, socket.device) = (v6only, device.map(Into::into));
         })
     };
     let only_ipv6 = bound("::", Some(true), None);

@@ -67,7 +67,7 @@ fn happen(snapshot: &mut Snapshot, index: usize, event: Event) {
         }
         Event::IsHidden => socket.owner = Owner::Hidden(HiddenBecause::Permission),
         Event::ConnectsElsewhere => socket.peer = Some(Endpoint::new("192.0.2.77".parse().unwrap(), 7)),
-        Event::IsForDevice => socket.device = Some("lo".to_owned()),
+        Event::IsForDevice => socket.device = Some("lo".into()),
         Event::IsChosenByKernel => {
             (socket.protocol, socket.state, socket.autobound) = (Protocol::Udp, None, Some(true));
         }

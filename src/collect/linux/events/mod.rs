@@ -222,7 +222,7 @@ impl Events for Live {
         // In this order: what was opened before a notice or a table was made is taken after it, and told before it.
         let look = self.poller.take().transpose()?;
         let (mut notices, mut lost) = self.reader.as_ref().map(Reader::take).unwrap_or_default();
-        notices.retain(|notice| !notice.socket.cookie.is_some_and(probe::is_own));
+        notices.retain(|notice| !notice.socket.cookie.is_some_and(|cookie| probe::is_own(cookie.get())));
         let connections: Vec<Socket> = notices.iter().filter(|_| self.traffic).filter_map(Notice::carried).collect();
         let ended = Ended { connections, lost: if self.traffic { lost.tcp } else { 0 } };
         if self.kernel.is_some() {
@@ -322,7 +322,7 @@ mod tests {
                     let closed = |sighting: &&Sighting| sighting.act == Act::Closed && sighting.seen == Seen::Netlink;
                     let cookies: Vec<_> =
                         sightings.iter().filter(closed).map(|sighting| sighting.socket.cookie).collect();
-                    assert!(!cookies.iter().flatten().any(|cookie| probe::is_own(*cookie)));
+                    assert!(!cookies.iter().flatten().any(|cookie| probe::is_own(cookie.get())));
                     !cookies.is_empty()
                 }
                 _ => false,

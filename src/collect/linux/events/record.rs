@@ -1,6 +1,7 @@
 //! What the programs write, and how it is read back.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 use crate::collect::linux::kernel_socket::address;
 use crate::collect::linux::owners::Facts;
@@ -94,7 +95,7 @@ pub struct Record {
     /// Nanoseconds since boot.
     pub time: u64,
     /// Absent where nobody had asked for it yet.
-    pub cookie: Option<u64>,
+    pub cookie: Option<NonZeroU64>,
     pub inode: Option<Inode>,
     pub space: SpaceId,
     /// The process that ran at that moment, as numbered in the initial pid namespace.
@@ -142,8 +143,8 @@ impl Record {
         Some(Record {
             kind,
             time: long(at::TIME),
-            cookie: Some(long(at::COOKIE)).filter(|cookie| *cookie != 0),
-            inode: Some(Inode(long(at::INODE))).filter(|inode| inode.0 != 0),
+            cookie: NonZeroU64::new(long(at::COOKIE)),
+            inode: Inode::new(long(at::INODE)),
             space: SpaceId(u64::from(number(at::NETWORK))),
             pid: Pid(u32::try_from(thread >> 32).unwrap_or_default()),
             facts: Facts {

@@ -1,6 +1,7 @@
 //! From what the kernel says to what is known of it: the socket, its process, its space.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -31,7 +32,7 @@ pub struct Known {
     pub spaces: BTreeSet<SpaceId>,
     users: BTreeMap<Uid, Option<String>>,
     /// Who asks for a connection, by cookie.
-    connecting: HashMap<u64, Holder>,
+    connecting: HashMap<NonZeroU64, Holder>,
 }
 
 impl Known {
@@ -168,7 +169,7 @@ impl Known {
             Kind::BindFailed => {
                 let (asked, scope) = record.asked?;
                 socket.local = asked;
-                socket.device = socket.device.or_else(|| (scope != 0).then(|| scope.to_string()));
+                socket.device = socket.device.or_else(|| (scope != 0).then(|| scope.to_string().into()));
                 // It has no place in any table, so what tells it from others there is left out.
                 (socket.cookie, socket.state) = (None, None);
                 Act::BindFailed {
@@ -209,14 +210,13 @@ impl Known {
             local: record.local,
             peer: has_peer.then_some(record.peer),
             state: Some(record.state),
-            device: (record.device != 0).then(|| record.device.to_string()),
+            device: (record.device != 0).then(|| record.device.to_string().into()),
             v6only: (record.family == crate::model::Family::Ipv6).then_some(record.flags & self.masks.v6only != 0),
-            queue: None,
+            waiting: None,
             inode: record.inode,
             uid: Some(record.uid),
             cookie: record.cookie,
             autobound: record.protocol.is_datagram().then_some(false),
-            pending: None,
             traffic: None,
             timer: None,
             cgroup: None,
@@ -264,7 +264,7 @@ mod tests {
             kind,
             time: 1,
             cookie: None,
-            inode: Some(Inode(inode)),
+            inode: Inode::new(inode),
             space: SpaceId(space),
             pid: Pid(700),
             facts: Facts { started: 1, parent: 1, effective_uid: 0, name: [0; 16] },

@@ -112,7 +112,7 @@ fn scan_these(
     let proc = procfs::open()?;
     let pids = processes.pids(proc.as_fd())?;
     let search = Search {
-        wanted: wanted.map(|wanted| wanted.iter().map(|inode| inode.0).collect()),
+        wanted: wanted.map(|wanted| wanted.iter().map(|inode| inode.get()).collect()),
         unix: if depth == Depth::Threads { indirect::unix_inodes() } else { Vec::new() },
         depth,
     };
@@ -190,7 +190,9 @@ fn scan_descriptors(proc: BorrowedFd<'_>, table: &Table, descriptors: &[u32], se
         };
         let inode = socket_inode(link);
         if let Some(inode) = inode.filter(|inode| search.wants(*inode)) {
-            part.scan.found.push((Inode(inode), Holder { pid: Pid(table.pid), fd: Some(*fd) }));
+            part.scan
+                .found
+                .extend(Inode::new(inode).map(|inode| (inode, Holder { pid: Pid(table.pid), fd: Some(*fd) })));
         } else if inode.is_some_and(|inode| search.unix.binary_search(&inode).is_ok())
             || (search.depth == Depth::Threads && link == IO_URING)
         {

@@ -138,7 +138,8 @@ fn holders(pass: &Pass, wants: impl Fn(u64) -> bool) -> Scan {
         let is_socket = |kind| !matches!(kind, Kind::Anonymous | Kind::Unix);
         let wanted = of_process.iter().filter(|file| is_socket(file.kind) && wants(file.inode));
         let before = scan.found.len();
-        scan.found.extend(wanted.map(|file| (Inode(file.inode), Holder { pid: Pid(file.tgid), fd: Some(file.fd) })));
+        let holder = |tgid, fd| Holder { pid: Pid(tgid), fd: Some(fd) };
+        scan.found.extend(wanted.filter_map(|file| Some((Inode::new(file.inode)?, holder(file.tgid, file.fd)))));
         let tgid = of_process[0].tgid;
         if scan.found.len() > before {
             scan.processes.extend(pass.processes.get(&tgid).map(|process| (Pid(tgid), *process)));
@@ -150,7 +151,7 @@ fn holders(pass: &Pass, wants: impl Fn(u64) -> bool) -> Scan {
 /// Looks into the files that may keep wanted sockets open, and into processes of which the iterator reports nothing:
 /// there are systems that keep it out of some.
 fn deeper(pass: &Pass, unresolved: &BTreeSet<Inode>) -> io::Result<Scan> {
-    let wants = |inode: u64| unresolved.contains(&Inode(inode));
+    let wants = |inode: u64| Inode::new(inode).is_some_and(|inode| unresolved.contains(&inode));
     let proc = procfs::open()?;
     let mut scan = holders(pass, wants);
     let mut refused = BTreeSet::new();

@@ -43,7 +43,7 @@ pub fn read(
     let pid = table.split('/').next().and_then(|pid| pid.parse().ok()).map(Pid);
     let holder = pid.map(|pid| Holder { pid, fd: None });
     let registered = registered_sockets(&info).filter(|inode| wants(*inode));
-    scan.found.extend(registered.filter_map(|inode| Some((Inode(inode), holder?))));
+    scan.found.extend(registered.filter_map(|inode| Some((Inode::new(inode)?, holder?))));
     scan.in_flight += in_flight(&info);
     Ok(())
 }

@@ -218,6 +218,8 @@ pub use task_iter::fuzzing;
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
     use crate::model::Protocol;
     use crate::testing;
@@ -226,7 +228,7 @@ mod tests {
     fn an_inode_that_two_sockets_have_names_no_owner() {
         let listener =
             testing::snapshot().sockets.into_iter().find(|socket| !socket.owner.holders().is_empty()).unwrap();
-        let subflow = Socket { cookie: Some(2), ..listener.clone() };
+        let subflow = Socket { cookie: NonZeroU64::new(2), ..listener.clone() };
         let mut mptcp = vec![listener.clone(), subflow];
         hide_ambiguous(&mut mptcp);
         assert!(mptcp.iter().all(|socket| !socket.owner.holders().is_empty()));

@@ -3,6 +3,8 @@
 //! Source: `linux/netlink.h`, `linux/inet_diag.h`, sock_diag(7). Numbers are in the machine's order, ports and
 //! addresses in the network's.
 
+use std::num::NonZeroU64;
+
 use super::tcp_info;
 use crate::collect::linux::kernel_socket::{KernelSocket, address};
 use crate::collect::linux::netlink::{self, DONE, DUMP_INTERRUPTED, ERROR, Malformed, NOOP, OVERRUN, word};
@@ -93,7 +95,7 @@ fn entry(bytes: &[u8], protocol: Protocol) -> Option<KernelSocket> {
         local: end(4, 8)?,
         peer: end(6, 24)?,
         interface: word(bytes, 40)?,
-        cookie: Some(u64::from(word(bytes, 44)?) | u64::from(word(bytes, 48)?) << 32),
+        cookie: NonZeroU64::new(u64::from(word(bytes, 44)?) | u64::from(word(bytes, 48)?) << 32),
         expires: word(bytes, 52)?,
         receive_queue: word(bytes, 56)?,
         send_queue: word(bytes, 60)?,
@@ -112,7 +114,9 @@ fn read_attributes(bytes: &[u8], entry: &mut KernelSocket) {
     for (kind, value) in netlink::attributes(bytes) {
         match kind {
             ATTRIBUTE_V6ONLY => entry.v6only = value.first().map(|byte| *byte != 0),
-            ATTRIBUTE_CGROUP_ID => entry.cgroup = value.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes)),
+            ATTRIBUTE_CGROUP_ID => {
+                entry.cgroup = value.first_chunk().and_then(|bytes| NonZeroU64::new(u64::from_ne_bytes(*bytes)));
+            }
             ATTRIBUTE_INFO if entry.protocol == Protocol::Tcp => {
                 entry.traffic = tcp_info::read(value, entry.state).map(Box::new);
             }
@@ -173,7 +177,10 @@ mod tests {
         assert_eq!(entry.local.to_string(), "[::]:8080");
         assert_eq!((entry.state, entry.interface, entry.uid, entry.inode), (10, 2, 33, 4242));
         assert_eq!((entry.receive_queue, entry.send_queue), (3, 128));
-        assert_eq!((entry.cookie, entry.v6only, entry.cgroup), (Some(1 << 32 | 5), Some(true), Some(99)));
+        assert_eq!(
+            (entry.cookie, entry.v6only, entry.cgroup),
+            (NonZeroU64::new(1 << 32 | 5), Some(true), NonZeroU64::new(99))
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Source: `linux/sock_diag.h`, `net/ipv4/inet_diag.c`, `tcp_abort`, `udp_abort`; tcp(7): the process reads ECONNABORTED.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, netdevice};
@@ -19,7 +20,7 @@ const TRIES: u16 = 2048;
 
 /// Asks the kernel to destroy the socket with this cookie.
 pub fn destroy(socket: &Socket) -> Result<(), ControlError> {
-    let Some(cookie) = socket.cookie else {
+    let Some(cookie) = socket.cookie.map(NonZeroU64::get) else {
         return Err(ControlError::Unsupported(
             "netlink access was refused: without the socket's cookie, the wrong socket could be closed",
         ));

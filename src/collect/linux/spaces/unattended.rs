@@ -72,7 +72,7 @@ impl Links {
                 Err(_) => continue,
             };
             self.namespaces.extend(number_of_link(link).map(|id| ((pid, fd), id)));
-            self.sockets.extend(socket_inode(link).map(|inode| ((pid, fd), Inode(inode))));
+            self.sockets.extend(socket_inode(link).and_then(Inode::new).map(|inode| ((pid, fd), inode)));
         }
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! The page about one port.
 
+use std::num::NonZeroU64;
+
 use super::*;
 use crate::catalogue::Catalogue;
 use crate::model::{
     Belonging, Container, Endpoint, Forward, ForwardedBy, Holder, Nobody, Owner, Pid, Port, Process, Queue, Snapshot,
-    Socket, State,
+    Socket, State, Waiting,
 };
 use crate::{join, select, testing};
 
@@ -32,8 +34,8 @@ fn known() -> Snapshot {
     let space = &mut snapshot.spaces[0];
     (space.reserved, space.unprivileged_start) = (Some(Vec::new()), Some(1024));
     for socket in &mut snapshot.sockets[3..=4] {
-        socket.queue = Some(Queue { used: 0, limit: 244 });
-        socket.cgroup = Some(77);
+        socket.waiting = Some(Waiting::Connections(Queue { used: 0, limit: 244 }));
+        socket.cgroup = NonZeroU64::new(77);
     }
     let unit = Some("postgresql@15-main.service".to_owned());
     snapshot.cgroups.insert(77, Belonging { unit, ..Belonging::default() });
@@ -50,7 +52,7 @@ fn known() -> Snapshot {
     let client = |address: &str, state| Socket {
         peer: Some(Endpoint::new(address.parse().unwrap(), 50_000)),
         state: Some(state),
-        queue: None,
+        waiting: None,
         ..snapshot.sockets[3].clone()
     };
     let clients = [client("127.0.0.1", State::Established), client("127.0.0.2", State::CloseWait)];
