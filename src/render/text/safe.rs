@@ -147,36 +147,44 @@ impl Text {
     }
 }
 
-/// Safe texts, one behind the other: the cells of a million rows take half as much memory as they would one by one.
+/// What stands behind each text of a row, and behind each row: ASCII has two characters for that, and no [`Text`] has a
+/// control character.
+const UNIT_SEPARATOR: char = '\u{1f}';
+const RECORD_SEPARATOR: char = '\u{1e}';
+
+/// Rows of safe texts, one behind the other: on a host with a million sockets they take a fifth of the memory that they
+/// would take one by one.
 #[derive(Clone, Debug)]
-pub struct Texts {
-    joined: String,
-    /// Where each text ends. Nobody puts 4 GiB of text together.
-    ends: Vec<u32>,
-}
+pub struct Texts(String);
 
 impl Texts {
-    /// Room for so many texts.
+    /// Room for so many texts of a usual length.
     pub fn with_capacity(count: usize) -> Texts {
-        Texts { joined: String::with_capacity(8 * count), ends: Vec::with_capacity(count) }
+        Texts(String::with_capacity(8 * count))
     }
 
-    /// Adds a text.
+    /// Adds a text to the last row.
     pub fn push(&mut self, text: &Text) {
-        self.joined.push_str(text.as_str());
-        self.ends.push(u32::try_from(self.joined.len()).expect("a few rows have less text"));
+        self.0.push_str(text.as_str());
+        self.0.push(UNIT_SEPARATOR);
     }
 
-    /// The text that was added at that place, counted from 0.
-    pub fn get(&self, index: usize) -> Option<Text> {
-        let end = *self.ends.get(index)? as usize;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        Some(Text(self.joined[start..end].into()))
+    /// Ends the last row.
+    pub fn end_row(&mut self) {
+        self.0.push(RECORD_SEPARATOR);
+    }
+
+    /// The texts of each row.
+    pub fn rows(&self) -> impl Iterator<Item = impl Iterator<Item = Text> + Clone> {
+        fn apart(row: &str) -> impl Iterator<Item = Text> + Clone {
+            row.split_terminator(UNIT_SEPARATOR).map(|text| Text(text.into()))
+        }
+        self.0.split_terminator(RECORD_SEPARATOR).map(apart)
     }
 
     /// Gives back memory that is not needed when no text is added any more.
     pub fn shrink(&mut self) {
-        self.joined.shrink_to_fit();
+        self.0.shrink_to_fit();
     }
 }
 
@@ -287,14 +295,31 @@ mod tests {
 
     #[test]
     fn texts_that_were_put_together_are_the_same_apart() {
-        let all = ["", "tcp", "中文", "", "a text that is longer than what is kept in place"]
+        let row = ["", "tcp", "中文", "", "a text that is longer than what is kept in place", ""]
             .map(|text| Text::of(text, Charset::Unicode));
-        let mut texts = Texts::with_capacity(all.len());
-        for text in &all {
-            texts.push(text);
+        let rows = [&row[..], &row[..1], &[], &row[2..4]];
+        let mut texts = Texts::with_capacity(row.len());
+        for row in rows {
+            for text in row {
+                texts.push(text);
+            }
+            texts.end_row();
         }
-        let apart: Vec<Text> = (0..).map_while(|index| texts.get(index)).collect();
-        assert_eq!(apart, all);
+        let apart: Vec<Vec<Text>> = texts.rows().map(Iterator::collect).collect();
+        assert_eq!(apart, rows);
+    }
+
+    #[test]
+    fn what_parts_texts_is_in_none_of_them() {
+        for separator in [UNIT_SEPARATOR, RECORD_SEPARATOR] {
+            let hostile = format!("a{separator}b");
+            for charset in [Charset::Unicode, Charset::Ascii] {
+                for text in [Text::of(&hostile, charset), Text::of_os(OsStr::new(&hostile), charset)] {
+                    assert!(!text.as_str().contains(separator), "{text:?}");
+                    assert!(!text.for_markdown().as_str().contains(separator));
+                }
+            }
+        }
     }
 
     proptest! {

@@ -90,17 +90,10 @@ fn write_further(out: &mut dyn Write, listing: &Listing<'_>, width: Option<usize
 /// Some rows as text.
 struct Block<'a> {
     rows: &'a [Row<'a>],
-    /// The cells of each row, one row after the other.
+    /// The cells of each row.
     texts: Texts,
     /// The cells of each column.
     columns: Vec<Cells>,
-}
-
-impl Block<'_> {
-    /// The text of a cell; there is one for each row and column.
-    fn text(&self, row: usize, column: usize) -> Text {
-        self.texts.get(row * self.columns.len() + column).unwrap_or_default()
-    }
 }
 
 /// What is known of the cells of one column.
@@ -148,21 +141,22 @@ fn lay_out<'a>(listing: &'a Listing<'a>, options: &TableOptions) -> Laid<'a> {
     Laid { blocks, fitted, shape, left }
 }
 
-/// The cells of a row in the columns that stay, none wider than its column.
+/// The cells of a row, of which these are the texts, in the columns that stay, none wider than its column.
 fn cells<'t>(
     fitted: &'t Fitted,
-    block: &'t Block<'_>,
-    number: usize,
+    row: &'t Row<'_>,
+    texts: impl Iterator<Item = Text>,
     options: &'t TableOptions,
     stands_out: bool,
 ) -> impl Iterator<Item = (Text, Emphasis)> {
-    let row = &block.rows[number];
+    let mut texts = texts.enumerate();
     fitted.placed.iter().map(move |placed| {
         let column = options.columns[placed.index];
         let text = if placed.is_short {
             columns::in_short(column, row).map_or_else(Text::unknown, Text::plain)
         } else {
-            let mut text = block.text(number, placed.index);
+            // The columns that stay are in order too.
+            let (_, mut text) = texts.find(|(index, _)| *index == placed.index).unwrap_or_default();
             text.shorten(placed.width, options.style.charset);
             text
         };
@@ -175,9 +169,10 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
     let width = options.style.width.filter(|_| options.fitted);
     let heads = (!options.bare).then_some(&shape[..]);
     in_order::write(out, &blocks, |number, block, text| {
-        let mut rows = (0..block.rows.len()).map(|row| {
-            let below = fitted.below.iter().flat_map(|index| draw::below(block.text(row, *index).as_str(), width));
-            (cells(&fitted, block, row, options, options.style.color), below.collect())
+        let mut rows = block.rows.iter().zip(block.texts.rows()).map(|(row, texts)| {
+            let below = fitted.below.iter().filter_map(|index| texts.clone().nth(*index));
+            let below = below.flat_map(|text| draw::below(text.as_str(), width)).collect();
+            (cells(&fitted, row, texts, options, options.style.color), below)
         });
         draw::draw(text, heads.filter(|_| number == 0), &shape, &mut rows, options.frame, options.style)
     })?;
@@ -201,7 +196,8 @@ pub struct Sheet {
 pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
     let Laid { blocks, fitted, shape, mut left } = lay_out(listing, options);
     let of_block = |block: &Block<'_>| -> Vec<_> {
-        (0..block.rows.len()).map(|row| cells(&fitted, block, row, options, true).collect()).collect()
+        let rows = block.rows.iter().zip(block.texts.rows());
+        rows.map(|(row, texts)| cells(&fitted, row, texts, options, true).collect()).collect()
     };
     let rows: Vec<Vec<(Text, Emphasis)>> = in_order::map(&blocks, of_block).into_iter().flatten().collect();
     left.extend(fitted.below.iter().map(|index| options.columns[*index]));
@@ -231,6 +227,7 @@ fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
                 first.push(text);
             }
         }
+        texts.end_row();
     }
     texts.shrink();
     Block { rows, texts, columns }
@@ -247,7 +244,7 @@ fn wishes(blocks: &[Block<'_>], options: &TableOptions, width: Option<usize>) ->
     let rows = blocks.iter().map(|block| block.rows.len()).sum();
     let wish = |(index, column): (usize, &Column)| {
         let cells = || blocks.iter().map(|block| &block.columns[index]);
-        let first = |block: &Block<'_>| block.text(0, index);
+        let first = |block: &Block<'_>| block.texts.rows().next().and_then(|mut texts| texts.nth(index));
         let is_alike =
             !cells().any(|cells| cells.differ) && blocks.windows(2).all(|two| first(&two[0]) == first(&two[1]));
         let is_empty = !cells().any(|cells| cells.has_known);
