@@ -6,17 +6,24 @@ use std::path::{Path, PathBuf};
 
 use rustix::net::netdevice;
 
+use super::bpf::loaded;
 use super::kernel_socket::KernelSocket;
-use super::sock_diag::{DumpError, Only, Query, SockDiag};
+use super::sock_diag::{DumpError, Only, Query, SockDiag, halves};
 use super::{proc_net, procfs, uncounted};
 use crate::collect::CollectError;
 use crate::model::{Family, Gap, Need, Port, Protocol, Socket, SocketSource, SpaceId, State};
+use crate::parallel;
 
 /// The directory of the socket tables of this thread's namespace as text.
 pub const OWN_TABLES: &str = "/proc/thread-self/net";
 
+/// With fewer TCP sockets to start a thread and to walk over the kernel's tables a second time takes longer than it saves.
+const WORTH_TWO_DUMPS: usize = 5000;
+
+/// Says which rows are wanted.
+type Wants<'a> = &'a (dyn Fn(&KernelSocket) -> bool + Sync);
 /// Makes a socket of a row, where it is wanted.
-type Keep<'a> = &'a dyn Fn(&KernelSocket) -> Option<Socket>;
+type Keep<'a> = &'a (dyn Fn(&KernelSocket) -> Option<Socket> + Sync);
 
 /// The socket tables of one network namespace. Once opened they can be read by any thread, wherever it lives.
 pub struct Tables {
@@ -59,11 +66,7 @@ impl Tables {
     }
 
     /// Like `sockets`, but empty if the namespace no longer exists.
-    pub fn sockets_unless_gone(
-        &mut self,
-        need: &Need,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-    ) -> Result<Vec<Socket>, CollectError> {
+    pub fn sockets_unless_gone(&mut self, need: &Need, wants: Wants<'_>) -> Result<Vec<Socket>, CollectError> {
         let sockets = self.sockets(need, wants);
         self.unless_gone(sockets)
     }
@@ -88,7 +91,7 @@ impl Tables {
     }
 
     /// Lists the sockets that are needed, each once, those among them that are wanted.
-    pub fn sockets(&mut self, need: &Need, wants: &dyn Fn(&KernelSocket) -> bool) -> Result<Vec<Socket>, CollectError> {
+    pub fn sockets(&mut self, need: &Need, wants: Wants<'_>) -> Result<Vec<Socket>, CollectError> {
         self.list(need, None, wants)
     }
 
@@ -98,24 +101,14 @@ impl Tables {
     }
 
     /// Lists the sockets that are needed and wanted.
-    fn list(
-        &mut self,
-        need: &Need,
-        only: Option<Only>,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-    ) -> Result<Vec<Socket>, CollectError> {
+    fn list(&mut self, need: &Need, only: Option<Only>, wants: Wants<'_>) -> Result<Vec<Socket>, CollectError> {
         let mut sockets = self.rows(need, only, wants)?;
         self.describe(need, &mut sockets);
         Ok(sockets)
     }
 
     /// The same with the numbers of interfaces for their names, and without a word on which ports the kernel chose.
-    pub fn rows(
-        &mut self,
-        need: &Need,
-        only: Option<Only>,
-        wants: &dyn Fn(&KernelSocket) -> bool,
-    ) -> Result<Vec<Socket>, CollectError> {
+    pub fn rows(&mut self, need: &Need, only: Option<Only>, wants: Wants<'_>) -> Result<Vec<Socket>, CollectError> {
         let mut sockets = Vec::new();
         let space = self.space;
         // On a host with a million sockets there is no room for all rows beside all sockets.
@@ -143,25 +136,47 @@ impl Tables {
 
     /// Names the devices, and says which ports the kernel chose.
     fn describe(&mut self, need: &Need, sockets: &mut [Socket]) {
-        let chosen_by_kernel = self.chosen_by_kernel(need, sockets);
-        for socket in sockets {
-            if let Some(device) = &mut socket.device {
-                *device = name_of(&mut self.devices, &self.netlink, device).into();
-            }
-            if socket.protocol.is_datagram() {
-                socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
-            }
+        for device in sockets.iter_mut().filter_map(|socket| socket.device.as_mut()) {
+            *device = name_of(&mut self.devices, &self.netlink, device).into();
+        }
+        // Those of TCP, which may be a million, come first and are not looked through again.
+        let first = sockets.partition_point(|socket| !socket.protocol.is_datagram());
+        let datagrams = &mut sockets[first..];
+        let chosen_by_kernel = self.chosen_by_kernel(need, datagrams);
+        for socket in datagrams {
+            socket.autobound = socket.cookie.map(|cookie| chosen_by_kernel.contains(&cookie));
         }
     }
 
     /// Reads the TCP sockets of both families at once, where the kernel does that; says whether it did.
     fn read_both(&mut self, query: Query, keep: Keep<'_>, sockets: &mut Vec<Socket>) -> bool {
         let before = sockets.len();
-        let done = self.netlink.as_mut().is_ok_and(|netlink| netlink.dump(query, keep, sockets).is_ok());
+        let in_halves = self.is_worth_two_dumps(query);
+        let Ok(netlink) = &mut self.netlink else { return false };
+        if in_halves && halves::dump(netlink, query, keep, sockets).is_ok() {
+            return true;
+        }
+        sockets.truncate(before);
+        let done = netlink.dump(query, keep, sockets).is_ok();
         if !done {
             sockets.truncate(before);
         }
         done
+    }
+
+    /// Says whether two dumps at a time are faster than one. Where the kernel's iterator looks for the holders meanwhile,
+    /// they are not: it keeps the other core busy.
+    fn is_worth_two_dumps(&self, query: Query) -> bool {
+        let is_of_tcp = |name: &str| ["TCP", "TCPv6"].contains(&name);
+        let tcp: usize = self.counted.iter().filter(|(name, _)| is_of_tcp(name)).map(|(_, count)| count).sum();
+        // A second socket to the kernel can be opened by a thread that is in the namespace.
+        let is_within = self.text.iter().any(|text| text == Path::new(OWN_TABLES));
+        let has_connections = query.only.is_none() && query.states & !WITHOUT_PEER != 0;
+        tcp >= WORTH_TWO_DUMPS
+            && is_within
+            && has_connections
+            && !loaded::may_load_programs()
+            && parallel::workers(2) > 1
     }
 
     /// The cookies of those UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.

@@ -7,6 +7,7 @@
 mod answer;
 pub mod decode;
 pub mod destroy;
+pub mod halves;
 mod tcp_info;
 
 use std::io;
@@ -41,6 +42,15 @@ const BYTECODE_AUTO: u8 = 6;
 /// `INET_DIAG_BC_S_GE` and `INET_DIAG_BC_S_LE`: match local ports from one on, and up to one.
 const BYTECODE_FROM: u8 = 2;
 const BYTECODE_TO: u8 = 3;
+/// `INET_DIAG_BC_D_GE` and `INET_DIAG_BC_D_LE`: the same of the peer's port.
+const BYTECODE_PEER_FROM: u8 = 4;
+const BYTECODE_PEER_TO: u8 = 5;
+/// `INET_DIAG_BC_JMP`: goes elsewhere.
+const BYTECODE_JUMP: u8 = 1;
+/// From here on ports are taken as ephemeral; `ip_local_port_range` of Linux begins here.
+const EPHEMERAL: u16 = 32_768;
+/// The middle of that range, which ends at 60999.
+const MIDDLE: u16 = 46_884;
 
 /// What to dump.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,6 +74,17 @@ pub enum Only {
     Autobound,
     /// Those on this local port.
     Port(Port),
+    /// One half of the connections, or about that.
+    Half(Half),
+}
+
+/// A half of the connections, by the end whose port is ephemeral: of a server's it is the peer's, of a client's its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Half {
+    /// Those whose port is below the middle.
+    Lower,
+    /// All others.
+    Upper,
 }
 
 impl Query {
@@ -110,7 +131,7 @@ impl SockDiag {
         // No state at all: an empty answer, whatever it is.
         let nothing =
             Query { protocol: Protocol::Tcp, family: Some(Family::Ipv4), states: 0, only: None, traffic: false };
-        match diag.dump_once(nothing, &|_| Some(()), &mut Vec::new()) {
+        match diag.dump_once(nothing, answer::FEW, &|_| Some(()), &mut Vec::new()) {
             Err(error @ DumpError::Refused(_)) => Err(error),
             _ => Ok(diag),
         }
@@ -123,10 +144,31 @@ impl SockDiag {
         keep: &dyn Fn(&KernelSocket) -> Option<T>,
         rows: &mut Vec<T>,
     ) -> Result<(), DumpError> {
+        self.dump_with(query, answer::FEW, keep, rows)
+    }
+
+    /// The same on this thread alone, however long the answer is.
+    fn dump_alone<T>(
+        &mut self,
+        query: Query,
+        keep: &dyn Fn(&KernelSocket) -> Option<T>,
+        rows: &mut Vec<T>,
+    ) -> Result<(), DumpError> {
+        self.dump_with(query, usize::MAX, keep, rows)
+    }
+
+    /// Receives no more than a few datagrams on this thread.
+    fn dump_with<T>(
+        &mut self,
+        query: Query,
+        few: usize,
+        keep: &dyn Fn(&KernelSocket) -> Option<T>,
+        rows: &mut Vec<T>,
+    ) -> Result<(), DumpError> {
         let before = rows.len();
         let mut attempt = 1;
         loop {
-            match self.dump_once(query, keep, rows) {
+            match self.dump_once(query, few, keep, rows) {
                 Err(DumpError::Incomplete(_)) if attempt < ATTEMPTS => rows.truncate(before),
                 result => return result,
             }
@@ -137,13 +179,14 @@ impl SockDiag {
     fn dump_once<T>(
         &mut self,
         query: Query,
+        few: usize,
         keep: &dyn Fn(&KernelSocket) -> Option<T>,
         rows: &mut Vec<T>,
     ) -> Result<(), DumpError> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(query, self.sequence);
         rustix::net::send(&self.socket, &request, SendFlags::empty()).map_err(|e| DumpError::Refused(e.into()))?;
-        let (protocol, sequence, few) = (query.protocol, self.sequence, answer::FEW);
+        let (protocol, sequence) = (query.protocol, self.sequence);
         let mut answer = Answer { protocol, sequence, keep, rows, few, is_interrupted: false };
         answer.read(&self.socket, &mut self.buffer)
     }
@@ -200,12 +243,18 @@ fn bytecode(only: Only) -> Vec<u8> {
         bytes.extend(otherwise.to_ne_bytes());
         bytes
     };
+    // A comparison is followed by an operation that is nothing but its number.
+    let port = |code: u8, port: u16, otherwise: u16| [operation(code, 8, otherwise), operation(0, 0, port)].concat();
     match only {
         Only::Autobound => operation(BYTECODE_AUTO, 4, 8),
-        Only::Port(port) => {
-            // A comparison is followed by an operation that is nothing but its number.
-            let number = operation(0, 0, port.get());
-            [operation(BYTECODE_FROM, 8, 20), number.clone(), operation(BYTECODE_TO, 8, 12), number].concat()
+        Only::Port(own) => [port(BYTECODE_FROM, own.get(), 20), port(BYTECODE_TO, own.get(), 12)].concat(),
+        Only::Half(half) => {
+            let (own, peer) = match half {
+                Half::Lower => (port(BYTECODE_TO, MIDDLE - 1, 12), port(BYTECODE_PEER_TO, MIDDLE - 1, 24)),
+                Half::Upper => (port(BYTECODE_FROM, MIDDLE, 12), port(BYTECODE_PEER_FROM, MIDDLE, 24)),
+            };
+            // Where the peer's port is ephemeral, it alone decides: what follows it is a jump over the last comparison.
+            [port(BYTECODE_PEER_FROM, EPHEMERAL, 20), peer, operation(BYTECODE_JUMP, 4, 12), own].concat()
         }
     }
 }
@@ -285,6 +334,39 @@ mod tests {
         assert!(rows.iter().all(|row| row.local.port.get() == port));
         // A number outside of the ephemeral range, on which nothing is.
         assert!(dump(Protocol::Udp, Query::ALL_STATES, Some(Only::Port(Port::new(1)))).is_empty());
+    }
+
+    /// Runs the operations as the kernel does: `inet_diag_bc_run` in net/ipv4/inet_diag.c.
+    fn admits(only: Only, own: u16, peer: u16) -> bool {
+        let code = bytecode(only);
+        let half = |at: usize| u16::from_ne_bytes([code[at], code[at + 1]]);
+        let mut at = 0;
+        while at < code.len() {
+            let is_met = match code[at] {
+                BYTECODE_JUMP => false,
+                BYTECODE_FROM => own >= half(at + 6),
+                BYTECODE_TO => own <= half(at + 6),
+                BYTECODE_PEER_FROM => peer >= half(at + 6),
+                BYTECODE_PEER_TO => peer <= half(at + 6),
+                code => panic!("operation {code}"),
+            };
+            at += if is_met { usize::from(code[at + 1]) } else { usize::from(half(at + 2)) };
+        }
+        at == code.len()
+    }
+
+    #[test]
+    fn every_connection_is_in_exactly_one_half() {
+        let ports = [0, 1, EPHEMERAL - 1, EPHEMERAL, MIDDLE - 1, MIDDLE, MIDDLE + 1, u16::MAX];
+        for (own, peer) in ports.into_iter().flat_map(|own| ports.map(|peer| (own, peer))) {
+            let [lower, upper] = [Half::Lower, Half::Upper].map(|half| admits(Only::Half(half), own, peer));
+            assert_ne!(lower, upper, "{own} {peer}");
+        }
+        // A server and its client both part by the client's port.
+        for (own, peer) in [(443, MIDDLE), (MIDDLE, 443)] {
+            assert!(admits(Only::Half(Half::Upper), own, peer) && admits(Only::Half(Half::Lower), own - 1, peer - 1));
+        }
+        assert!(admits(Only::Port(Port::new(443)), 443, 1) && !admits(Only::Port(Port::new(443)), 444, 443));
     }
 
     #[test]
