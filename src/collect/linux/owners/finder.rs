@@ -8,7 +8,7 @@ use rustix::fs::readlinkat;
 
 use super::fd_scan::{self, Depth, IO_URING};
 use super::task_iter::{Kind, Options, Pass, StreamStates, TaskIter, TaskIterError};
-use super::{Scan, indirect};
+use super::{Found, Scan, indirect};
 use crate::collect::background::Background;
 use crate::collect::linux::bpf::loaded;
 use crate::collect::linux::descriptors::is_refusal;
@@ -24,11 +24,11 @@ const FEW_FILES: u64 = 300;
 /// The way that holders are found.
 pub enum Finder {
     /// The kernel's iterator, which is being loaded and makes its first pass.
-    Starting(Background<Result<(TaskIter, Pass), TaskIterError>>),
+    Starting(Background<Result<(TaskIter, Pass, Found), TaskIterError>>),
     /// The kernel's iterator, and what its last pass reported, until a deeper look has used that.
     TaskIter(TaskIter, Option<Pass>),
     /// Reading `/proc/PID/fd`, which is going on.
-    Scanning(Background<io::Result<Scan>>),
+    Scanning(Background<io::Result<Found>>),
     /// Reading `/proc/PID/fd`; why not the iterator, where that could have been used.
     FdScan(Option<TaskIterError>),
 }
@@ -45,47 +45,43 @@ impl Finder {
         Finder::Starting(Background::start(move || {
             let iterator = TaskIter::load(options)?;
             let pass = iterator.read()?;
-            Ok((iterator, pass))
+            let found = holders(&pass, |_| true).into();
+            Ok((iterator, pass, found))
         }))
     }
 
     /// Reads `/proc/PID/fd`, whatever else there is.
     pub fn by_fd_scan(processes: &Processes) -> Finder {
         let processes = processes.clone();
-        Finder::Scanning(Background::start(move || fd_scan::scan_all(&processes)))
+        Finder::Scanning(Background::start(move || Ok(fd_scan::scan_all(&processes)?.into())))
     }
 
     /// Finds the holders of these sockets, and perhaps of others, among the descriptors of processes.
-    pub fn find(&mut self, wanted: impl FnOnce() -> BTreeSet<Inode>) -> io::Result<Scan> {
-        if matches!(self, Finder::Scanning(_))
-            && let Finder::Scanning(scan) = std::mem::replace(self, Finder::FdScan(None))
-        {
-            return scan.result();
+    pub fn find(&mut self, wanted: impl FnOnce() -> BTreeSet<Inode>) -> io::Result<Found> {
+        match std::mem::replace(self, Finder::FdScan(None)) {
+            Finder::Scanning(scan) => return scan.result(),
+            Finder::Starting(pass) => match pass.result() {
+                Ok((iterator, pass, found)) => {
+                    *self = Finder::TaskIter(iterator, Some(pass));
+                    return Ok(found);
+                }
+                Err(error) => *self = Finder::FdScan(Some(error)),
+            },
+            other @ (Finder::TaskIter(..) | Finder::FdScan(_)) => *self = other,
         }
-        if matches!(self, Finder::Starting(_))
-            && let Finder::Starting(pass) = std::mem::replace(self, Finder::FdScan(None))
-        {
-            *self = match pass.result() {
-                Ok((iterator, pass)) => Finder::TaskIter(iterator, Some(pass)),
-                Err(error) => Finder::FdScan(Some(error)),
-            };
-        }
-        match self {
-            Finder::TaskIter(_, Some(pass)) => Ok(holders(pass, |_| true)),
-            _ => fd_scan::scan(Some(&wanted()), Depth::Processes),
-        }
+        Ok(fd_scan::scan(Some(&wanted()), Depth::Processes)?.into())
     }
 
     /// Finds them also in the tables of single threads, among the files of an io_uring, and counts descriptors that are
     /// on their way from one process to another. Each call after the first one looks at everything anew.
-    pub fn find_deeper(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Scan> {
+    pub fn find_deeper(&mut self, wanted: &BTreeSet<Inode>) -> io::Result<Found> {
         if let Finder::TaskIter(iterator, pass) = self {
             match pass.take().map_or_else(|| iterator.read(), Ok) {
-                Ok(pass) => return deeper(&pass, wanted),
+                Ok(pass) => return Ok(deeper(&pass, wanted)?.into()),
                 Err(error) => *self = Finder::FdScan(Some(error)),
             }
         }
-        fd_scan::scan(Some(wanted), Depth::Threads)
+        Ok(fd_scan::scan(Some(wanted), Depth::Threads)?.into())
     }
 
     /// Which way it was.

@@ -7,6 +7,7 @@
 mod fd_scan;
 mod finder;
 mod hidden;
+mod holders;
 mod indirect;
 mod task_iter;
 
@@ -17,6 +18,7 @@ use crate::model::{Coverage, Few, HiddenBecause, Holder, Inode, Nobody, Owner, P
 use crate::parallel;
 pub use finder::Finder;
 pub use hidden::{is_in_pid_namespace, leaves_out};
+use holders::Holders;
 pub use indirect::in_flight;
 pub use task_iter::Facts;
 
@@ -33,6 +35,19 @@ pub struct Scan {
     pub read: usize,
     /// Processes of which some descriptors could not be read.
     pub refused: usize,
+}
+
+/// What a search has found, the descriptors in order.
+pub struct Found {
+    holders: Holders,
+    /// The rest of it.
+    scan: Scan,
+}
+
+impl From<Scan> for Found {
+    fn from(mut scan: Scan) -> Found {
+        Found { holders: Holders::of(std::mem::take(&mut scan.found)), scan }
+    }
 }
 
 /// Says whether the process that has this number holds the socket in any way there is, by a thread or an io_uring too.
@@ -63,8 +78,8 @@ pub fn assign(
     finder: &mut Finder,
     mut list_again: impl FnMut(&[Socket]) -> Result<Vec<Socket>, CollectError>,
 ) -> Result<(Coverage, ProcessFacts), CollectError> {
-    let scan = match finder.find(|| sockets.iter().filter_map(|socket| socket.inode).collect()) {
-        Ok(scan) => scan,
+    let Found { holders, scan } = match finder.find(|| sockets.iter().filter_map(|socket| socket.inode).collect()) {
+        Ok(found) => found,
         Err(error) => {
             for socket in sockets.iter_mut().filter(|socket| is_unresolved(socket)) {
                 socket.owner = Owner::Hidden(HiddenBecause::NoProcesses);
@@ -74,8 +89,7 @@ pub fn assign(
     };
     let hidden_by_mount = hidden::hidden_by_mount();
     let mut coverage = coverage_of(&scan, hidden_by_mount.as_ref());
-    let found = by_inode(scan.found);
-    parallel::each(sockets, |_, sockets| sockets.iter_mut().for_each(|socket| resolve(socket, &found)));
+    parallel::each(sockets, |_, sockets| sockets.iter_mut().for_each(|socket| resolve(socket, &holders)));
     let mut facts = scan.processes;
     // On a host with a million sockets each look at all of them takes as long as everything does elsewhere.
     let mut left = unresolved(sockets);
@@ -88,8 +102,8 @@ pub fn assign(
         if inodes.is_empty() || (look > 0 && coverage.is_partial()) {
             break;
         }
-        let scan = match finder.find_deeper(&inodes) {
-            Ok(scan) => scan,
+        let Found { holders, scan } = match finder.find_deeper(&inodes) {
+            Ok(found) => found,
             Err(error) => {
                 coverage.problem = Some(error.to_string());
                 break;
@@ -98,9 +112,8 @@ pub fn assign(
         coverage = coverage_of(&scan, hidden_by_mount.as_ref());
         in_flight = scan.in_flight;
         facts.extend(scan.processes);
-        let found = by_inode(scan.found);
         for index in &left {
-            resolve(&mut sockets[*index], &found);
+            resolve(&mut sockets[*index], &holders);
         }
         left.retain(|index| is_unresolved(&sockets[*index]));
         refresh(sockets, &mut left, &mut list_again, &coverage)?;
@@ -139,20 +152,11 @@ fn may_resolve(coverage: &Coverage) -> impl Fn(&Socket) -> bool + use<> {
     }
 }
 
-/// The descriptors by the sockets that they are of, each once.
-fn by_inode(mut found: Vec<(Inode, Holder)>) -> Vec<(Inode, Holder)> {
-    parallel::sort(&mut found);
-    found.dedup();
-    found
-}
-
 /// Sockets can share an inode (all subflows of an MPTCP connection have the same one), so a holder may be used for
 /// several sockets.
-fn resolve(socket: &mut Socket, found: &[(Inode, Holder)]) {
+fn resolve(socket: &mut Socket, found: &Holders) {
     let Some(inode) = socket.inode.filter(|_| is_unresolved(socket)) else { return };
-    let start = found.partition_point(|(other, _)| *other < inode);
-    let holders: Few<Holder> =
-        found[start..].iter().take_while(|(other, _)| *other == inode).map(|(_, holder)| *holder).collect();
+    let holders: Few<Holder> = found.of_socket(inode).collect();
     if !holders.is_empty() {
         socket.owner = Owner::Processes(holders);
     }
