@@ -56,7 +56,7 @@ struct Ends<'a> {
 
 impl<'a> Ends<'a> {
     fn of(sockets: &'a [Socket]) -> Ends<'a> {
-        let last = (0..(2 * sockets.len()).next_power_of_two()).map(|_| AtomicU32::new(0)).collect();
+        let last = (0..sockets.len().next_power_of_two()).map(|_| AtomicU32::new(0)).collect();
         // Nobody who chooses ports can foresee which of them come together.
         let seed = RandomState::new().hash_one(sockets.len());
         let mut before = vec![0; sockets.len()];

@@ -28,7 +28,7 @@ impl Holders {
         let number = |(inode, _): &(Inode, Holder)| inode.get();
         let first = found.first().map_or(0, number);
         let distance = found.last().map_or(0, number) - first;
-        let groups = (found.len() / GROUP) as u64;
+        let groups = (found.len() / GROUP).max(1) as u64;
         let bits = (0..u64::BITS).find(|bits| distance >> bits <= groups).unwrap_or(0);
         let mut places = Vec::new();
         for (place, found) in found.iter().enumerate() {
