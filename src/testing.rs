@@ -34,8 +34,7 @@ fn socket(local: &str, state: Option<State>, uid: Option<u32>, owner: Owner) -> 
         autobound: None,
         timer: None,
         cgroup: None,
-        forward: None,
-        activation: None,
+        stands_for: None,
         owner,
     }
 }

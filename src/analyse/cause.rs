@@ -259,7 +259,7 @@ pub fn kind_of(row: &Row<'_>) -> Cause {
 
 /// Says whether systemd itself has the socket, alone or beside the service that it started for it.
 fn is_held_by_systemd(row: &Row<'_>) -> bool {
-    if row.socket.activation.is_some() {
+    if row.socket.activation().is_some() {
         return true;
     }
     let is_systemd = |name: &std::ffi::OsStr| name == "systemd";

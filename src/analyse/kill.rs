@@ -193,26 +193,26 @@ fn is_ambiguous(listing: &Listing<'_>, row: &Row<'_>, inode: Inode) -> bool {
 
 /// Says whether the runtime has told that this process holds the port for a container.
 fn is_proxy(row: &Row<'_>) -> bool {
-    row.socket.forward.as_ref().is_some_and(|forward| forward.by == ForwardedBy::Proxy)
+    row.socket.forward().is_some_and(|forward| forward.by == ForwardedBy::Proxy)
 }
 
 /// The units of systemd that a listener is held for until somebody connects: the one that holds it, the one it starts.
 pub fn activated(row: &Row<'_>) -> Vec<Managed> {
-    let Some(activation) = &row.socket.activation else { return Vec::new() };
+    let Some(activation) = row.socket.activation() else { return Vec::new() };
     let names = std::iter::once(&activation.socket).chain(&activation.service);
     names.filter_map(|name| Managed::new(Manager::Systemd, name)).collect()
 }
 
 /// The container that a published port leads to.
 pub fn forwarded_to(row: &Row<'_>) -> Option<Managed> {
-    Managed::container(&row.socket.forward.as_ref()?.container.as_ref()?.proved()?)
+    Managed::container(&row.socket.forward()?.container.as_ref()?.proved()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::join;
-    use crate::model::Snapshot;
+    use crate::model::{Snapshot, StandsFor};
     use crate::testing;
 
     fn known(pids: &[(u32, Known)]) -> BTreeMap<Pid, Known> {
@@ -293,7 +293,8 @@ mod tests {
         let to = snapshot.sockets[3].local.into();
         for (by, state) in [(ForwardedBy::Proxy, State::Listen), (ForwardedBy::Nat, State::Redirect)] {
             let socket = &mut snapshot.sockets[3];
-            socket.forward = Some(Box::new(Forward { by, to, container: Some(container.clone()), service: None }));
+            let forward = Forward { by, to, container: Some(container.clone()), service: None };
+            socket.stands_for = Some(Box::new(StandsFor::Forward(forward)));
             socket.state = Some(state);
             let listing = join::listing(&snapshot, None);
             let plan = plan(&listing, &[&listing.rows[3]], &known(&[(700, PLAIN)]));

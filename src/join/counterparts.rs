@@ -141,7 +141,7 @@ struct Redirected {
 
 fn forwards(snapshot: &Snapshot) -> Vec<Redirected> {
     let forward = |socket: &Socket| {
-        let forward = socket.forward.as_deref().filter(|forward| forward.by == ForwardedBy::Nat)?;
+        let forward = socket.forward().filter(|forward| forward.by == ForwardedBy::Nat)?;
         let (space, protocol, from, to) = (socket.space, socket.protocol, canonical(socket.local), forward.to);
         to.port().map(|_| Redirected { space, protocol, from, to })
     };
@@ -192,7 +192,7 @@ fn redirected<'a>(snapshot: &'a Snapshot, ends: &Ends<'a>, forwards: &[Redirecte
 mod tests {
     use super::*;
     use crate::join;
-    use crate::model::{Forward, Holder, Owner, Pid, Row, Space, SpaceKind, State};
+    use crate::model::{Forward, Holder, Owner, Pid, Row, Space, SpaceKind, StandsFor, State};
     use crate::testing;
 
     /// A connection in the space, held by the process.
@@ -299,7 +299,8 @@ mod tests {
         rule.local = Endpoint::new("0.0.0.0".parse().unwrap(), 8080);
         (rule.state, rule.owner) = (Some(State::Redirect), Owner::Nobody(crate::model::Nobody::Redirected));
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
-        rule.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, service: None, container: None }));
+        let forward = Forward { by: ForwardedBy::Nat, to, service: None, container: None };
+        rule.stands_for = Some(Box::new(StandsFor::Forward(forward)));
         snapshot.sockets.push(rule);
         assert_eq!(peers_of(&snapshot, 900), [Some(901)]);
         assert_eq!(peers_of(&snapshot, 901), [Some(900)]);

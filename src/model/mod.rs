@@ -61,7 +61,7 @@ pub use shell::shell_word;
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{
     Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Pending, Protocol, Queue, Socket,
-    SocketIdentity, State, Timer, TimerKind, Waiting,
+    SocketIdentity, StandsFor, State, Timer, TimerKind, Waiting,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
 pub use stages::{Stage, Stages, Stopwatch};

@@ -342,6 +342,15 @@ pub struct Forward {
     pub service: Option<String>,
 }
 
+/// What a socket is there for that does not serve itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum StandsFor {
+    /// A published port: where it leads.
+    Forward(Forward),
+    /// A listener of process 1: the units of systemd that it is held for.
+    Activation(Activation),
+}
+
 /// One socket and its holders, as far as this run could see.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Socket {
@@ -378,10 +387,8 @@ pub struct Socket {
     pub traffic: Option<Box<Traffic>>,
     /// The inode of its cgroup-v2 directory.
     pub cgroup: Option<NonZeroU64>,
-    /// Where it leads, for a published port. It is boxed because it is rare.
-    pub forward: Option<Box<Forward>>,
-    /// The units of systemd that a listener of process 1 is held for.
-    pub activation: Option<Box<Activation>>,
+    /// What it stands for, where that is something else. It is boxed because it is rare.
+    pub stands_for: Option<Box<StandsFor>>,
     /// Its holders.
     pub owner: Owner,
 }
@@ -411,6 +418,30 @@ impl Socket {
         match self.waiting? {
             Waiting::Connections(_) => None,
             Waiting::Bytes(pending) => Some(pending),
+        }
+    }
+
+    /// Where it leads, for a published port.
+    pub fn forward(&self) -> Option<&Forward> {
+        match self.stands_for.as_deref()? {
+            StandsFor::Forward(forward) => Some(forward),
+            StandsFor::Activation(_) => None,
+        }
+    }
+
+    /// The same, to add to it.
+    pub fn forward_mut(&mut self) -> Option<&mut Forward> {
+        match self.stands_for.as_deref_mut()? {
+            StandsFor::Forward(forward) => Some(forward),
+            StandsFor::Activation(_) => None,
+        }
+    }
+
+    /// The units of systemd that a listener of process 1 is held for.
+    pub fn activation(&self) -> Option<&Activation> {
+        match self.stands_for.as_deref()? {
+            StandsFor::Forward(_) => None,
+            StandsFor::Activation(activation) => Some(activation),
         }
     }
 

@@ -193,7 +193,7 @@ fn is_alike(one: &Socket, other: &Socket) -> bool {
     id(one) == id(other)
         && (one.family, one.local, one.peer, one.state) == (other.family, other.local, other.peer, other.state)
         && (one.v6only, one.inode, one.uid, one.autobound) == (other.v6only, other.inode, other.uid, other.autobound)
-        && (one.cgroup, &one.device, &one.forward) == (other.cgroup, &other.device, &other.forward)
-        && (&one.activation, &one.owner) == (&other.activation, &other.owner)
+        && (one.cgroup, &one.device, &one.stands_for) == (other.cgroup, &other.device, &other.stands_for)
+        && one.owner == other.owner
         && flows(one) == flows(other)
 }

@@ -70,7 +70,7 @@ fn key(row: &Row<'_>) -> Key {
         };
         let program = process.exe.as_deref().map(Path::as_os_str).or(process.name.as_deref());
         // A proxy stands for one container, and no two of them are one service.
-        let stands_for = row.socket.forward.as_ref().map(|forward| forward.to.to_string());
+        let stands_for = row.socket.forward().map(|forward| forward.to.to_string());
         return Key::Program(
             space,
             program.map(bytes).unwrap_or_default(),

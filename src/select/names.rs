@@ -39,7 +39,7 @@ impl Pattern {
     pub fn matches_project(&self, row: &Row<'_>) -> bool {
         let projects = row.processes.iter().filter_map(|(_, process)| process.as_ref()?.project.as_ref());
         let of_cgroup = row.belonging().and_then(|belonging| belonging.container.as_ref());
-        let of_forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+        let of_forward = row.socket.forward().and_then(|forward| forward.container.as_ref());
         let mut composed = of_cgroup.into_iter().chain(of_forward).filter_map(|container| container.compose.as_ref());
         projects.map(|project| &project.name).any(|name| self.begins(name))
             || composed.any(|name| self.begins(OsStr::new(name)))
@@ -59,7 +59,7 @@ impl Pattern {
     /// Says whether the id or name of a container that the row is of or leads to begins with the word.
     pub fn matches_container(&self, row: &Row<'_>) -> bool {
         let of_cgroup = row.belonging().and_then(|belonging| belonging.container.as_ref());
-        let of_forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+        let of_forward = row.socket.forward().and_then(|forward| forward.container.as_ref());
         // Several containers may share a space; then each has only what is known to be its own.
         let of_space = row.space.containers.iter().filter(|_| of_cgroup.is_none() && row.space.containers.len() == 1);
         let containers = of_cgroup.into_iter().chain(of_forward).chain(of_space);

@@ -162,7 +162,7 @@ pub enum Holders {
 impl Holding {
     /// Who holds the row's socket.
     pub fn of(row: &Row<'_>) -> Holding {
-        let forward = row.socket.forward.as_ref().map(|forward| {
+        let forward = row.socket.forward().map(|forward| {
             let container = forward.container.as_ref().map(|container| container.short_name().to_owned());
             (container, forward.to)
         });

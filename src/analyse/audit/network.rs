@@ -83,7 +83,7 @@ pub fn published<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
     let mut findings = Vec::new();
     for row in open.iter().filter(|row| row.exposure != Exposure::Loopback) {
         let socket = row.socket;
-        let Some(forward) = &socket.forward else { continue };
+        let Some(forward) = socket.forward() else { continue };
         // What is sent to another port of this host passes its input rules there.
         let to = forward.to.address.to_canonical();
         if to.is_unspecified() || to.is_loopback() {
@@ -97,7 +97,7 @@ pub fn published<'a>(rule: &'static Rule, open: &[&'a Row<'a>]) -> Vec<Finding<'
 #[cfg(test)]
 mod tests {
     use super::super::testing::Host;
-    use crate::model::{Container, Endpoint, Forward, ForwardedBy, Queue, SpaceId, Waiting};
+    use crate::model::{Container, Endpoint, Forward, ForwardedBy, Queue, SpaceId, StandsFor, Waiting};
 
     #[test]
     fn a_listener_in_the_ephemeral_range_is_found_unless_it_is_reserved() {
@@ -180,7 +180,7 @@ mod tests {
         };
         let proxy = |local: &str| {
             let mut host = Host::new().listens(local, "/usr/bin/docker-proxy", 0);
-            host.last().forward = Some(Box::new(forward(ForwardedBy::Proxy)));
+            host.last().stands_for = Some(Box::new(StandsFor::Forward(forward(ForwardedBy::Proxy))));
             host
         };
         proxy("0.0.0.0:8080")
@@ -188,7 +188,7 @@ mod tests {
         proxy("127.0.0.1:8080").is_clean_for("published-port");
         let redirect = |local: &str, forward| {
             let mut host = Host::new().redirect(local);
-            host.last().forward = Some(Box::new(forward));
+            host.last().stands_for = Some(Box::new(StandsFor::Forward(forward)));
             host
         };
         let sent = redirect("0.0.0.0:8080", forward(ForwardedBy::Nat));

@@ -92,8 +92,7 @@ impl Host {
             autobound: Some(false),
             timer: None,
             cgroup: None,
-            forward: None,
-            activation: None,
+            stands_for: None,
             owner,
         });
         self

@@ -92,7 +92,7 @@ impl Side {
         if let Owner::Nobody(why) = socket.owner {
             self.nobody = Some(why);
         }
-        let forward = socket.forward.as_ref().map(|forward| match &forward.container {
+        let forward = socket.forward().map(|forward| match &forward.container {
             Some(container) => {
                 let port = forward.to.ports.map(|ports| format!(" :{ports}"));
                 format!("container {}{}", container.short_name(), port.unwrap_or_default())
@@ -160,7 +160,7 @@ fn holders(row: &Row<'_>) -> Option<BTreeSet<Holder>> {
         container: container.map(|c| c.short_name().to_owned()),
         ..Holder::default()
     };
-    if row.socket.activation.is_some() {
+    if row.socket.activation().is_some() {
         // systemd holds it for the unit, whose program takes it over when somebody connects: the same owner.
         return Some(BTreeSet::from([shared]));
     }

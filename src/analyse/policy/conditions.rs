@@ -116,7 +116,7 @@ impl Conditions {
         if !any {
             forget_claims(&mut object["owner"]);
             forget_claims(&mut object["peer_owner"]);
-            let forward = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+            let forward = row.socket.forward().and_then(|forward| forward.container.as_ref());
             if forward.is_some_and(|container| container.proved().is_none()) {
                 object["forward"]["container"] = serde_json::Value::Null;
             }
@@ -168,7 +168,7 @@ fn asks<T>(wanted: &[T], fits: impl FnMut(&T) -> bool) -> bool {
 /// Whether a container is called so, and if one is, whether that is more than a claim.
 fn is_container(wanted: &Wildcard, row: &Row<'_>) -> Option<bool> {
     let own = row.belonging().and_then(|belonging| belonging.container.as_ref());
-    let served = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+    let served = row.socket.forward().and_then(|forward| forward.container.as_ref());
     let fits =
         |container: &&crate::model::Container| wanted.matches(container.short_name()) || wanted.matches(&container.id);
     own.into_iter().chain(served).filter(fits).map(|container| container.proved().is_some()).max()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::collect::runtime::systemd;
-use crate::model::{Activation, Pid, Process, Socket, State};
+use crate::model::{Activation, Pid, Process, Socket, StandsFor, State};
 
 /// Names the units of listeners that only process 1 holds. Without systemd, or without its answer, nothing is added.
 pub fn name(sockets: &mut [Socket], processes: &BTreeMap<Pid, Process>) {
@@ -21,9 +21,9 @@ pub fn name(sockets: &mut [Socket], processes: &BTreeMap<Pid, Process>) {
     }
     let Ok(units) = systemd::activations() else { return };
     for socket in held {
-        let unit = units.iter().find(|unit| unit.is_of(socket.local));
-        let activation =
-            |unit: &systemd::Activation| Activation { socket: unit.socket.clone(), service: unit.service.clone() };
-        socket.activation = unit.map(activation).map(Box::new);
+        if let Some(unit) = units.iter().find(|unit| unit.is_of(socket.local)) {
+            let activation = Activation { socket: unit.socket.clone(), service: unit.service.clone() };
+            socket.stands_for = Some(Box::new(StandsFor::Activation(activation)));
+        }
     }
 }

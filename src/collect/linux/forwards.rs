@@ -7,7 +7,7 @@ use super::container_names::ContainerNames;
 use super::spaces::{self, Namespace};
 use crate::collect::CollectError;
 use crate::model::{
-    Container, Forward, ForwardedBy, Need, Origin, Pid, Process, Socket, Space, SpaceId, SpaceKind, State,
+    Container, Forward, ForwardedBy, Need, Origin, Pid, Process, Socket, Space, SpaceId, SpaceKind, StandsFor, State,
 };
 
 /// Adds to each published port where it leads, and adds rows for published ports that have no socket.
@@ -33,7 +33,8 @@ pub fn add(
             // The engine itself only keeps the port taken; its rules forward what is sent there.
             let is_engine = publisher.and_then(|process| process.name.as_deref()).is_some_and(|name| name == "dockerd");
             let by = if is_engine { ForwardedBy::Nat } else { ForwardedBy::Proxy };
-            socket.forward = Some(Box::new(Forward { by, to, container: Some(container), service: None }));
+            let forward = Forward { by, to, container: Some(container), service: None };
+            socket.stands_for = Some(Box::new(StandsFor::Forward(forward)));
         }
     }
     // The space may have been removed after its rules were read.
@@ -46,7 +47,7 @@ pub fn add(
     }
     // The addresses in a rule of another space are addresses of that space.
     let is_seen = |socket: &&mut Socket| socket.space == own.id;
-    let forwards = sockets.iter_mut().filter(is_seen).filter_map(|socket| socket.forward.as_mut());
+    let forwards = sockets.iter_mut().filter(is_seen).filter_map(Socket::forward_mut);
     for forward in forwards.filter(|forward| forward.container.is_none()) {
         let address = forward.to.address;
         if address.is_unspecified() || address.is_loopback() {

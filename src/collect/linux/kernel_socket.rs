@@ -68,8 +68,7 @@ impl KernelSocket {
             timer: self.timer(),
             cgroup: self.cgroup,
             traffic: self.traffic.clone().filter(|_| self.carries()),
-            forward: None,
-            activation: None,
+            stands_for: None,
             owner: match self.inode {
                 0 => Owner::Nobody(nobody(state)),
                 _ => Owner::Hidden(HiddenBecause::NotFound),

@@ -83,8 +83,7 @@ fn socket(info: SocketInfo, family: Family, space: SpaceId) -> Found {
         autobound: None,
         timer: None,
         cgroup: None,
-        forward: None,
-        activation: None,
+        stands_for: None,
         owner: Owner::Hidden(HiddenBecause::Unsupported),
     };
     let mut pids: Vec<Pid> = info.associated_pids.into_iter().map(Pid).collect();

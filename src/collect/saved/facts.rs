@@ -11,7 +11,8 @@ use crate::model::{
     Activation, Backend, Belonging, Container, Device, Endpoint, Family, Forward, ForwardTarget, ForwardedBy,
     HiddenBecause, Holder, Host, Inode, Nobody, Origin, Owner, OwnerSource, Pending, Pid, Port, PortRange, Process,
     Project, ProjectSource, Protocol, Queue, Runtime, SavedService, Scope, ServiceSource, Snapshot, Socket,
-    SocketSource, Space, SpaceId, SpaceKind, Stages, State, TimeWaitReuse, Timer, TimerKind, Traffic, Uid, Waiting,
+    SocketSource, Space, SpaceId, SpaceKind, Stages, StandsFor, State, TimeWaitReuse, Timer, TimerKind, Traffic, Uid,
+    Waiting,
 };
 
 /// Finds the value with that name; otherwise returns what was expected.
@@ -192,6 +193,7 @@ fn range([first, last]: [u16; 2]) -> Result<PortRange, String> {
 
 fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> Result<Socket, String> {
     let owner = owner(&socket.owner)?;
+    let forward = socket.forward.map(forward).transpose()?;
     let activation = socket.activation.map(|units| Activation { socket: units.socket, service: units.service });
     let origin = |field: &str| match &socket.owner.claims {
         Some(claims) if !claims.iter().any(|claim| claim == field) => Origin::Manager,
@@ -235,8 +237,7 @@ fn socket(socket: saved::Socket, protocol: Protocol, cgroups: &mut Cgroups) -> R
         traffic: socket.traffic.as_ref().map(traffic).map(Box::new),
         timer,
         cgroup: cgroups.number_of(belonging),
-        forward: socket.forward.map(forward).transpose()?.map(Box::new),
-        activation: activation.map(Box::new),
+        stands_for: forward.map(StandsFor::Forward).or(activation.map(StandsFor::Activation)).map(Box::new),
         owner,
     })
 }

@@ -85,7 +85,7 @@ fn all<'r, 'a>(
             }
             // The runtime itself has told that the port leads to its container.
             (Obstacle::Proxy(Some(managed)) | Obstacle::Redirect(Some(managed)), _) => add(managed),
-            (Obstacle::Init, _) if refusal.row.socket.activation.is_some() => {
+            (Obstacle::Init, _) if refusal.row.socket.activation().is_some() => {
                 // So has systemd of its socket units.
                 activated(refusal.row).iter().for_each(&mut add);
             }

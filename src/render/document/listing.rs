@@ -240,11 +240,11 @@ fn owned<'a, Owner>(row: &'a Row<'a>, owner: Owner, peer_owner: Option<Owner>) -
         traffic: socket.traffic.as_deref().map(flow::traffic),
         timer: socket.timer.map(flow::timer),
         time_left_ms: socket.time_left().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-        forward: socket.forward.as_deref().map(forward),
+        forward: socket.forward().map(forward),
         reachability: (row.is_listener.then(|| row.snapshot.reachability(socket)).flatten())
             .map(|known| reachability(&known, socket.local.port)),
         activation: socket
-            .activation
+            .activation()
             .as_ref()
             .map(|activation| ActivationReport { socket: &activation.socket, service: activation.service.as_deref() }),
         owner,
@@ -261,7 +261,7 @@ pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
 mod tests {
     use super::*;
     use crate::catalogue::Catalogue;
-    use crate::model::{Activation, Belonging, Holder, Owner, Snapshot, Socket};
+    use crate::model::{Activation, Belonging, Holder, Owner, Snapshot, Socket, StandsFor};
     use crate::render::document::{csv, json};
     use crate::render::words::column::Column;
     use crate::{join, testing};
@@ -282,8 +282,8 @@ mod tests {
             let owner = Owner::Processes(vec![Holder { fd, ..held.owner.holders()[0] }].into());
             snapshot.sockets.push(Socket { cgroup, owner, ..held.clone() });
         }
-        let activation = Some(Box::new(Activation { socket: "web.socket".to_owned(), service: None }));
-        snapshot.sockets.push(Socket { activation, ..held });
+        let activation = StandsFor::Activation(Activation { socket: "web.socket".to_owned(), service: None });
+        snapshot.sockets.push(Socket { stands_for: Some(Box::new(activation)), ..held });
         let mut listing = listing_of(&snapshot, &catalogue);
         for (row, peer) in listing.rows.iter_mut().zip(&snapshot.sockets) {
             row.counterpart = Some(peer);

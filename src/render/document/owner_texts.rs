@@ -53,7 +53,7 @@ impl OwnerTexts {
         text: &mut Vec<u8>,
         write: impl Fn(&mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<()> {
-        if socket.activation.is_some() {
+        if socket.activation().is_some() {
             return write(text);
         }
         let holder = match socket.owner.holders() {

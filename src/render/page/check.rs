@@ -236,7 +236,9 @@ mod tests {
     use super::*;
     use crate::analyse::bind::{Facts, judge};
     use crate::join;
-    use crate::model::{Bind, Container, Endpoint, Forward, ForwardedBy, Pid, Platform, Port, Snapshot, Socket, Space};
+    use crate::model::{
+        Bind, Container, Endpoint, Forward, ForwardedBy, Pid, Platform, Port, Snapshot, Socket, Space, StandsFor,
+    };
     use crate::model::{SpaceId, SpaceKind, Uid};
     use crate::render::text::safe::Charset;
     use crate::testing;
@@ -271,7 +273,7 @@ mod tests {
         };
         let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80);
         let forward = Forward { by: ForwardedBy::Proxy, to: to.into(), container: Some(container), service: None };
-        snapshot.sockets[3].forward = Some(Box::new(forward));
+        snapshot.sockets[3].stands_for = Some(Box::new(StandsFor::Forward(forward)));
         snapshot.processes.get_mut(&Pid(700)).unwrap().name = Some("docker-proxy".into());
         let space = Space::new(SpaceId(7), SpaceKind::Container, NAME.to_owned(), snapshot.socket_source);
         snapshot.sockets.push(Socket { space: space.id, ..snapshot.sockets[3].clone() });

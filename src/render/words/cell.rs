@@ -33,7 +33,7 @@ fn own_name(process: &Process) -> &OsStr {
 pub fn project_cell(row: &Row<'_>, charset: Charset) -> Option<Text> {
     let of_process = foremost(row).and_then(|process| process.project.as_ref()).map(|known| project(known, charset));
     let of_cgroup = || row.belonging().and_then(|belonging| belonging.container.as_ref());
-    let of_forward = || row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+    let of_forward = || row.socket.forward().and_then(|forward| forward.container.as_ref());
     let composed = || {
         let service = of_forward().or_else(of_cgroup)?.compose.as_ref()?;
         Some(Text::join(&[Text::plain("compose:"), Text::of(service, charset)], " "))
@@ -54,10 +54,10 @@ pub fn project(project: &Project, charset: Charset) -> Text {
 
 /// Who holds the socket, or why it is not known, in one cell.
 pub fn process_cell(row: &Row<'_>, charset: Charset) -> Text {
-    if let Some(forward) = &row.socket.forward {
+    if let Some(forward) = row.socket.forward() {
         return forward_cell(forward, charset);
     }
-    if let Some(Activation { socket, service }) = row.socket.activation.as_deref() {
+    if let Some(Activation { socket, service }) = row.socket.activation() {
         let units: Vec<Text> =
             [Some(socket), service.as_ref()].into_iter().flatten().map(|unit| Text::of(unit, charset)).collect();
         return Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " });

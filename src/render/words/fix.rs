@@ -52,7 +52,7 @@ fn of_cause(cause: Cause, verdict: &Verdict<'_>, caller: Caller, charset: Charse
     Some(match cause {
         Cause::Listener => return first.map(|row| stop(row, udp, caller.platform, charset)),
         Cause::Connection => return first.map(|row| end(row, udp, caller.platform, charset)),
-        Cause::Activation => match first.and_then(|row| row.socket.activation.as_ref()) {
+        Cause::Activation => match first.and_then(|row| row.socket.activation()) {
             Some(_) if !activated(first?).is_empty() => {
                 let lines: Vec<String> = activated(first?).iter().map(Managed::stop_line).collect();
                 format!("stop the unit that systemd holds it for: {}", lines.join("; "))
@@ -204,7 +204,7 @@ fn by_manager(row: &Row<'_>, platform: Platform, charset: Charset) -> Option<Str
 
 /// The container that a socket leads to, by its runtime's word, or belongs to.
 fn container_of(row: &Row<'_>) -> Option<Managed> {
-    let forwarded = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+    let forwarded = row.socket.forward().and_then(|forward| forward.container.as_ref());
     let own = || row.belonging().and_then(Belonging::to_stop);
     Managed::container(&forwarded.or_else(own)?.proved()?)
 }

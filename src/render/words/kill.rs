@@ -58,7 +58,7 @@ pub fn refusal(refusal: &Refusal<'_, '_>, charset: Charset, program: Option<&Pat
         }
         Obstacle::Proxy(managed) => (format!("{who} only forwards the port to a container"), vec![instead(managed)]),
         Obstacle::Redirect(managed) => {
-            let to = refusal.row.socket.forward.as_ref().map(|forward| format!(" to {}", forward.to));
+            let to = refusal.row.socket.forward().map(|forward| format!(" to {}", forward.to));
             let hints = managed.iter().map(|known| instead(&Some(known.clone()))).collect();
             (format!("no process holds it; a firewall rule forwards its traffic{}", to.unwrap_or_default()), hints)
         }
@@ -200,16 +200,15 @@ pub fn manager_is_silent(who: &str, managed: &Managed, problem: &dyn std::fmt::D
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Manager, Pid};
+    use crate::model::{Activation, Manager, Pid, StandsFor};
     use crate::{join, testing};
 
     #[test]
     fn a_listener_that_systemd_holds_is_refused_with_the_units_to_stop() {
         let mut snapshot = testing::snapshot();
-        snapshot.sockets[3].activation = Some(Box::new(crate::model::Activation {
-            socket: "postgres.socket".to_owned(),
-            service: Some("postgres.service".to_owned()),
-        }));
+        let activation =
+            Activation { socket: "postgres.socket".to_owned(), service: Some("postgres.service".to_owned()) };
+        snapshot.sockets[3].stands_for = Some(Box::new(StandsFor::Activation(activation)));
         let listing = join::listing(&snapshot, None);
         let refused = Refusal { row: &listing.rows[3], holder: Some((Pid(1), None)), obstacle: Obstacle::Init };
         let said = refusal(&refused, Charset::Unicode, None);

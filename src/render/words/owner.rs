@@ -104,14 +104,14 @@ fn of_sockets(holding: &Holding<'_>, charset: Charset) -> Vec<Fact> {
             let line = format!("{}/{} connections waiting to be accepted{place}", queue.used, queue.limit);
             ("queue", Text::of(&line, charset))
         }));
-        facts.extend(open.socket.activation.as_ref().map(|activation| {
+        facts.extend(open.socket.activation().map(|activation| {
             let socket = Text::of(&activation.socket, charset);
             let service = activation.service.as_deref().map(|service| Text::of(service, charset));
             let units = std::iter::once(socket).chain(service).collect::<Vec<_>>();
             ("starts", Text::join(&units, if charset == Charset::Unicode { " → " } else { " -> " }))
         }));
-        facts.extend(open.socket.forward.as_ref().map(|forward| ("leads to", leads_to(forward, charset))));
-        let reachability = open.snapshot.reachability(open.socket).filter(|_| open.socket.forward.is_none());
+        facts.extend(open.socket.forward().map(|forward| ("leads to", leads_to(forward, charset))));
+        let reachability = open.snapshot.reachability(open.socket).filter(|_| open.socket.forward().is_none());
         let notes = reachability.map(|known| reachability::notes(&known, open.socket.local.port)).unwrap_or_default();
         facts.extend(notes.iter().map(|note| ("firewall", Text::of(note, charset))));
     }

@@ -66,7 +66,7 @@ pub fn program(group: &Group<'_, '_>, charset: Charset) -> Text {
     let Some(row) = group.rows.first() else { return Text::unknown() };
     let named = group.processes.first().and_then(|(_, process)| cell::running(*process, charset));
     match named {
-        Some(name) if row.socket.forward.is_none() => match group.processes.len() {
+        Some(name) if row.socket.forward().is_none() => match group.processes.len() {
             0 | 1 => name,
             count => Text::join(&[name, Text::plain(format!("+{}", count - 1))], " "),
         },

@@ -139,7 +139,7 @@ pub fn who(row: &Row<'_>, charset: Charset) -> String {
     };
     let mut facts = vec![format!("pid {}", pid.0)];
     facts.extend(cell::project_cell(row, charset).map(Text::into_string));
-    let forwarded = row.socket.forward.as_ref().and_then(|forward| forward.container.as_ref());
+    let forwarded = row.socket.forward().and_then(|forward| forward.container.as_ref());
     let own = row.belonging().and_then(|belonging| belonging.container.as_ref());
     let own = own.map(|own| (if own.origin.decides() { "container" } else { "claims to be in container" }, own));
     let container = forwarded.map(|container| ("for container", container)).or(own);

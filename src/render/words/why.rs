@@ -97,7 +97,7 @@ fn in_the_way(blocker: &Blocker<'_>, verdict: &Verdict<'_>, charset: Charset) ->
 /// Where the firewall sends the traffic instead: the container with that address, where one is known.
 fn target(lead: &Lead, verdict: &Verdict<'_>, charset: Charset) -> String {
     let to = lead.to.of(verdict.bind.port);
-    let forwards = verdict.judgement.redirects.iter().filter_map(|row| row.socket.forward.as_ref());
+    let forwards = verdict.judgement.redirects.iter().filter_map(|row| row.socket.forward());
     match forwards.filter(|forward| forward.to == to).find_map(|forward| forward.container.as_ref()) {
         Some(container) => {
             format!("{to} (container {})", Text::of(container.short_name(), charset).as_str())

@@ -9,7 +9,7 @@ use super::*;
 use crate::join;
 use crate::model::{
     Activation, Belonging, Family, Forward, ForwardedBy, Gap, HiddenBecause, Missing, Nobody, Owner, Pid, Process,
-    RulesUnread, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, State, Uid,
+    RulesUnread, Snapshot, Socket, SocketSource, Space, SpaceId, SpaceKind, StandsFor, State, Uid,
 };
 use crate::testing;
 
@@ -48,8 +48,8 @@ fn with_further() -> Snapshot {
     redirected.local.port = Port::new(8080);
     redirected.state = Some(State::Redirect);
     redirected.owner = Owner::Nobody(Nobody::Redirected);
-    redirected.forward =
-        Some(Box::new(Forward { by: ForwardedBy::Nat, to: redirected.local.into(), container: None, service: None }));
+    let forward = Forward { by: ForwardedBy::Nat, to: redirected.local.into(), container: None, service: None };
+    redirected.stands_for = Some(Box::new(StandsFor::Forward(forward)));
     snapshot.sockets.extend([further, redirected]);
     snapshot
 }
@@ -89,8 +89,8 @@ fn each_kind_of_change_is_told_apart() {
     owner.processes.get_mut(&Pid(700)).unwrap().uid = Some(Uid(33));
     assert_eq!(kinds(&before, &owner), [(5432, "owner-changed")]);
     let forward = with(5432, |socket| {
-        socket.forward =
-            Some(Box::new(Forward { by: ForwardedBy::Nat, to: socket.local.into(), container: None, service: None }));
+        let forward = Forward { by: ForwardedBy::Nat, to: socket.local.into(), container: None, service: None };
+        socket.stands_for = Some(Box::new(StandsFor::Forward(forward)));
     });
     assert_eq!(kinds(&before, &forward), [(5432, "forward-changed")]);
 }
@@ -119,7 +119,7 @@ fn a_service_that_systemd_starts_on_demand_has_the_same_owner_before_and_after()
     };
     let mut waiting = with(5432, |socket| {
         held(socket, &[1]);
-        socket.activation = Some(Box::new(activation.clone()));
+        socket.stands_for = Some(Box::new(StandsFor::Activation(activation.clone())));
     });
     waiting.processes.insert(Pid(1), Process { pid: Pid(1), ..systemd() });
     let unit = |name: &str| {

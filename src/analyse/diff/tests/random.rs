@@ -58,12 +58,8 @@ fn happen(snapshot: &mut Snapshot, index: usize, event: Event) {
             socket.owner = Owner::Processes(vec![crate::model::Holder { pid: Pid(811), fd: None }].into());
         }
         Event::IsForwarded => {
-            socket.forward = Some(Box::new(Forward {
-                by: ForwardedBy::Nat,
-                to: socket.local.into(),
-                container: None,
-                service: None,
-            }));
+            let forward = Forward { by: ForwardedBy::Nat, to: socket.local.into(), container: None, service: None };
+            socket.stands_for = Some(Box::new(StandsFor::Forward(forward)));
         }
         Event::IsHidden => socket.owner = Owner::Hidden(HiddenBecause::Permission),
         Event::ConnectsElsewhere => socket.peer = Some(Endpoint::new("192.0.2.77".parse().unwrap(), 7)),

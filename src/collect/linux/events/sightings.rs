@@ -220,8 +220,7 @@ impl Known {
             traffic: None,
             timer: None,
             cgroup: None,
-            forward: None,
-            activation: None,
+            stands_for: None,
             owner,
         }
     }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Redirects;
 use crate::model::{
-    Endpoint, Family, Forward, ForwardedBy, Lead, Nobody, Owner, Port, Protocol, Redirect, Socket, SpaceId, State,
-    any_address,
+    Endpoint, Family, Forward, ForwardedBy, Lead, Nobody, Owner, Port, Protocol, Redirect, Socket, SpaceId, StandsFor,
+    State, any_address,
 };
 
 impl Redirects {
@@ -92,8 +92,7 @@ fn row(redirect: &Redirect, address: IpAddr, port: Port, lead: &Lead, space: Spa
         autobound: None,
         timer: None,
         cgroup: None,
-        forward: Some(Box::new(forward)),
-        activation: None,
+        stands_for: Some(Box::new(StandsFor::Forward(forward))),
         owner: Owner::Nobody(Nobody::Redirected),
     }
 }

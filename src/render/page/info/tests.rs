@@ -6,7 +6,7 @@ use super::*;
 use crate::catalogue::Catalogue;
 use crate::model::{
     Belonging, Container, Endpoint, Forward, ForwardedBy, Holder, Nobody, Owner, Pid, Port, Process, Queue, Snapshot,
-    Socket, State, Waiting,
+    Socket, StandsFor, State, Waiting,
 };
 use crate::{join, select, testing};
 
@@ -102,7 +102,8 @@ fn a_published_port_names_the_container_that_it_leads_to() {
     published.owner = Owner::Nobody(Nobody::Redirected);
     let container = Container { name: Some("web".to_owned()), ..testing_container() };
     let to = Endpoint::new("172.17.0.2".parse().unwrap(), 80).into();
-    published.forward = Some(Box::new(Forward { by: ForwardedBy::Nat, to, container: Some(container), service: None }));
+    let forward = Forward { by: ForwardedBy::Nat, to, container: Some(container), service: None };
+    published.stands_for = Some(Box::new(StandsFor::Forward(forward)));
     snapshot.sockets.push(published);
     let text = text(&snapshot, 8080, PIPE);
     assert!(text.contains("tcp 0.0.0.0:8080 REDIRECT, every interface\n"), "{text}");

@@ -270,7 +270,7 @@ fn emphasis(column: Column, row: &Row<'_>) -> Emphasis {
             Some(State::CloseWait) => Emphasis::Attention,
             _ => Emphasis::None,
         },
-        Column::Process if row.socket.forward.is_some() => Emphasis::None,
+        Column::Process if row.socket.forward().is_some() => Emphasis::None,
         Column::Process if !matches!(row.socket.owner, Owner::Processes(_)) => Emphasis::Dim,
         // The address says the same in words.
         Column::Address if row.is_listener && matches!(row.exposure, Exposure::Any | Exposure::Public) => {

@@ -86,7 +86,7 @@ fn of_socket(fact: &Fact<'_>, row: &Row<'_>) -> Option<String> {
             held_by()
         ),
         Fact::Published => {
-            let way = match row.socket.forward.as_ref().map(|forward| forward.by) {
+            let way = match row.socket.forward().map(|forward| forward.by) {
                 Some(ForwardedBy::Proxy) => "a proxy, and usually a firewall rule,",
                 Some(ForwardedBy::Nat) | None => "a firewall rule",
             };
