@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Snapshot, Socket, SpaceId};
+use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Row, Snapshot, Socket, SpaceId};
 use crate::parallel;
 
 /// Finds the socket at the other end of each connection of the listing, among all sockets of its snapshot.
@@ -21,11 +21,17 @@ pub fn add_counterparts(listing: &mut Listing<'_>) {
     let ends = Ends::of(&listing.snapshot.sockets);
     let redirected = redirected(listing.snapshot, &ends, &forwards);
     parallel::each(&mut listing.rows, |_, rows| {
-        for row in rows.iter_mut().filter(|row| row.is_connection()) {
-            row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&place(row.socket)).copied());
+        for rows in rows.chunks_mut(AT_A_TIME) {
+            ends.load(rows);
+            for row in rows.iter_mut().filter(|row| row.is_connection()) {
+                row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&place(row.socket)).copied());
+            }
         }
     });
 }
+
+/// Rows for which memory is loaded at the same time: a processor that asks for one socket after the other waits for each.
+const AT_A_TIME: usize = 64;
 
 /// A connection as one of its ends has it: the protocol, then the addresses and ports of this end and the other one. An
 /// IPv4 address is the same whether an IPv4 or an IPv6 socket has it.
@@ -62,14 +68,35 @@ impl<'a> Ends<'a> {
         let mut before = vec![0; sockets.len()];
         let ends = Ends { sockets, last, before: Vec::new(), seed };
         parallel::each(&mut before, |first, before| {
-            for ((socket, number), before) in sockets[first..].iter().zip(first + 1..).zip(before) {
-                let Some(pair) = pair_of(socket) else { continue };
-                // Nobody lists four billion sockets.
-                let number = u32::try_from(number).unwrap_or_default();
-                *before = ends.last[ends.place(pair)].swap(number, Ordering::Relaxed);
+            for (part, before) in before.chunks_mut(AT_A_TIME).enumerate() {
+                let first = first + part * AT_A_TIME;
+                let sockets = &sockets[first..first + before.len()];
+                let lasts = || sockets.iter().map(|socket| Some(&ends.last[ends.place(pair_of(socket)?)]));
+                std::hint::black_box(
+                    lasts().flatten().map(|last| u64::from(last.load(Ordering::Relaxed))).sum::<u64>(),
+                );
+                for ((last, number), before) in lasts().zip(first + 1..).zip(before) {
+                    // Nobody lists four billion sockets.
+                    let number = u32::try_from(number).unwrap_or_default();
+                    *before = last.map_or(0, |last| last.swap(number, Ordering::Relaxed));
+                }
             }
         });
         Ends { before, ..ends }
+    }
+
+    /// Loads the first sockets that could be the other ends of these rows.
+    fn load(&self, rows: &[Row<'_>]) {
+        let last = |row: &Row<'_>| {
+            let socket = row.socket;
+            let pair = pair(socket.protocol, socket.peer?, socket.local);
+            Some(self.last[self.place(pair)].load(Ordering::Relaxed))
+        };
+        let mut lasts = [None; AT_A_TIME];
+        lasts.iter_mut().zip(rows).for_each(|(known, row)| *known = last(row));
+        let sockets =
+            lasts.into_iter().flatten().filter_map(|number| self.sockets.get((number as usize).checked_sub(1)?));
+        Listing::load_sockets(sockets);
     }
 
     /// Where the list of a pair begins.
