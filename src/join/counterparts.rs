@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Row, Snapshot, Socket, SpaceId};
@@ -24,7 +25,7 @@ pub fn add_counterparts(listing: &mut Listing<'_>) {
         for rows in rows.chunks_mut(AT_A_TIME) {
             ends.load(rows);
             for row in rows.iter_mut().filter(|row| row.is_connection()) {
-                row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&place(row.socket)).copied());
+                row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&address(row.socket)).copied());
             }
         }
     });
@@ -113,35 +114,40 @@ impl<'a> Ends<'a> {
     }
 
     /// The sockets with these two ends: several in different spaces, or on different interfaces.
-    fn with(&self, protocol: Protocol, local: Endpoint, peer: Endpoint) -> impl Iterator<Item = &'a Socket> + Clone {
+    fn with(&self, protocol: Protocol, local: Endpoint, peer: Endpoint) -> impl Iterator<Item = Placed<'a>> + Clone {
         let wanted = pair(protocol, local, peer);
         let mut number = self.last[self.place(wanted)].load(Ordering::Relaxed);
         let alike = std::iter::from_fn(move || {
-            let index = (number as usize).checked_sub(1)?;
+            let place = NonZeroU32::new(number)?;
+            let index = number as usize - 1;
             number = self.before[index];
-            Some(&self.sockets[index])
+            Some((place, &self.sockets[index]))
         });
-        alike.filter(move |socket| pair_of(socket) == Some(wanted))
+        alike.filter(move |(_, socket)| pair_of(socket) == Some(wanted))
     }
 
     /// The socket that has the same ends, exchanged.
-    fn other_end(&self, socket: &Socket) -> Option<&'a Socket> {
+    fn other_end(&self, socket: &Socket) -> Option<NonZeroU32> {
         let peer = socket.peer?;
         let found = self.with(socket.protocol, peer, socket.local);
-        match only(found.clone().filter(|other| other.space == socket.space)) {
+        match only(found.clone().filter(|(_, other)| other.space == socket.space)) {
             Ok(Some(same_space)) => Some(same_space),
             // Every link has the same addresses of this kind, so that only the interface tells them apart.
             _ if is_of_one_stack(peer.address) || is_of_one_stack(socket.local.address) => None,
             Ok(None) => only(found).ok().flatten(),
             Err(Ambiguous) => None,
         }
-        .filter(|other| !peer.is_of_a_link() || other.device == socket.device)
+        .filter(|(_, other)| !peer.is_of_a_link() || other.device == socket.device)
+        .map(|(place, _)| place)
     }
 }
 
+/// A socket, and its place among all, counted from 1.
+type Placed<'a> = (NonZeroU32, &'a Socket);
+
 struct Ambiguous;
 
-fn only<'a>(mut sockets: impl Iterator<Item = &'a Socket>) -> Result<Option<&'a Socket>, Ambiguous> {
+fn only<'a>(mut sockets: impl Iterator<Item = Placed<'a>>) -> Result<Option<Placed<'a>>, Ambiguous> {
     let first = sockets.next();
     if sockets.next().is_some() { Err(Ambiguous) } else { Ok(first) }
 }
@@ -176,18 +182,18 @@ fn forwards(snapshot: &Snapshot) -> Vec<Redirected> {
 }
 
 /// Where a socket is in memory, which tells it from every other one.
-fn place(socket: &Socket) -> usize {
+fn address(socket: &Socket) -> usize {
     std::ptr::from_ref(socket).addr()
 }
 
 /// Both ends of the connections that come through a redirect: a client has the address before it as its peer, and the
 /// process that answers has the address behind it as its own.
-fn redirected<'a>(snapshot: &'a Snapshot, ends: &Ends<'a>, forwards: &[Redirected]) -> HashMap<usize, &'a Socket> {
+fn redirected(snapshot: &Snapshot, ends: &Ends<'_>, forwards: &[Redirected]) -> HashMap<usize, NonZeroU32> {
     let mut found = HashMap::new();
     if forwards.is_empty() {
         return found;
     }
-    for client in &snapshot.sockets {
+    for (client, number) in snapshot.sockets.iter().zip(1..) {
         let Some(peer) = client.peer.map(canonical) else { continue };
         let is_redirected = |forward: &&Redirected| {
             (forward.space, forward.protocol, forward.from.port) == (client.space, client.protocol, peer.port)
@@ -201,15 +207,15 @@ fn redirected<'a>(snapshot: &'a Snapshot, ends: &Ends<'a>, forwards: &[Redirecte
             let address = if address.is_unspecified() { peer.address } else { address };
             Some(Endpoint { address, port })
         };
-        let servers: Vec<&'a Socket> = forwards
+        let servers: Vec<Placed<'_>> = forwards
             .iter()
             .filter(is_redirected)
             .filter_map(behind)
             .flat_map(|end| ends.with(client.protocol, end, client.local))
             .collect();
-        if let [server] = servers[..] {
-            found.insert(place(client), server);
-            found.insert(place(server), client);
+        if let [(place, server)] = servers[..] {
+            found.insert(address(client), place);
+            found.extend(NonZeroU32::new(number).map(|place| (address(server), place)));
         }
     }
     found

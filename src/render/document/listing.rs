@@ -259,6 +259,8 @@ pub(super) fn service(service: Service<'_>) -> ServiceReport<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
     use crate::catalogue::Catalogue;
     use crate::model::{Activation, Belonging, Holder, Owner, Snapshot, Socket, StandsFor};
@@ -285,8 +287,8 @@ mod tests {
         let activation = StandsFor::Activation(Activation { socket: "web.socket".to_owned(), service: None });
         snapshot.sockets.push(Socket { stands_for: Some(Box::new(activation)), ..held });
         let mut listing = listing_of(&snapshot, &catalogue);
-        for (row, peer) in listing.rows.iter_mut().zip(&snapshot.sockets) {
-            row.counterpart = Some(peer);
+        for (row, place) in listing.rows.iter_mut().zip(1..) {
+            row.counterpart = NonZeroU32::new(place);
         }
         let (mut blocks, mut whole) = (Vec::new(), Vec::new());
         json::write_report(&mut blocks, &listing, None, false).unwrap();

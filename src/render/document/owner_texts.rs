@@ -34,7 +34,7 @@ impl OwnerTexts {
         text.extend(b"\"owner\":");
         self.add(row.socket, hidden, text, |text| Ok(serde_json::to_writer(text, &owner(row))?))?;
         text.extend(b",\"peer_owner\":");
-        match row.counterpart {
+        match row.counterpart() {
             Some(peer) => {
                 let write = |text: &mut Vec<u8>| Ok(serde_json::to_writer(text, &row.peer_row().as_ref().map(owner))?);
                 self.add(peer, hidden, text, write)?;
