@@ -1,6 +1,6 @@
 //! What the kernel counts in a network namespace.
 //!
-//! Source: `/proc/net/netstat`, Linux, Documentation/networking/snmp_counter.rst.
+//! Source: `/proc/net/netstat`, Linux, Documentation/networking/snmp_counter.rst; `/proc/net/sockstat`, proc(5).
 
 use std::fs;
 use std::path::Path;
@@ -19,6 +19,21 @@ fn parse(text: &str, group: &str, name: &str) -> Option<u64> {
     numbers.split_ascii_whitespace().nth(index)?.parse().ok()
 }
 
+/// Returns about how many TCP sockets a namespace has: no more than the whole host, nor than it has of any kind. Those whose
+/// connection is over are not counted.
+pub fn most_tcp_sockets(tables: &Path) -> Option<usize> {
+    most_tcp(&fs::read_to_string(tables.join("sockstat")).ok()?)
+}
+
+fn most_tcp(text: &str) -> Option<usize> {
+    // Each name is followed by its number: `TCP: inuse 5 orphan 0 tw 0 alloc 7 mem 1`.
+    let number = |group: &str, name: &str| {
+        let words = text.lines().find_map(|line| line.strip_prefix(group))?;
+        words.split_ascii_whitespace().skip_while(|word| *word != name).nth(1)?.parse::<usize>().ok()
+    };
+    Some(number("sockets:", "used")?.min(number("TCP:", "alloc")?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +47,19 @@ mod tests {
         assert_eq!(parse(text, "TcpExt:", "Nothing"), None);
         assert_eq!(parse("TcpExt: ListenOverflows\nTcpExt: -1\n", "TcpExt:", "ListenOverflows"), None);
         assert_eq!(parse("TcpExt: ListenOverflows\n", "TcpExt:", "ListenOverflows"), None);
+    }
+
+    #[test]
+    fn a_namespace_has_no_more_tcp_sockets_than_the_host_and_than_sockets() {
+        let text = |used, alloc| {
+            format!("sockets: used {used}\nTCP: inuse 5 orphan 0 tw 3 alloc {alloc} mem 1\nUDP: inuse 9\n")
+        };
+        assert_eq!(most_tcp(&text(7, 90)), Some(7));
+        assert_eq!(most_tcp(&text(70, 9)), Some(9));
+        for short in ["", "sockets: used 7\n", "sockets: used\nTCP: alloc 1\n", "sockets: used 7\nTCP: inuse 1 alloc\n"]
+        {
+            assert_eq!(most_tcp(short), None);
+        }
+        assert!(most_tcp_sockets("/proc/self/net".as_ref()).is_some());
     }
 }

@@ -9,7 +9,7 @@ use rustix::net::netdevice;
 use super::bpf::loaded;
 use super::kernel_socket::KernelSocket;
 use super::sock_diag::{DumpError, Only, Query, SockDiag, halves};
-use super::{proc_net, procfs, uncounted};
+use super::{counters, proc_net, procfs, uncounted};
 use crate::collect::CollectError;
 use crate::model::{Family, Gap, Need, Port, Protocol, Socket, SocketSource, SpaceId, State};
 use crate::parallel;
@@ -167,15 +167,13 @@ impl Tables {
     /// Says whether two dumps at a time are faster than one. Where the kernel's iterator looks for the holders meanwhile,
     /// they are not: it keeps the other core busy.
     fn is_worth_two_dumps(&self, query: Query) -> bool {
-        let is_of_tcp = |name: &str| ["TCP", "TCPv6"].contains(&name);
-        let tcp: usize = self.counted.iter().filter(|(name, _)| is_of_tcp(name)).map(|(_, count)| count).sum();
         // A second socket to the kernel can be opened by a thread that is in the namespace.
-        let is_within = self.text.iter().any(|text| text == Path::new(OWN_TABLES));
+        let tables = self.text.iter().find(|text| *text == Path::new(OWN_TABLES));
         let has_connections = query.only.is_none() && query.states & !WITHOUT_PEER != 0;
-        tcp >= WORTH_TWO_DUMPS
-            && is_within
-            && has_connections
+        let count = |tables: &PathBuf| counters::most_tcp_sockets(tables).unwrap_or_default();
+        has_connections
             && !loaded::may_load_programs()
+            && tables.map_or(0, count) >= WORTH_TWO_DUMPS
             && parallel::workers(2) > 1
     }
 
