@@ -305,7 +305,7 @@ fn state_bits(protocol: Protocol, states: Option<&[State]>) -> u32 {
 /// addresses are not.
 fn without_repeats(sockets: &mut Vec<Socket>) {
     let mut cookies: Vec<NonZeroU64> = sockets.iter().filter_map(|socket| socket.cookie).collect();
-    cookies.sort_unstable();
+    parallel::sort(&mut cookies);
     if cookies.windows(2).any(|pair| pair[0] == pair[1]) {
         let mut seen = BTreeSet::new();
         sockets.retain(|socket| socket.cookie.is_none_or(|cookie| seen.insert(cookie)));

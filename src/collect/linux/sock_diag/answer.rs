@@ -12,9 +12,9 @@ use crate::collect::linux::kernel_socket::KernelSocket;
 use crate::collect::linux::netlink::{self, DONE, ERROR};
 use crate::model::Protocol;
 
-/// An answer of more datagrams than this is received on a thread of its own, whose start takes as long as to decode so
-/// many of them.
-pub const FEW: usize = 8;
+/// An answer of more datagrams than this is received on a thread of its own. On a host with fewer sockets, which has two
+/// cores, the other one is busy with looking for their holders anyway.
+pub const FEW: usize = 32;
 /// Datagrams that wait to be decoded.
 const AHEAD: usize = 4;
 
