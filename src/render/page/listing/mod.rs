@@ -145,18 +145,16 @@ fn lay_out<'a>(listing: &'a Listing<'a>, options: &TableOptions) -> Laid<'a> {
 fn cells<'t>(
     fitted: &'t Fitted,
     row: &'t Row<'_>,
-    texts: impl Iterator<Item = Text>,
+    mut texts: Vec<Text>,
     options: &'t TableOptions,
     stands_out: bool,
 ) -> impl Iterator<Item = (Text, Emphasis)> {
-    let mut texts = texts.enumerate();
     fitted.placed.iter().map(move |placed| {
         let column = options.columns[placed.index];
         let text = if placed.is_short {
             columns::in_short(column, row).map_or_else(Text::unknown, Text::plain)
         } else {
-            // The columns that stay are in order too.
-            let (_, mut text) = texts.find(|(index, _)| *index == placed.index).unwrap_or_default();
+            let mut text = texts.get_mut(placed.index).map(std::mem::take).unwrap_or_default();
             text.shorten(placed.width, options.style.charset);
             text
         };
@@ -170,7 +168,7 @@ fn write_rows(out: &mut dyn Write, listing: &Listing<'_>, options: &TableOptions
     let heads = (!options.bare).then_some(&shape[..]);
     in_order::write(out, &blocks, |number, block, text| {
         let mut rows = block.rows.iter().zip(block.texts.rows()).map(|(row, texts)| {
-            let below = fitted.below.iter().filter_map(|index| texts.clone().nth(*index));
+            let below = fitted.below.iter().filter_map(|index| texts.get(*index));
             let below = below.flat_map(|text| draw::below(text.as_str(), width)).collect();
             (cells(&fitted, row, texts, options, options.style.color), below)
         });
@@ -209,10 +207,9 @@ pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
 fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
     let mut columns = vec![Cells::default(); options.columns.len()];
     let mut texts = Texts::with_capacity(rows.len() * columns.len());
-    let mut first: Vec<Text> = Vec::with_capacity(columns.len());
     Listing::load(rows);
     for row in rows {
-        for (index, (column, cells)) in options.columns.iter().zip(&mut columns).enumerate() {
+        for (column, cells) in options.columns.iter().zip(&mut columns) {
             let named = if options.names_peers && *column == Column::Peer { peer_name(row, options) } else { None };
             let mut text = named.unwrap_or_else(|| column.cell(row, options.style.charset));
             if options.frame == Frame::Markdown {
@@ -221,11 +218,7 @@ fn block<'a>(rows: &'a [Row<'a>], options: &TableOptions) -> Block<'a> {
             cells.widest = text.width().max(cells.widest);
             cells.short = columns::in_short(*column, row).map(|short| short.len().max(cells.short.unwrap_or(0)));
             cells.has_known |= text.as_str() != "-";
-            cells.differ |= first.get(index).is_some_and(|first| *first != text);
-            texts.push(&text);
-            if first.len() == index {
-                first.push(text);
-            }
+            cells.differ |= texts.push(text);
         }
         texts.end_row();
     }
@@ -244,7 +237,7 @@ fn wishes(blocks: &[Block<'_>], options: &TableOptions, width: Option<usize>) ->
     let rows = blocks.iter().map(|block| block.rows.len()).sum();
     let wish = |(index, column): (usize, &Column)| {
         let cells = || blocks.iter().map(|block| &block.columns[index]);
-        let first = |block: &Block<'_>| block.texts.rows().next().and_then(|mut texts| texts.nth(index));
+        let first = |block: &Block<'_>| block.texts.rows().next().and_then(|texts| texts.get(index).cloned());
         let is_alike =
             !cells().any(|cells| cells.differ) && blocks.windows(2).all(|two| first(&two[0]) == first(&two[1]));
         let is_empty = !cells().any(|cells| cells.has_known);
