@@ -29,21 +29,21 @@ pub fn dump<T: Send>(
     let mut other = SockDiag::open()?;
     scope(|scope| {
         let (tell, bound_are_listed) = sync_channel(1);
-        let dump_upper = move || {
+        let listeners_and_upper = move || {
             let mut rows = Vec::new();
+            other.dump_alone(of_states(LISTENING), keep, &mut rows)?;
             // Without a word the other half has failed.
             if bound_are_listed.recv().is_ok() {
                 other.dump_alone(half(Half::Upper), keep, &mut rows)?;
             }
             Ok(rows)
         };
-        let upper = Builder::new().spawn_scoped(scope, dump_upper).map_err(DumpError::Kernel)?;
+        let others = Builder::new().spawn_scoped(scope, listeners_and_upper).map_err(DumpError::Kernel)?;
         diag.dump_alone(of_states(BOUND), keep, rows)?;
         let _ = tell.send(());
         drop(tell);
-        diag.dump_alone(of_states(LISTENING), keep, rows)?;
         diag.dump_alone(half(Half::Lower), keep, rows)?;
-        rows.extend(upper.join().expect("a dump does not panic")?);
+        rows.extend(others.join().expect("a dump does not panic")?);
         Ok(())
     })
 }
