@@ -25,15 +25,17 @@ pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> 
 
 /// What the ports of the sockets are assigned to. Many sockets share a port; each is looked up once.
 fn services<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> HashMap<(Port, Protocol), Arc<Service<'a>>> {
-    let mut services = HashMap::new();
-    let mut is_done = Protocol::ALL.map(|_| vec![false; 1 << 16]);
-    for Socket { local, protocol, .. } in &snapshot.sockets {
-        let key = (local.port, *protocol);
-        if !std::mem::replace(&mut is_done[*protocol as usize][usize::from(local.port.get())], true) {
-            services.extend(service(key, snapshot, catalogue).map(|service| (key, Arc::new(service))));
-        }
-    }
-    services
+    let mut is_met = Protocol::ALL.map(|_| vec![false; 1 << 16]);
+    let mut is_first = |(port, protocol): &(Port, Protocol)| {
+        !std::mem::replace(&mut is_met[*protocol as usize][usize::from(port.get())], true)
+    };
+    let ports = snapshot.sockets.iter().map(|socket| (socket.local.port, socket.protocol));
+    let ports: Vec<(Port, Protocol)> = ports.filter(|port| is_first(port)).collect();
+    let services = in_order::flat_map(&in_order::blocks(&ports), |ports| {
+        let named = |port: &(Port, Protocol)| Some((*port, Arc::new(service(*port, snapshot, catalogue)?)));
+        ports.iter().filter_map(named).collect()
+    });
+    services.into_iter().collect()
 }
 
 /// What the port is assigned to. A saved report has the names of its own host; labels given here come before them.
