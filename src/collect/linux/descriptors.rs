@@ -5,9 +5,10 @@
 //! open at the same time before anything is read. Port spaces are kept open only in the room beyond that.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, RawFd};
+use std::sync::OnceLock;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, getrlimit};
 
 use super::procfs;
@@ -17,13 +18,31 @@ use crate::collect::CollectError;
 /// what is read or asked beside them.
 const ROOM: usize = 96;
 
+/// How many files most systems let a process have open.
+const USUAL: usize = 1024;
+
 /// Fails where there is no room for the files that are read.
 pub fn require() -> Result<(), CollectError> {
     let (limit, open) = counted();
     if limit - open < ROOM {
         return Err(CollectError::Descriptors { limit, open, room: ROOM });
     }
+    has_large_table();
     Ok(())
+}
+
+/// Says whether the kernel's table of this process's files has room for the usual number. It is made so large while there is
+/// one thread: with several the kernel waits for milliseconds each time that it enlarges the table.
+fn has_large_table() -> bool {
+    static IS_LARGE: OnceLock<bool> = OnceLock::new();
+    let highest = RawFd::try_from(USUAL - 1).unwrap_or_default();
+    *IS_LARGE.get_or_init(|| File::open("/proc").is_ok_and(|any| fcntl_dupfd_cloexec(any, highest).is_ok()))
+}
+
+/// How many files may be kept open beyond those that are read, if that takes no larger table.
+pub fn spare_in_table() -> usize {
+    let (limit, open) = counted();
+    if has_large_table() { limit.min(USUAL).saturating_sub(open + ROOM) } else { 0 }
 }
 
 /// How many files may be kept open beyond those that are read.

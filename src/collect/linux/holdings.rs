@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
+use super::opened::Handles;
 use crate::model::{Holder, Inode, Pid, Protocol, Socket, State, Uid};
 use crate::parallel;
 
@@ -27,6 +29,8 @@ pub struct Holdings {
     pub cgroups: BTreeSet<u64>,
     /// The users.
     pub users: BTreeSet<Uid>,
+    /// Handles of these processes.
+    pub handles: Arc<Handles>,
 }
 
 impl Holdings {

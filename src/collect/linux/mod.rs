@@ -22,6 +22,7 @@ pub mod kernel_socket;
 mod mountinfo;
 mod native;
 mod netlink;
+mod opened;
 pub mod owners;
 pub mod probe;
 mod proc_net;

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::container_names::ContainerNames;
 use super::control::can_destroy;
 use super::holdings::Holdings;
+use super::opened::Handles;
 use super::owners::ProcessFacts;
 use super::reading::{self, Search};
 use super::redirects::{self, Redirects};
@@ -109,7 +111,10 @@ struct Owners {
 
 impl Owners {
     fn describe(sockets: &[Socket], facts: &ProcessFacts, need: &Need) -> Owners {
-        let holdings = Holdings::of(sockets);
+        let mut holdings = Holdings::of(sockets);
+        if process::opens(need) && (need.runs || need.project) {
+            holdings.handles = Arc::new(Handles::of(holdings.processes.len()));
+        }
         let whose = whose::Looking::start(&holdings, need);
         let processes = process::describe(&holdings, need, facts);
         let cgroups = cgroup::belongings(&holdings.cgroups);

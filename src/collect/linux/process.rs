@@ -13,8 +13,9 @@ use rustix::time::{ClockId, clock_gettime};
 use super::ancestry::ancestors;
 use super::deadline::within;
 use super::holdings::Holdings;
+use super::opened::Handles;
 use super::owners::{Facts, ProcessFacts};
-use super::process_files::{MOST_CGROUP, PATIENCE, Stat, arguments, link, living, open_process, read, still_holds};
+use super::process_files::{MOST_CGROUP, PATIENCE, Stat, arguments, link, read};
 use super::{cgroup_names, executable};
 use crate::collect::runs;
 use crate::model::{Belonging, Executable, Inode, Need, Pid, Process, Uid};
@@ -39,7 +40,7 @@ pub fn describe(holdings: &Holdings, need: &Need, facts: &ProcessFacts) -> BTree
     let jobs: Vec<Observed<'_>> = holdings.processes.iter().map(|(pid, held)| (*pid, &held.proofs[..])).collect();
     let workers = jobs.len() / 64 + 1;
     let parts = parallel::share(jobs, workers, |held, described: &mut Described| {
-        let holder = process(&held, need, facts.get(&held.0), boot, &mut described.ancestors);
+        let holder = process(&held, &holdings.handles, need, facts.get(&held.0), boot, &mut described.ancestors);
         described.holders.extend(holder);
         Vec::new()
     });
@@ -51,28 +52,25 @@ pub fn describe(holdings: &Holdings, need: &Need, facts: &ProcessFacts) -> BTree
     described
 }
 
+/// Says whether more is needed of each process than the search for holders finds out.
+pub fn opens(need: &Need) -> bool {
+    need.exe || need.argv || need.belonging || need.dossier
+}
+
 fn process(
     (pid, held): &Observed<'_>,
+    handles: &Handles,
     need: &Need,
     facts: Option<&Facts>,
     boot: Option<Duration>,
     others: &mut Vec<Process>,
 ) -> Option<Process> {
     let known = facts.map(|facts| known_by(facts, *pid, boot));
-    if let Some(process) = &known
-        && process.name.is_some()
-        && !need.exe
-        && !need.argv
-        && !need.belonging
-        && !need.dossier
-    {
+    if known.as_ref().is_some_and(|process| process.name.is_some()) && !opens(need) {
         return known;
     }
-    let (directory, exe) = living(open_process(*pid)?, *pid);
-    let directory = directory.as_fd();
-    if !still_holds(directory, held) {
-        return None;
-    }
+    let opened = handles.open(*pid, held)?;
+    let (directory, exe) = (opened.directory.as_fd(), opened.exe.as_ref());
     if let Some(process) = known
         && !need.argv
         && !need.dossier

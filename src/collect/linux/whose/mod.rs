@@ -9,7 +9,7 @@ mod rights;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 
 use self::folder::Folders;
 use super::holdings::{Held, Holdings};
-use super::process_files::{MOST_ARGV, link, open_process, read, split_arguments, still_holds};
+use super::opened::{Handles, Opened};
+use super::process_files::{MOST_ARGV, link, read, split_arguments};
 use crate::collect::runs;
 use crate::model::{Inode, Need, Pid, Process, Project, ProjectSource};
 use crate::parallel;
@@ -54,6 +55,7 @@ pub struct Looking {
     next: Arc<AtomicUsize>,
     wants_runs: bool,
     answers: Arc<Answers>,
+    handles: Arc<Handles>,
 }
 
 /// What was learned so far. Who waits for it is woken at the end alone: to be woken takes longer than to find an answer.
@@ -107,7 +109,8 @@ impl Looking {
         let workers = parallel::workers((jobs.len() / WORTH_A_WORKER + 1).min(MOST_WORKERS));
         let answers = Arc::new(Answers::of(&jobs));
         let next = Arc::new(AtomicUsize::new(0));
-        let looking = Looking { jobs: Arc::new(jobs), next, wants_runs: need.runs, answers };
+        let handles = Arc::clone(&holdings.handles);
+        let looking = Looking { jobs: Arc::new(jobs), next, wants_runs: need.runs, answers, handles };
         (0..workers).for_each(|_| looking.add_worker());
         Some(looking)
     }
@@ -115,11 +118,12 @@ impl Looking {
     /// Starts a worker; where the system gives no thread, what would be read stays unknown.
     fn add_worker(&self) {
         let (jobs, next, answers) = (Arc::clone(&self.jobs), Arc::clone(&self.next), Arc::clone(&self.answers));
+        let handles = Arc::clone(&self.handles);
         let wants_runs = self.wants_runs;
         let work = move || {
             let mut folders = Folders::default();
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                answers.add(job.pid, answer(job, wants_runs, &mut folders));
+                answers.add(job.pid, answer(job, &handles, wants_runs, &mut folders));
                 if folders.is_stranded() {
                     break;
                 }
@@ -130,6 +134,12 @@ impl Looking {
 
     /// Waits for the answers and adds them to what is known of the processes.
     pub fn finish(self, processes: &mut BTreeMap<Pid, Process>) {
+        self.take_answers(processes);
+        // A worker that never comes back keeps no more than the process that it is about.
+        self.handles.close();
+    }
+
+    fn take_answers(&self, processes: &mut BTreeMap<Pid, Process>) {
         let until = Instant::now() + MOST_PATIENCE;
         let mut lost = 0;
         loop {
@@ -166,13 +176,10 @@ pub fn prefer_compose(processes: &mut BTreeMap<Pid, Process>) {
     }
 }
 
-fn answer(job: &Job, wants_runs: bool, folders: &mut Folders) -> Answer {
-    let Some(directory) = open_process(job.pid) else { return Answer::default() };
-    let directory = directory.as_fd();
-    if !still_holds(directory, &job.held) {
-        return Answer::default();
-    }
-    let mut answer = Answer { runs: wants_runs.then(|| runs_of(directory)).flatten(), ..Answer::default() };
+fn answer(job: &Job, handles: &Handles, wants_runs: bool, folders: &mut Folders) -> Answer {
+    let Some(opened) = handles.open(job.pid, &job.held) else { return Answer::default() };
+    let directory = opened.directory.as_fd();
+    let mut answer = Answer { runs: wants_runs.then(|| runs_of(&opened)).flatten(), ..Answer::default() };
     if job.wants_project {
         answer.cwd = link(directory, "cwd").map(PathBuf::from);
         let cwd = answer.cwd.as_deref().filter(|cwd| cwd.is_absolute() && *cwd != Path::new("/"));
@@ -182,13 +189,14 @@ fn answer(job: &Job, wants_runs: bool, folders: &mut Folders) -> Answer {
 }
 
 /// What it runs; the arguments are read only of interpreters.
-fn runs_of(directory: BorrowedFd<'_>) -> Option<OsString> {
+fn runs_of(opened: &Opened) -> Option<OsString> {
+    let directory = opened.directory.as_fd();
     let is_interpreter = |name: &OsStr| runs::is_interpreter(name);
     let of_comm = || {
         use std::os::unix::ffi::OsStrExt;
         read(directory, "comm", 64).is_ok_and(|name| is_interpreter(OsStr::from_bytes(name.trim_ascii_end())))
     };
-    let of_file = match link(directory, "exe") {
+    let of_file = match &opened.exe {
         Some(exe) => {
             let exe = exe.to_str().map_or(exe.as_os_str(), |exe| OsStr::new(exe.trim_end_matches(" (deleted)")));
             Path::new(exe).file_name().is_some_and(is_interpreter)

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
 use super::*;
+use crate::collect::linux::process_files::open_process;
 use crate::model::ProjectSource;
 
 /// A folder of its own for each test, which every user may enter.
@@ -325,7 +326,8 @@ fn readers_that_wait_for_ever_are_given_up_and_the_others_are_read() {
     // The reader of the first process never comes back.
     let jobs = Arc::new(vec![job(Pid(u32::MAX)), job(own)]);
     let answers = Arc::new(Answers::of(&jobs));
-    let looking = Looking { jobs, next: Arc::new(AtomicUsize::new(1)), wants_runs: true, answers };
+    let looking =
+        Looking { jobs, next: Arc::new(AtomicUsize::new(1)), wants_runs: true, answers, handles: Arc::default() };
     let process = |pid| Process { pid, ..crate::testing::snapshot().processes[&Pid(700)].clone() };
     let mut processes = BTreeMap::from([(own, process(own)), (Pid(u32::MAX), process(Pid(u32::MAX)))]);
     let before = Instant::now();
