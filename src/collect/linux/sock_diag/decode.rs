@@ -5,14 +5,12 @@
 
 use std::num::NonZeroU64;
 
+use super::request::{SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK};
 use super::tcp_info;
 use crate::collect::linux::kernel_socket::{KernelSocket, address};
 use crate::collect::linux::netlink::{self, DONE, DUMP_INTERRUPTED, ERROR, Malformed, NOOP, OVERRUN, word};
 use crate::model::{Endpoint, Family, Protocol};
 
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// The kind of the answers to the older request.
-const TCPDIAG_GETSOCK: u16 = 18;
 const ENTRY: usize = 72;
 const ATTRIBUTE_INFO: u16 = 2;
 const ATTRIBUTE_V6ONLY: u16 = 11;

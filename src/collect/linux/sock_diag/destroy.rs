@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, netdevice};
 
 use super::decode::{self, Message};
+use super::request::number;
 use super::{DumpError, SockDiag};
 use crate::collect::control::ControlError;
 use crate::collect::linux::netlink;
@@ -67,7 +68,7 @@ fn ask(diag: &mut SockDiag, socket: &Socket, peer: Endpoint, interface: u32, coo
 /// `struct nlmsghdr` and `struct inet_diag_req_v2` with the whole identity of the socket.
 fn request(socket: &Socket, peer: Endpoint, interface: u32, cookie: u64, sequence: u32) -> Vec<u8> {
     let family = if socket.family == Family::Ipv4 { 2 } else { 10 };
-    let protocol = super::number(socket.protocol);
+    let protocol = number(socket.protocol);
     let mut payload = vec![family, protocol, 0, 0];
     payload.extend(u32::MAX.to_ne_bytes());
     payload.extend(socket.local.port.get().to_be_bytes());

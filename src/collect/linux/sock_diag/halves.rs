@@ -5,7 +5,8 @@
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, scope};
 
-use super::{DumpError, Half, Only, Query, SockDiag};
+use super::request::{Half, Only, Query};
+use super::{DumpError, SockDiag};
 use crate::collect::linux::kernel_socket::KernelSocket;
 
 /// Sockets that are bound and no more: `TCP_BOUND_INACTIVE` of `tcp_states.h`. The kernel looks for them among all sockets
