@@ -26,6 +26,7 @@ mod snapshot;
 mod socket;
 mod space;
 mod stages;
+mod stands_for;
 mod traffic;
 mod trust;
 
@@ -60,10 +61,10 @@ pub use service::{Registered, Service, ServiceSource};
 pub use shell::shell_word;
 pub use snapshot::{Backend, Host, OwnerSource, SCHEMA, SavedService, Scope, Snapshot, SocketSource};
 pub use socket::{
-    Activation, Endpoint, Family, Forward, ForwardTarget, ForwardedBy, Inode, Pending, Protocol, Queue, Socket,
-    SocketIdentity, StandsFor, State, Timer, TimerKind, Waiting,
+    Endpoint, Family, Inode, Pending, Protocol, Queue, Socket, SocketIdentity, State, Timer, TimerKind, Waiting,
 };
 pub use space::{Space, SpaceId, SpaceKind, TimeWaitReuse};
 pub use stages::{Stage, Stages, Stopwatch};
+pub use stands_for::{Activation, Forward, ForwardTarget, ForwardedBy, StandsFor};
 pub use traffic::{Rate, Traffic};
 pub use trust::{Origin, Proved};
