@@ -15,7 +15,7 @@
 //!                                |                     |
 //!                                +----------------> render ---> stdout bytes; `screen` draws them for `watch`
 //!   model  <- used by all, uses nothing of ours          catalogue <- uses model
-//!   parallel  <- shares work among the cores, for whoever has much
+//!   parallel  <- shares work among the cores, for the rooms that have much of it
 //! ```
 
 #![warn(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr, reason = "errors and output have one way out")]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Row, Snapshot, Socket, SpaceId};
+use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Snapshot, Socket, SpaceId};
 use crate::parallel;
 
 /// Finds the socket at the other end of each connection of the listing, among all sockets of its snapshot.
@@ -22,17 +22,11 @@ pub fn add_counterparts(listing: &mut Listing<'_>) {
     let ends = Ends::of(&listing.snapshot.sockets);
     let redirected = redirected(listing.snapshot, &ends, &forwards);
     parallel::each(&mut listing.rows, |_, rows| {
-        for rows in rows.chunks_mut(AT_A_TIME) {
-            ends.load(rows);
-            for row in rows.iter_mut().filter(|row| row.is_connection()) {
-                row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&address(row.socket)).copied());
-            }
+        for row in rows.iter_mut().filter(|row| row.is_connection()) {
+            row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&address(row.socket)).copied());
         }
     });
 }
-
-/// Rows for which memory is loaded at the same time: a processor that asks for one socket after the other waits for each.
-const AT_A_TIME: usize = 64;
 
 /// A connection as one of its ends has it: the protocol, then the addresses and ports of this end and the other one. An
 /// IPv4 address is the same whether an IPv4 or an IPv6 socket has it.
@@ -54,55 +48,28 @@ fn pair_of(socket: &Socket) -> Option<Pair> {
 /// sockets a table of pairs would take as much memory as these.
 struct Ends<'a> {
     sockets: &'a [Socket],
-    /// The last socket with each hash, counted from 1; 0 for none.
-    last: Vec<AtomicU32>,
+    lasts: Lasts,
     /// The socket before each socket with the same hash.
     before: Vec<u32>,
+}
+
+/// The last socket with each hash, counted from 1; 0 for none.
+struct Lasts {
+    numbers: Vec<AtomicU32>,
     seed: u64,
 }
 
-impl<'a> Ends<'a> {
-    fn of(sockets: &'a [Socket]) -> Ends<'a> {
-        let last = (0..sockets.len().next_power_of_two()).map(|_| AtomicU32::new(0)).collect();
+impl Lasts {
+    /// No socket yet, of so many.
+    fn new(sockets: usize) -> Lasts {
         // Nobody who chooses ports can foresee which of them come together.
-        let seed = RandomState::new().hash_one(sockets.len());
-        let mut before = vec![0; sockets.len()];
-        let ends = Ends { sockets, last, before: Vec::new(), seed };
-        parallel::each(&mut before, |first, before| {
-            for (part, before) in before.chunks_mut(AT_A_TIME).enumerate() {
-                let first = first + part * AT_A_TIME;
-                let sockets = &sockets[first..first + before.len()];
-                let lasts = || sockets.iter().map(|socket| Some(&ends.last[ends.place(pair_of(socket)?)]));
-                std::hint::black_box(
-                    lasts().flatten().map(|last| u64::from(last.load(Ordering::Relaxed))).sum::<u64>(),
-                );
-                for ((last, number), before) in lasts().zip(first + 1..).zip(before) {
-                    // Nobody lists four billion sockets.
-                    let number = u32::try_from(number).unwrap_or_default();
-                    *before = last.map_or(0, |last| last.swap(number, Ordering::Relaxed));
-                }
-            }
-        });
-        Ends { before, ..ends }
+        let seed = RandomState::new().hash_one(sockets);
+        Lasts { numbers: (0..sockets.next_power_of_two()).map(|_| AtomicU32::new(0)).collect(), seed }
     }
 
-    /// Loads the first sockets that could be the other ends of these rows.
-    fn load(&self, rows: &[Row<'_>]) {
-        let last = |row: &Row<'_>| {
-            let socket = row.socket;
-            let pair = pair(socket.protocol, socket.peer?, socket.local);
-            Some(self.last[self.place(pair)].load(Ordering::Relaxed))
-        };
-        let mut lasts = [None; AT_A_TIME];
-        lasts.iter_mut().zip(rows).for_each(|(known, row)| *known = last(row));
-        let sockets =
-            lasts.into_iter().flatten().filter_map(|number| self.sockets.get((number as usize).checked_sub(1)?));
-        Listing::load_sockets(sockets);
-    }
-
-    /// Where the list of a pair begins.
+    /// The last socket with the hash of the pair.
     #[expect(clippy::cast_possible_truncation, reason = "what is cut off is in no need of being kept")]
-    fn place(&self, (protocol, [local, peer]): Pair) -> usize {
+    fn of(&self, (protocol, [local, peer]): Pair) -> &AtomicU32 {
         const FACTOR: u128 = 0x9e37_79b9_7f4a_7c15;
         let ports = u64::from(local.1) << 32 | u64::from(peer.1) << 8 | protocol as u64;
         let words = [local.0 as u64, (local.0 >> 64) as u64, peer.0 as u64, (peer.0 >> 64) as u64, ports];
@@ -110,13 +77,29 @@ impl<'a> Ends<'a> {
             let product = u128::from(hash ^ word) * FACTOR;
             product as u64 ^ (product >> 64) as u64
         });
-        hash as usize & (self.last.len() - 1)
+        &self.numbers[hash as usize & (self.numbers.len() - 1)]
+    }
+}
+
+impl<'a> Ends<'a> {
+    fn of(sockets: &'a [Socket]) -> Ends<'a> {
+        let lasts = Lasts::new(sockets.len());
+        let mut before = vec![0; sockets.len()];
+        parallel::each(&mut before, |first, before| {
+            for ((socket, number), before) in sockets[first..].iter().zip(first + 1..).zip(before) {
+                let Some(pair) = pair_of(socket) else { continue };
+                // Nobody lists four billion sockets.
+                let number = u32::try_from(number).unwrap_or_default();
+                *before = lasts.of(pair).swap(number, Ordering::Relaxed);
+            }
+        });
+        Ends { sockets, lasts, before }
     }
 
     /// The sockets with these two ends: several in different spaces, or on different interfaces.
     fn with(&self, protocol: Protocol, local: Endpoint, peer: Endpoint) -> impl Iterator<Item = Placed<'a>> + Clone {
         let wanted = pair(protocol, local, peer);
-        let mut number = self.last[self.place(wanted)].load(Ordering::Relaxed);
+        let mut number = self.lasts.of(wanted).load(Ordering::Relaxed);
         let alike = std::iter::from_fn(move || {
             let place = NonZeroU32::new(number)?;
             let index = number as usize - 1;

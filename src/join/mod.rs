@@ -18,7 +18,7 @@ pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> 
     let services = catalogue.map(|catalogue| services(snapshot, catalogue)).unwrap_or_default();
     let service = |socket: &Socket| services.get(&(socket.local.port, socket.protocol)).cloned();
     let rows = in_order::flat_map(&in_order::blocks(&snapshot.sockets), |sockets| {
-        sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect()
+        sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect::<Vec<_>>()
     });
     Listing { snapshot, rows, filtered: false }
 }
@@ -33,7 +33,7 @@ fn services<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> HashMap<(Po
     let ports: Vec<(Port, Protocol)> = ports.filter(|port| is_first(port)).collect();
     let services = in_order::flat_map(&in_order::blocks(&ports), |ports| {
         let named = |port: &(Port, Protocol)| Some((*port, Arc::new(service(*port, snapshot, catalogue)?)));
-        ports.iter().filter_map(named).collect()
+        ports.iter().filter_map(named).collect::<Vec<_>>()
     });
     services.into_iter().collect()
 }

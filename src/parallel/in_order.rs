@@ -43,20 +43,11 @@ pub fn write<T: Sync>(
 
 /// Does something with every block, on as many cores as are worth it, and gives the results in order.
 pub fn map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let mut results = Vec::with_capacity(blocks.len());
-    let Ok(()) = in_order(
-        blocks,
-        |_, block| work(block),
-        |result| {
-            results.push(result);
-            Ok::<(), Infallible>(())
-        },
-    );
-    results
+    flat_map(blocks, |block| Some(work(block)))
 }
 
-/// The same where a block has many results, all of them behind each other.
-pub fn flat_map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> Vec<R> + Sync) -> Vec<R> {
+/// The same where a block has any number of results.
+pub fn flat_map<T: Sync, R: IntoIterator + Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R::Item> {
     let mut results = Vec::new();
     let Ok(()) = in_order(
         blocks,

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use crate::model::{Endpoint, Exposure, Listing, Pid, Process, Protocol, Row, State};
+use crate::model::{Endpoint, Exposure, Pid, Process, Protocol, Row, State};
 use crate::parallel;
 
 /// What rows can be ordered by.
@@ -121,7 +121,6 @@ pub fn in_default_order(rows: &mut [Row<'_>]) {
     let wanted = rows.len() / parallel::PIECE;
     parallel::each_piece(pieces(rows), wanted, |piece| {
         for alike in piece.chunk_by_mut(|a, b| front(a) == front(b)) {
-            Listing::load_sockets(alike.iter().map(|row| row.socket));
             alike.sort_unstable_by(by_default_order);
         }
     });

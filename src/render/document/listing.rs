@@ -202,68 +202,44 @@ pub(super) fn write_fields(row: &Row<'_>, text: &mut Vec<u8>) -> io::Result<()> 
         ($($name:ident: $way:ident)*) => {
             let SocketReport { $($name,)* owner: (), peer_owner: None | Some(()) } = owned(row, (), None);
             $(
-                let name = concat!("\"", stringify!($name), "\":");
-                $way(text, name, concat!("\"", stringify!($name), "\":null,"), $name)?;
+                $way(text, concat!("\"", stringify!($name), "\":"), $name)?;
             )*
         };
     }
     write_in_order!(
-        space: any protocol: word family: word local: end peer: end_or_null state: word_or_null category: word
-        service: or_null exposure: word device: or_null v6only: or_null queue: or_null pending: or_null inode: or_null
-        uid: or_null user: or_null cookie: or_null autobound: or_null time_left_ms: or_null traffic: or_null
-        timer: or_null forward: or_null reachability: or_null activation: or_null
+        space: any protocol: word family: word local: end peer: end state: word category: word service: any
+        exposure: word device: any v6only: any queue: any pending: any inode: any uid: any user: any cookie: any
+        autobound: any time_left_ms: any traffic: any timer: any forward: any reachability: any activation: any
     );
     Ok(())
 }
 
-/// Writes a field that every row has. Each way of writing one is given its name, and what is written where it is absent.
-fn any(text: &mut Vec<u8>, name: &str, _: &str, value: impl Serialize) -> io::Result<()> {
+/// Writes a field and a comma.
+fn any(text: &mut Vec<u8>, name: &str, value: impl Serialize) -> io::Result<()> {
     text.extend(name.as_bytes());
     serde_json::to_writer(&mut *text, &value)?;
     text.push(b',');
     Ok(())
 }
 
-/// A field that is null for most rows.
-fn or_null(text: &mut Vec<u8>, name: &str, absent: &str, value: Option<impl Serialize>) -> io::Result<()> {
-    if let Some(value) = value {
-        return any(text, name, absent, value);
-    }
-    text.extend(absent.as_bytes());
-    Ok(())
-}
-
 /// One of the words of this program: nothing in them is escaped.
-#[expect(clippy::unnecessary_wraps, reason = "as every other way to write a field")]
-fn word(text: &mut Vec<u8>, name: &str, _: &str, word: &str) -> io::Result<()> {
+fn word<'a>(text: &mut Vec<u8>, name: &str, word: impl Into<Option<&'a str>>) -> io::Result<()> {
+    let Some(word) = word.into() else { return any(text, name, ()) };
     for part in [name, "\"", word, "\","] {
         text.extend(part.as_bytes());
     }
     Ok(())
 }
 
-fn word_or_null(text: &mut Vec<u8>, name: &str, absent: &str, value: Option<&str>) -> io::Result<()> {
-    match value {
-        Some(value) => word(text, name, absent, value),
-        None => or_null(text, name, absent, None::<()>),
-    }
-}
-
-fn end(text: &mut Vec<u8>, name: &str, _: &str, EndpointReport { address, port }: EndpointReport) -> io::Result<()> {
+/// One end of a connection.
+fn end(text: &mut Vec<u8>, name: &str, end: impl Into<Option<EndpointReport>>) -> io::Result<()> {
+    let Some(EndpointReport { address, port }) = end.into() else { return any(text, name, ()) };
     text.extend(name.as_bytes());
-    text.extend(b"{");
-    any(text, "\"address\":", "", address)?;
-    text.extend(b"\"port\":");
-    serde_json::to_writer(&mut *text, &port)?;
+    any(text, "{\"address\":", address)?;
+    any(text, "\"port\":", port)?;
+    text.pop();
     text.extend(b"},");
     Ok(())
-}
-
-fn end_or_null(text: &mut Vec<u8>, name: &str, absent: &str, value: Option<EndpointReport>) -> io::Result<()> {
-    match value {
-        Some(value) => end(text, name, absent, value),
-        None => or_null(text, name, absent, None::<()>),
-    }
 }
 
 /// The same with these owners.

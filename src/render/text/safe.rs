@@ -147,8 +147,7 @@ impl Text {
     }
 }
 
-/// What stands behind each text of a row, in the place of one that is the same as above, and behind each row. No [`Text`]
-/// has a control character.
+/// These end a text, stand for one that is the same as above, and end a row. No [`Text`] has a control character.
 const UNIT_SEPARATOR: char = '\u{1f}';
 const DITTO: char = '\u{1d}';
 const RECORD_SEPARATOR: char = '\u{1e}';
