@@ -36,7 +36,7 @@ pub fn require() -> Result<(), CollectError> {
 fn has_large_table() -> bool {
     static IS_LARGE: OnceLock<bool> = OnceLock::new();
     let highest = RawFd::try_from(USUAL - 1).unwrap_or_default();
-    *IS_LARGE.get_or_init(|| File::open("/proc").is_ok_and(|any| fcntl_dupfd_cloexec(any, highest).is_ok()))
+    *IS_LARGE.get_or_init(|| fcntl_dupfd_cloexec(std::io::stdin(), highest).is_ok())
 }
 
 /// How many files may be kept open beyond those that are read, if that takes no larger table.
