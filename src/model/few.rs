@@ -7,21 +7,20 @@ use std::ops::{Deref, DerefMut};
 /// Any number of items, mostly one.
 #[derive(Clone, Debug)]
 pub enum Few<T> {
+    /// None.
+    None,
     /// One.
     One(T),
-    /// None, or several.
+    /// Several.
     #[expect(clippy::box_collection, reason = "a list itself would make each of a million sockets larger")]
     Many(Box<Vec<T>>),
 }
 
 impl<T> From<Vec<T>> for Few<T> {
     fn from(mut items: Vec<T>) -> Few<T> {
-        match (items.len(), items.pop()) {
-            (1, Some(only)) => Few::One(only),
-            (_, last) => {
-                items.extend(last);
-                Few::Many(Box::new(items))
-            }
+        match items.len() {
+            0 | 1 => items.pop().map_or(Few::None, Few::One),
+            _ => Few::Many(Box::new(items)),
         }
     }
 }
@@ -30,6 +29,7 @@ impl<T> FromIterator<T> for Few<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Few<T> {
         let mut items = items.into_iter();
         match (items.next(), items.next()) {
+            (None, _) => Few::None,
             (Some(only), None) => Few::One(only),
             (first, second) => Few::Many(Box::new(first.into_iter().chain(second).chain(items).collect())),
         }
@@ -41,6 +41,7 @@ impl<T> Deref for Few<T> {
 
     fn deref(&self) -> &[T] {
         match self {
+            Few::None => &[],
             Few::One(only) => std::slice::from_ref(only),
             Few::Many(items) => items,
         }
@@ -50,6 +51,7 @@ impl<T> Deref for Few<T> {
 impl<T> DerefMut for Few<T> {
     fn deref_mut(&mut self) -> &mut [T] {
         match self {
+            Few::None => &mut [],
             Few::One(only) => std::slice::from_mut(only),
             Few::Many(items) => items,
         }
@@ -84,7 +86,7 @@ mod tests {
             let collected: Few<u32> = items.iter().copied().collect();
             assert_eq!(collected[..], items);
             assert_eq!(collected, Few::from(items));
-            assert_eq!(matches!(collected, Few::One(_)), count == 1);
+            assert_eq!(matches!(collected, Few::Many(_)), count > 1);
         }
     }
 }

@@ -240,10 +240,11 @@ impl Snapshot {
 
     /// The distinct processes that hold a socket, the main one first.
     pub fn processes_of(&self, socket: &Socket) -> Few<(Pid, Option<&Process>)> {
-        let holders = socket.owner.holders();
-        if let [holder] = holders {
-            return Few::One((holder.pid, self.processes.get(&holder.pid)));
-        }
+        let holders = match socket.owner.holders() {
+            [] => return Few::None,
+            [holder] => return Few::One((holder.pid, self.processes.get(&holder.pid))),
+            several => several,
+        };
         let pids: BTreeSet<Pid> = holders.iter().map(|holder| holder.pid).collect();
         let parent_of = |pid: Pid| self.processes.get(&pid).and_then(|process| process.parent);
         // The master of a pre-forked server is the holder that no other holder started. Pid 1 may keep a socket that it
