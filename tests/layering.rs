@@ -73,7 +73,7 @@ const NEVERS: &[(&str, &[&str])] = &[
 ];
 
 /// Where code may depend on the operating system that it is compiled for.
-const OF_A_SYSTEM: &[&str] = &["src/collect/", "src/system/"];
+const OF_A_SYSTEM: &[&str] = &["src/collect/", "src/parallel/core.rs", "src/system/"];
 
 /// Files that are compiled for unit tests alone, and may join what they judge.
 fn is_all_tests(path: &Path) -> bool {

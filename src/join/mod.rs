@@ -4,7 +4,6 @@ mod counterparts;
 
 pub use counterparts::add_counterparts;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::catalogue::Catalogue;
@@ -15,27 +14,38 @@ use crate::parallel::in_order;
 
 /// Joins every socket of the snapshot. With `catalogue` absent no service names are looked up.
 pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> Listing<'a> {
-    let services = catalogue.map(|catalogue| services(snapshot, catalogue)).unwrap_or_default();
-    let service = |socket: &Socket| services.get(&(socket.local.port, socket.protocol)).cloned();
-    let rows = in_order::flat_map(&in_order::blocks(&snapshot.sockets), |sockets| {
-        sockets.iter().filter_map(|socket| row(socket, snapshot, service(socket))).collect::<Vec<_>>()
-    });
+    let services = catalogue.map(|catalogue| Services::of(snapshot, catalogue));
+    let service = |socket: &Socket| services.as_ref().and_then(|services| services.of_port(socket));
+    let rows = in_order::filter_map(&snapshot.sockets, |socket| row(socket, snapshot, service(socket)));
     Listing { snapshot, rows, filtered: false }
 }
 
 /// What the ports of the sockets are assigned to. Many sockets share a port; each is looked up once.
-fn services<'a>(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> HashMap<(Port, Protocol), Arc<Service<'a>>> {
-    let mut is_met = Protocol::ALL.map(|_| vec![false; 1 << 16]);
-    let mut is_first = |(port, protocol): &(Port, Protocol)| {
-        !std::mem::replace(&mut is_met[*protocol as usize][usize::from(port.get())], true)
-    };
-    let ports = snapshot.sockets.iter().map(|socket| (socket.local.port, socket.protocol));
-    let ports: Vec<(Port, Protocol)> = ports.filter(|port| is_first(port)).collect();
-    let services = in_order::flat_map(&in_order::blocks(&ports), |ports| {
-        let named = |port: &(Port, Protocol)| Some((*port, Arc::new(service(*port, snapshot, catalogue)?)));
-        ports.iter().filter_map(named).collect::<Vec<_>>()
-    });
-    services.into_iter().collect()
+struct Services<'a> {
+    /// For each protocol and port the place of its service, counted from 1.
+    places: [Vec<u32>; Protocol::ALL.len()],
+    services: Vec<Option<Arc<Service<'a>>>>,
+}
+
+impl<'a> Services<'a> {
+    fn of(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> Services<'a> {
+        let mut places = Protocol::ALL.map(|_| vec![0; 1 << 16]);
+        let mut ports = Vec::new();
+        for socket in &snapshot.sockets {
+            let place = &mut places[socket.protocol as usize][usize::from(socket.local.port.get())];
+            if *place == 0 {
+                ports.push((socket.local.port, socket.protocol));
+                *place = u32::try_from(ports.len()).unwrap_or_default();
+            }
+        }
+        let named = |port: &(Port, Protocol)| Some(service(*port, snapshot, catalogue).map(Arc::new));
+        Services { places, services: in_order::filter_map(&ports, named) }
+    }
+
+    fn of_port(&self, socket: &Socket) -> Option<Arc<Service<'a>>> {
+        let place = self.places[socket.protocol as usize][usize::from(socket.local.port.get())];
+        self.services.get((place as usize).checked_sub(1)?)?.clone()
+    }
 }
 
 /// What the port is assigned to. A saved report has the names of its own host; labels given here come before them.

@@ -4,9 +4,8 @@ use std::convert::Infallible;
 use std::io::{self, Write};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
-use std::thread::Builder;
 
-use super::workers;
+use super::{spawn_apart, workers};
 
 /// Rows that are one piece of work: few enough that their text stays in a core's cache, and that a host with 100,000
 /// sockets takes little memory.
@@ -43,12 +42,21 @@ pub fn write<T: Sync>(
 
 /// Does something with every block, on as many cores as are worth it, and gives the results in order.
 pub fn map<T: Sync, R: Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    flat_map(blocks, |block| Some(work(block)))
+    flat_map(blocks, blocks.len(), |block| Some(work(block)))
 }
 
-/// The same where a block has any number of results.
-pub fn flat_map<T: Sync, R: IntoIterator + Send>(blocks: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R::Item> {
-    let mut results = Vec::new();
+/// The same with each of many items; what has no result is left out.
+pub fn filter_map<'a, T: Sync, R: Send>(items: &'a [T], work: impl Fn(&'a T) -> Option<R> + Sync) -> Vec<R> {
+    flat_map(&blocks(items), items.len(), |items| items.iter().filter_map(&work).collect::<Vec<_>>())
+}
+
+/// The same where a block has any number of results, in all about so many.
+pub fn flat_map<T: Sync, R: IntoIterator + Send>(
+    blocks: &[T],
+    about: usize,
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R::Item> {
+    let mut results = Vec::with_capacity(about);
     let Ok(()) = in_order(
         blocks,
         |_, block| work(block),
@@ -78,7 +86,7 @@ fn in_order<T: Sync, R: Send, E>(
                     own.try_for_each(|(index, block)| sender.send(work(index, block)))
                 };
                 // Where the system gives no further thread, this one does the work when it is its turn.
-                Builder::new().spawn_scoped(scope, on_its_own).ok().map(|_| results)
+                spawn_apart(scope, on_its_own).ok().map(|_| results)
             })
             .collect();
         for (index, block) in blocks.iter().enumerate() {
@@ -108,6 +116,15 @@ mod tests {
             .unwrap();
             let expected = rows.iter().map(ToString::to_string).chain([String::new()]).collect::<Vec<_>>().join("\n");
             assert!(String::from_utf8(text).unwrap() == expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn what_has_a_result_keeps_its_order() {
+        for count in [0, 1, 511, 513, 20_000] {
+            let items: Vec<usize> = (0..count).collect();
+            let even = filter_map(&items, |item| (item % 2 == 0).then_some(item));
+            assert!(even.into_iter().eq(items.iter().step_by(2)), "{count}");
         }
     }
 

@@ -1,9 +1,14 @@
 //! Work shared among the cores.
 
+mod core;
 pub mod in_order;
 
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism, scope, yield_now};
+
+use self::core::Core;
 
 /// More threads than this gain nothing: the kernel's own locks become the limit.
 const MOST_WORKERS: usize = 8;
@@ -26,7 +31,7 @@ pub fn share<Job: Send, Part: Default + Send>(
         while unfinished.load(Ordering::Acquire) > 0 {
             let Some(job) = locked(&jobs).pop() else {
                 // Other workers still process the last jobs and may add new ones.
-                std::thread::yield_now();
+                yield_now();
                 continue;
             };
             let left = work(job, &mut part);
@@ -39,14 +44,33 @@ pub fn share<Job: Send, Part: Default + Send>(
         part
     };
     let workers = workers(wanted).min(MOST_WORKERS);
-    std::thread::scope(|scope| {
+    scope(|scope| {
         // Where the system gives fewer threads, fewer share the work.
-        let other = |_| std::thread::Builder::new().spawn_scoped(scope, worker).ok();
+        let other = |_| spawn_apart(scope, worker).ok();
         let others: Vec<_> = (1..workers).map_while(other).collect();
         let mut parts = vec![worker()];
         parts.extend(others.into_iter().map(|other| other.join().expect("a worker does not panic")));
         parts
     })
+}
+
+/// Starts a thread of the scope, on another core than this one.
+///
+/// That is where systems put it. But in a small virtual machine a new thread may be left on the core where it was started:
+/// there it waits for a few milliseconds, in which another core would have done the work. It must start no process, which
+/// would be kept off this core too.
+pub fn spawn_apart<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> io::Result<ScopedJoinHandle<'scope, T>> {
+    let here = Core::current();
+    let thread = Builder::new().spawn_scoped(scope, move || {
+        here.leave();
+        work()
+    });
+    // Where the new thread waits for this core, it gets it for as long as it takes to leave.
+    yield_now();
+    thread
 }
 
 /// Does the work on all items, some of them at a time; it is given the place of the first of these.
@@ -68,7 +92,9 @@ pub fn each_piece<T: Send>(pieces: Vec<&mut [T]>, wanted: usize, work: impl Fn(&
 
 /// Puts the items in order; those that are equal keep theirs.
 pub fn sort<T: Ord + Send>(items: &mut [T]) {
-    let workers = workers(items.len() / PIECE);
+    // To compare numbers takes a few nanoseconds: a thread sorts thousands of them before another one has begun.
+    const WORTH_A_THREAD: usize = 8 * PIECE;
+    let workers = workers(items.len() / WORTH_A_THREAD);
     if workers > 1 {
         let part = items.len().div_ceil(workers);
         each_piece(items.chunks_mut(part).collect(), workers, <[T]>::sort);
@@ -82,7 +108,7 @@ pub fn sort<T: Ord + Send>(items: &mut [T]) {
 /// Asking for the number of cores reads a dozen files of cgroups, so it is asked once, and not at all for one worker.
 pub fn workers(wanted: usize) -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
-    let cores = || *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let cores = || *CORES.get_or_init(|| available_parallelism().map_or(1, usize::from));
     if wanted > 1 { wanted.min(cores()) } else { 1 }
 }
 
@@ -109,7 +135,7 @@ mod tests {
 
     #[test]
     fn there_is_always_a_worker_and_never_more_than_wanted_or_than_cores() {
-        let cores = std::thread::available_parallelism().unwrap().get();
+        let cores = available_parallelism().unwrap().get();
         for wanted in [0, 1, 2, cores, cores + 1, usize::MAX] {
             assert_eq!(workers(wanted), wanted.clamp(1, cores), "{wanted}");
         }
@@ -129,7 +155,7 @@ mod tests {
                 self.0.cmp(&other.0)
             }
         }
-        for count in [0, 1, PIECE, 2 * PIECE + 1, 50_001] {
+        for count in [0, 1, PIECE, 16 * PIECE + 1, 100_001] {
             let mut items: Vec<Item> = (0..count).map(|number| Item(number * 7919 % 1009, number)).collect();
             let mut expected = items.clone();
             expected.sort_by_key(|item| (item.0, item.1));

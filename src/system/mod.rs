@@ -1,6 +1,6 @@
 //! What differs between systems besides collecting: standard output, files, folders, and how a program is replaced.
 //!
-//! With `collect`, the only room that asks which system this is.
+//! With `collect`, the only room that asks which system this is; `parallel` does where it chooses a core.
 
 pub mod console;
 pub mod exec;

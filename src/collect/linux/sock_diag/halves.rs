@@ -3,11 +3,12 @@
 //! The kernel makes an answer on the thread that receives it, so that one dump keeps no more than one core busy.
 
 use std::sync::mpsc::sync_channel;
-use std::thread::{Builder, scope};
+use std::thread::scope;
 
 use super::request::{Half, Only, Query};
 use super::{DumpError, SockDiag};
 use crate::collect::linux::kernel_socket::KernelSocket;
+use crate::parallel::spawn_apart;
 
 /// Sockets that are bound and no more: `TCP_BOUND_INACTIVE` of `tcp_states.h`. The kernel looks for them among all sockets
 /// that have a port, which takes as long as to list the listeners.
@@ -39,12 +40,17 @@ pub fn dump<T: Send>(
             }
             Ok(rows)
         };
-        let others = Builder::new().spawn_scoped(scope, listeners_and_upper).map_err(DumpError::Kernel)?;
+        let others = spawn_apart(scope, listeners_and_upper).map_err(DumpError::Kernel)?;
         diag.dump_alone(of_states(BOUND), keep, rows)?;
         let _ = tell.send(());
         drop(tell);
         diag.dump_alone(half(Half::Lower), keep, rows)?;
-        rows.extend(others.join().expect("a dump does not panic")?);
+        let mut others = others.join().expect("a dump does not panic")?;
+        // The fewer rows go to where the more are.
+        if others.len() > rows.len() {
+            std::mem::swap(rows, &mut others);
+        }
+        rows.append(&mut others);
         Ok(())
     })
 }

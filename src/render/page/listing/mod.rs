@@ -197,7 +197,7 @@ pub fn sheet(listing: &Listing<'_>, options: &TableOptions) -> Sheet {
         let rows = block.rows.iter().zip(block.texts.rows());
         rows.map(|(row, texts)| cells(&fitted, row, texts, options, true).collect()).collect()
     };
-    let rows: Vec<Vec<(Text, Emphasis)>> = in_order::flat_map(&blocks, of_block);
+    let rows: Vec<Vec<(Text, Emphasis)>> = in_order::flat_map(&blocks, listing.rows.len(), of_block);
     left.extend(fitted.below.iter().map(|index| options.columns[*index]));
     let columns = fitted.placed.iter().map(|placed| options.columns[placed.index]).collect();
     let left = left.into_iter().map(Column::name).collect();
