@@ -9,7 +9,8 @@ use crate::model::{Listing, Row};
 use crate::parallel::in_order;
 use crate::render::document::envelope;
 use crate::render::document::listing::{self, Report};
-use crate::render::document::owner_texts::{HiddenOwner, OwnerTexts};
+use crate::render::document::owner_texts::OwnerTexts;
+use crate::render::document::repeats::Repeats;
 use crate::render::text::safe::is_deceptive;
 use crate::render::text::time;
 
@@ -47,10 +48,10 @@ pub fn write_report(
     let owners = OwnerTexts::of(listing.snapshot);
     in_order::write(out, &in_order::blocks(&listing.rows), |block, rows: &&[Row<'_>], text| {
         Listing::load(rows);
-        let mut hidden = HiddenOwner::default();
+        let mut repeats = Repeats::default();
         for (index, row) in rows.iter().enumerate() {
             text.extend(if block + index > 0 { ",{" } else { "{" }.as_bytes());
-            owners.write_row(row, &mut hidden, text)?;
+            owners.write_row(row, &mut repeats, text)?;
         }
         *text = plain(std::mem::take(text))?;
         Ok(())
@@ -98,14 +99,14 @@ pub fn write_lines(out: &mut dyn Write, listing: &Listing<'_>) -> io::Result<()>
     let owners = OwnerTexts::of(listing.snapshot);
     in_order::write(out, &in_order::blocks(&listing.rows), |_, rows: &&[Row<'_>], text| {
         Listing::load(rows);
-        let mut hidden = HiddenOwner::default();
+        let mut repeats = Repeats::default();
         for row in *rows {
             let (space_label, space_kind) = (row.space.label.as_str(), row.space.kind.name());
             serde_json::to_writer(&mut *text, &Place { host, captured_at, space_label, space_kind })?;
             // The object goes on.
             text.pop();
             text.push(b',');
-            owners.write_row(row, &mut hidden, text)?;
+            owners.write_row(row, &mut repeats, text)?;
             text.push(b'\n');
         }
         *text = plain(std::mem::take(text))?;
@@ -133,7 +134,9 @@ pub fn write_schema<T: schemars::JsonSchema>(out: &mut dyn Write) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Nobody, Owner, Socket};
+    use crate::model::{
+        Destination, Endpoint, Lead, Nobody, Owner, Reachability, Redirection, RuleName, Socket, State, ToPort,
+    };
     use crate::{join, testing};
 
     #[test]
@@ -147,6 +150,19 @@ mod tests {
                 let socket = snapshot.sockets[0].clone();
                 snapshot.sockets.push(Socket { owner: owner.clone(), uid, ..socket });
             }
+        }
+        // The same of what the firewall does; where a rule leads to the same port, that of each row is another one.
+        let to = Destination { address: [192, 0, 2, 1].into(), port: ToPort::Same };
+        let rule = RuleName { table: "inet nat".to_owned(), chain: "in".to_owned(), number: 7 };
+        let unknown = || Redirection::Unknown("nobody may look".to_owned());
+        let certain = || Redirection::Certain(Lead { to, rule: rule.clone(), service: None });
+        let answers = [unknown(), unknown(), Redirection::Not, Redirection::Not, certain(), certain(), unknown()];
+        let listener = snapshot.sockets.iter().find(|socket| socket.state == Some(State::Listen)).unwrap().clone();
+        for (outside, port) in answers.into_iter().zip(60_000..) {
+            let local = Endpoint::new(listener.local.address, port);
+            let known = Reachability { outside, ..Reachability::default() };
+            snapshot.saved_reachability.insert((listener.space, listener.protocol, local), known);
+            snapshot.sockets.push(Socket { local, ..listener.clone() });
         }
         let mut listing = join::listing(&snapshot, None);
         join::add_counterparts(&mut listing);

@@ -8,11 +8,12 @@ use std::num::NonZeroU64;
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
-use crate::model::{Endpoint, Inode, Listing, Row, Service, Uid};
+use crate::model::{Endpoint, Inode, Listing, Reachability, Row, Service, Uid};
 use crate::render::document::envelope::Envelope;
 use crate::render::document::flow::{self, PendingReport, QueueReport, TimerReport, TrafficReport};
 use crate::render::document::forward::{ForwardReport, ReachabilityReport, forward, reachability};
 use crate::render::document::owner::{OwnerReport, owner};
+use crate::render::document::repeats::Repeat;
 use crate::render::document::space::{SpaceReport, space};
 pub use crate::render::document::visibility::{Visibility, visibility};
 
@@ -79,7 +80,7 @@ pub struct EndpointReport {
 /// One socket.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Socket")]
-pub struct SocketReport<'a, Owner = OwnerReport<'a>> {
+pub struct SocketReport<'a, Owner = OwnerReport<'a>, Reached = ReachabilityReport> {
     /// The ID of its port space.
     pub space: u64,
     /// `tcp` or `udp`.
@@ -129,7 +130,7 @@ pub struct SocketReport<'a, Owner = OwnerReport<'a>> {
     pub forward: Option<ForwardReport<'a>>,
     /// What the firewall does to what is sent to the port of a listener; null for other sockets, and where nobody looks
     /// for its rules.
-    pub reachability: Option<ReachabilityReport>,
+    pub reachability: Option<Reached>,
     /// The systemd units that a listener of process 1 is held for.
     pub activation: Option<ActivationReport<'a>>,
     /// Its owner.
@@ -192,15 +193,31 @@ pub(super) fn endpoint(end: Endpoint) -> EndpointReport {
 
 /// Turns a row into its object.
 pub fn socket<'a>(row: &'a Row<'a>) -> SocketReport<'a> {
-    owned(row, owner(row), row.peer_row().as_ref().map(owner))
+    let reached = |known: Reachability| reachability(&known, row.socket.local.port);
+    fields(row, reached, owner(row), row.peer_row().as_ref().map(owner))
 }
 
 /// Writes the fields of a row's object up to its owners, a comma behind each. serde_json would look for characters to
 /// escape in the names and words of this program, which are most of the text.
-pub(super) fn write_fields(row: &Row<'_>, text: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn write_fields(
+    row: &Row<'_>,
+    last_reachability: &mut Repeat<Reachability>,
+    text: &mut Vec<u8>,
+) -> io::Result<()> {
+    let port = row.socket.local.port;
+    let mut reached = |text: &mut Vec<u8>, name: &str, known: Option<Reachability>| -> io::Result<()> {
+        let Some(known) = known else { return any(text, name, ()) };
+        // Where a rule leads may depend on the port.
+        let has_lead = [&known.outside, &known.local].iter().any(|redirection| redirection.lead().is_some());
+        if has_lead {
+            return any(text, name, reachability(&known, port));
+        }
+        last_reachability.add(known, text, |known, text| any(text, name, reachability(known, port)))
+    };
     macro_rules! write_in_order {
         ($($name:ident: $way:ident)*) => {
-            let SocketReport { $($name,)* owner: (), peer_owner: None | Some(()) } = owned(row, (), None);
+            let SocketReport { $($name,)* owner: (), peer_owner: None | Some(()) } =
+                fields(row, |known| known, (), None);
             $(
                 $way(text, concat!("\"", stringify!($name), "\":"), $name)?;
             )*
@@ -209,7 +226,7 @@ pub(super) fn write_fields(row: &Row<'_>, text: &mut Vec<u8>) -> io::Result<()> 
     write_in_order!(
         space: any protocol: word family: word local: end peer: end state: word category: word service: any
         exposure: word device: any v6only: any queue: any pending: any inode: any uid: any user: any cookie: any
-        autobound: any time_left_ms: any traffic: any timer: any forward: any reachability: any activation: any
+        autobound: any time_left_ms: any traffic: any timer: any forward: any reachability: reached activation: any
     );
     Ok(())
 }
@@ -242,8 +259,13 @@ fn end(text: &mut Vec<u8>, name: &str, end: impl Into<Option<EndpointReport>>) -
     Ok(())
 }
 
-/// The same with these owners.
-fn owned<'a, Owner>(row: &'a Row<'a>, owner: Owner, peer_owner: Option<Owner>) -> SocketReport<'a, Owner> {
+/// The same with these owners, and what `reached` makes of what the firewall does.
+fn fields<'a, Owner, Reached>(
+    row: &'a Row<'a>,
+    reached: impl FnOnce(Reachability) -> Reached,
+    owner: Owner,
+    peer_owner: Option<Owner>,
+) -> SocketReport<'a, Owner, Reached> {
     let socket = row.socket;
     SocketReport {
         space: socket.space.0,
@@ -268,8 +290,7 @@ fn owned<'a, Owner>(row: &'a Row<'a>, owner: Owner, peer_owner: Option<Owner>) -
         timer: socket.timer.map(flow::timer),
         time_left_ms: socket.time_left().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         forward: socket.forward().map(forward),
-        reachability: (row.is_listener.then(|| row.snapshot.reachability(socket)).flatten())
-            .map(|known| reachability(&known, socket.local.port)),
+        reachability: row.is_listener.then(|| row.snapshot.reachability(socket)).flatten().map(reached),
         activation: socket
             .activation()
             .as_ref()

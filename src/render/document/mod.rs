@@ -20,6 +20,7 @@ mod owner;
 mod owner_texts;
 pub mod policy;
 mod process;
+mod repeats;
 pub mod sarif;
 pub mod services;
 pub mod space;

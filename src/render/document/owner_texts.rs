@@ -8,9 +8,10 @@ use std::sync::OnceLock;
 
 use compact_str::ToCompactString;
 
-use crate::model::{Owner, Pid, Row, Snapshot, Socket};
+use crate::model::{Pid, Row, Snapshot, Socket};
 use crate::render::document::listing;
 use crate::render::document::owner::owner;
+use crate::render::document::repeats::Repeats;
 
 /// The owners that were made so far.
 pub struct OwnerTexts(HashMap<Pid, OnceLock<OwnerText>>);
@@ -28,16 +29,16 @@ impl OwnerTexts {
         OwnerTexts(snapshot.processes.keys().map(|pid| (*pid, OnceLock::new())).collect())
     }
 
-    /// Writes the fields of the row's object and its end. `hidden` is the same for the rows of a block.
-    pub fn write_row(&self, row: &Row<'_>, hidden: &mut HiddenOwner, text: &mut Vec<u8>) -> io::Result<()> {
-        listing::write_fields(row, text)?;
+    /// Writes the fields of the row's object and its end. `repeats` is the same for the rows of a block.
+    pub fn write_row(&self, row: &Row<'_>, repeats: &mut Repeats, text: &mut Vec<u8>) -> io::Result<()> {
+        listing::write_fields(row, &mut repeats.reachability, text)?;
         text.extend(b"\"owner\":");
-        self.add(row.socket, hidden, text, |text| Ok(serde_json::to_writer(text, &owner(row))?))?;
+        self.add(row.socket, repeats, text, |text| Ok(serde_json::to_writer(text, &owner(row))?))?;
         text.extend(b",\"peer_owner\":");
         match row.counterpart() {
             Some(peer) => {
                 let write = |text: &mut Vec<u8>| Ok(serde_json::to_writer(text, &row.peer_row().as_ref().map(owner))?);
-                self.add(peer, hidden, text, write)?;
+                self.add(peer, repeats, text, write)?;
             }
             None => text.extend(b"null"),
         }
@@ -49,7 +50,7 @@ impl OwnerTexts {
     fn add(
         &self,
         socket: &Socket,
-        hidden: &mut HiddenOwner,
+        repeats: &mut Repeats,
         text: &mut Vec<u8>,
         write: impl Fn(&mut Vec<u8>) -> io::Result<()>,
     ) -> io::Result<()> {
@@ -57,7 +58,10 @@ impl OwnerTexts {
             return write(text);
         }
         let holder = match socket.owner.holders() {
-            [] => return hidden.add(socket, text, write),
+            [] => {
+                let of = (socket.owner.clone(), socket.cgroup, socket.uid.is_some());
+                return repeats.owner.add(of, text, |_, text| write(text));
+            }
             [holder] => holder,
             _ => return write(text),
         };
@@ -82,32 +86,6 @@ impl OwnerTexts {
             None => text.extend(b"\"fd\":null,\"fds\":[]"),
         }
         text.extend(&known.after_descriptor);
-        Ok(())
-    }
-}
-
-/// The last owner that is no process. To a user who may look into no process, thousands of sockets in a row have the same.
-#[derive(Default)]
-pub struct HiddenOwner {
-    of: Option<(Owner, Option<NonZeroU64>, bool)>,
-    text: Vec<u8>,
-}
-
-impl HiddenOwner {
-    fn add(
-        &mut self,
-        socket: &Socket,
-        text: &mut Vec<u8>,
-        write: impl Fn(&mut Vec<u8>) -> io::Result<()>,
-    ) -> io::Result<()> {
-        // The text of such an owner depends on nothing else of its socket, and on the user only by whether it is known.
-        let of = Some((socket.owner.clone(), socket.cgroup, socket.uid.is_some()));
-        if self.of != of {
-            self.text.clear();
-            write(&mut self.text)?;
-            self.of = of;
-        }
-        text.extend(&self.text);
         Ok(())
     }
 }
