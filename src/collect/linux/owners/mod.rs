@@ -198,6 +198,9 @@ fn refresh(
 /// Hides the owners of different sockets that have the same inode: its 32 bits wrap around on a host that has been up
 /// for a long time. Subflows of MPTCP share an inode legitimately: they have the same protocol, space and user.
 fn hide_ambiguous(sockets: &mut [Socket]) {
+    if !sockets.iter().any(|socket| matches!(socket.owner, Owner::Processes(_))) {
+        return;
+    }
     let mut inodes: Vec<Inode> = sockets.iter().filter_map(|socket| socket.inode).collect();
     parallel::sort(&mut inodes);
     if inodes.windows(2).all(|pair| pair[0] != pair[1]) {
