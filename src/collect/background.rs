@@ -13,10 +13,10 @@ impl<T: Send + 'static> Background<T> {
         Background(Builder::new().spawn(work.clone()).map_err(|_| Box::new(work) as _))
     }
 
-    /// Leaves the work until its result is asked for, where it is too little for a thread.
+    /// Starts the work if it is worth a thread now; else leaves it until its result is asked for.
     #[cfg(target_os = "linux")]
-    pub fn later(work: impl FnOnce() -> T + Send + 'static) -> Background<T> {
-        Background(Err(Box::new(work)))
+    pub fn start_if(is_worth_it: bool, work: impl FnOnce() -> T + Clone + Send + 'static) -> Background<T> {
+        if is_worth_it { Background::start(work) } else { Background(Err(Box::new(work))) }
     }
 
     /// Waits for the result.
@@ -36,6 +36,6 @@ mod tests {
     fn work_without_a_thread_is_done_when_its_result_is_wanted() {
         assert_eq!(Background::start(|| 7).result(), 7);
         #[cfg(target_os = "linux")]
-        assert_eq!(Background::later(|| 7).result(), 7);
+        assert_eq!([true, false].map(|is_worth_it| Background::start_if(is_worth_it, || 7).result()), [7, 7]);
     }
 }

@@ -12,7 +12,7 @@ use super::opened::Handles;
 use super::owners::ProcessFacts;
 use super::reading::{self, Search};
 use super::redirects::{self, Redirects};
-use super::tables::{OWN_TABLES, Tables};
+use super::tables::{self, OWN_TABLES, Tables};
 use super::{activation, cgroup, counters, forwards, host, owners, process, procfs, spaces, users, whose};
 use crate::collect::background::Background;
 use crate::collect::{CollectError, hidden_owners, unknown_traffic};
@@ -26,11 +26,13 @@ use crate::model::{
 pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let mut stopwatch = Stopwatch::since(Instant::now());
     let captured_at = SystemTime::now();
-    // What takes longest on a host with few sockets comes first.
+    // What takes longest on a host with few sockets comes first. Where the sockets are listed on every core, nothing else goes
+    // on meanwhile: threads that share a core wait for each other.
+    let has_core = !tables::takes_every_core(need);
     let processes = procfs::Processes::default();
-    let search = Search::start(need, &processes);
+    let search = Search::start(need, &processes, has_core);
     let own = own_space(need);
-    let mut finder = owners::Finder::start(need, &processes);
+    let mut finder = owners::Finder::start(need, &processes, has_core);
     let redirects = redirects_of(&own, need);
     let mut names = ContainerNames::new(need.helpers);
 
@@ -95,7 +97,7 @@ fn redirects_of(own: &Space, need: &Need) -> Option<Background<Redirects>> {
         let need = need.clone();
         let work = move || redirects::read(&need);
         // Without the right to read them, which is the same one, the kernel refuses at once.
-        if can_destroy().is_ok() { Background::start(work) } else { Background::later(work) }
+        Background::start_if(can_destroy().is_ok(), work)
     })
 }
 

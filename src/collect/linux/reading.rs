@@ -49,15 +49,15 @@ impl Reading {
     }
 }
 
-/// The search for other port spaces, which goes on in the background.
+/// The search for other port spaces.
 pub struct Search(Option<Background<io::Result<Vec<Namespace>>>>);
 
 impl Search {
-    /// Starts it, where other spaces are asked for.
-    pub fn start(need: &Need, processes: &Processes) -> Search {
+    /// Starts it, where other spaces are asked for: in the background if that has a core.
+    pub fn start(need: &Need, processes: &Processes, has_core: bool) -> Search {
         Search((need.spaces != SpaceChoice::Own).then(|| {
             let (with_threads, processes) = (need.wants_every_space(), processes.clone());
-            Background::start(move || spaces::find(with_threads, &processes))
+            Background::start_if(has_core, move || spaces::find(with_threads, &processes))
         }))
     }
 }

@@ -164,17 +164,10 @@ impl Tables {
         done
     }
 
-    /// Says whether two dumps at a time are faster than one. Where the kernel's iterator looks for the holders meanwhile,
-    /// they are not: it keeps the other core busy.
     fn is_worth_two_dumps(&self, query: Query) -> bool {
         // A second socket to the kernel can be opened by a thread that is in the namespace.
-        let tables = self.text.iter().find(|text| *text == Path::new(OWN_TABLES));
-        let has_connections = query.only.is_none() && query.states & !WITHOUT_PEER != 0;
-        let count = |tables: &PathBuf| counters::most_tcp_sockets(tables).unwrap_or_default();
-        has_connections
-            && !loaded::may_load_programs()
-            && tables.map_or(0, count) >= WORTH_TWO_DUMPS
-            && parallel::workers(2) > 1
+        let is_own = self.text.iter().any(|text| text == Path::new(OWN_TABLES));
+        is_own && query.only.is_none() && are_worth_two_dumps(query.states)
     }
 
     /// The cookies of those UDP sockets whose port the kernel chose. Without an answer the ephemeral range decides.
@@ -269,6 +262,23 @@ impl Tables {
         gaps.extend(uncounted::gaps(&self.counted, label));
         gaps
     }
+}
+
+/// Says whether two dumps at a time of this namespace's TCP sockets in these states are faster than one. Where the kernel's
+/// iterator looks for the holders meanwhile, they are not: it keeps the other core busy.
+fn are_worth_two_dumps(states: u32) -> bool {
+    states & !WITHOUT_PEER != 0
+        && !loaded::may_load_programs()
+        && counters::most_tcp_sockets(OWN_TABLES.as_ref()).unwrap_or_default() >= WORTH_TWO_DUMPS
+        && parallel::workers(2) > 1
+}
+
+/// Says whether every core is needed to list the sockets of this namespace.
+pub fn takes_every_core(need: &Need) -> bool {
+    const DUMPS: usize = 2;
+    let states = state_bits(Protocol::Tcp, need.states.as_deref());
+    let are_all_wanted = need.protocols.contains(&Protocol::Tcp) && need.families.len() == Family::ALL.len();
+    are_all_wanted && parallel::workers(DUMPS + 1) == DUMPS && are_worth_two_dumps(states)
 }
 
 /// Returns whether the process is still in a namespace; a zombie has no tables.

@@ -32,7 +32,7 @@ pub fn user_names(uids: &BTreeSet<Uid>, gaps: &mut Vec<Gap>) -> BTreeMap<Uid, St
 /// Lists the sockets and finds their holders.
 pub fn sockets(need: &Need, space: &Space) -> Result<(Vec<Socket>, Vec<Gap>), CollectError> {
     let mut sockets = list(need, space.id)?;
-    let mut finder = owners::Finder::by_fd_scan(&Processes::default());
+    let mut finder = owners::Finder::by_fd_scan(&Processes::default(), true);
     let (coverage, _) = owners::assign(&mut sockets, &mut finder, |_| list(need, space.id))?;
     for socket in &mut sockets {
         if let (None, Some(state)) = (socket.inode, socket.state) {

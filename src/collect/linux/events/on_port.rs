@@ -90,7 +90,7 @@ impl OnPort {
     ) {
         let mut sockets: Vec<Socket> = places.iter().filter_map(|place| found.remove(place)).flatten().collect();
         if sockets.iter().any(|socket| socket.inode.is_some()) {
-            let mut finder = owners::Finder::start(&self.need, &Processes::default());
+            let mut finder = owners::Finder::start(&self.need, &Processes::default(), true);
             // Nothing is listed again: what has gone by now was in the way all the same.
             let list_again = |in_doubt: &[Socket]| Ok(in_doubt.to_vec());
             if let Ok((_, facts)) = owners::assign(&mut sockets, &mut finder, list_again) {

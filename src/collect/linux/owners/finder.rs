@@ -27,19 +27,19 @@ pub enum Finder {
     Starting(Background<Result<(TaskIter, Pass, Found), TaskIterError>>),
     /// The kernel's iterator, and what its last pass reported, until a deeper look has used that.
     TaskIter(TaskIter, Option<Pass>),
-    /// Reading `/proc/PID/fd`, which is going on.
+    /// Reading `/proc/PID/fd`, which is going on or put off.
     Scanning(Background<io::Result<Found>>),
     /// Reading `/proc/PID/fd`; why not the iterator, where that could have been used.
     FdScan(Option<TaskIterError>),
 }
 
 impl Finder {
-    /// Chooses the fastest way that is open to this user, and starts with it before the sockets are known: where there
-    /// are many, finding their holders takes as long as listing them. Those that are opened meanwhile are left to a deeper
-    /// look.
-    pub fn start(need: &Need, processes: &Processes) -> Finder {
+    /// Chooses the fastest way that is open to this user, and starts with it before the sockets are known, if there is a core
+    /// for that: where there are many, finding their holders takes as long as listing them. Those that are opened meanwhile
+    /// are left to a deeper look.
+    pub fn start(need: &Need, processes: &Processes, has_core: bool) -> Finder {
         if !loaded::may_load_programs() || open_files().is_none_or(|files| files < FEW_FILES) {
-            return Finder::by_fd_scan(processes);
+            return Finder::by_fd_scan(processes, has_core);
         }
         let options = options(need);
         Finder::Starting(Background::start(move || {
@@ -51,9 +51,9 @@ impl Finder {
     }
 
     /// Reads `/proc/PID/fd`, whatever else there is.
-    pub fn by_fd_scan(processes: &Processes) -> Finder {
+    pub fn by_fd_scan(processes: &Processes, has_core: bool) -> Finder {
         let processes = processes.clone();
-        Finder::Scanning(Background::start(move || Ok(fd_scan::scan_all(&processes)?.into())))
+        Finder::Scanning(Background::start_if(has_core, move || Ok(fd_scan::scan_all(&processes)?.into())))
     }
 
     /// Finds the holders of these sockets, and perhaps of others, among the descriptors of processes.

@@ -21,6 +21,7 @@ use super::homes::Homes;
 use super::procfs::Processes;
 use super::{mountinfo, procfs, sysctl};
 use crate::model::{Origin, SocketSource, Space, SpaceId, SpaceKind};
+use crate::parallel::in_order;
 pub use address::addresses;
 pub use enter::{Entered, enter, within};
 pub use label::distinguish;
@@ -29,6 +30,9 @@ pub use unattended::{by_files, by_sockets, links};
 /// The number of the network namespace that the machine started with. Source: `NET_NS_INIT_INO` in `linux/nsfs.h`,
 /// since Linux 6.18; older kernels assign any number.
 const FIRST_NAMESPACE: u64 = 0xEFFF_FFF9;
+
+/// Processes that are one piece of work: to look at fewer of them takes no longer than to start a thread.
+const PIECE: usize = 128;
 
 /// A network namespace that was found.
 pub struct Namespace {
@@ -108,7 +112,8 @@ fn found(pids: Vec<u32>, homes: Option<Homes>, with_threads: bool) -> io::Result
     let host = tables_of("1");
     let mut index_of: HashMap<u64, usize> = HashMap::new();
     let mut lives = Lives { homes, tables: HashMap::new() };
-    for pid in pids {
+    let tables_of_each = lives.tables_of_each(&pids);
+    for (pid, tables) in pids.into_iter().zip(tables_of_each) {
         let mut lives_in = |pid: u32, tables: u64| {
             let index = *index_of.entry(tables).or_insert_with(|| {
                 found.push(Namespace { tables: Some(tables), ..Namespace::new(0) });
@@ -117,7 +122,6 @@ fn found(pids: Vec<u32>, homes: Option<Homes>, with_threads: bool) -> io::Result
             found[index].pids.push(pid);
         };
         // One that has ended, or that is dead and waits for its parent, lives nowhere; its threads may live on.
-        let tables = lives.tables_of(pid);
         if let Some(tables) = tables {
             lives_in(pid, tables);
         }
@@ -155,6 +159,15 @@ struct Lives {
 }
 
 impl Lives {
+    /// The inode of a table of the namespace that each process lives in. Where the kernel does not tell, all cores ask.
+    fn tables_of_each(&mut self, pids: &[u32]) -> Vec<Option<u64>> {
+        if self.homes.is_some() {
+            return pids.iter().map(|pid| self.tables_of(*pid)).collect();
+        }
+        let tables_of_some = |pids: &&[u32]| pids.iter().map(|pid| tables_of(&pid.to_string())).collect::<Vec<_>>();
+        in_order::flat_map(&pids.chunks(PIECE).collect::<Vec<_>>(), pids.len(), tables_of_some)
+    }
+
     /// The inode of a table of the namespace that the process lives in.
     fn tables_of(&mut self, pid: u32) -> Option<u64> {
         let home = match self.homes.as_ref().and_then(|homes| homes.of(pid)) {
