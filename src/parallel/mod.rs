@@ -54,7 +54,7 @@ pub fn share<Job: Send, Part: Default + Send>(
     })
 }
 
-/// Starts a thread of the scope, on another core than this one.
+/// Starts a thread of the scope, on another core than this one if one is free.
 ///
 /// That is where systems put it. But in a small virtual machine a new thread may be left on the core where it was started:
 /// there it waits for a few milliseconds, in which another core would have done the work. It must start no process, which
@@ -63,13 +63,17 @@ pub fn spawn_apart<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
-    let here = Core::current();
+    let here = Core::beside_a_free_one();
     let thread = Builder::new().spawn_scoped(scope, move || {
-        here.leave();
+        if let Some(here) = here {
+            here.leave();
+        }
         work()
     });
-    // Where the new thread waits for this core, it gets it for as long as it takes to leave.
-    yield_now();
+    if here.is_some() {
+        // Where the new thread waits for this core, it gets it for as long as it takes to leave.
+        yield_now();
+    }
     thread
 }
 

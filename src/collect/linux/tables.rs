@@ -278,7 +278,7 @@ pub fn takes_every_core(need: &Need) -> bool {
     const DUMPS: usize = 2;
     let states = state_bits(Protocol::Tcp, need.states.as_deref());
     let are_all_wanted = need.protocols.contains(&Protocol::Tcp) && need.families.len() == Family::ALL.len();
-    are_all_wanted && parallel::workers(DUMPS + 1) == DUMPS && are_worth_two_dumps(states)
+    are_all_wanted && are_worth_two_dumps(states) && parallel::workers(DUMPS + 1) == DUMPS
 }
 
 /// Returns whether the process is still in a namespace; a zombie has no tables.
