@@ -22,17 +22,20 @@ pub fn listing<'a>(snapshot: &'a Snapshot, catalogue: Option<&'a Catalogue>) -> 
 
 /// What the ports of the sockets are assigned to. Many sockets share a port; each is looked up once.
 struct Services<'a> {
-    /// For each protocol and port the place of its service, counted from 1.
-    places: [Vec<u32>; Protocol::ALL.len()],
+    /// For each protocol and port the place of its service, counted from 1: in pages of 256 ports, made when one of these is
+    /// met. Most hosts have a dozen of them, and to clear memory for all ports takes longer than to join the sockets there.
+    places: [Vec<Option<Box<[u32; 256]>>>; Protocol::ALL.len()],
     services: Vec<Option<Arc<Service<'a>>>>,
 }
 
 impl<'a> Services<'a> {
     fn of(snapshot: &'a Snapshot, catalogue: &'a Catalogue) -> Services<'a> {
-        let mut places = Protocol::ALL.map(|_| vec![0; 1 << 16]);
+        let mut places = Protocol::ALL.map(|_| vec![None; 256]);
         let mut ports = Vec::new();
         for socket in &snapshot.sockets {
-            let place = &mut places[socket.protocol as usize][usize::from(socket.local.port.get())];
+            let [page, line] = socket.local.port.get().to_be_bytes().map(usize::from);
+            let page = places[socket.protocol as usize][page].get_or_insert_with(|| Box::new([0; 256]));
+            let place = &mut page[line];
             if *place == 0 {
                 ports.push((socket.local.port, socket.protocol));
                 *place = u32::try_from(ports.len()).unwrap_or_default();
@@ -43,7 +46,8 @@ impl<'a> Services<'a> {
     }
 
     fn of_port(&self, socket: &Socket) -> Option<Arc<Service<'a>>> {
-        let place = self.places[socket.protocol as usize][usize::from(socket.local.port.get())];
+        let [page, line] = socket.local.port.get().to_be_bytes().map(usize::from);
+        let place = self.places[socket.protocol as usize][page].as_ref()?[line];
         self.services.get((place as usize).checked_sub(1)?)?.clone()
     }
 }
