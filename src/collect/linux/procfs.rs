@@ -25,6 +25,9 @@ pub fn open() -> io::Result<OwnedFd> {
     }
 }
 
+/// Processes that are worth one more worker: to look at fewer of them takes no longer than to start a thread.
+pub const WORTH_A_WORKER: usize = 128;
+
 /// The processes that there were at the first look. Searches that begin at the same time share it: listing them takes as
 /// long as looking at each.
 #[derive(Clone, Default)]

@@ -53,7 +53,8 @@ impl Reading {
 pub struct Search(Option<Background<io::Result<Vec<Namespace>>>>);
 
 impl Search {
-    /// Starts it, where other spaces are asked for: in the background if that has a core.
+    /// Starts it in the background, where other spaces are asked for. Without a core for it, it is left until its result is
+    /// asked for.
     pub fn start(need: &Need, processes: &Processes, has_core: bool) -> Search {
         Search((need.spaces != SpaceChoice::Own).then(|| {
             let (with_threads, processes) = (need.wants_every_space(), processes.clone());

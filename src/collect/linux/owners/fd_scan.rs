@@ -117,7 +117,7 @@ fn scan_these(
         depth,
     };
     let jobs: Vec<Job> = pids.iter().rev().filter(|pid| is_meant(**pid)).map(|pid| Job::Process(*pid)).collect();
-    let workers = jobs.len() / 128 + 1;
+    let workers = jobs.len() / procfs::WORTH_A_WORKER + 1;
     let parts = parallel::share(jobs, workers, |job, part: &mut Part| match job {
         Job::Process(pid) => scan_process(proc.as_fd(), pid, &search, part),
         Job::Descriptors(table, descriptors) => {

@@ -198,6 +198,7 @@ fn refresh(
 /// Hides the owners of different sockets that have the same inode: its 32 bits wrap around on a host that has been up
 /// for a long time. Subflows of MPTCP share an inode legitimately: they have the same protocol, space and user.
 fn hide_ambiguous(sockets: &mut [Socket]) {
+    // Only a holder that was found can be that of another socket.
     if !sockets.iter().any(|socket| matches!(socket.owner, Owner::Processes(_))) {
         return;
     }

@@ -31,9 +31,6 @@ pub use unattended::{by_files, by_sockets, links};
 /// since Linux 6.18; older kernels assign any number.
 const FIRST_NAMESPACE: u64 = 0xEFFF_FFF9;
 
-/// Processes that are one piece of work: to look at fewer of them takes no longer than to start a thread.
-const PIECE: usize = 128;
-
 /// A network namespace that was found.
 pub struct Namespace {
     /// What is known of it.
@@ -165,7 +162,7 @@ impl Lives {
             return pids.iter().map(|pid| self.tables_of(*pid)).collect();
         }
         let tables_of_some = |pids: &&[u32]| pids.iter().map(|pid| tables_of(&pid.to_string())).collect::<Vec<_>>();
-        in_order::flat_map(&pids.chunks(PIECE).collect::<Vec<_>>(), pids.len(), tables_of_some)
+        in_order::flat_map(&pids.chunks(procfs::WORTH_A_WORKER).collect::<Vec<_>>(), pids.len(), tables_of_some)
     }
 
     /// The inode of a table of the namespace that the process lives in.
