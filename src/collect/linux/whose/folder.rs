@@ -3,7 +3,7 @@
 //! Everything is reached through `/proc/PID/cwd` and `/proc/PID/root`, so it is what the process sees; with the file
 //! rights of the process's user; name by name, so that no link is followed; and no program is run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -28,6 +28,9 @@ const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOL
 #[derive(Default)]
 pub struct Folders {
     known: HashMap<(Identity, Identity, Rights), Option<Project>>,
+    /// Folders that, like all above them, have none of the names that tell a project. That is so for every user, and whose
+    /// rights a process has, which takes longest to find out, need not be known.
+    pub(super) bare: HashSet<(Identity, Identity)>,
     mounts: Mounts,
     stranded: bool,
 }
@@ -41,7 +44,7 @@ impl Folders {
     /// The project that the process behind the handle of `/proc/PID` works on; absent also where that cannot be known.
     pub fn project_of(&mut self, directory: BorrowedFd<'_>) -> Option<Project> {
         let (place, top) = (Identity::behind(directory, "cwd")?, Identity::behind(directory, "root")?);
-        if place == top {
+        if place == top || self.bare.contains(&(place, top)) {
             return None;
         }
         let key = (place, top, Rights::of(directory)?);
@@ -63,12 +66,17 @@ impl Folders {
         let key = (place, top, rights.clone());
         let mounts = &mut self.mounts;
         let search = || {
-            let mut search = Search { directory, root: &root, top, owners: vec![0, rights.uid], mounts };
-            search.project(cwd)
+            let owners = vec![0, rights.uid];
+            let mut search = Search { directory, root: &root, top, owners, mounts, met_a_name: false, is_bare: false };
+            let project = search.project(cwd);
+            (project, search.is_bare)
         };
         let found = rights.with(search);
         self.stranded |= found.is_err();
-        let project = found.ok().flatten().flatten();
+        let (project, is_bare) = found.ok().flatten().unwrap_or_default();
+        if is_bare {
+            self.bare.insert((place, top));
+        }
         self.known.insert(key, project.clone());
         project
     }
@@ -82,6 +90,10 @@ struct Search<'a> {
     /// The users whose files count. Every user may put files into a folder such as /tmp.
     owners: Vec<u32>,
     mounts: &'a mut Mounts,
+    /// Whether one of the names that tell a project was there, whosever it is.
+    met_a_name: bool,
+    /// Whether the root was reached and no such name was there.
+    is_bare: bool,
 }
 
 /// What a folder has of a project.
@@ -106,6 +118,7 @@ impl Search<'_> {
         let mut found: Option<Project> = None;
         for _ in 0..MOST_LEVELS {
             if Identity::of(folder.as_fd())? == self.top {
+                self.is_bare = !self.met_a_name;
                 return found;
             }
             if !self.may_ask(folder.as_fd()) {
@@ -158,7 +171,9 @@ impl Search<'_> {
 
     /// What there is under the name, where it counts.
     fn look(&mut self, folder: BorrowedFd<'_>, name: &str) -> Result<Option<FileType>, Errno> {
-        match Entry::at(folder, name) {
+        let entry = Entry::at(folder, name);
+        self.met_a_name |= entry.is_ok();
+        match entry {
             // A file system may be mounted on any name.
             Ok(found) if !self.mounts.may_ask(found.identity.mount, self.directory) => Err(Errno::NODATA),
             Ok(found) => Ok(self.owners.contains(&found.owner).then_some(found.kind)),

@@ -336,3 +336,26 @@ fn readers_that_wait_for_ever_are_given_up_and_the_others_are_read() {
     assert_eq!(processes[&own].cwd, std::env::current_dir().ok());
     assert_eq!((&processes[&Pid(u32::MAX)].cwd, &processes[&Pid(u32::MAX)].project), (&None, &None));
 }
+
+#[test]
+fn what_does_not_count_for_one_user_is_a_project_for_another_who_works_in_the_same_folder() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    place.file("app/package.json", "{}").folder("app/src").folder("none");
+    chown(place.path("app/package.json"), Some(65534), None).unwrap();
+    let mut folders = Folders::default();
+    let mut of = |folder: &str, uid| {
+        let mut sleeper = Command::new("sleep");
+        let child = sleeper.arg("1000").current_dir(place.path(folder)).uid(uid).gid(uid).spawn().unwrap();
+        let sleeper = Sleeper(child);
+        let directory = open_process(Pid(sleeper.0.id())).unwrap();
+        shown(folders.project_of(directory.as_fd()).as_ref())
+    };
+    assert_eq!(of("app/src", 0), "-", "any user may put a file into such a folder as /tmp");
+    assert_eq!(of("app/src", 65534), "app (package.json)");
+    assert_eq!([0, 65534].map(|uid| of("none", uid)), ["-", "-"]);
+    // A folder without any name that tells a project was looked at once for all users; one with a file was not.
+    assert_eq!(folders.bare.len(), 1);
+}
