@@ -4,8 +4,7 @@ mod core;
 pub mod in_order;
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism, scope, yield_now};
 
 use self::core::Core;
@@ -24,22 +23,12 @@ pub fn share<Job: Send, Part: Default + Send>(
     wanted: usize,
     work: impl Fn(Job, &mut Part) -> Vec<Job> + Sync,
 ) -> Vec<Part> {
-    let unfinished = AtomicUsize::new(jobs.len());
-    let jobs = Mutex::new(jobs);
+    let queue = Queue { jobs: Mutex::new((jobs, 0)), changed: Condvar::new() };
     let worker = || {
         let mut part = Part::default();
-        while unfinished.load(Ordering::Acquire) > 0 {
-            let Some(job) = locked(&jobs).pop() else {
-                // Other workers still process the last jobs and may add new ones.
-                yield_now();
-                continue;
-            };
-            let left = work(job, &mut part);
-            if !left.is_empty() {
-                unfinished.fetch_add(left.len(), Ordering::Release);
-                locked(&jobs).extend(left);
-            }
-            unfinished.fetch_sub(1, Ordering::Release);
+        let mut next = queue.first();
+        while let Some(job) = next {
+            next = queue.next(work(job, &mut part));
         }
         part
     };
@@ -52,6 +41,46 @@ pub fn share<Job: Send, Part: Default + Send>(
         parts.extend(others.into_iter().map(|other| other.join().expect("a worker does not panic")));
         parts
     })
+}
+
+/// The jobs that are left, and how many are being done: each of these may leave further ones.
+struct Queue<Job> {
+    jobs: Mutex<(Vec<Job>, usize)>,
+    changed: Condvar,
+}
+
+impl<Job> Queue<Job> {
+    /// Takes the first job of a worker; nothing once all are done.
+    fn first(&self) -> Option<Job> {
+        self.take(self.locked())
+    }
+
+    /// Takes the next one of a worker, whose last one has left these.
+    fn next(&self, left: Vec<Job>) -> Option<Job> {
+        let mut queue = self.locked();
+        let (jobs, running) = &mut *queue;
+        *running -= 1;
+        let is_news = !left.is_empty() || (jobs.is_empty() && *running == 0);
+        jobs.extend(left);
+        if is_news {
+            self.changed.notify_all();
+        }
+        self.take(queue)
+    }
+
+    fn take(&self, queue: MutexGuard<'_, (Vec<Job>, usize)>) -> Option<Job> {
+        // Where others do the last jobs, they may still leave new ones.
+        let waited = self.changed.wait_while(queue, |(jobs, running)| jobs.is_empty() && *running > 0);
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+        let (jobs, running) = &mut *queue;
+        let job = jobs.pop()?;
+        *running += 1;
+        Some(job)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, (Vec<Job>, usize)> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Starts a thread of the scope, on another core than this one if one is free.
@@ -114,10 +143,6 @@ pub fn workers(wanted: usize) -> usize {
     static CORES: OnceLock<usize> = OnceLock::new();
     let cores = || *CORES.get_or_init(|| available_parallelism().map_or(1, usize::from));
     if wanted > 1 { wanted.min(cores()) } else { 1 }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
