@@ -33,7 +33,7 @@ impl<'a> Services<'a> {
         let mut places = Protocol::ALL.map(|_| vec![None; 256]);
         let mut ports = Vec::new();
         for socket in &snapshot.sockets {
-            let [page, line] = socket.local.port.get().to_be_bytes().map(usize::from);
+            let [page, line] = page_and_line(socket);
             let page = places[socket.protocol as usize][page].get_or_insert_with(|| Box::new([0; 256]));
             let place = &mut page[line];
             if *place == 0 {
@@ -46,10 +46,15 @@ impl<'a> Services<'a> {
     }
 
     fn of_port(&self, socket: &Socket) -> Option<Arc<Service<'a>>> {
-        let [page, line] = socket.local.port.get().to_be_bytes().map(usize::from);
+        let [page, line] = page_and_line(socket);
         let place = self.places[socket.protocol as usize][page].as_ref()?[line];
         self.services.get((place as usize).checked_sub(1)?)?.clone()
     }
+}
+
+/// Where the port of the socket stands: the page, and the place in it.
+fn page_and_line(socket: &Socket) -> [usize; 2] {
+    socket.local.port.get().to_be_bytes().map(usize::from)
 }
 
 /// What the port is assigned to. A saved report has the names of its own host; labels given here come before them.

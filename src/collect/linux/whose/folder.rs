@@ -28,8 +28,8 @@ const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOL
 #[derive(Default)]
 pub struct Folders {
     known: HashMap<(Identity, Identity, Rights), Option<Project>>,
-    /// Folders that, like all above them, have none of the names that tell a project. That is so for every user, and whose
-    /// rights a process has, which takes longest to find out, need not be known.
+    /// Folders that, like all above them, have none of the names that mark a project. They have none for any user, so the
+    /// rights of a process that works there are not read, which takes longest of all.
     pub(super) bare: HashSet<(Identity, Identity)>,
     mounts: Mounts,
     stranded: bool,
@@ -90,7 +90,7 @@ struct Search<'a> {
     /// The users whose files count. Every user may put files into a folder such as /tmp.
     owners: Vec<u32>,
     mounts: &'a mut Mounts,
-    /// Whether one of the names that tell a project was there, whosever it is.
+    /// Whether one of the names that mark a project was there, whoever owns the file.
     met_a_name: bool,
     /// Whether the root was reached and no such name was there.
     is_bare: bool,

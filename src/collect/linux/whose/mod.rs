@@ -19,6 +19,7 @@ use self::folder::Folders;
 use super::holdings::{Held, Holdings};
 use super::opened::{Handles, Opened};
 use super::process_files::{MOST_ARGV, link, read, split_arguments};
+use super::procfs;
 use crate::collect::runs;
 use crate::model::{Inode, Need, Pid, Process, Project, ProjectSource};
 use crate::parallel;
@@ -29,8 +30,6 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
 /// How many workers may be abandoned; each of them is a thread that waits forever.
 const MOST_LOST: usize = 4;
-/// With fewer processes a worker is not worth its start.
-const WORTH_A_WORKER: usize = 128;
 /// More workers gain nothing.
 const MOST_WORKERS: usize = 4;
 
@@ -106,7 +105,7 @@ impl Looking {
         if jobs.is_empty() {
             return None;
         }
-        let workers = parallel::workers((jobs.len() / WORTH_A_WORKER + 1).min(MOST_WORKERS));
+        let workers = parallel::workers((jobs.len() / procfs::WORTH_A_WORKER + 1).min(MOST_WORKERS));
         let answers = Arc::new(Answers::of(&jobs));
         let next = Arc::new(AtomicUsize::new(0));
         let handles = Arc::clone(&holdings.handles);

@@ -356,6 +356,6 @@ fn what_does_not_count_for_one_user_is_a_project_for_another_who_works_in_the_sa
     assert_eq!(of("app/src", 0), "-", "any user may put a file into such a folder as /tmp");
     assert_eq!(of("app/src", 65534), "app (package.json)");
     assert_eq!([0, 65534].map(|uid| of("none", uid)), ["-", "-"]);
-    // A folder without any name that tells a project was looked at once for all users; one with a file was not.
+    // A folder without any name that marks a project was looked at once for all users; one with a file was not.
     assert_eq!(folders.bare.len(), 1);
 }
