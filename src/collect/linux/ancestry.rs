@@ -25,7 +25,7 @@ pub fn ancestors(directory: BorrowedFd<'_>, boot: Option<Duration>) -> Vec<Proce
         if let Some(child) = found.last_mut() {
             child.parent = Some(pid);
         }
-        found.push(stat.process(pid, directory.as_fd(), boot));
+        found.push(stat.process(pid, boot));
         parent = open_parent(directory.as_fd());
     }
     found

@@ -87,7 +87,7 @@ fn process(
         argv: (need.argv && stat.state != b'D').then(|| arguments(directory)).flatten(),
         exe: exe.map(PathBuf::from),
         belonging: belonging(directory, need),
-        ..stat.process(*pid, directory, boot)
+        ..stat.process(*pid, boot)
     };
     described.runs = described.argv.as_deref().and_then(runs::runs);
     described.executable = executable(directory, need, described.exe.as_deref(), described.uid);
