@@ -117,7 +117,7 @@ impl Owners {
         if process::opens(need) && (need.runs || need.project) {
             holdings.handles = Arc::new(Handles::of(holdings.processes.len()));
         }
-        let whose = whose::Looking::start(&holdings, need);
+        let whose = whose::Looking::start(&holdings, facts, need);
         let processes = process::describe(&holdings, need, facts);
         let cgroups = cgroup::belongings(&holdings.cgroups);
         Owners { processes, cgroups, made_by: holdings.users, whose }

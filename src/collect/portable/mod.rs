@@ -40,7 +40,11 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let holders: BTreeSet<Pid> =
         sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();
     #[cfg(target_os = "linux")]
-    let whose = super::linux::whose::Looking::start(&super::linux::holdings::Holdings::of(&sockets), need);
+    let whose = super::linux::whose::Looking::start(
+        &super::linux::holdings::Holdings::of(&sockets),
+        &super::linux::owners::ProcessFacts::new(),
+        need,
+    );
     #[cfg_attr(not(target_os = "linux"), allow(unused_mut))]
     let mut processes = processes::details(&holders, need);
     #[cfg(target_os = "linux")]

@@ -1,8 +1,8 @@
 //! What a program can say of the process that it runs for.
 
-use super::assembler::{Assembly, R1, Register};
+use super::assembler::{Assembly, R1, R2, Register};
 use super::btf::{Btf, BtfError, Member};
-use super::field::{Field, Width, field, number, pointer};
+use super::field::{Field, Width, field, number, part, pointer};
 
 /// Where `struct task_struct` keeps what is known of a process.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,8 +17,16 @@ pub struct Process {
     /// In the parent.
     pub number: Field,
     pub credentials: Field,
-    /// In `struct cred`.
+    /// In `struct cred`, as the next three.
     pub effective_uid: Field,
+    /// The user and the group that decide what files it may read.
+    pub file_user: Field,
+    pub file_group: Field,
+    /// Its further groups.
+    pub groups: Field,
+    /// In `struct group_info`: how many there are, and the first of them, four bytes each.
+    pub count: Field,
+    pub first_group: Field,
 }
 
 /// Where in the record each fact goes.
@@ -34,12 +42,16 @@ pub struct Places {
     pub name: i16,
 }
 
+/// How many groups of a process a record has room for.
+pub const MOST_GROUPS: usize = 3;
+
 impl Process {
     /// Looks them up; `task` is the structure.
     pub fn of(btf: &mut Btf, task: u32) -> Result<Process, BtfError> {
         let name = btf.member(task, "comm")?;
         let half = |start| field(Member { offset: name.offset.saturating_add(start), ..name }, 8, "comm");
         let (credentials, cred) = pointer(btf, task, "real_cred")?;
+        let (groups, group_info) = pointer(btf, cred, "group_info")?;
         Ok(Process {
             leader: pointer(btf, task, "group_leader")?.0,
             name: [half(0)?, half(8)?],
@@ -48,6 +60,11 @@ impl Process {
             number: number(btf, task, &["tgid"])?,
             credentials,
             effective_uid: number(btf, cred, &["euid", "val"])?,
+            file_user: number(btf, cred, &["fsuid", "val"])?,
+            file_group: number(btf, cred, &["fsgid", "val"])?,
+            groups,
+            count: number(btf, group_info, &["ngroups"])?,
+            first_group: part(btf, group_info, &["gid"], Width::Four)?,
         })
     }
 
@@ -67,5 +84,23 @@ impl Process {
         code.store(at.name, Width::Eight, R1);
         code.load(R1, leader, second);
         code.store(at.name + 8, Width::Eight, R1);
+    }
+
+    /// Puts into the record, from `at`, the user and the group for files, how many further groups there are, and the first
+    /// ones of them: 12 bytes and four for each group. Uses r1 and r2.
+    pub fn describe_rights(&self, code: &mut Assembly, leader: Register, at: i16) {
+        code.load(R2, leader, self.credentials);
+        code.load(R1, R2, self.file_user);
+        code.store(at, Width::Four, R1);
+        code.load(R1, R2, self.file_group);
+        code.store(at + 4, Width::Four, R1);
+        code.load(R2, R2, self.groups);
+        code.load(R1, R2, self.count);
+        code.store(at + 8, Width::Four, R1);
+        // Behind the last group there is something else; whoever reads the record knows their number.
+        for next in (0..).step_by(4).take(MOST_GROUPS) {
+            code.load(R1, R2, Field { offset: self.first_group.offset + next, ..self.first_group });
+            code.store(at + 12 + next, Width::Four, R1);
+        }
     }
 }

@@ -151,6 +151,7 @@ impl Record {
                 started: long(at::STARTED),
                 parent: number(at::PARENT),
                 effective_uid: number(at::EFFECTIVE_UID),
+                rights: None,
                 name: read(bytes, at::NAME),
             },
             fd: is_bind.then(|| number(at::FD)),

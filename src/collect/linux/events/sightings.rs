@@ -102,7 +102,7 @@ impl Known {
         }
         let holders: Vec<Socket> = of_each.into_values().collect();
         let holdings = Holdings::of(&holders);
-        let looking = whose::Looking::start(&holdings, &self.need);
+        let looking = whose::Looking::start(&holdings, &facts, &self.need);
         let mut processes = process::describe(&holdings, &self.need, &facts);
         if let Some(looking) = looking {
             looking.finish(&mut processes);
@@ -266,7 +266,7 @@ mod tests {
             inode: Inode::new(inode),
             space: SpaceId(space),
             pid: Pid(700),
-            facts: Facts { started: 1, parent: 1, effective_uid: 0, name: [0; 16] },
+            facts: Facts { started: 1, parent: 1, effective_uid: 0, name: [0; 16], rights: None },
             fd: None,
             protocol,
             family: Family::Ipv4,

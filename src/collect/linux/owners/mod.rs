@@ -20,7 +20,7 @@ pub use finder::Finder;
 pub use hidden::{is_in_pid_namespace, leaves_out};
 use holders::Holders;
 pub use indirect::in_flight;
-pub use task_iter::Facts;
+pub use task_iter::{Facts, FileRights};
 
 /// What the processes hold, as far as this user may see.
 #[derive(Debug, Default)]

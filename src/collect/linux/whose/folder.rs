@@ -41,13 +41,14 @@ impl Folders {
         self.stranded
     }
 
-    /// The project that the process behind the handle of `/proc/PID` works on; absent also where that cannot be known.
-    pub fn project_of(&mut self, directory: BorrowedFd<'_>) -> Option<Project> {
+    /// The project that the process behind the handle of `/proc/PID` works on; absent also where that cannot be known. Its
+    /// rights are read where they are not known yet.
+    pub fn project_of(&mut self, directory: BorrowedFd<'_>, rights: Option<&Rights>) -> Option<Project> {
         let (place, top) = (Identity::behind(directory, "cwd")?, Identity::behind(directory, "root")?);
         if place == top || self.bare.contains(&(place, top)) {
             return None;
         }
-        let key = (place, top, Rights::of(directory)?);
+        let key = (place, top, rights.cloned().or_else(|| Rights::of(directory))?);
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }

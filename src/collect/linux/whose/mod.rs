@@ -16,8 +16,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::folder::Folders;
+use self::rights::Rights;
 use super::holdings::{Held, Holdings};
 use super::opened::{Handles, Opened};
+use super::owners::ProcessFacts;
 use super::process_files::{MOST_ARGV, link, read, split_arguments};
 use super::procfs;
 use crate::collect::runs;
@@ -38,6 +40,8 @@ struct Job {
     pid: Pid,
     held: Vec<(u32, Inode)>,
     wants_project: bool,
+    /// The rights that it was seen to have.
+    rights: Option<Rights>,
 }
 
 /// What was learned about a process.
@@ -96,10 +100,16 @@ impl Answers {
 impl Looking {
     /// Starts reading about the processes that hold something, if that is needed. Projects are read only for those that
     /// listen.
-    pub fn start(holdings: &Holdings, need: &Need) -> Option<Looking> {
+    pub fn start(holdings: &Holdings, facts: &ProcessFacts, need: &Need) -> Option<Looking> {
         let job = |(pid, held): (&Pid, &Held)| {
             let wants_project = need.project && (held.listens || need.dossier);
-            (need.runs || wants_project).then(|| Job { pid: *pid, held: held.proofs.clone(), wants_project })
+            let rights = || Rights::seen(facts.get(pid)?.rights.as_ref()?);
+            (need.runs || wants_project).then(|| Job {
+                pid: *pid,
+                held: held.proofs.clone(),
+                wants_project,
+                rights: wants_project.then(rights).flatten(),
+            })
         };
         let jobs: Vec<Job> = holdings.processes.iter().filter_map(job).collect();
         if jobs.is_empty() {
@@ -182,7 +192,7 @@ fn answer(job: &Job, handles: &Handles, wants_runs: bool, folders: &mut Folders)
     if job.wants_project {
         answer.cwd = link(directory, "cwd").map(PathBuf::from);
         let cwd = answer.cwd.as_deref().filter(|cwd| cwd.is_absolute() && *cwd != Path::new("/"));
-        answer.project = cwd.and_then(|_| folders.project_of(directory));
+        answer.project = cwd.and_then(|_| folders.project_of(directory, job.rights.as_ref()));
     }
     answer
 }

@@ -9,7 +9,8 @@ use rustix::fs::{Gid, Uid};
 use rustix::process::{getegid, geteuid, getgroups};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::collect::linux::process_files::read;
+use crate::collect::linux::owners::FileRights;
+use crate::collect::linux::process_files::{effective_uid, read};
 
 /// The user and the groups that decide what files a process may read.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -21,8 +22,20 @@ pub struct Rights {
 }
 
 impl Rights {
+    /// Those that a process was seen to have; nothing where it has too many groups to be seen.
+    pub fn seen(seen: &FileRights) -> Option<Rights> {
+        Some(Rights { uid: seen.uid, gid: seen.gid, groups: seen.groups()?.to_vec() })
+    }
+
     /// Those of the process behind the handle. Source: proc_pid_status(5).
+    ///
+    /// A user reads with no rights but their own, and has no use for more than whether the process is theirs.
     pub fn of(directory: BorrowedFd<'_>) -> Option<Rights> {
+        let own = geteuid();
+        if !own.is_root() {
+            let is_own = effective_uid(directory).is_some_and(|uid| uid.0 == own.as_raw());
+            return is_own.then(|| Rights { uid: own.as_raw(), gid: getegid().as_raw(), groups: Vec::new() });
+        }
         Rights::parse(&read(directory, "status", 64 * 1024).ok()?)
     }
 

@@ -53,7 +53,7 @@ impl Drop for Sleeper {
 impl Sleeper {
     fn project(&self) -> Option<Project> {
         let directory = open_process(Pid(self.0.id())).unwrap();
-        Folders::default().project_of(directory.as_fd())
+        Folders::default().project_of(directory.as_fd(), None)
     }
 }
 
@@ -322,7 +322,7 @@ fn a_file_system_that_a_program_serves_is_not_asked() {
 #[test]
 fn readers_that_wait_for_ever_are_given_up_and_the_others_are_read() {
     let own = Pid(std::process::id());
-    let job = |pid| Job { pid, held: Vec::new(), wants_project: true };
+    let job = |pid| Job { pid, held: Vec::new(), wants_project: true, rights: None };
     // The reader of the first process never comes back.
     let jobs = Arc::new(vec![job(Pid(u32::MAX)), job(own)]);
     let answers = Arc::new(Answers::of(&jobs));
@@ -351,7 +351,7 @@ fn what_does_not_count_for_one_user_is_a_project_for_another_who_works_in_the_sa
         let child = sleeper.arg("1000").current_dir(place.path(folder)).uid(uid).gid(uid).spawn().unwrap();
         let sleeper = Sleeper(child);
         let directory = open_process(Pid(sleeper.0.id())).unwrap();
-        shown(folders.project_of(directory.as_fd()).as_ref())
+        shown(folders.project_of(directory.as_fd(), None).as_ref())
     };
     assert_eq!(of("app/src", 0), "-", "any user may put a file into such a folder as /tmp");
     assert_eq!(of("app/src", 65534), "app (package.json)");

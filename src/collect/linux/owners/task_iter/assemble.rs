@@ -80,6 +80,7 @@ pub fn assemble(layout: &Layout, options: Options, recognize: Recognize) -> Resu
     code.load(R1, CONTEXT, layout.context.fd);
     code.store(at::FD, Width::Four, R1);
     layout.process.describe(&mut code, TASK, LEADER, PROCESS);
+    layout.process.describe_rights(&mut code, LEADER, at::RIGHTS);
     code.jump(&mut write);
 
     code.place(end)?;

@@ -26,7 +26,7 @@ use std::os::unix::fs::MetadataExt;
 
 pub use error::TaskIterError;
 use layout::Layout;
-pub use record::{Facts, Kind, Pass};
+pub use record::{Facts, FileRights, Kind, Pass};
 
 use super::hidden::FIRST_PID_NAMESPACE;
 use crate::collect::linux::bpf::loaded::{Kind as ProgramKind, LoadError, Program};
@@ -228,5 +228,32 @@ mod tests {
 
         assert_eq!(by_helper.inode, by_filesystem.inode);
         assert_eq!((by_helper.kind, by_filesystem.kind), (Kind::Internet, Kind::Unknown));
+    }
+
+    #[test]
+    fn a_pass_tells_the_user_and_the_groups_that_decide_about_files() {
+        use std::process::{Command, Stdio};
+        if !rustix::process::geteuid().is_root() {
+            assert!(std::env::var_os("CI").is_none(), "this needs root");
+            eprintln!("skipped: loading a BPF program needs root");
+            return;
+        }
+        for groups in [&[][..], &[61], &[61, 62, 63], &[61, 62, 63, 64]] {
+            let script = format!(
+                "import ctypes, os, socket, sys; server = socket.create_server(('127.0.0.1', 0))\n\
+                 os.setgroups({groups:?}); os.setresgid(11, 12, 13); ctypes.CDLL(None).setfsgid(11)\n\
+                 os.setresuid(7, 0, 9); ctypes.CDLL(None).setfsuid(7); print(flush=True); sys.stdin.read()"
+            );
+            let mut python = Command::new("python3");
+            python.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut python = python.spawn().unwrap();
+            python.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+            let facts = TaskIter::load(EVERYTHING).unwrap().read().unwrap().processes[&python.id()];
+            let rights = facts.rights.unwrap();
+            assert_eq!((facts.effective_uid, rights.uid, rights.gid), (0, 7, 11));
+            assert_eq!(rights.groups(), Some(groups).filter(|groups| groups.len() < 4));
+            drop(python.stdin.take());
+            python.wait().unwrap();
+        }
     }
 }

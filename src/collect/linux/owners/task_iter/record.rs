@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::TaskIterError;
+use crate::collect::linux::bpf::process::MOST_GROUPS;
 
 /// One descriptor, as the kernel's `task_file` iterator reports it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -41,6 +42,25 @@ pub struct Facts {
     pub effective_uid: u32,
     /// Ends with NUL.
     pub name: [u8; 16],
+    /// What decides about files, where that was found out.
+    pub rights: Option<FileRights>,
+}
+
+/// The user and the groups that decide what files a process may read.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FileRights {
+    pub uid: u32,
+    pub gid: u32,
+    /// How many of the groups there are.
+    count: u32,
+    groups: [u32; MOST_GROUPS],
+}
+
+impl FileRights {
+    /// The further groups; nothing where there are too many of them to be known here.
+    pub fn groups(&self) -> Option<&[u32]> {
+        self.groups.get(..usize::try_from(self.count).ok()?)
+    }
 }
 
 /// What kind of file was met.
@@ -71,7 +91,7 @@ impl Kind {
 }
 
 /// Bytes of one record.
-pub const SIZE: usize = 56;
+pub const SIZE: usize = 80;
 
 /// Where the program puts what, in bytes from the start of the record; native byte order, nothing in between.
 pub mod at {
@@ -83,7 +103,8 @@ pub mod at {
     pub const STARTED: i16 = 24;
     pub const PARENT: i16 = 32;
     pub const EFFECTIVE_UID: i16 = 36;
-    pub const NAME: i16 = 40;
+    pub const RIGHTS: i16 = 40;
+    pub const NAME: i16 = 64;
 }
 
 /// Closes a pass. No task has number 0 in a pid namespace, so it cannot be mistaken.
@@ -164,6 +185,12 @@ fn decoded(record: &[u8; SIZE]) -> (OpenFile, Facts) {
         parent: u32::from_ne_bytes(word(8)),
         effective_uid: u32::from_ne_bytes(word(9)),
         name: record.last_chunk().copied().unwrap_or_default(),
+        rights: Some(FileRights {
+            uid: u32::from_ne_bytes(word(10)),
+            gid: u32::from_ne_bytes(word(11)),
+            count: u32::from_ne_bytes(word(12)),
+            groups: [13, 14, 15].map(|index| u32::from_ne_bytes(word(index))),
+        }),
     };
     (file, process)
 }
@@ -172,7 +199,7 @@ fn decoded(record: &[u8; SIZE]) -> (OpenFile, Facts) {
 #[cfg(test)]
 pub fn encoded(inode: u64, tgid: u32) -> Vec<u8> {
     let mut bytes = inode.to_ne_bytes().to_vec();
-    for number in [tgid, tgid, 3, 2, 0, 0, 1, 0] {
+    for number in [tgid, tgid, 3, 2, 0, 0, 1, 0, 7, 8, 2, 9, 10, 0] {
         bytes.extend(number.to_ne_bytes());
     }
     bytes.extend(b"nginx\0\0\0\0\0\0\0\0\0\0\0");
@@ -208,6 +235,16 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_groups_none_is_known() {
+        let rights = |count| FileRights { uid: 7, gid: 8, count, groups: [9, 10, 11] };
+        assert_eq!(rights(0).groups(), Some(&[][..]));
+        assert_eq!(rights(2).groups(), Some(&[9, 10][..]));
+        assert_eq!(rights(3).groups(), Some(&[9, 10, 11][..]));
+        assert_eq!(rights(4).groups(), None);
+        assert_eq!(rights(u32::MAX).groups(), None);
+    }
+
+    #[test]
     fn reads_of_any_size_give_the_same_records() {
         let bytes = [encoded(5, 9), encoded(1 << 40, 10), END.to_vec()].concat();
         for size in 1..=bytes.len() {
@@ -218,6 +255,8 @@ mod tests {
             let Pass { files, processes } = records.finish().unwrap();
             assert_eq!((files.len(), processes.len()), (2, 2), "{size}");
             assert_eq!((files[1].inode, files[1].fd), (1 << 40, 3), "{size}");
+            let rights = FileRights { uid: 7, gid: 8, count: 2, groups: [9, 10, 0] };
+            assert_eq!((processes[&10].rights, &processes[&10].name[..6]), (Some(rights), &b"nginx\0"[..]), "{size}");
         }
     }
 }
