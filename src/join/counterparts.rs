@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Snapshot, Socket, SpaceId};
+use crate::model::{Endpoint, ForwardTarget, ForwardedBy, Listing, Protocol, Row, Snapshot, Socket, SpaceId};
 use crate::parallel;
 
 /// Finds the socket at the other end of each connection of the listing, among all sockets of its snapshot.
@@ -22,11 +22,17 @@ pub fn add_counterparts(listing: &mut Listing<'_>) {
     let ends = Ends::of(&listing.snapshot.sockets);
     let redirected = redirected(listing.snapshot, &ends, &forwards);
     parallel::each(&mut listing.rows, |_, rows| {
-        for row in rows.iter_mut().filter(|row| row.is_connection()) {
-            row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&address(row.socket)).copied());
+        for rows in rows.chunks_mut(AT_ONCE) {
+            ends.load(rows);
+            for row in rows.iter_mut().filter(|row| row.is_connection()) {
+                row.counterpart = ends.other_end(row.socket).or_else(|| redirected.get(&address(row.socket)).copied());
+            }
         }
     });
 }
+
+/// So many rows are looked at together.
+const AT_ONCE: usize = 16;
 
 /// A connection as one of its ends has it: the protocol, then the addresses and ports of this end and the other one. An
 /// IPv4 address is the same whether an IPv4 or an IPv6 socket has it.
@@ -64,7 +70,9 @@ impl Lasts {
     fn new(sockets: usize) -> Lasts {
         // Nobody who chooses ports can foresee which of them come together.
         let seed = RandomState::new().hash_one(sockets);
-        Lasts { numbers: (0..sockets.next_power_of_two()).map(|_| AtomicU32::new(0)).collect(), seed }
+        // With more places fewer sockets come together. A look at another one waits for memory.
+        let places = sockets.next_power_of_two() * 2;
+        Lasts { numbers: (0..places).map(|_| AtomicU32::new(0)).collect(), seed }
     }
 
     /// The last socket with the hash of the pair.
@@ -94,6 +102,19 @@ impl<'a> Ends<'a> {
             }
         });
         Ends { sockets, lasts, before }
+    }
+
+    /// Loads the sockets that are looked at first for the other ends of these rows. They are anywhere in memory: a processor
+    /// that meets them one by one waits for each, and here for many at a time.
+    fn load(&self, rows: &[Row<'_>]) {
+        let mut numbers = [0; AT_ONCE];
+        for (number, socket) in numbers.iter_mut().zip(rows.iter().map(|row| row.socket)) {
+            let last = socket.peer.map(|peer| self.lasts.of(pair(socket.protocol, peer, socket.local)));
+            *number = last.map_or(0, |last| last.load(Ordering::Relaxed));
+        }
+        let places = numbers.into_iter().filter_map(NonZeroU32::new);
+        let load = |socket: &Socket| usize::from(socket.peer.is_some()) + usize::from(socket.space == SpaceId(0));
+        std::hint::black_box(places.map(|place| load(&self.sockets[place.get() as usize - 1])).sum::<usize>());
     }
 
     /// The sockets with these two ends: several in different spaces, or on different interfaces.

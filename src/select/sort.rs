@@ -121,7 +121,7 @@ pub fn in_default_order(rows: &mut [Row<'_>]) {
     let wanted = rows.len() / parallel::PIECE;
     parallel::each_piece(pieces(rows), wanted, |piece| {
         for alike in piece.chunk_by_mut(|a, b| front(a) == front(b)) {
-            alike.sort_unstable_by(by_default_order);
+            alike.sort_unstable_by(by_rest);
         }
     });
 }
@@ -140,11 +140,10 @@ fn pieces<'r, 'a>(mut rows: &'r mut [Row<'a>]) -> Vec<&'r mut [Row<'a>]> {
     pieces
 }
 
-fn by_default_order(a: &Row<'_>, b: &Row<'_>) -> Ordering {
+/// The order of rows whose fronts are the same.
+fn by_rest(a: &Row<'_>, b: &Row<'_>) -> Ordering {
     let (left, right) = (a.socket, b.socket);
-    front(a)
-        .cmp(&front(b))
-        .then_with(|| left.local.address.cmp(&right.local.address))
+    (left.local.address.cmp(&right.local.address))
         .then_with(|| left.space.cmp(&right.space))
         .then_with(|| left.state.cmp(&right.state))
         .then_with(|| left.peer.cmp(&right.peer))

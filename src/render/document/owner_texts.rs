@@ -6,8 +6,6 @@ use std::io;
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
 
-use compact_str::ToCompactString;
-
 use crate::model::{Pid, Row, Snapshot, Socket};
 use crate::render::document::listing;
 use crate::render::document::owner::owner;
@@ -78,10 +76,11 @@ impl OwnerTexts {
         text.extend(&known.before_descriptor);
         match holder.fd {
             Some(fd) => {
-                let fd = fd.to_compact_string();
-                for part in ["\"fd\":", &fd, ",\"fds\":[", &fd, "]"] {
-                    text.extend(part.as_bytes());
-                }
+                text.extend(b"\"fd\":");
+                serde_json::to_writer(&mut *text, &fd)?;
+                text.extend(b",\"fds\":[");
+                serde_json::to_writer(&mut *text, &fd)?;
+                text.push(b']');
             }
             None => text.extend(b"\"fd\":null,\"fds\":[]"),
         }
