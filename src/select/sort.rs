@@ -143,7 +143,7 @@ fn pieces<'r, 'a>(mut rows: &'r mut [Row<'a>]) -> Vec<&'r mut [Row<'a>]> {
 /// The order of rows whose fronts are the same.
 fn by_rest(a: &Row<'_>, b: &Row<'_>) -> Ordering {
     let (left, right) = (a.socket, b.socket);
-    (left.local.address.cmp(&right.local.address))
+    Ord::cmp(&left.local.address, &right.local.address)
         .then_with(|| left.space.cmp(&right.space))
         .then_with(|| left.state.cmp(&right.state))
         .then_with(|| left.peer.cmp(&right.peer))

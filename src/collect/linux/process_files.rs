@@ -209,6 +209,39 @@ pub mod fuzzing {
 }
 
 #[cfg(test)]
+pub mod testing {
+    use std::io::Read;
+    use std::process::{Child, Command, Stdio};
+
+    /// A process of Python that has run a script, and waits until it is dropped.
+    pub struct Python(Child);
+
+    impl Python {
+        /// Starts it, and returns once it has run the script.
+        pub fn after(script: &str) -> Python {
+            let script = format!("{script}\nimport sys; print(flush=True); sys.stdin.read()");
+            let mut command = Command::new("python3");
+            command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.spawn().unwrap();
+            child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+            Python(child)
+        }
+
+        /// Its number.
+        pub fn id(&self) -> u32 {
+            self.0.id()
+        }
+    }
+
+    impl Drop for Python {
+        fn drop(&mut self) {
+            drop(self.0.stdin.take());
+            let _ = self.0.wait();
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
@@ -259,22 +292,17 @@ mod tests {
 
     #[test]
     fn the_user_of_a_process_is_its_effective_one_even_if_its_files_are_roots() {
-        use std::process::{Command, Stdio};
         if !rustix::process::geteuid().is_root() {
             assert!(std::env::var_os("CI").is_none(), "this needs root");
             println!("skipped: only root can start a process of another user");
             return;
         }
         // Without PR_SET_DUMPABLE, which a change of the user resets, all files of a process are root's.
-        let script = "import os, sys; os.setresuid(7, 8, 9); print(flush=True); sys.stdin.read()";
-        let python = Command::new("python3").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut python = python.unwrap();
-        std::io::Read::read_exact(python.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        let python = testing::Python::after("import os; os.setresuid(7, 8, 9)");
         let directory = open_process(Pid(python.id())).unwrap();
         assert_eq!(rustix::fs::statat(&directory, "stat", rustix::fs::AtFlags::empty()).unwrap().st_uid, 0);
         assert_eq!(Stat::read(directory.as_fd()).unwrap().user, Some(Uid(8)));
-        drop(python.stdin.take());
-        python.wait().unwrap();
+        drop(python);
         assert_eq!(Stat::read(directory.as_fd()), None);
     }
 

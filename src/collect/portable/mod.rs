@@ -40,11 +40,10 @@ pub fn snapshot(need: &Need) -> Result<Snapshot, CollectError> {
     let holders: BTreeSet<Pid> =
         sockets.iter().flat_map(|socket| socket.owner.holders()).map(|holder| holder.pid).collect();
     #[cfg(target_os = "linux")]
-    let whose = super::linux::whose::Looking::start(
-        &super::linux::holdings::Holdings::of(&sockets),
-        &super::linux::owners::ProcessFacts::new(),
-        need,
-    );
+    let whose = {
+        use super::linux::{holdings::Holdings, owners::ProcessFacts, whose::Looking};
+        Looking::start(&Holdings::of(&sockets), &ProcessFacts::new(), need)
+    };
     #[cfg_attr(not(target_os = "linux"), allow(unused_mut))]
     let mut processes = processes::details(&holders, need);
     #[cfg(target_os = "linux")]

@@ -97,7 +97,7 @@ impl Process {
         code.load(R2, R2, self.groups);
         code.load(R1, R2, self.count);
         code.store(at + 8, Width::Four, R1);
-        // Behind the last group there is something else; whoever reads the record knows their number.
+        // Behind the last group there is something else. The record says how many groups there are.
         for next in (0..).step_by(4).take(MOST_GROUPS) {
             code.load(R1, R2, Field { offset: self.first_group.offset + next, ..self.first_group });
             code.store(at + 12 + next, Width::Four, R1);

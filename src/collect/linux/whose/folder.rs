@@ -91,7 +91,7 @@ struct Search<'a> {
     /// The users whose files count. Every user may put files into a folder such as /tmp.
     owners: Vec<u32>,
     mounts: &'a mut Mounts,
-    /// Whether one of the names that mark a project was there, whoever owns the file.
+    /// Whether one of the names that mark a project was there, no matter who owns the file.
     met_a_name: bool,
     /// Whether the root was reached and no such name was there.
     is_bare: bool,

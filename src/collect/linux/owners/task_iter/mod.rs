@@ -232,7 +232,6 @@ mod tests {
 
     #[test]
     fn a_pass_tells_the_user_and_the_groups_that_decide_about_files() {
-        use std::process::{Command, Stdio};
         if !rustix::process::geteuid().is_root() {
             assert!(std::env::var_os("CI").is_none(), "this needs root");
             eprintln!("skipped: loading a BPF program needs root");
@@ -240,20 +239,15 @@ mod tests {
         }
         for groups in [&[][..], &[61], &[61, 62, 63], &[61, 62, 63, 64]] {
             let script = format!(
-                "import ctypes, os, socket, sys; server = socket.create_server(('127.0.0.1', 0))\n\
+                "import ctypes, os, socket; server = socket.create_server(('127.0.0.1', 0))\n\
                  os.setgroups({groups:?}); os.setresgid(11, 12, 13); ctypes.CDLL(None).setfsgid(11)\n\
-                 os.setresuid(7, 0, 9); ctypes.CDLL(None).setfsuid(7); print(flush=True); sys.stdin.read()"
+                 os.setresuid(7, 0, 9); ctypes.CDLL(None).setfsuid(7)"
             );
-            let mut python = Command::new("python3");
-            python.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-            let mut python = python.spawn().unwrap();
-            python.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+            let python = crate::collect::linux::process_files::testing::Python::after(&script);
             let facts = TaskIter::load(EVERYTHING).unwrap().read().unwrap().processes[&python.id()];
             let rights = facts.rights.unwrap();
             assert_eq!((facts.effective_uid, rights.uid, rights.gid), (0, 7, 11));
             assert_eq!(rights.groups(), Some(groups).filter(|groups| groups.len() < 4));
-            drop(python.stdin.take());
-            python.wait().unwrap();
         }
     }
 }
